@@ -1,0 +1,204 @@
+"""The model bundle: one folder that holds all a station needs to judge a part, and its seal.
+
+    model.onnx             uint8 N,H,W,C in; `logits` N,K and `embedding` N,D out
+    preprocess.json        PreprocessSpec
+    taxonomy.json          Taxonomy
+    operating_point.json   OperatingPoint      (added by evaluate, which seals the bundle)
+    reference.json         Reference           (what training images look like)
+    provenance.json        Provenance          (recipe, architecture, weights, method)
+    manifest.json          SHA-256 and size of every other file
+
+The bundle's identity (`sha256`) is the SHA-256 of its manifest, which holds no time and no path:
+the same training gives the same identity. There is no pickle in it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from pipeline.contracts.spec import PreprocessSpec
+from pipeline.contracts.taxonomy import Taxonomy
+from pipeline.errors import BundleError
+from pipeline.files import sha256, write_json
+from pipeline.plugins import Strict
+
+MANIFEST = "manifest.json"
+MODEL = "model.onnx"
+FORMAT = 1
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class OperatingPoint(Strict):
+    """Limits on the defect score: below `pass_below` PASS, from `fail_from` FAIL, else REVIEW."""
+
+    pass_below: float = Field(ge=0, le=1.1, description="Scores below it pass; 0: none passes.")
+    fail_from: float = Field(ge=0, le=1.1, description="Scores from it fail; above 1: none fails.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> OperatingPoint:
+        if self.fail_from < self.pass_below:
+            raise ValueError(f"fail_from {self.fail_from} is below pass_below {self.pass_below}")
+        return self
+
+
+class Range(Strict):
+    """Smallest, median and largest value among the training images."""
+
+    low: float
+    median: float
+    high: float
+
+
+class Reference(Strict):
+    """What prepared training images look like, to tell a sick camera from a bad part."""
+
+    n_images: int
+    brightness: Range = Field(description="Mean grey value, 0 to 255.")
+    contrast: Range = Field(description="Standard deviation of grey values.")
+    sharpness: Range = Field(description="Variance of the Laplacian.")
+
+
+class Provenance(Strict):
+    """Where the network comes from."""
+
+    recipe: str
+    architecture: str
+    method: str
+    weights: str = Field(description="Which weights training started from.")
+    n_train: int
+
+
+class FileSeal(Strict):
+    """One file of the bundle."""
+
+    sha256: str
+    bytes: int
+
+
+class Manifest(Strict):
+    """The seal of a bundle."""
+
+    format: Literal[1]
+    files: dict[str, FileSeal]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose every hash has been verified."""
+
+    folder: Path
+    sha256: str
+    preprocess: PreprocessSpec
+    taxonomy: Taxonomy
+    operating_point: OperatingPoint
+    reference: Reference
+    provenance: Provenance
+
+    @property
+    def model(self) -> Path:
+        """Path of the ONNX graph."""
+        return self.folder / MODEL
+
+
+PARTS: dict[str, type[BaseModel]] = {
+    "preprocess.json": PreprocessSpec,
+    "taxonomy.json": Taxonomy,
+    "operating_point.json": OperatingPoint,
+    "reference.json": Reference,
+    "provenance.json": Provenance,
+}
+
+
+def write_part(folder: Path, name: str, part: BaseModel) -> None:
+    """Write one JSON part of a bundle."""
+    write_json(folder / name, part.model_dump(mode="json"))
+
+
+def read_part(folder: Path, name: str, model: type[M]) -> M:
+    """Read one JSON part of a bundle.
+
+    Raises:
+        BundleError: the file is missing or does not fit its model.
+    """
+    path = folder / name
+    try:
+        return model.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        raise BundleError(f"{path} is missing; the bundle is incomplete") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(map(str, first["loc"]))
+        raise BundleError(
+            f"{path} does not fit this version of Lineside: {key} {first['msg']}"
+        ) from None
+
+
+def seal(folder: Path) -> str:
+    """Write the manifest over all other files and return the bundle's identity."""
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    files = {
+        name: {"sha256": sha256(folder / name), "bytes": (folder / name).stat().st_size}
+        for name in names
+        if name != MANIFEST
+    }
+    write_json(folder / MANIFEST, {"format": FORMAT, "files": files})
+    return sha256(folder / MANIFEST)
+
+
+def open_bundle(folder: Path, expected_sha256: str | None = None) -> Bundle:
+    """Verify every hash and read all parts.
+
+    Args:
+        folder: where the bundle lies.
+        expected_sha256: identity that the registry promised, if there is one.
+
+    Raises:
+        BundleError: naming the file that is missing, added or altered.
+    """
+    manifest_path = folder / MANIFEST
+    if not manifest_path.is_file():
+        raise BundleError(f"{folder} holds no {MANIFEST}: it is not a sealed bundle")
+    content = manifest_path.read_bytes()
+    identity = hashlib.sha256(content).hexdigest()
+    if expected_sha256 is not None and identity != expected_sha256:
+        raise BundleError(
+            f"{manifest_path} was altered: its SHA-256 is {identity[:12]}…, "
+            f"the registry says {expected_sha256[:12]}…; the bundle is refused"
+        )
+    try:
+        manifest = Manifest.model_validate(json.loads(content))
+    except (ValidationError, ValueError):
+        raise BundleError(
+            f"{manifest_path} is not a manifest of format {FORMAT}; the bundle is refused"
+        ) from None
+    present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+    for name in sorted(present - set(manifest.files) - {MANIFEST}):
+        raise BundleError(f"{folder / name} is not in the manifest; the bundle is refused")
+    for name, sealed in manifest.files.items():
+        path = folder / name
+        if name not in present:
+            raise BundleError(f"{path} is missing; the bundle is refused")
+        if sha256(path) != sealed.sha256:
+            raise BundleError(
+                f"{path} was altered after the bundle was sealed (SHA-256 differs from "
+                f"{MANIFEST}); the bundle is refused"
+            )
+    for name in (MODEL, *PARTS):
+        if name not in manifest.files:
+            raise BundleError(f"{folder} has no {name}; the bundle is incomplete")
+    return Bundle(
+        folder=folder,
+        sha256=identity,
+        preprocess=read_part(folder, "preprocess.json", PreprocessSpec),
+        taxonomy=read_part(folder, "taxonomy.json", Taxonomy),
+        operating_point=read_part(folder, "operating_point.json", OperatingPoint),
+        reference=read_part(folder, "reference.json", Reference),
+        provenance=read_part(folder, "provenance.json", Provenance),
+    )

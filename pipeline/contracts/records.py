@@ -1,0 +1,63 @@
+"""What a station writes down: one trigger, one record, one verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """The four answers a station can give for a part."""
+
+    PASS = "PASS"
+    FAIL = "FAIL"
+    REVIEW = "REVIEW"
+    NOT_INSPECTED = "NOT_INSPECTED"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The verdict on one part.
+
+    Attributes:
+        verdict: PASS, FAIL or REVIEW.
+        part_class: the most probable class (for FAIL and REVIEW the most probable bad one).
+        defect_score: probability that the part is not good, 0 to 1.
+        reason: why, in words an operator understands.
+    """
+
+    verdict: Verdict
+    part_class: str
+    defect_score: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """One closed line of the ledger.
+
+    Attributes:
+        id: unique for ever, ordered by time.
+        station: name of the station.
+        captured_at: time of capture, ISO 8601 in UTC.
+        serial: part serial, or the file name in a replay.
+        verdict: exactly one of the four.
+        reason: why.
+        part_class: the class named by the decision, "" when not inspected.
+        defect_score: probability that the part is not good; None when not inspected.
+        scores: probability of each class by name; empty when not inspected.
+        model_version: `<recipe>/<version>` that judged, "" when none did.
+        latency_ms: trigger to verdict, in milliseconds; None for records closed after a crash.
+    """
+
+    id: str
+    station: str
+    captured_at: str
+    serial: str
+    verdict: Verdict
+    reason: str
+    part_class: str = ""
+    defect_score: float | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+    model_version: str = ""
+    latency_ms: float | None = None

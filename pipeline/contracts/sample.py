@@ -1,0 +1,30 @@
+"""One labelled image of a data set, before anything is decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a dataset adapter says of one image.
+
+    Attributes:
+        id: unique name within the data set; it is what the line calls the serial in a replay.
+        path: POSIX path relative to the adapter's root.
+        label: label as it stands in the data (a class name or an alias of one).
+        group: images of one physical part, module or shot share it; never split apart.
+        variant: product variant the image shows ("" when there is only one).
+        defect_probability: the annotator's belief that the part is defective, where one was given.
+        split: train, val or test where the data set says so itself, else "".
+    """
+
+    id: str
+    path: str
+    label: str
+    group: str
+    variant: str = ""
+    defect_probability: float | None = None
+    split: str = ""

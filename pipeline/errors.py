@@ -1,0 +1,75 @@
+"""Every failure that a person can act on.
+
+    LinesideError
+    ├── ConfigError       a YAML file: unknown key, wrong type, value out of range
+    ├── DataError         images, labels, folders
+    │   └── UnreadableImage   one image that cannot be decoded
+    ├── BundleError       a model bundle that is incomplete, altered or of another format
+    ├── RegistryError     the MLflow registry: unreachable, no such version, refused promotion
+    │   └── NoChampion        nobody has signed a model off for this recipe yet
+    ├── LedgerError       a station's record file that cannot be used
+    ├── TrainingError     training or export that cannot go on
+    └── MissingExtra      an optional package that is not installed
+
+The message says where, what was given, what is allowed and what to do; the commands print it
+without a traceback and end with exit code 2. Anything else that escapes is a bug.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class LinesideError(Exception):
+    """Base of all errors whose message is written for the user."""
+
+
+class ConfigError(LinesideError):
+    """A YAML file that cannot be used as given."""
+
+
+class DataError(LinesideError):
+    """Images, labels or folders that cannot be used as given."""
+
+
+class UnreadableImage(DataError):
+    """One image that cannot be decoded."""
+
+
+class BundleError(LinesideError):
+    """A model bundle that is incomplete, altered or of another format."""
+
+
+class RegistryError(LinesideError):
+    """The model registry is unreachable or refuses what was asked."""
+
+
+class NoChampion(RegistryError):
+    """The recipe has no version that a person has promoted."""
+
+
+class LedgerError(LinesideError):
+    """A station's ledger that cannot be opened or written."""
+
+
+class TrainingError(LinesideError):
+    """Training or export that cannot go on."""
+
+
+class MissingExtra(LinesideError):
+    """An optional package is needed and not installed."""
+
+    def __init__(self, package: str, needed_by: str, extra: str) -> None:
+        super().__init__(
+            f"{needed_by} needs the package {package}, which is not installed; "
+            f"run: pip install 'lineside[{extra}]' -c constraints.txt"
+        )
+
+
+def choices(given: str, allowed: Iterable[str]) -> str:
+    """Name the nearest allowed spelling, then all of them: `did you mean "a"? choose a, b`."""
+    names = sorted(allowed)
+    near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
+    hint = f'did you mean "{near[0]}"? ' if near else ""
+    return f"{hint}choose {', '.join(names)}"

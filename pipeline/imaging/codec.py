@@ -1,0 +1,56 @@
+"""Encoded bytes to RGB pixels and back; the only place that knows OpenCV's BGR order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import cv2
+import numpy as np
+
+from pipeline.errors import UnreadableImage
+from pipeline.imaging import Pixels
+
+SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+
+
+def decode(data: bytes, name: str = "image") -> Pixels:
+    """Decode an encoded image.
+
+    Args:
+        data: the bytes of a JPEG, PNG, BMP, TIFF, WebP or PNM file.
+        name: what the message calls the image.
+
+    Returns:
+        uint8 RGB, height x width x 3 (grey images have three equal channels).
+
+    Raises:
+        UnreadableImage: empty, cut off or not an image.
+    """
+    if not data:
+        raise UnreadableImage(f"{name} is empty (0 bytes)")
+    try:
+        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:
+        raise UnreadableImage(f"{name} cannot be decoded: {error.err}") from None
+    if bgr is None:
+        raise UnreadableImage(f"{name} cannot be decoded ({len(data)} bytes): damaged or no image")
+    return cast(Pixels, cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+
+
+def read(path: Path) -> Pixels:
+    """Decode an image file; raises UnreadableImage as `decode` does."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UnreadableImage(f"{path} cannot be read: {error.strerror}") from None
+    return decode(data, str(path))
+
+
+def encode_png(pixels: Pixels) -> bytes:
+    """Encode uint8 H,W,3 RGB or H,W,1 grey as PNG."""
+    out = pixels if pixels.shape[2] == 1 else cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    ok, data = cv2.imencode(".png", out)
+    if not ok:
+        raise UnreadableImage(f"an image of shape {pixels.shape} cannot be encoded as PNG")
+    return data.tobytes()

@@ -1,0 +1,53 @@
+"""How healthy a prepared picture is: brightness, contrast, sharpness."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+
+from pipeline.contracts.bundle import Range, Reference
+from pipeline.imaging import Pixels
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Brightness (mean grey, 0 to 255), contrast (its standard deviation), sharpness.
+
+    Sharpness is the variance of the Laplacian (Pech-Pacheco et al., ICPR 2000).
+    """
+
+    brightness: float
+    contrast: float
+    sharpness: float
+
+
+def measure(prepared: Pixels) -> Quality:
+    """Measure a prepared image, uint8 height x width x 1 or 3."""
+    grey = cv2.cvtColor(prepared, cv2.COLOR_RGB2GRAY) if prepared.shape[2] == 3 else prepared
+    mean, deviation = cv2.meanStdDev(grey)
+    _, edges = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_32F))
+    return Quality(float(mean[0, 0]), float(deviation[0, 0]), float(edges[0, 0]) ** 2)
+
+
+def complaint(quality: Quality, reference: Reference) -> str | None:
+    """Why a picture is unlike every training image, or None.
+
+    The limits are half the smallest and twice the largest value seen in training, for contrast and
+    sharpness; brightness may also leave the seen range by half its width.
+    """
+    brightness = reference.brightness
+    slack = (brightness.high - brightness.low) / 2
+    if quality.brightness < brightness.low - slack or quality.brightness < brightness.low / 2:
+        return _say("too dark: mean grey", quality.brightness, brightness)
+    if quality.brightness > brightness.high + slack:
+        return _say("too bright: mean grey", quality.brightness, brightness)
+    if quality.contrast < reference.contrast.low / 2:
+        return _say("no contrast: deviation", quality.contrast, reference.contrast)
+    if quality.sharpness < reference.sharpness.low / 2:
+        return _say("blurred: sharpness", quality.sharpness, reference.sharpness)
+    return None
+
+
+def _say(what: str, seen: float, trained: Range) -> str:
+    return f"{what} {seen:.1f}, training saw {trained.low:.1f} to {trained.high:.1f}"

@@ -1,0 +1,53 @@
+"""Prediction and operating point to verdict. Pure, and the only place where a verdict is made."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.contracts.bundle import OperatingPoint
+from pipeline.contracts.records import Decision, Verdict
+from pipeline.contracts.taxonomy import Disposition, Taxonomy
+
+Floats = npt.NDArray[np.float32]
+
+
+def defect_scores(probabilities: Floats, taxonomy: Taxonomy) -> npt.NDArray[np.float64]:
+    """Probability that each part is not good: float64 N, from probabilities float32 N,K."""
+    bad = ~np.array(taxonomy.passing)
+    scores: npt.NDArray[np.float64] = probabilities[:, bad].astype(np.float64).sum(axis=1)
+    return scores.clip(0.0, 1.0)
+
+
+def decide(probabilities: Floats, taxonomy: Taxonomy, point: OperatingPoint) -> Decision:
+    """Judge one part.
+
+    Args:
+        probabilities: float32 K, in the taxonomy's order.
+        taxonomy: classes and their dispositions.
+        point: limits on the defect score.
+
+    Returns:
+        PASS below `pass_below`; from `fail_from` on FAIL, or REVIEW when the class it looks like is
+        one that people look at; REVIEW in between.
+    """
+    score = float(defect_scores(probabilities[None], taxonomy)[0])
+    passing = np.array(taxonomy.passing)
+    if score < point.pass_below:
+        name = _likeliest(probabilities, passing, taxonomy)
+        reason = f"defect score {score:.3f} below pass limit {point.pass_below:.3f}"
+        return Decision(Verdict.PASS, name, score, reason)
+    name = _likeliest(probabilities, ~passing, taxonomy)
+    disposition = taxonomy.classes[taxonomy.names.index(name)].disposition
+    if score < point.fail_from:
+        reason = (
+            f"defect score {score:.3f} between pass limit {point.pass_below:.3f} "
+            f"and fail limit {point.fail_from:.3f}"
+        )
+        return Decision(Verdict.REVIEW, name, score, reason)
+    verdict = Verdict.REVIEW if disposition is Disposition.REVIEW else Verdict.FAIL
+    return Decision(verdict, name, score, f"{name}: {disposition}, defect score {score:.3f}")
+
+
+def _likeliest(probabilities: Floats, allowed: npt.NDArray[np.bool_], taxonomy: Taxonomy) -> str:
+    return taxonomy.names[int(np.where(allowed, probabilities, -1.0).argmax())]

@@ -1,0 +1,78 @@
+"""ONNX Runtime: prepared pixels to class probabilities and an embedding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from pipeline.contracts.bundle import Bundle
+from pipeline.errors import BundleError
+from pipeline.imaging import Pixels
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the network says of N images.
+
+    Attributes:
+        probabilities: float32 N,K; rows sum to 1; K in the order of the taxonomy.
+        embedding: float32 N,D; a picture's place among others, for drift and novelty.
+    """
+
+    probabilities: Floats
+    embedding: Floats
+
+
+def session(model: Path, threads: int = 0) -> ort.InferenceSession:
+    """Open a graph on the CPU; 0 threads means one for each physical core."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    return ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+
+
+class Predictor:
+    """A loaded network. `predict` may be called from one thread at a time."""
+
+    def __init__(self, bundle: Bundle, threads: int = 0) -> None:
+        """Load the graph of a verified bundle.
+
+        Raises:
+            BundleError: the graph does not load or does not fit the bundle's spec and taxonomy.
+        """
+        try:
+            self._session = session(bundle.model, threads)
+        except Exception as error:  # ONNX Runtime raises a dozen unrelated types
+            raise BundleError(f"{bundle.model} does not load in ONNX Runtime: {error}") from error
+        self._shape = bundle.preprocess.shape
+        inputs = {i.name: (i.type, i.shape[1:]) for i in self._session.get_inputs()}
+        if inputs != {"image": ("tensor(uint8)", list(self._shape))}:
+            raise BundleError(
+                f"{bundle.model} takes {inputs}; preprocess.json promises image uint8 {self._shape}"
+            )
+        outputs = {o.name: o.shape[-1] for o in self._session.get_outputs()}
+        if outputs.get("logits") != len(bundle.taxonomy.classes) or "embedding" not in outputs:
+            raise BundleError(
+                f"{bundle.model} gives {outputs}; taxonomy.json has "
+                f"{len(bundle.taxonomy.classes)} classes"
+            )
+
+    def predict(self, images: Pixels) -> Prediction:
+        """Judge N prepared images, uint8 N,H,W,C as `imaging.prepare` makes them."""
+        if images.dtype != np.uint8 or images.shape[1:] != self._shape:
+            raise ValueError(f"expected uint8 N,{self._shape}, got {images.dtype} {images.shape}")
+        logits, embedding = self._session.run(["logits", "embedding"], {"image": images})
+        return Prediction(softmax(logits), embedding)
+
+
+def softmax(logits: Floats) -> Floats:
+    """Row-wise softmax, float32 N,K."""
+    exp = np.exp(logits - logits.max(axis=1, keepdims=True))
+    out: Floats = exp / exp.sum(axis=1, keepdims=True)
+    return out
