@@ -28,16 +28,21 @@ def load(path: Path, model: type[M]) -> M:
         ConfigError: naming every fault found, one a line, each as `file:line key: what to do`.
     """
     root = _compose(path)
-    # PyYAML types this as object; the document was composed above, by the safe loader.
-    raw: Any = yaml.safe_load(path.read_text("utf-8"))
-    if not isinstance(raw, dict):
-        raise ConfigError(f"{path}:1 holds {type(raw).__name__}; write `key: value` lines")
+    raw = plain(path)
     concrete = _select_plugins(path, root, raw, model)
     try:
         return concrete.model_validate(raw)
     except ValidationError as error:
         lines = [_explain(path, root, raw, concrete, e) for e in error.errors(include_url=False)]
         raise ConfigError("\n".join(dict.fromkeys(lines))) from None
+
+
+def plain(path: Path) -> dict[str, Any]:
+    """The keys and values of a YAML file as they stand."""
+    raw: object = yaml.safe_load(path.read_text("utf-8"))
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}:1 holds {type(raw).__name__}; write `key: value` lines")
+    return raw
 
 
 def _compose(path: Path) -> yaml.Node:

@@ -6,6 +6,7 @@
     │   └── UnreadableImage   one image that cannot be decoded
     ├── BundleError       a model bundle that is incomplete, altered or of another format
     ├── RegistryError     the MLflow registry: unreachable, no such version, refused promotion
+    │   ├── RegistryUnreachable   it does not answer, or not to us: a station may start offline
     │   └── NoChampion        nobody has signed a model off for this recipe yet
     ├── LedgerError       a station's record file that cannot be used
     ├── TrainingError     training or export that cannot go on
@@ -43,6 +44,10 @@ class BundleError(LinesideError):
 
 class RegistryError(LinesideError):
     """The model registry is unreachable or refuses what was asked."""
+
+
+class RegistryUnreachable(RegistryError):
+    """The registry does not answer, or not to this host or user."""
 
 
 class NoChampion(RegistryError):

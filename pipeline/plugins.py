@@ -10,6 +10,7 @@ import importlib
 import pkgutil
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -40,3 +41,8 @@ class Plugin:
     def module(self, name: str) -> ModuleType:
         """Import one plugin."""
         return importlib.import_module(f"{self.package}.{name}")
+
+    def configure(self, raw: dict[str, Any]) -> PluginConfig:
+        """The typed configuration of the plugin that `raw["type"]` names."""
+        config: type[PluginConfig] = self.module(raw["type"]).Config
+        return config.model_validate(raw)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
+import numpy as np
 
 from pipeline.contracts.bundle import Range, Reference
 from pipeline.imaging import Pixels
@@ -28,6 +30,17 @@ def measure(prepared: Pixels) -> Quality:
     mean, deviation = cv2.meanStdDev(grey)
     _, edges = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_32F))
     return Quality(float(mean[0, 0]), float(deviation[0, 0]), float(edges[0, 0]) ** 2)
+
+
+def reference(qualities: Sequence[Quality]) -> Reference:
+    """What the training images look like, from the quality of each."""
+    table = np.array([(q.brightness, q.contrast, q.sharpness) for q in qualities])
+    brightness, contrast, sharpness = (
+        Range(low=float(c.min()), median=float(np.median(c)), high=float(c.max())) for c in table.T
+    )
+    return Reference(
+        n_images=len(qualities), brightness=brightness, contrast=contrast, sharpness=sharpness
+    )
 
 
 def complaint(quality: Quality, reference: Reference) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
@@ -19,18 +21,34 @@ def defect_scores(probabilities: Floats, taxonomy: Taxonomy) -> npt.NDArray[np.f
     return scores.clip(0.0, 1.0)
 
 
-def decide(probabilities: Floats, taxonomy: Taxonomy, point: OperatingPoint) -> Decision:
+def decide(
+    probabilities: Floats,
+    taxonomy: Taxonomy,
+    point: OperatingPoint,
+    complaint: str | None = None,
+) -> Decision:
     """Judge one part.
 
     Args:
         probabilities: float32 K, in the taxonomy's order.
         taxonomy: classes and their dispositions.
         point: limits on the defect score.
+        complaint: why the picture is unlike all that the network has learned from, if it is.
 
     Returns:
         PASS below `pass_below`; from `fail_from` on FAIL, or REVIEW when the class it looks like is
-        one that people look at; REVIEW in between.
+        one that people look at; REVIEW in between. With a complaint a PASS becomes REVIEW: nobody
+        has measured how often such a picture hides a defect. A FAIL stays: the part leaves the
+        line either way.
     """
+    decision = _judge(probabilities, taxonomy, point)
+    if complaint is None:
+        return decision
+    verdict = Verdict.REVIEW if decision.verdict is Verdict.PASS else decision.verdict
+    return replace(decision, verdict=verdict, reason=f"{complaint}; {decision.reason}")
+
+
+def _judge(probabilities: Floats, taxonomy: Taxonomy, point: OperatingPoint) -> Decision:
     score = float(defect_scores(probabilities[None], taxonomy)[0])
     passing = np.array(taxonomy.passing)
     if score < point.pass_below:

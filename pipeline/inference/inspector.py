@@ -9,7 +9,7 @@ from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.records import Decision
 from pipeline.imaging import Pixels
 from pipeline.imaging.prepare import prepare
-from pipeline.imaging.quality import Quality, measure
+from pipeline.imaging.quality import Quality, complaint, measure
 from pipeline.inference.decide import decide
 from pipeline.inference.predictor import Floats, Predictor
 
@@ -23,7 +23,8 @@ class Inspection:
         probabilities: float32 K.
         embedding: float32 D.
         quality: brightness, contrast and sharpness of the prepared frame.
-        prepare_ms, predict_ms: time spent, in milliseconds.
+        prepare_ms, predict_ms, total_ms: time spent, in milliseconds; total is from the decoded
+            frame to its verdict.
     """
 
     decision: Decision
@@ -32,6 +33,7 @@ class Inspection:
     quality: Quality
     prepare_ms: float
     predict_ms: float
+    total_ms: float
 
 
 class Inspector:
@@ -53,11 +55,19 @@ class Inspector:
         prediction = self._predictor.predict(image[None])
         predicted = time.perf_counter()
         probabilities = prediction.probabilities[0]
+        quality = measure(image)
+        decision = decide(
+            probabilities,
+            self.bundle.taxonomy,
+            self.bundle.operating_point,
+            complaint(quality, self.bundle.reference),
+        )
         return Inspection(
-            decision=decide(probabilities, self.bundle.taxonomy, self.bundle.operating_point),
+            decision=decision,
             probabilities=probabilities,
             embedding=prediction.embedding[0],
-            quality=measure(image),
+            quality=quality,
             prepare_ms=(prepared - started) * 1e3,
             predict_ms=(predicted - prepared) * 1e3,
+            total_ms=(time.perf_counter() - started) * 1e3,
         )

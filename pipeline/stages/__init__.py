@@ -1,0 +1,72 @@
+"""The steps of `dvc repro`: each reads the recipe's data folder and writes one folder of its own.
+
+A stage is `run(config, source, out) -> Report`, without globals, environment or working directory;
+its `main` is one call of `run_stage`, which reads `conf/<recipe>/<stage>.yaml`. Stages may call
+everything but `daemon` and `cli`.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.progress import track
+
+from pipeline import config as yaml_config
+from pipeline.errors import ConfigError, LinesideError
+from pipeline.files import whole_folder
+
+C = TypeVar("C", bound=BaseModel)
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a stage tells the person who waits for it: one fact a line."""
+
+    lines: Sequence[str]
+
+
+def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
+    """Iterate with a progress bar on a terminal, in silence elsewhere."""
+    console = Console(stderr=True)
+    return track(items, what, total=total, console=console, disable=not console.is_terminal)
+
+
+def run_stage(
+    stage: str, model: type[C], run: Callable[[C, Path, Path], Report], argv: Sequence[str]
+) -> None:
+    """Run one stage for the recipe named on the command line.
+
+    A mistake of the user's ends in its message and exit code 2; the stage's old output stays then.
+    """
+    started = time.perf_counter()
+    try:
+        recipe = _recipe(argv, stage)
+        config = yaml_config.load(Path("conf", recipe, f"{stage}.yaml"), model)
+        data = Path("data", recipe)
+        with whole_folder(data / stage) as out:
+            report = run(config, data, out)
+    except LinesideError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    for line in report.lines:
+        print(f"  {line}")
+    print(f"{stage} {recipe}: {time.perf_counter() - started:.1f} s")
+
+
+def _recipe(argv: Sequence[str], stage: str) -> str:
+    there = sorted(p.parent.name for p in Path("conf").glob("*/ingest.yaml"))
+    if len(argv) != 2 or argv[1] not in there:
+        given = " ".join(argv[1:]) or "nothing"
+        raise ConfigError(
+            f"python -m pipeline.stages.{stage} takes the name of one recipe, got {given}; "
+            f"choose {', '.join(there) or 'none: conf/<recipe>/ingest.yaml is missing'}"
+        )
+    return argv[1]

@@ -1,0 +1,38 @@
+# Each target is a short list of commands that you can type yourself.
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
+
+repro: .venv/train.stamp ## Install, then bring every recipe of conf/recipes.yaml up to date
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
+	@$(BIN)/lineside summary
+
+test: .venv/dev.stamp ## Run every test
+	$(BIN)/python -m pytest
+
+lint: .venv/dev.stamp ## Style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+demo: .venv/train.stamp ## Inspect the held-out images as a replayed camera stream
+	$(BIN)/lineside run conf/lines/demo.yaml
+
+bench-accuracy: .venv/train.stamp ## Accuracy of the shipped method, by two protocols
+	$(BIN)/python -m benchmarks.accuracy
+
+bench: bench-accuracy ## All benchmarks
+
+.venv/train.stamp: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[train,demo]'
+	touch $@
+
+.venv/dev.stamp: .venv/train.stamp
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[train,demo,dev]'
+	touch $@
+
+.PHONY: help repro test lint demo bench bench-accuracy

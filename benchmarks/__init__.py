@@ -1,0 +1,1 @@
+"""Commands that print figures measured in one run; what they print is kept in BENCHMARKS.md."""

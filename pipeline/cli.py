@@ -1,0 +1,302 @@
+"""The `lineside` command. Each command imports what it needs when it runs: --help stays quick."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+
+from pipeline import __version__
+from pipeline.errors import DataError, LinesideError
+
+if TYPE_CHECKING:
+    from pipeline.registry.store import Registry, Version
+
+RATES = {
+    "accuracy": "accuracy",
+    "escape_rate": "escapes",
+    "overkill_rate": "overkill",
+    "review_rate": "sent to review",
+}
+
+app = typer.Typer(
+    help="Inspect parts at the line and look after the models that do it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+models = typer.Typer(
+    help="List, sign off and roll back the registered versions of a recipe.",
+    no_args_is_help=True,
+)
+app.add_typer(models, name="models")
+
+# In a pipe or a log there is no terminal's width that a table would have to fit.
+out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+err = Console(stderr=True, soft_wrap=True)
+
+LineFile = Annotated[Path, typer.Argument(metavar="LINE.yaml", help="The station's line file.")]
+Recipe = Annotated[str, typer.Argument(help="Name of the registered model, e.g. solar-cell.")]
+Reviewer = Annotated[str, typer.Option(help="Who answers for it.")]
+Reason = Annotated[str, typer.Option(help="Why, in a sentence for whoever reads it later.")]
+Uri = Annotated[
+    str | None,
+    typer.Option("--registry", help="MLflow's address; else MLFLOW_TRACKING_URI, else mlflow.db."),
+]
+
+
+def main() -> None:
+    """Run a command; failures that a person can act on end with one message and exit code 2."""
+    try:
+        app()
+    except LinesideError as error:
+        # Without markup: file:line messages are full of square brackets.
+        err.print("error: ", style="bold red", end="")
+        err.print(str(error), markup=False, highlight=False)
+        sys.exit(2)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"lineside {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def lineside(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print and end.")
+    ] = False,
+) -> None:
+    """Set up messages for all commands."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+
+
+@app.command()
+def run(line_file: LineFile) -> None:
+    """Inspect what the line's source delivers until it ends, Ctrl-C or SIGTERM."""
+    from pipeline import config
+    from pipeline.daemon.line import Line
+    from pipeline.daemon.loop import assembled
+    from pipeline.daemon.view import progress, summary_table
+
+    line = config.load(line_file, Line)
+    stop = threading.Event()
+    # In a thread of its own, because a signal handler may only set an event that the interrupted
+    # thread is not waiting for.
+    with assembled(line) as station, ThreadPoolExecutor(1) as worker:
+        _on_signals(stop.set)
+        _say(f"station {line.station} inspects with {station.model_version}; Ctrl-C ends it")
+        with progress(err) as shown:
+            summary = worker.submit(station.run, stop, shown.show).result()
+    out.print(summary_table(summary))
+
+
+def _on_signals(act: Callable[[], None]) -> None:
+    """Call `act` on the first SIGINT or SIGTERM; a second one ends the process at once."""
+
+    def handle(number: int, _frame: object) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        act()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handle)
+
+
+@app.command()
+def check(line_file: LineFile) -> None:
+    """Validate a line file and say what it would do, without touching camera or registry."""
+    from pipeline import config
+    from pipeline.daemon.line import Line
+    from pipeline.registry.connection import default_uri, shown
+
+    line = config.load(line_file, Line)
+    settings = line.source.model_dump(mode="json", exclude={"type"})
+    source = ", ".join(f"{key} {value}" for key, value in settings.items())
+    uri = shown(line.model.registry or default_uri(Path.cwd()))
+    _say(f"{line_file} is valid: station {line.station} would")
+    _say(f"  pull    models:/{line.recipe}@{line.model.alias} from {uri}")
+    _say(f"  keep it in {line.model.cache}")
+    _say(f"  inspect source {line.source.type} ({source})")
+    _say(f"  write   one record a trigger to {line.ledger}")
+
+
+@models.command("list")
+def list_versions(
+    recipe: Recipe,
+    registry: Uri = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """Show the versions of a recipe, with who signed them off and why."""
+    versions = _registry(registry).versions(recipe)
+    if as_json:
+        from dataclasses import asdict
+
+        typer.echo(json.dumps([asdict(v) for v in versions], indent=2, ensure_ascii=False))
+        return
+    if not versions:
+        _say(f"no version of {recipe} is registered; run: make repro")
+        return
+    table = Table("version", "alias", "registered", "bundle", "signed off", title=escape(recipe))
+    for v in versions:
+        table.add_row(
+            str(v.version),
+            ", ".join(v.aliases),
+            v.created_at.removesuffix("+00:00").replace("T", " "),
+            v.bundle_sha256[:12] or "not by Lineside",
+            escape(_signoff(v)),
+        )
+    out.print(table)
+
+
+@models.command()
+def promote(
+    recipe: Recipe,
+    version: Annotated[int, typer.Option(help="Which version becomes the champion.")],
+    reviewer: Reviewer,
+    reason: Reason,
+    registry: Uri = None,
+) -> None:
+    """Sign a version off: it becomes the champion, which stations run."""
+    _say(_registry(registry).promote(recipe, version, reviewer, reason)[1])
+
+
+@models.command()
+def rollback(recipe: Recipe, reviewer: Reviewer, reason: Reason, registry: Uri = None) -> None:
+    """Withdraw the champion and return to the one before it."""
+    _say(_registry(registry).rollback(recipe, reviewer, reason)[1])
+
+
+@app.command()
+def summary(
+    recipes: Annotated[
+        list[str] | None, typer.Argument(help="Recipes; none: those of conf/recipes.yaml.")
+    ] = None,
+) -> None:
+    """Say how good the built models are, what is registered and what to do next."""
+    missing = [name for name in recipes or _listed_recipes() if not _summarise(name)]
+    if missing:
+        raise DataError(
+            f"nothing is built yet for {', '.join(missing)} "
+            f"(no data/{missing[0]}/evaluate/metrics.json); run: make repro"
+        )
+
+
+def _listed_recipes() -> list[str]:
+    from pipeline import config
+    from pipeline.plugins import Strict
+
+    class Recipes(Strict):
+        recipes: list[str]
+
+    return config.load(Path("conf/recipes.yaml"), Recipes).recipes
+
+
+def _summarise(recipe: str) -> bool:
+    """Print one recipe's panel; False if it has not been evaluated."""
+    folder = Path("data") / recipe
+    metrics = _read_json(folder / "evaluate" / "metrics.json")
+    if metrics is None:
+        return False
+    grid = Table.grid(padding=(0, 3))
+    for key, name in RATES.items():
+        grid.add_row(name, _rate(metrics, key), _interval(metrics, key))
+    for key, unit in (("auroc", ""), ("latency_ms_p50", " ms a frame")):
+        if isinstance(metrics.get(key), int | float):
+            grid.add_row(key.split("_")[0].replace("auroc", "AUROC"), f"{metrics[key]:.3g}{unit}")
+    title = f"{recipe}: {metrics.get('n_test')} test images"
+    out.print(Panel(grid, title=escape(title), title_align="left", expand=False))
+    for note in metrics.get("notes") or []:
+        _say(f"note: {note}")
+    _next_steps(recipe, _read_json(folder / "register" / "registration.json"))
+    return True
+
+
+def _next_steps(recipe: str, registration: dict[str, Any] | None) -> None:
+    from pipeline.registry.store import promote_command
+
+    if not registration or "version" not in registration:
+        _say("not registered yet; run: make repro")
+        return
+    version, alias = registration["version"], registration.get("alias")
+    _say(f'registered as {registration.get("name", recipe)} version {version}, alias "{alias}"')
+    command = _own_command()
+    line = next(iter(_lines_of(recipe)), Path("conf/lines/YOURS.yaml"))
+    _say("next, sign it off and put it to work:")
+    _say(f"  {command}{promote_command(recipe, version).removeprefix('lineside')}")
+    _say(f"  {command} run {line}")
+
+
+def _own_command() -> str:
+    """`lineside` where the shell finds it, else the path that was used to call it."""
+    return "lineside" if shutil.which("lineside") else os.path.relpath(sys.argv[0])
+
+
+def _lines_of(recipe: str) -> list[Path]:
+    pattern = re.compile(rf"^recipe:\s*{re.escape(recipe)}\s*(#.*)?$", re.MULTILINE)
+    files = sorted(Path("conf/lines").glob("*.yaml"))
+    return [f for f in files if pattern.search(f.read_text("utf-8", errors="replace"))]
+
+
+def _rate(metrics: dict[str, Any], key: str) -> str:
+    value = metrics.get(key)
+    return f"{value:.1%}" if isinstance(value, int | float) else "not measured"
+
+
+def _interval(metrics: dict[str, Any], key: str) -> str:
+    interval = metrics.get(f"{key}_ci95")
+    if not isinstance(interval, list) or len(interval) != 2 or None in interval:
+        return ""
+    return f"95 % interval {interval[0]:.1%} to {interval[1]:.1%}"
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as JSON ({error}); run: make repro") from error
+    if not isinstance(value, dict):
+        raise DataError(f"{path} holds no JSON object; run: make repro")
+    return value
+
+
+def _registry(uri: str | None) -> Registry:
+    from pipeline.registry.store import Registry
+
+    return Registry(uri)
+
+
+def _signoff(version: Version) -> str:
+    said = []
+    for act in ("signoff", "withdrawn"):
+        if f"{act}.at" in version.tags:
+            who, at = version.tags[f"{act}.reviewer"], version.tags[f"{act}.at"][:10]
+            word = "" if act == "signoff" else "withdrawn by "
+            said.append(f"{word}{who}, {at}: {version.tags[f'{act}.reason']}")
+    return "; ".join(said)
+
+
+def _say(text: str) -> None:
+    out.print(text, markup=False, highlight=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,258 @@
+"""The station's account: a record is opened at the trigger and closed once, with one verdict."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from pipeline.contracts.records import Record, Verdict
+from pipeline.daemon.identity import Ids
+from pipeline.errors import LedgerError
+
+APPLICATION_ID = 0x4C6E5364  # marks the file as ours: "LnSd"
+SCHEMA_VERSION = 1
+RESTARTED = "station restarted"
+
+_VERDICTS = ", ".join(f"'{v}'" for v in Verdict)
+SCHEMA = f"""
+CREATE TABLE station (name TEXT NOT NULL);
+-- AUTOINCREMENT never gives a number twice: a deleted record leaves a gap that the account shows.
+CREATE TABLE records (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    captured_at TEXT NOT NULL,
+    serial TEXT NOT NULL,
+    verdict TEXT CHECK (verdict IN ({_VERDICTS})),
+    reason TEXT NOT NULL DEFAULT '',
+    part_class TEXT NOT NULL DEFAULT '',
+    defect_score REAL,
+    scores TEXT NOT NULL DEFAULT '{{}}',
+    model_version TEXT NOT NULL DEFAULT '',
+    latency_ms REAL
+);
+CREATE INDEX records_open ON records (seq) WHERE verdict IS NULL;
+CREATE INDEX records_serial ON records (serial);
+CREATE TRIGGER records_are_final BEFORE UPDATE ON records WHEN OLD.verdict IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'the record is closed already'); END;
+"""
+
+# The account in one query: it balances when triggers = passed + failed + review + not_inspected.
+ACCOUNT = """
+SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'records'), 0) - :after AS triggers,
+       count(*) FILTER (WHERE verdict = 'PASS') AS passed,
+       count(*) FILTER (WHERE verdict = 'FAIL') AS failed,
+       count(*) FILTER (WHERE verdict = 'REVIEW') AS review,
+       count(*) FILTER (WHERE verdict = 'NOT_INSPECTED') AS not_inspected
+FROM records WHERE seq > :after
+"""
+
+
+@dataclass(frozen=True)
+class Account:
+    """How many triggers there were and what became of them."""
+
+    triggers: int
+    verdicts: dict[Verdict, int]
+
+    @property
+    def balances(self) -> bool:
+        """triggers = PASS + FAIL + REVIEW + NOT_INSPECTED."""
+        return self.triggers == sum(self.verdicts.values())
+
+
+class Ledger:
+    """One station's open ledger; only one process writes to it. Use it from one thread at a time.
+
+    Write-ahead logging lets others read meanwhile. A record is opened with synchronous=NORMAL and
+    closed with FULL: a killed process loses neither, a power cut no verdict that was given (and at
+    most the trigger that was at work, whose part nobody has judged).
+    """
+
+    def __init__(self, path: Path, station: str) -> None:
+        """Open or create the file and close what a crash left open.
+
+        Raises:
+            LedgerError: not a ledger, another station's, a newer format, or in use.
+        """
+        self.path = path
+        self.station = station
+        with self._spoken():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = _lock(path)
+            try:
+                self._db = sqlite3.connect(
+                    path, isolation_level=None, timeout=5, check_same_thread=False
+                )
+                self._prepare()
+            except BaseException:
+                self._lock.close()
+                raise
+
+    def _prepare(self) -> None:
+        self._db.row_factory = sqlite3.Row
+        if not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
+            self._create()
+        self._check()
+        self._db.execute("PRAGMA journal_mode = WAL")
+        # Those found here were neither judged nor refused: the crash is their verdict.
+        self.closed_at_start = self._db.execute(
+            "UPDATE records SET verdict = ?, reason = ? WHERE verdict IS NULL",
+            (Verdict.NOT_INSPECTED, RESTARTED),
+        ).rowcount
+        last = self._db.execute("SELECT max(id) FROM records").fetchone()[0]
+        self._ids = Ids(last or "")
+        self.started_after: int = self._account_row(0)["triggers"]
+
+    def _create(self) -> None:
+        self._db.executescript(
+            f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; "
+            f"PRAGMA user_version = {SCHEMA_VERSION};"
+        )
+        self._db.execute("INSERT INTO station VALUES (?)", (self.station,))
+        self._db.execute("COMMIT")
+
+    def _check(self) -> None:
+        mark = self._db.execute("PRAGMA application_id").fetchone()[0]
+        if mark != APPLICATION_ID:
+            raise LedgerError(
+                f"{self.path} is a SQLite file but no ledger; give another path as `ledger`"
+            )
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version != SCHEMA_VERSION:
+            raise LedgerError(
+                f"{self.path} has ledger format {version}, this Lineside writes {SCHEMA_VERSION}; "
+                "use the Lineside that wrote it, or another path as `ledger`"
+            )
+        owner = self._db.execute("SELECT name FROM station").fetchone()[0]
+        if owner != self.station:
+            raise LedgerError(
+                f'{self.path} is the ledger of station "{owner}", this is "{self.station}"; '
+                "give each station its own `ledger`"
+            )
+
+    def open_record(self, captured_at: datetime, serial: str) -> str:
+        """Commit that a trigger came; returns the record's id."""
+        identity = self._ids.make(captured_at)
+        stamp = captured_at.astimezone(UTC).isoformat(timespec="microseconds")
+        with self._spoken():
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            self._db.execute(
+                "INSERT INTO records (id, captured_at, serial) VALUES (?, ?, ?)",
+                (identity, stamp, serial),
+            )
+        return identity
+
+    def close_record(self, record: Record) -> None:
+        """Commit the verdict of an opened record.
+
+        Raises:
+            LedgerError: the record was never opened, or has a verdict already.
+        """
+        with self._spoken():
+            self._db.execute("PRAGMA synchronous = FULL")
+            done = self._db.execute(
+                "UPDATE records SET verdict = ?, reason = ?, part_class = ?, defect_score = ?, "
+                "scores = ?, model_version = ?, latency_ms = ? WHERE id = ?",
+                (
+                    record.verdict,
+                    record.reason,
+                    record.part_class,
+                    record.defect_score,
+                    json.dumps(record.scores),
+                    record.model_version,
+                    record.latency_ms,
+                    record.id,
+                ),
+            )
+        if done.rowcount != 1:
+            raise LedgerError(f"{self.path}: record {record.id} was never opened")
+
+    def account(self, after: int = 0) -> Account:
+        """Triggers and verdicts of all records with a number above `after`."""
+        with self._spoken():
+            row = self._account_row(after)
+        return Account(
+            triggers=row["triggers"],
+            verdicts={
+                Verdict.PASS: row["passed"],
+                Verdict.FAIL: row["failed"],
+                Verdict.REVIEW: row["review"],
+                Verdict.NOT_INSPECTED: row["not_inspected"],
+            },
+        )
+
+    def _account_row(self, after: int) -> sqlite3.Row:
+        row: sqlite3.Row = self._db.execute(ACCOUNT, {"after": after}).fetchone()
+        return row
+
+    def latency_ms(self, fraction: float, after: int = 0) -> float | None:
+        """A quantile of trigger-to-verdict latency of judged parts, None without any."""
+        with self._spoken():
+            row = self._db.execute(
+                "WITH judged AS (SELECT latency_ms FROM records "
+                "WHERE seq > :after AND verdict != 'NOT_INSPECTED') "
+                "SELECT latency_ms FROM judged ORDER BY latency_ms LIMIT 1 "
+                "OFFSET (SELECT cast(:fraction * count(*) AS INTEGER) FROM judged)",
+                {"after": after, "fraction": fraction},
+            ).fetchone()
+        return None if row is None else float(row[0])
+
+    def records(self, after: int = 0) -> Iterator[Record]:
+        """Closed records in the order of their triggers."""
+        with self._spoken():
+            for row in self._db.execute(
+                "SELECT * FROM records WHERE seq > ? AND verdict IS NOT NULL ORDER BY seq", (after,)
+            ):
+                yield self._record(row)
+
+    def _record(self, row: Any) -> Record:
+        return Record(
+            id=row["id"],
+            station=self.station,
+            captured_at=row["captured_at"],
+            serial=row["serial"],
+            verdict=Verdict(row["verdict"]),
+            reason=row["reason"],
+            part_class=row["part_class"],
+            defect_score=row["defect_score"],
+            scores=json.loads(row["scores"]),
+            model_version=row["model_version"],
+            latency_ms=row["latency_ms"],
+        )
+
+    def close(self) -> None:
+        """Fold the write-ahead log into the file and let others open it."""
+        with self._spoken():
+            self._db.close()
+        self._lock.close()
+
+    @contextmanager
+    def _spoken(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise LedgerError(
+                f"{self.path} cannot be used as a ledger ({error}); check the path, the rights "
+                "and the free space, or give another path as `ledger`"
+            ) from error
+
+
+def _lock(path: Path) -> IO[bytes]:
+    """Keep a second station out: it would close this one's open record as lost in a crash."""
+    handle = path.with_name(f"{path.name}.lock").open("wb")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.close()
+        raise LedgerError(
+            f"{path} is in use by another `lineside run`; stop that one, or give this station "
+            "its own `ledger`"
+        ) from None
+    return handle

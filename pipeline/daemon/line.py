@@ -1,0 +1,48 @@
+"""The line file: what one station inspects, with what, and where it writes it down."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from pipeline.daemon.sources import SourceConfig
+from pipeline.plugins import Plugin, Strict
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+
+
+class ModelSource(Strict):
+    """Where the station's model comes from."""
+
+    registry: str | None = Field(
+        None,
+        description="MLflow's address; none: MLFLOW_TRACKING_URI, or mlflow.db in this folder.",
+    )
+    alias: Literal["champion", "challenger"] = Field(
+        "champion", description="champion is signed off; challenger is for trial stations."
+    )
+    cache: Path = Field(
+        description="Folder for downloaded bundles; the last good one starts the station when the "
+        "registry is away."
+    )
+
+
+class Line(Strict):
+    """One station. Relative paths start at the folder where `lineside` is run."""
+
+    station: str = Field(
+        pattern=NAME, max_length=64, description="Name of the station, in every record."
+    )
+    recipe: str = Field(
+        pattern=NAME, max_length=64, description="What it inspects: a registered model's name."
+    )
+    model: ModelSource = Field(description="Where the model comes from.")
+    source: Annotated[SourceConfig, Plugin("pipeline.daemon.sources")] = Field(
+        description="Where frames come from; `type` names a file of pipeline/daemon/sources/."
+    )
+    ledger: Path = Field(description="SQLite file with one record a trigger.")
+    threads: int = Field(
+        0, ge=0, le=256, description="Threads for the network; 0: one a physical core."
+    )

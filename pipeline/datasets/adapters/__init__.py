@@ -1,0 +1,32 @@
+"""One adapter a file; the file's name is what `source.type` selects in `ingest.yaml`.
+
+An adapter module has `Config` (with a `Literal` type), `read(config) -> list[Sample]` and
+`root(config) -> Path`, the folder that sample paths are relative to.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol, cast
+
+from pipeline.contracts.sample import Sample
+from pipeline.plugins import Plugin, PluginConfig
+
+ADAPTERS = Plugin(__name__)
+
+
+class Adapter(Protocol):
+    """What the module of an adapter offers."""
+
+    Config: type[PluginConfig]
+
+    def read(self, config: PluginConfig) -> list[Sample]:
+        """List the samples; raises DataError when there are none."""
+
+    def root(self, config: PluginConfig) -> Path:
+        """The folder that the samples' paths are relative to."""
+
+
+def adapter(config: PluginConfig) -> Adapter:
+    """The adapter that a configuration selects."""
+    return cast(Adapter, ADAPTERS.module(config.type))

@@ -1,0 +1,123 @@
+"""The table of samples that `ingest` writes and every later stage reads (Parquet).
+
+sample_id           unique name
+path                POSIX path relative to the adapter's root
+label               class name of the taxonomy (aliases resolved)
+group, split        train, val or test; a group stands in one split only
+variant             product variant, "" when there is only one
+defect_probability  the annotator's belief, NaN where none was given
+width_px, height_px, bytes
+sha256              of the file, so that a later stage notices a changed image
+pixels_sha256       of the decoded pixels, so that a re-encoded copy is still a copy
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.contracts.bundle import read_part, write_part
+from pipeline.contracts.sample import Sample
+from pipeline.contracts.taxonomy import Taxonomy
+from pipeline.datasets.adapters import ADAPTERS, adapter
+from pipeline.errors import DataError, UnreadableImage
+from pipeline.imaging import Pixels
+from pipeline.imaging.codec import decode
+from pipeline.plugins import PluginConfig
+
+TABLE = "manifest.parquet"
+SOURCE = "source.json"
+REPORT = "report.json"
+TAXONOMY = "taxonomy.json"
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What reading one image file told.
+
+    Attributes:
+        sample: the sample as the adapter gave it.
+        fault: why it cannot be used, "" when it can.
+    """
+
+    sample: Sample
+    width_px: int = 0
+    height_px: int = 0
+    bytes: int = 0
+    sha256: str = ""
+    pixels_sha256: str = ""
+    fault: str = ""
+
+
+def scan(sample: Sample, root: Path) -> Scan:
+    """Read and decode one image; a fault is an answer, not an exception."""
+    path = root / sample.path
+    try:
+        data = path.read_bytes()
+        rgb = decode(data, sample.path)
+    except (UnreadableImage, OSError) as error:
+        return Scan(sample, fault=str(error))
+    height, width = rgb.shape[:2]
+    pixels = hashlib.sha256(f"{width}x{height}".encode() + rgb.tobytes()).hexdigest()
+    return Scan(sample, width, height, len(data), hashlib.sha256(data).hexdigest(), pixels)
+
+
+def write(folder: Path, table: pd.DataFrame, taxonomy: Taxonomy, source: PluginConfig) -> None:
+    """Write the table, the taxonomy and where the images are."""
+    table.to_parquet(folder / TABLE, index=False)
+    write_part(folder, TAXONOMY, taxonomy)
+    write_part(folder, SOURCE, source)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """An ingested data set.
+
+    Attributes:
+        table: the columns named above, one row a sample.
+        taxonomy: the recipe's classes.
+        root: the folder that paths are relative to.
+        report: what `ingest` found, as in its report.json.
+    """
+
+    table: pd.DataFrame
+    taxonomy: Taxonomy
+    root: Path
+    report: dict[str, Any]
+
+    def image(self, row: int) -> bytes:
+        """The encoded image of one row.
+
+        Raises:
+            DataError: the file is gone or is no longer what was ingested.
+        """
+        path = self.root / str(self.table["path"].iat[row])
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise DataError(
+                f"{path} is in the manifest but cannot be read ({error.strerror}); run dvc repro"
+            ) from None
+        if hashlib.sha256(data).hexdigest() != self.table["sha256"].iat[row]:
+            raise DataError(f"{path} has changed since it was ingested; run dvc repro")
+        return data
+
+    def pixels(self, row: int) -> Pixels:
+        """The decoded image of one row, uint8 RGB."""
+        return decode(self.image(row), str(self.table["path"].iat[row]))
+
+
+def read(folder: Path) -> Manifest:
+    """Read what `ingest` wrote."""
+    source = ADAPTERS.configure(json.loads((folder / SOURCE).read_bytes()))
+    return Manifest(
+        table=pd.read_parquet(folder / TABLE),
+        taxonomy=read_part(folder, TAXONOMY, Taxonomy),
+        root=adapter(source).root(source),
+        report=json.loads((folder / REPORT).read_bytes()),
+    )

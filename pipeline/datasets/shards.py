@@ -1,0 +1,59 @@
+"""Prepared images in a few large files, memory-mapped: no decoding and no copies in training.
+
+`images-0000.npy`, ... hold uint8 n,H,W,C; `index.parquet` has one row an image, in shard order:
+sample_id, label, group, split, variant, defect_probability, shard, row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.contracts.spec import PreprocessSpec
+from pipeline.imaging import Pixels
+
+INDEX = "index.parquet"
+SPEC = "preprocess.json"
+SHARD_BYTES = 256 * 2**20
+
+
+class Shards:
+    """Prepared images by position, in the order of `index`.
+
+    Attributes:
+        index: one row an image, the columns named above.
+        spec: how the images were prepared.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.index = pd.read_parquet(folder / INDEX)
+        self.spec = PreprocessSpec.model_validate_json((folder / SPEC).read_bytes())
+        self._shard = self.index["shard"].to_numpy()
+        self._row = self.index["row"].to_numpy()
+        n_shards = int(self._shard.max()) + 1 if len(self.index) else 0
+        self._maps = [np.load(folder / name_of(i), mmap_mode="r") for i in range(n_shards)]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, position: int) -> Pixels:
+        """One image, uint8 H,W,C, a copy."""
+        return np.array(self._maps[self._shard[position]][self._row[position]])
+
+    def batches(self, positions: np.ndarray, size: int) -> Iterator[Pixels]:
+        """Images at `positions` in batches, uint8 n,H,W,C."""
+        for start in range(0, len(positions), size):
+            yield np.stack([self[i] for i in positions[start : start + size]])
+
+
+def name_of(shard: int) -> str:
+    """File name of a shard."""
+    return f"images-{shard:04d}.npy"
+
+
+def rows_per_shard(spec: PreprocessSpec) -> int:
+    """Images that fill a shard of `SHARD_BYTES`."""
+    return max(1, SHARD_BYTES // int(np.prod(spec.shape)))

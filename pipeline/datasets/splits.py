@@ -1,0 +1,82 @@
+"""Train, val and test by group: images of one part, module or shot stay on one side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from scipy.cluster.hierarchy import DisjointSet
+from sklearn.model_selection import StratifiedGroupKFold
+
+from pipeline.errors import DataError
+
+
+def join_duplicates(groups: Sequence[str], content: Sequence[str]) -> list[str]:
+    """Merge groups that share an identical image, so that no copy can cross a split.
+
+    Args:
+        groups: the group of each sample.
+        content: a hash of the pixels of each sample.
+
+    Returns:
+        The group of each sample, named like the first of those it was merged with.
+    """
+    sets = DisjointSet(groups)
+    home: dict[str, str] = {}
+    for group, pixels in zip(groups, content, strict=True):
+        sets.merge(home.setdefault(pixels, group), group)
+    first: dict[str, str] = {}
+    for group in groups:
+        first.setdefault(sets[group], group)
+    return [first[sets[group]] for group in groups]
+
+
+def crossing(groups: Iterable[str], splits: Iterable[str]) -> list[str]:
+    """The groups that stand in more than one split: a leak when there is any."""
+    seen: dict[str, set[str]] = {}
+    for group, split in zip(groups, splits, strict=True):
+        seen.setdefault(group, set()).add(split)
+    return sorted(group for group, where in seen.items() if len(where) > 1)
+
+
+def assign(
+    labels: Sequence[str],
+    groups: Sequence[str],
+    *,
+    val_fraction: float,
+    test_fraction: float,
+    seed: int,
+) -> list[str]:
+    """Split by group, keeping the class proportions as even as the groups allow.
+
+    Returns:
+        train, val or test for each sample; the same seed gives the same answer.
+
+    Raises:
+        DataError: too few groups to fill three splits.
+    """
+    n_groups = len(set(groups))
+    if n_groups < 3:
+        raise DataError(
+            f"{n_groups} group(s) cannot fill train, val and test; give more parts or finer groups"
+        )
+    split = np.full(len(labels), "train", dtype=object)
+    rest = np.arange(len(labels))
+    names, groups_of = np.asarray(labels), np.asarray(groups)
+    for name, fraction in (
+        ("test", test_fraction),
+        ("val", val_fraction / (1 - test_fraction)),
+    ):
+        folds = min(max(2, round(1 / fraction)), len(set(groups_of[rest])))
+        smallest = np.unique(names[rest], return_counts=True)[1].min()
+        if smallest < folds:
+            rare = sorted(n for n in set(names[rest]) if (names[rest] == n).sum() < folds)
+            raise DataError(
+                f"class {', '.join(rare)} has {smallest} image(s); a split of one in {folds} "
+                f"needs at least {folds} of each class"
+            )
+        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+        _, chosen = next(splitter.split(rest, names[rest], groups_of[rest]))
+        split[rest[chosen]] = name
+        rest = np.flatnonzero(split == "train")
+    return [str(s) for s in split]

@@ -1,0 +1,83 @@
+"""Shares of parts with exact confidence intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import binomtest
+
+Array = npt.NDArray[np.generic]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """k of n, with the 95 % Clopper-Pearson interval (Biometrika 26, 1934).
+
+    Attributes:
+        k, n: counts; with n = 0 the rate is not defined.
+    """
+
+    k: int
+    n: int
+
+    @property
+    def value(self) -> float | None:
+        """k / n, or None without any."""
+        return self.k / self.n if self.n else None
+
+    @property
+    def ci95(self) -> list[float] | None:
+        """[low, high], or None without any."""
+        if not self.n:
+            return None
+        interval = binomtest(self.k, self.n).proportion_ci(0.95, method="exact")
+        return [float(interval.low), float(interval.high)]
+
+
+def upper_bound(k: int, n: int, confidence: float) -> float:
+    """One-sided exact upper confidence bound on the rate behind k of n."""
+    test = binomtest(k, n, alternative="less")
+    return float(test.proportion_ci(confidence, method="exact").high)
+
+
+def samples_needed(limit: float, confidence: float) -> int:
+    """Bad parts without a single escape that prove a rate below `limit`.
+
+    From (1 - limit)^n <= 1 - confidence; at 95 % about 3 / limit, the rule of three.
+    """
+    return int(np.ceil(np.log(1 - confidence) / np.log(1 - limit)))
+
+
+def grouped_bootstrap(
+    score: Callable[[npt.NDArray[np.intp]], float],
+    groups: Sequence[str],
+    *,
+    draws: int,
+    seed: int,
+) -> list[float] | None:
+    """95 % percentile interval of a figure, drawing whole groups with replacement.
+
+    Args:
+        score: the figure for given row numbers; NaN where it is not defined.
+        groups: the group of each row; rows of one group are not independent.
+        draws: how many resamples.
+        seed: the same seed gives the same interval.
+
+    Returns:
+        [low, high], or None where the figure is hardly ever defined.
+    """
+    _, codes = np.unique(np.asarray(groups), return_inverse=True)
+    rows_of = [np.flatnonzero(codes == g) for g in range(codes.max() + 1)]
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(draws):
+        drawn = rng.integers(len(rows_of), size=len(rows_of))
+        found.append(score(np.concatenate([rows_of[g] for g in drawn])))
+    finite = np.array(found)[np.isfinite(found)]
+    if len(finite) < draws / 2:
+        return None
+    low, high = np.percentile(finite, [2.5, 97.5])
+    return [float(low), float(high)]

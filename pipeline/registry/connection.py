@@ -1,0 +1,170 @@
+"""Reaching MLflow: where it is, whether it is there, and its failures in words for people."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sqlite3
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import RegistryError, RegistryUnreachable
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+SQLITE = "sqlite:///"
+PROBE_TIMEOUT_S = 3
+
+# MLflow's own defaults retry for minutes, print progress bars, unpickle and report usage.
+DEFAULTS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+}
+
+
+def default_uri(root: Path) -> str:
+    """`MLFLOW_TRACKING_URI`, or else `mlflow.db` in the project folder.
+
+    `DVC_ROOT` wins over `root`: in `dvc exp run --temp` it still names the project itself.
+    """
+    project = Path(os.environ.get("DVC_ROOT") or root).absolute()
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{project / 'mlflow.db'}"
+
+
+def shown(uri: str) -> str:
+    """The URI without a password, for messages."""
+    return re.sub(r"://[^/@]*@", "://***@", uri)
+
+
+def sqlite_file(uri: str) -> Path | None:
+    """The file behind a SQLite URI, or None for a server."""
+    return Path(uri.removeprefix(SQLITE).split("?")[0]) if uri.startswith(SQLITE) else None
+
+
+def set_defaults() -> None:
+    """Make MLflow quick to fail, quiet and safe; to be called before it is imported.
+
+    What the user has set stays.
+    """
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+
+
+def connect(uri: str, *, create: bool = False) -> MlflowClient:
+    """Open the registry.
+
+    Args:
+        uri: a server (`http://…`) or a file (`sqlite:///…`).
+        create: make a SQLite registry that is not there yet; a read never does.
+
+    Raises:
+        RegistryUnreachable: nothing answers there, or the file does not exist.
+        RegistryError: the file is not a registry.
+    """
+    if uri.startswith(("http://", "https://")):
+        _probe_server(uri)
+    elif (file := sqlite_file(uri)) is not None:
+        _probe_file(file, create)
+    set_defaults()
+    from mlflow.tracking import MlflowClient
+
+    for noisy in ("mlflow", "alembic"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    with spoken(uri):
+        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _probe_server(uri: str) -> None:
+    try:
+        with urllib.request.urlopen(uri, timeout=PROBE_TIMEOUT_S):
+            pass
+    except urllib.error.HTTPError:
+        return  # it answers; whether it lets us in shows in the first real request
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        if isinstance(reason, ssl.SSLError):
+            return  # MLflow has its own settings for certificates
+        raise RegistryUnreachable(
+            f"the registry at {shown(uri)} does not answer "
+            f"({getattr(reason, 'strerror', None) or reason}); start it, or correct the address "
+            "(model.registry in the line file, --registry or MLFLOW_TRACKING_URI)"
+        ) from error
+
+
+def _probe_file(file: Path, create: bool) -> None:
+    if not file.is_file():
+        if create:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            return
+        raise RegistryUnreachable(
+            f"{file}: no registry there yet; run `make repro` to register a model, or set "
+            "MLFLOW_TRACKING_URI to the server that has one"
+        )
+    # Asked first, because MLflow retries a damaged file for minutes and fills an empty one.
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master")}
+    except sqlite3.Error as error:
+        raise RegistryError(
+            f"{file} is not a registry ({error}); restore it from a backup, or move it away and "
+            "run `make repro`"
+        ) from error
+    if "registered_models" not in tables and (tables or not create):
+        raise RegistryError(
+            f"{file} is a SQLite file without MLflow's tables; give the registry's own file"
+        )
+
+
+@contextmanager
+def spoken(uri: str) -> Iterator[None]:
+    """Turn what MLflow and the libraries under it raise into RegistryError.
+
+    Raises:
+        RegistryUnreachable: no answer, a server fault, or no right to ask (401, 403).
+        RegistryError: everything else that the registry refuses.
+    """
+    from mlflow.exceptions import MlflowException
+    from requests import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
+        raise _explained(uri, error) from error
+
+
+def _explained(uri: str, error: Exception) -> RegistryError:
+    where = f"the registry at {shown(uri)}"
+    text = str(error)
+    found = re.search(r"error code (\d{3})", text)
+    status = int(found[1]) if found else getattr(error, "get_http_status_code", lambda: 0)()
+    if status == 401:
+        return RegistryUnreachable(
+            f"{where} wants a user and password (401); set MLFLOW_TRACKING_USERNAME and "
+            "MLFLOW_TRACKING_PASSWORD"
+        )
+    if status == 403:
+        return RegistryUnreachable(
+            f"{where} refuses this user or address (403); give the user the right, or start "
+            "`mlflow server` with --allowed-hosts naming the host and port used here"
+        )
+    if found is not None and status == 404:
+        return RegistryError(f"{where} answers, but not as MLflow does (404); check the address")
+    said = shown(" ".join(text.split()) or repr(error))
+    if found is None and ("failed with exception" in text or "Max retries" in text):
+        return RegistryUnreachable(f"{where} stopped answering; is it running? ({said[:160]})")
+    if found is not None and status >= 500:
+        return RegistryUnreachable(f"{where} fails with status {status}; see the server's log")
+    return RegistryError(f"{where}: {said[:400]}")

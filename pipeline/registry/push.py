@@ -1,0 +1,178 @@
+"""Registration: a sealed bundle becomes a version, once. Needs the full MLflow (train extra)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pipeline.contracts.bundle import Bundle
+from pipeline.errors import MissingExtra, RegistryError
+from pipeline.registry.connection import connect, set_defaults, spoken, sqlite_file
+from pipeline.registry.store import CHALLENGER, SHA256_TAG, Registry
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+    from mlflow.tracking import MlflowClient
+
+
+@dataclass(frozen=True)
+class Registration:
+    """What came of a registration; `created` is False when the bundle was registered already."""
+
+    name: str
+    version: int
+    run_id: str
+    bundle_sha256: str
+    alias: str
+    created: bool
+
+
+def push(
+    registry: Registry,
+    recipe: str,
+    bundle: Bundle,
+    *,
+    metrics: Mapping[str, float],
+    params: Mapping[str, str],
+    tags: Mapping[str, str],
+    description: str,
+    artifacts: Sequence[tuple[Path, str]] = (),
+) -> Registration:
+    """Register a bundle unless it is registered, and make it the challenger.
+
+    Args:
+        registry: where; a SQLite file that is not there yet is made.
+        recipe: name of the registered model and of the experiment.
+        bundle: what is registered, byte for byte.
+        metrics, params: logged with the run.
+        tags: set on the run and, where people look for them, on the version.
+        description: markdown shown on the version's page.
+        artifacts: (local file or folder, folder among the run's artifacts).
+
+    Raises:
+        RegistryError: the registry refuses or cannot be reached; no version is left behind.
+        MissingExtra: the full MLflow or ONNX is not installed.
+    """
+    set_defaults()
+    try:
+        import mlflow.onnx
+        import onnx
+    except ImportError as error:
+        raise MissingExtra(error.name or "mlflow", "registering a model", "train") from error
+
+    client = connect(registry.uri, create=True)
+    known = _registered(client, registry, recipe, bundle.sha256)
+    if known is not None:
+        registry.challenge(recipe, known.version)
+        return known
+    with spoken(registry.uri), _mlflow_at(registry.uri):
+        _use_experiment(client, registry.uri, recipe)
+        with mlflow.start_run(run_name=bundle.sha256[:12], tags=dict(tags)) as run:
+            mlflow.log_params(dict(params))
+            mlflow.log_metrics(dict(metrics))
+            for local, folder in artifacts:
+                log = mlflow.log_artifacts if local.is_dir() else mlflow.log_artifact
+                log(str(local), folder)
+            graph = onnx.load(str(bundle.model))
+            model = mlflow.onnx.log_model(
+                graph,
+                name="model",
+                save_as_external_data=False,
+                signature=_signature(graph, bundle),
+                # The bundle as it is, so that what a station downloads bears the same seal;
+                # MLflow's own copy of the graph may be serialised in another order.
+                extra_files=[str(p) for p in _flat(bundle)],
+                pip_requirements=["numpy", "onnx", "onnxruntime"],
+            )
+        _ensure_model(client, recipe)
+        # The version comes last and with its tags, so there is never half a version to see.
+        created = client.create_model_version(
+            name=recipe,
+            source=model.model_uri,
+            run_id=run.info.run_id,
+            model_id=model.model_id,
+            tags={**tags, SHA256_TAG: bundle.sha256, "run_id": run.info.run_id},
+            description=description,
+        )
+        number = int(created.version)
+    registry.challenge(recipe, number)
+    return Registration(recipe, number, run.info.run_id, bundle.sha256, CHALLENGER, True)
+
+
+def _registered(
+    client: MlflowClient, registry: Registry, recipe: str, sha256: str
+) -> Registration | None:
+    with spoken(registry.uri):
+        query = f"name = '{recipe}' and tags.{SHA256_TAG} = '{sha256}'"
+        found = client.search_model_versions(query)
+    if not found:
+        return None
+    newest = max(found, key=lambda v: int(v.version))
+    number = int(newest.version)
+    return Registration(recipe, number, newest.run_id or "", sha256, CHALLENGER, False)
+
+
+@contextmanager
+def _mlflow_at(uri: str) -> Iterator[None]:
+    """MLflow's fluent functions take the address from a global and the environment."""
+    import mlflow
+
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # its body takes None to unset
+        if before is not None:
+            os.environ["MLFLOW_TRACKING_URI"] = before
+
+
+def _use_experiment(client: MlflowClient, uri: str, recipe: str) -> None:
+    import mlflow
+
+    if client.get_experiment_by_name(recipe) is None:
+        # Without this, artifacts would land in ./mlruns of whoever happens to run it.
+        file = sqlite_file(uri)
+        beside = (file.absolute().parent / "mlruns" / recipe).as_uri() if file else None
+        client.create_experiment(recipe, artifact_location=beside)
+    mlflow.set_experiment(recipe)
+
+
+def _ensure_model(client: MlflowClient, recipe: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(recipe)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _flat(bundle: Bundle) -> list[Path]:
+    paths = sorted(bundle.folder.iterdir())
+    if any(p.is_dir() for p in paths):
+        raise RegistryError(f"{bundle.folder} holds folders; a bundle is flat to be registered")
+    return paths
+
+
+def _signature(graph: Any, bundle: Bundle) -> ModelSignature:
+    """What the graph takes and gives, stated, not inferred from an example."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema, TensorSpec
+
+    image = TensorSpec(np.dtype(np.uint8), (-1, *bundle.preprocess.shape), "image")
+    given: list[ColSpec | TensorSpec] = [
+        TensorSpec(
+            np.dtype(np.float32),
+            (-1, *(d.dim_value or -1 for d in output.type.tensor_type.shape.dim[1:])),
+            output.name,
+        )
+        for output in graph.graph.output
+    ]
+    return ModelSignature(inputs=Schema([image]), outputs=Schema(given))

@@ -1,0 +1,145 @@
+"""Register: the sealed bundle and its figures go to MLflow, once, as the challenger."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from pipeline import config as yaml_config
+from pipeline.contracts.bundle import open_bundle
+from pipeline.datasets import manifest
+from pipeline.files import sha256, write_json
+from pipeline.plugins import Strict
+from pipeline.registry.push import push
+from pipeline.registry.store import Registry
+from pipeline.reporting.description import describe
+from pipeline.stages import Report, run_stage
+
+REGISTRATION = "registration.json"
+
+
+class Config(Strict):
+    """`conf/<recipe>/register.yaml`."""
+
+    tags: dict[str, str] = Field(
+        default_factory=dict, description="Tags of your own on run and version: plant, product."
+    )
+
+
+def run(
+    config: Config, params: dict[str, str], registry: Registry, source: Path, out: Path
+) -> Report:
+    """Log figures, plots and the bundle, register a version, write registration.json.
+
+    Args:
+        config: tags.
+        params: what the recipe's YAML says, by dotted key.
+        registry: where.
+        source: the recipe's data folder; `ingest/`, `train/` and `evaluate/` are read.
+        out: an empty folder.
+
+    Raises:
+        RegistryError: MLflow is not reachable or refuses; no version is left behind.
+        BundleError: the bundle was altered after evaluation.
+    """
+    evaluated = source / "evaluate"
+    bundle = open_bundle(evaluated / "bundle")
+    metrics = json.loads((evaluated / "metrics.json").read_bytes())
+    numbers = _numbers(metrics)
+    tags = {
+        "recipe": source.name,
+        "architecture": bundle.provenance.architecture,
+        "method": bundle.provenance.method,
+        "weights": bundle.provenance.weights,
+        "split": metrics["split"]["by"],
+        "manifest_sha256": sha256(source / "ingest" / manifest.TABLE),
+        **_git_commit(),
+        **{key: f"{numbers[key]:.4f}" for key in KEY_FIGURES if key in numbers},
+        **config.tags,
+    }
+    registration = push(
+        registry,
+        source.name,
+        bundle,
+        metrics=numbers,
+        params=params,
+        tags=tags,
+        description=describe(bundle, metrics),
+        artifacts=[
+            (evaluated / "metrics.json", "evaluate"),
+            (evaluated / "plots", "evaluate/plots"),
+            (evaluated / "images", "evaluate/images"),
+            (source / "ingest" / manifest.REPORT, "ingest"),
+            (source / "train" / "history.csv", "train"),
+        ],
+    )
+    write_json(out / REGISTRATION, asdict(registration))
+    name = f"{registration.name} version {registration.version}"
+    return Report([f"{name} {'registered' if registration.created else 'stands already'}"])
+
+
+KEY_FIGURES = ("auroc", "accuracy", "escape_rate", "overkill_rate", "review_rate")
+
+
+def _numbers(metrics: dict[str, Any]) -> dict[str, float]:
+    """All plain numbers, intervals as `<name>_ci95_low` and `_high`; undefined ones left out."""
+    found: dict[str, float] = {}
+    for key, value in metrics.items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            found[key] = float(value)
+        elif key.endswith("_ci95") and value is not None:
+            found[f"{key}_low"], found[f"{key}_high"] = value
+    found |= {f"operating_point.{k}": float(v) for k, v in metrics["operating_point"].items()}
+    return found
+
+
+def _git_commit() -> dict[str, str]:
+    """The commit the figures were made at; nothing outside a git checkout."""
+    answer = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
+    return {"git_commit": answer.stdout.strip()} if answer.returncode == 0 else {}
+
+
+def _params(conf: Path) -> dict[str, str]:
+    """Every value of the recipe's YAML files, as `train.head.l2`."""
+    found: dict[str, str] = {}
+
+    def walk(prefix: str, value: Any) -> None:
+        if isinstance(value, dict):
+            for key, inner in value.items():
+                walk(f"{prefix}.{key}", inner)
+        else:
+            found[prefix] = str(value)
+
+    for path in sorted(conf.glob("*.yaml")):
+        if path.stem not in ("register", "taxonomy"):
+            walk(path.stem, yaml_config.plain(path))
+    return found
+
+
+def main(argv: Sequence[str] = sys.argv) -> None:
+    """`python -m pipeline.stages.register RECIPE`.
+
+    `dvc exp run` compares many trainings; none of them is a candidate for the line, so nothing
+    is registered there.
+    """
+
+    def stage(config: Config, source: Path, out: Path) -> Report:
+        if name := os.environ.get("DVC_EXP_NAME"):
+            write_json(out / REGISTRATION, {"skipped": f"experiment {name}"})
+            return Report([f"experiment {name}: not registered"])
+        params = _params(Path("conf", source.name))
+        return run(config, params, Registry(), source, out)
+
+    run_stage("register", Config, stage, argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""Train: frozen CNN features, a head trained on them, and one ONNX graph of both."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import Field
+from safetensors.torch import save_file
+
+from pipeline.contracts.bundle import MODEL, Provenance, read_part, write_part
+from pipeline.contracts.taxonomy import Taxonomy
+from pipeline.datasets import scores
+from pipeline.datasets.shards import Shards
+from pipeline.files import write_json
+from pipeline.imaging.quality import measure, reference
+from pipeline.plugins import Strict
+from pipeline.stages import Report, progress, run_stage
+from pipeline.training import architectures, probe
+from pipeline.training.augmentation import Augmenter
+from pipeline.training.export import export, parity
+from pipeline.training.network import Features, Network
+
+PARITY_IMAGES = 32
+
+
+class Config(Strict):
+    """`conf/<recipe>/train.yaml`."""
+
+    method: Literal["probe"] = Field(
+        "probe", description="probe: frozen features and a trained head; seconds on a CPU."
+    )
+    architecture: str = Field(
+        "tf_efficientnet_lite0",
+        description="A network of pipeline/training/architectures/.",
+    )
+    weights: Literal["auto", "packaged", "hub", "none"] = Field(
+        "auto", description="auto: those a package ships, else the hub; none: a random start."
+    )
+    scales: tuple[float, ...] = Field(
+        (1.0,), min_length=1, description="Sizes at which the network sees the image, as shares."
+    )
+    views: int = Field(1, ge=0, le=16, description="Augmented views of each training image.")
+    soft_labels: float = Field(
+        0.0, ge=0, le=1, description="Weight of the annotators' belief against the hard label."
+    )
+    folds: int = Field(
+        5,
+        ge=0,
+        description="Heads trained without a part's group, to judge it honestly; 0: none. Their "
+        "scores join validation when the limits are chosen.",
+    )
+    head: probe.Head = Field(description="The trained head.")
+    seed: int = Field(0, ge=0, description="The same seed gives the same weights.")
+
+
+def run(config: Config, source: Path, out: Path) -> Report:
+    """Write bundle/ (not yet sealed), weights.safetensors, history.csv and report.json.
+
+    Args:
+        config: the method and its settings.
+        source: the recipe's data folder; `ingest/`, `preprocess/` and `augment/` are read.
+        out: an empty folder.
+
+    Raises:
+        TrainingError: no such architecture or weights, no convergence, no parity with torch.
+    """
+    stored = Shards(source / "preprocess")
+    taxonomy = read_part(source / "ingest", "taxonomy.json", Taxonomy)
+    rows = np.flatnonzero(stored.index["split"] == "train")
+    backbone = architectures.build(config.architecture, config.weights, config.seed)
+    features = Features(backbone, stored.spec.shape[:2], config.scales)
+    augmenter = Augmenter.read(source / "augment" / "policy.json")
+
+    seen = progress(
+        probe.views(stored, rows, augmenter, config.views, config.seed),
+        "computing features",
+        total=probe.n_batches(len(rows), config.views),
+    )
+    values = probe.extract(features, stored[0], seen)
+    index = stored.index.iloc[rows]
+    targets = soft_targets(index, taxonomy, config.soft_labels)
+    head, history = probe.fit(
+        values, np.tile(targets, (1 + config.views, 1)), config.head, config.seed
+    )
+    if config.folds:
+        unseen = probe.out_of_fold(
+            values,
+            targets,
+            index["label"].tolist(),
+            index["group"].tolist(),
+            config.head,
+            config.seed,
+            config.folds,
+        )
+        scores.write(out / scores.OUT_OF_FOLD, index["sample_id"].tolist(), unseen, taxonomy.names)
+
+    network = Network(features, head).eval()
+    bundle = out / "bundle"
+    bundle.mkdir()
+    export(network, stored[0], ["logits", "embedding"], bundle / MODEL)
+    sample = next(stored.batches(rows[:: max(1, len(rows) // PARITY_IMAGES)], len(rows)))
+    difference = parity(network, bundle / MODEL, sample)
+    save_file(
+        {k: v.contiguous() for k, v in network.state_dict().items()}, out / "weights.safetensors"
+    )
+    write_part(bundle, "preprocess.json", stored.spec)
+    write_part(bundle, "taxonomy.json", taxonomy)
+    write_part(bundle, "reference.json", reference([measure(stored[int(i)]) for i in rows]))
+    provenance = Provenance(
+        recipe=source.name,
+        architecture=config.architecture,
+        method=config.method,
+        weights=backbone.weights,
+        n_train=len(rows),
+    )
+    write_part(bundle, "provenance.json", provenance)
+    epochs = range(1, len(history) + 1)
+    pd.DataFrame({"epoch": epochs, "loss": history}).to_csv(out / "history.csv", index=False)
+    report = {
+        "architecture": config.architecture,
+        "weights": backbone.weights,
+        "n_train": len(rows),
+        "n_features": int(values.shape[1]),
+        "parity_max_relative": difference,
+        "loss": history[-1],
+    }
+    write_json(out / "report.json", report)
+    return Report(
+        [
+            f"{config.architecture} ({backbone.weights} weights), {len(rows)} images "
+            f"x {1 + config.views} views, {values.shape[1]} features",
+            f"loss {history[0]:.3f} to {history[-1]:.3f}; "
+            f"ONNX equals torch within {difference:.0e}",
+        ]
+    )
+
+
+def soft_targets(index: pd.DataFrame, taxonomy: Taxonomy, weight: float) -> npt.NDArray[np.float32]:
+    """Targets N,K: the class, mixed with the annotators' belief where there is one.
+
+    The belief that a part is defective is spread over classes only where the taxonomy has two,
+    one passing; elsewhere it does not say which class.
+    """
+    labels = np.array([taxonomy.names.index(label) for label in index["label"]])
+    targets: npt.NDArray[np.float32] = np.eye(len(taxonomy.names), dtype=np.float32)[labels]
+    if len(taxonomy.names) == 2 and sum(taxonomy.passing) == 1:
+        belief = index["defect_probability"].to_numpy(np.float32)[:, None]
+        soft = np.where(taxonomy.passing, 1 - belief, belief)
+        known = ~np.isnan(belief[:, 0])
+        targets[known] = (1 - weight) * targets[known] + weight * soft[known]
+    return targets
+
+
+def main(argv: Sequence[str] = sys.argv) -> None:
+    """`python -m pipeline.stages.train RECIPE`."""
+    run_stage("train", Config, run, argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""The network that is exported: uint8 pixels in, logits and embedding out, nothing left outside.
+
+Normalisation is part of the graph, so the line hands over plain pixels and cannot get it wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from pipeline.training.architectures import Backbone
+
+
+class Features(nn.Module):
+    """Mean, maximum and standard deviation of every feature map, at every scale."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, backbone: Backbone, size_px: tuple[int, int], scales: Sequence[float]):
+        """Wrap a backbone.
+
+        Args:
+            backbone: the network, frozen.
+            size_px: (height, width) of prepared images.
+            scales: sizes at which the image is seen, as shares of `size_px`.
+        """
+        super().__init__()
+        self._backbone = backbone.module
+        self._maps = backbone.architecture.maps
+        self._sizes = [(round(size_px[0] * s), round(size_px[1] * s)) for s in scales]
+        self._native = size_px
+        self.register_buffer("mean", torch.tensor(backbone.architecture.mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(backbone.architecture.std).view(1, 3, 1, 1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """uint8 N,H,W,C to float32 N,D."""
+        x = image.permute(0, 3, 1, 2).float().expand(-1, 3, -1, -1)
+        x = (x - self.mean) / self.std
+        pooled: list[Tensor] = []
+        for size in self._sizes:
+            seen = x
+            if size != self._native:
+                seen = interpolate(x, size, mode="bilinear", align_corners=False)
+            for m in self._maps(self._backbone, seen):
+                pooled += [m.mean((2, 3)), m.amax((2, 3)), m.std((2, 3))]
+        return torch.cat(pooled, 1)
+
+
+class KernelHead(nn.Module):
+    """Gaussian-kernel logistic regression on landmarks (Nystroem; Williams and Seeger, NIPS 2000).
+
+    `logits = exp(-|e - landmarks|^2) @ weight + bias` with the embedding
+    `e = features @ projection + shift`; projection holds standardisation, principal components
+    and kernel width in one matrix.
+    """
+
+    projection: Tensor
+    shift: Tensor
+    landmarks: Tensor
+    weight: Tensor
+    bias: Tensor
+
+    def __init__(
+        self, projection: Tensor, shift: Tensor, landmarks: Tensor, weight: Tensor, bias: Tensor
+    ) -> None:
+        """Shapes: projection D,P; shift P; landmarks M,P; weight M,K; bias K; all float32."""
+        super().__init__()
+        self.register_buffer("projection", projection)
+        self.register_buffer("shift", shift)
+        self.register_buffer("landmarks", landmarks)
+        self.register_buffer("weight", weight)
+        self.register_buffer("bias", bias)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Float32 N,D to logits N,K and embedding N,P."""
+        embedding = features @ self.projection + self.shift
+        return kernel(embedding, self.landmarks) @ self.weight + self.bias, embedding
+
+
+def kernel(a: Tensor, b: Tensor) -> Tensor:
+    """exp(-|a_i - b_j|^2), N,P and M,P to N,M."""
+    distance = (a * a).sum(1, keepdim=True) + (b * b).sum(1) - 2 * a @ b.T
+    return torch.exp(-distance.clamp_min(0))
+
+
+class Network(nn.Module):
+    """Features and head: what the bundle holds."""
+
+    def __init__(self, features: Features, head: KernelHead) -> None:
+        super().__init__()
+        self.features = features
+        self.head = head
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """uint8 N,H,W,C to logits float32 N,K and embedding float32 N,P."""
+        logits, embedding = self.head(self.features(image))
+        return logits, embedding

@@ -1,0 +1,225 @@
+"""The probe: frozen features, computed once through ONNX Runtime, and a head trained on them."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytorch_lightning as pl
+import torch
+from pydantic import Field
+from sklearn.decomposition import PCA
+from sklearn.model_selection import StratifiedGroupKFold
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader, TensorDataset
+
+from pipeline.datasets.shards import Shards
+from pipeline.errors import TrainingError
+from pipeline.imaging import Pixels
+from pipeline.inference.predictor import session, softmax
+from pipeline.plugins import Strict
+from pipeline.training.augmentation import Augmenter
+from pipeline.training.export import export
+from pipeline.training.network import Features, KernelHead, kernel
+
+Floats = npt.NDArray[np.float32]
+BATCH = 16
+
+
+class Head(Strict):
+    """Settings of the trained head."""
+
+    components: int = Field(384, ge=2, description="Principal components kept of the features.")
+    landmarks: int = Field(2048, ge=2, description="Training images that the kernel compares with.")
+    kernel_width: float = Field(
+        0.6, gt=0, description="1 / mean squared distance units; larger fits finer detail."
+    )
+    l2: float = Field(0.015, gt=0, description="Regularisation; larger fits less.")
+    max_epochs: int = Field(12, ge=1, description="Steps of L-BFGS, of 10 iterations each.")
+
+
+def extract(features: Features, example: Pixels, batches: Iterable[Pixels]) -> Floats:
+    """Run frozen features over many images.
+
+    Args:
+        features: the frozen network.
+        example: one image, uint8 H,W,C.
+        batches: uint8 n,H,W,C.
+
+    Returns:
+        float32 N,D.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        graph = Path(folder) / "features.onnx"
+        export(features, example, ["features"], graph)
+        run = session(graph)
+        return np.concatenate([run.run(None, {"image": b})[0] for b in batches])
+
+
+def views(
+    stored: Shards, rows: npt.NDArray[np.intp], augmenter: Augmenter, n_views: int, seed: int
+) -> Iterator[Pixels]:
+    """Batches of the images at `rows` as they are, then of `n_views` augmented views of each.
+
+    Yields:
+        uint8 n,H,W,C; `n_batches` says how many there are.
+    """
+    yield from stored.batches(rows, BATCH)
+    ids = stored.index["sample_id"]
+    for view in range(n_views):
+        for start in range(0, len(rows), BATCH):
+            yield np.stack(
+                [
+                    augmenter(stored[i], seed=seed, sample_id=str(ids.iat[i]), view=view)
+                    for i in map(int, rows[start : start + BATCH])
+                ]
+            )
+
+
+def n_batches(n_rows: int, n_views: int) -> int:
+    """How many batches `views` yields."""
+    return -(-n_rows // BATCH) * (1 + n_views)
+
+
+def predict(head: KernelHead, features: Floats) -> Floats:
+    """Class probabilities float32 N,K from features float32 N,D."""
+    with torch.inference_mode():
+        return softmax(head(torch.from_numpy(features))[0].numpy())
+
+
+def out_of_fold(
+    features: Floats,
+    targets: Floats,
+    labels: Sequence[str],
+    groups: Sequence[str],
+    config: Head,
+    seed: int,
+    folds: int,
+) -> Floats:
+    """What heads that never saw a part's group say of it.
+
+    Args:
+        features: float32 V*N,D: all images as they are, then each further view of all.
+        targets: float32 N,K.
+        labels, groups: of the N images.
+        config: settings of the head.
+        seed: of the folds and of each head.
+        folds: how many.
+
+    Returns:
+        Probabilities float32 N,K of the images as they are.
+    """
+    n = len(targets)
+    found = np.empty_like(targets)
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    for known, unseen in splitter.split(np.zeros(n), labels, groups):
+        rows = np.concatenate([known + view for view in range(0, len(features), n)])
+        head, _ = fit(features[rows], targets[rows % n], config, seed)
+        found[unseen] = predict(head, features[unseen])
+    return found
+
+
+class _HeadTraining(pl.LightningModule):
+    """Multinomial logistic regression on kernel features, full batch."""
+
+    def __init__(self, width: int, classes: int, l2: float) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, classes)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+        self._l2 = l2
+        self.history: list[float] = []
+
+    def training_step(self, batch: list[Tensor], index: int) -> Tensor:
+        x, target = batch
+        penalty = self._l2 / (2 * len(x)) * self.linear.weight.square().sum()
+        loss = cross_entropy(self.linear(x), target) + penalty
+        self.log("loss", loss, prog_bar=True)
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        self.history.append(float(self.trainer.callback_metrics["loss"]))
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.LBFGS(
+            self.parameters(), max_iter=10, history_size=10, line_search_fn="strong_wolfe"
+        )
+
+
+def fit(
+    features: Floats, targets: Floats, config: Head, seed: int
+) -> tuple[KernelHead, list[float]]:
+    """Train a head.
+
+    Args:
+        features: float32 N,D.
+        targets: float32 N,K; rows sum to 1 (soft labels are welcome).
+        config: settings.
+        seed: of the components and the choice of landmarks.
+
+    Returns:
+        The head, and the loss after each epoch.
+
+    Raises:
+        TrainingError: features that are not finite, or a loss that is not.
+    """
+    if not np.isfinite(features).all():
+        bad = int((~np.isfinite(features)).any(axis=1).sum())
+        raise TrainingError(f"the features of {bad} image(s) are not finite; training stopped")
+    projection, shift = _components(features, config, seed)
+    embedding = torch.from_numpy(features) @ projection + shift
+    rng = torch.Generator().manual_seed(seed)
+    landmarks = embedding[torch.randperm(len(embedding), generator=rng)[: config.landmarks]]
+    # Nystroem: with K_mm = V diag(w) V', the features K_nm V diag(w)^-1/2 have the kernel as
+    # their inner product, so that plain L2 on the weights is the kernel's own regularisation.
+    values, vectors = torch.linalg.eigh(kernel(landmarks, landmarks).double())
+    whiten = vectors * values.clamp_min(1e-6).rsqrt()
+    x = (kernel(embedding, landmarks).double() @ whiten).float()
+    model = _train(x, torch.from_numpy(targets), config)
+    weight = (whiten @ model.linear.weight.detach().double().T).float()
+    head = KernelHead(projection, shift, landmarks, weight, model.linear.bias.detach())
+    return head, model.history
+
+
+def _components(features: Floats, config: Head, seed: int) -> tuple[Tensor, Tensor]:
+    """Standardise, keep principal components, scale by the kernel width: as one affine map."""
+    mean, std = features.mean(0), features.std(0)
+    std[std < 1e-6] = np.inf  # a feature that never changes says nothing
+    n = min(config.components, *features.shape)
+    standard = (features - mean) / std
+    pca = PCA(n, svd_solver="randomized", random_state=seed).fit(standard)
+    kept = pca.components_.T.astype(np.float64) / std[:, None]
+    spread = float(pca.explained_variance_.sum())
+    scale = np.sqrt(config.kernel_width / max(spread, 1e-12))
+    projection = torch.from_numpy((kept * scale).astype(np.float32))
+    return projection, torch.from_numpy((-(mean @ kept) * scale).astype(np.float32))
+
+
+def _train(x: Tensor, targets: Tensor, config: Head) -> _HeadTraining:
+    model = _HeadTraining(x.shape[1], targets.shape[1], config.l2)
+    for name in ("pytorch_lightning", "lightning.pytorch"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        trainer = pl.Trainer(
+            accelerator="cpu",
+            max_epochs=config.max_epochs,
+            logger=False,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            enable_progress_bar=sys.stderr.isatty(),
+            deterministic=True,
+        )
+        loader: Any = DataLoader(TensorDataset(x, targets), batch_size=len(x))
+        trainer.fit(model, loader)
+    if not np.isfinite(model.history).all():
+        raise TrainingError(f"the loss became {model.history[-1]}; lower kernel_width or raise l2")
+    return model

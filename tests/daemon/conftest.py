@@ -1,0 +1,78 @@
+"""A folder of parts, a line file and a registry with a champion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.contracts.bundle import Bundle
+from pipeline.daemon.line import Line, ModelSource
+from pipeline.daemon.sources import replay
+from pipeline.imaging import Pixels, codec
+from pipeline.registry.push import push
+from pipeline.registry.store import Registry
+
+
+def picture(brightness: int) -> Pixels:
+    """An even grey picture: 200 is good, 128 in doubt, 50 defective, 250 too bright."""
+    return np.full((20, 24, 3), brightness, np.uint8)
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Path:
+    """Four images: a good part, a defective one, one in doubt, and a damaged file."""
+    folder = tmp_path / "parts"
+    (folder / "tray").mkdir(parents=True)
+    (folder / "a_good.png").write_bytes(codec.encode_png(picture(200)))
+    (folder / "b_bad.png").write_bytes(codec.encode_png(picture(50)))
+    (folder / "c_damaged.png").write_bytes(b"\x89PNG and then nothing")
+    (folder / "tray" / "d_doubt.png").write_bytes(codec.encode_png(picture(128)))
+    return folder
+
+
+@pytest.fixture
+def champion(registry: Registry, sealed_bundle: Bundle) -> Registry:
+    """A registry whose recipe `cells` has a champion."""
+    push(registry, "cells", sealed_bundle, metrics={}, params={}, tags={}, description="")
+    registry.promote("cells", 1, "A. Weber", "first release")
+    return registry
+
+
+@pytest.fixture
+def line(tmp_path: Path, parts: Path, registry: Registry) -> Line:
+    """A station that replays `parts` flat out."""
+    return Line(
+        station="west-1",
+        recipe="cells",
+        model=ModelSource(registry=registry.uri, cache=tmp_path / "station" / "models"),
+        source=replay.Config(type="replay", path=parts),
+        ledger=tmp_path / "station" / "ledger.sqlite",
+        threads=1,
+    )
+
+
+@pytest.fixture
+def line_file(line: Line, tmp_path: Path) -> Callable[..., Path]:
+    """Write `line` as YAML, the source's settings changed as given."""
+
+    def write(**source: object) -> Path:
+        path = tmp_path / "line.yaml"
+        settings = {"type": "replay", "path": str(line.source.model_dump()["path"])} | source
+        lines = [
+            f"station: {line.station}",
+            f"recipe: {line.recipe}",
+            "model:",
+            f"  registry: {line.model.registry}",
+            f"  cache: {line.model.cache}",
+            "source:",
+            *(f"  {key}: {value}" for key, value in settings.items()),
+            f"ledger: {line.ledger}",
+            "threads: 1",
+        ]
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+    return write

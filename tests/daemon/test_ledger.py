@@ -1,0 +1,166 @@
+"""The account of a station: every trigger once, with one verdict, whatever happens."""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pipeline.contracts.records import Record, Verdict
+from pipeline.daemon.ledger import Ledger
+from pipeline.errors import LedgerError
+
+AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+def closed(identity: str, verdict: Verdict = Verdict.PASS, latency_ms: float = 7.5) -> Record:
+    return Record(
+        id=identity,
+        station="west-1",
+        captured_at=AT.isoformat(timespec="microseconds"),
+        serial="part-1",
+        verdict=verdict,
+        reason="defect score 0.100 below pass limit 0.200",
+        part_class="good",
+        defect_score=0.1,
+        scores={"good": 0.9, "defective": 0.1},
+        model_version="cells/3",
+        latency_ms=latency_ms,
+    )
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "new" / "ledger.sqlite"
+
+
+def test_record_is_read_back_as_it_was_closed(path: Path) -> None:
+    ledger = Ledger(path, "west-1")
+    record = closed(ledger.open_record(AT, "part-1"))
+    ledger.close_record(record)
+    assert list(ledger.records()) == [record]
+
+
+def test_opened_record_is_there_for_others_before_it_is_closed(path: Path) -> None:
+    ledger = Ledger(path, "west-1")
+    ledger.open_record(AT, "part-1")
+    other = sqlite3.connect(path)
+    assert other.execute("SELECT serial, verdict FROM records").fetchall() == [("part-1", None)]
+
+
+def test_record_cannot_be_closed_twice(path: Path) -> None:
+    ledger = Ledger(path, "west-1")
+    identity = ledger.open_record(AT, "part-1")
+    ledger.close_record(closed(identity, Verdict.FAIL))
+    with pytest.raises(LedgerError, match="closed already"):
+        ledger.close_record(closed(identity, Verdict.PASS))
+    assert [r.verdict for r in ledger.records()] == [Verdict.FAIL]
+
+
+def test_record_that_was_never_opened_cannot_be_closed(path: Path) -> None:
+    with pytest.raises(LedgerError, match="never opened"):
+        Ledger(path, "west-1").close_record(closed("0199-none"))
+
+
+def test_record_left_open_is_closed_as_not_inspected_at_the_next_start(path: Path) -> None:
+    first = Ledger(path, "west-1")
+    identity = first.open_record(AT, "part-1")
+    first.close()
+    second = Ledger(path, "west-1")
+    (record,) = second.records()
+    assert second.closed_at_start == 1
+    assert (record.id, record.verdict) == (identity, Verdict.NOT_INSPECTED)
+    assert (record.reason, record.latency_ms) == ("station restarted", None)
+
+
+def test_account_balances_when_every_record_is_closed(path: Path) -> None:
+    ledger = Ledger(path, "west-1")
+    for verdict in (Verdict.PASS, Verdict.FAIL, Verdict.REVIEW, Verdict.NOT_INSPECTED):
+        ledger.close_record(closed(ledger.open_record(AT, "part"), verdict))
+    account = ledger.account()
+    assert account.triggers == 4
+    assert account.verdicts == dict.fromkeys(Verdict, 1)
+    assert account.balances
+
+
+def test_account_shows_an_open_record(path: Path) -> None:
+    ledger = Ledger(path, "west-1")
+    ledger.open_record(AT, "part-1")
+    assert not ledger.account().balances
+
+
+def test_account_shows_a_deleted_record(path: Path) -> None:
+    ledger = Ledger(path, "west-1")
+    for _ in range(3):
+        ledger.close_record(closed(ledger.open_record(AT, "part")))
+    with sqlite3.connect(path) as tampering:
+        tampering.execute("DELETE FROM records WHERE seq = 3")
+    assert ledger.account().triggers == 3
+    assert not ledger.account().balances
+
+
+def test_ids_grow_even_when_the_clock_is_set_back(path: Path) -> None:
+    first = Ledger(path, "west-1")
+    ids = [first.open_record(AT, "a"), first.open_record(AT, "b")]
+    first.close()
+    second = Ledger(path, "west-1")
+    ids.append(second.open_record(AT - timedelta(days=365), "c"))
+    assert ids == sorted(set(ids))
+
+
+def test_latency_counts_judged_parts_only(path: Path) -> None:
+    ledger = Ledger(path, "west-1")
+    for ms in (1.0, 2.0, 3.0, 4.0, 100.0):
+        ledger.close_record(closed(ledger.open_record(AT, "part"), latency_ms=ms))
+    refused = closed(ledger.open_record(AT, "x"), Verdict.NOT_INSPECTED, latency_ms=9999.0)
+    ledger.close_record(refused)
+    assert ledger.latency_ms(0.5) == 3.0
+    assert ledger.latency_ms(0.99) == 100.0
+
+
+def test_ledger_of_another_station_is_refused(path: Path) -> None:
+    Ledger(path, "west-1").close()
+    with pytest.raises(LedgerError, match='station "west-1", this is "east-2"'):
+        Ledger(path, "east-2")
+
+
+def test_ledger_in_use_is_refused(path: Path) -> None:
+    ledger = Ledger(path, "west-1")
+    identity = ledger.open_record(AT, "part-1")
+    with pytest.raises(LedgerError, match="in use by another"):
+        Ledger(path, "west-1")
+    ledger.close_record(closed(identity))
+    assert ledger.account().balances
+
+
+def test_newer_format_is_refused(path: Path) -> None:
+    Ledger(path, "west-1").close()
+    with sqlite3.connect(path) as other:
+        other.execute("PRAGMA user_version = 9")
+    with pytest.raises(LedgerError, match="format 9, this Lineside writes 1"):
+        Ledger(path, "west-1")
+
+
+def test_text_file_is_refused_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("not a database, but long enough to look at\n" * 20)
+    before = path.read_bytes()
+    with pytest.raises(LedgerError, match="not a database"):
+        Ledger(path, "west-1")
+    assert path.read_bytes() == before
+
+
+def test_other_sqlite_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mlflow.db"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE experiments (id INTEGER)")
+    with pytest.raises(LedgerError, match="no ledger"):
+        Ledger(path, "west-1")
+
+
+def test_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(LedgerError, match="cannot be used as a ledger"):
+        Ledger(tmp_path / "file" / "ledger.sqlite", "west-1")

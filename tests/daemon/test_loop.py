@@ -1,0 +1,151 @@
+"""From trigger to closed record."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.contracts.bundle import Bundle
+from pipeline.contracts.records import Record, Verdict
+from pipeline.daemon.clock import FakeClock
+from pipeline.daemon.ledger import Ledger
+from pipeline.daemon.line import Line
+from pipeline.daemon.loop import Station, Summary, assembled
+from pipeline.daemon.sources import FakeSource
+from pipeline.errors import NoChampion, UnreadableImage
+from pipeline.imaging import Pixels
+from pipeline.inference.inspector import Inspection, Inspector
+from pipeline.registry.store import Registry
+
+Inspect = Callable[..., tuple[Summary, list[Record]]]
+
+
+def grey(brightness: int) -> Pixels:
+    return np.full((20, 24, 3), brightness, np.uint8)
+
+
+@pytest.fixture
+def inspect(sealed_bundle: Bundle, tmp_path: Path) -> Inspect:
+    """Run a station over pictures; returns its summary and the ledger's records."""
+
+    def run(
+        *pictures: Pixels | Exception, inspector: Inspector | None = None
+    ) -> tuple[Summary, list[Record]]:
+        clock = FakeClock()
+        ledger = Ledger(tmp_path / "ledger.sqlite", "west-1")
+        station = Station(
+            FakeSource(pictures, clock),
+            inspector or Inspector(sealed_bundle, threads=1),
+            "cells/3",
+            ledger,
+            clock,
+        )
+        summary = station.run(threading.Event())
+        records = list(ledger.records())
+        ledger.close()
+        return summary, records
+
+    return run
+
+
+def test_each_frame_gets_one_record_with_the_networks_verdict(inspect: Inspect) -> None:
+    _, records = inspect(grey(200), grey(50), grey(128))
+    assert [r.verdict for r in records] == [Verdict.PASS, Verdict.FAIL, Verdict.REVIEW]
+    assert [r.serial for r in records] == ["part-0", "part-1", "part-2"]
+
+
+def test_record_carries_scores_class_model_and_time(inspect: Inspect) -> None:
+    _, (record,) = inspect(grey(50))
+    assert record.part_class == "defective"
+    assert record.scores["defective"] == pytest.approx(1.0, abs=1e-4)
+    assert record.model_version == "cells/3"
+    assert record.captured_at == "2026-01-01T00:00:00.010000+00:00"
+    assert record.latency_ms == 0.0
+
+
+def test_a_frame_that_cannot_be_decoded_is_recorded_as_not_inspected(inspect: Inspect) -> None:
+    _, records = inspect(grey(200), UnreadableImage("x.png cannot be decoded"), grey(200))
+    assert [r.verdict for r in records] == [Verdict.PASS, Verdict.NOT_INSPECTED, Verdict.PASS]
+    assert records[1].reason == "unreadable: x.png cannot be decoded"
+    assert records[1].defect_score is None
+
+
+def test_good_part_in_a_picture_unlike_training_goes_to_review(inspect: Inspect) -> None:
+    _, (record,) = inspect(grey(250))
+    assert record.verdict is Verdict.REVIEW
+    assert record.reason.startswith("too bright: mean grey 250.0, training saw 60.0 to 180.0;")
+
+
+def test_defective_part_in_a_picture_unlike_training_still_fails(inspect: Inspect) -> None:
+    _, (record,) = inspect(grey(10))
+    assert record.verdict is Verdict.FAIL
+    assert record.reason.startswith("too dark")
+
+
+class Stumbling(Inspector):
+    """Fails at the second frame it sees."""
+
+    seen = 0
+
+    def inspect(self, rgb: Pixels) -> Inspection:
+        self.seen += 1
+        if self.seen == 2:
+            raise RuntimeError("out of\nmemory")
+        return super().inspect(rgb)
+
+
+def test_an_error_at_one_frame_is_recorded_and_the_line_goes_on(
+    inspect: Inspect, sealed_bundle: Bundle
+) -> None:
+    _, records = inspect(grey(200), grey(200), grey(200), inspector=Stumbling(sealed_bundle, 1))
+    assert [r.verdict for r in records] == [Verdict.PASS, Verdict.NOT_INSPECTED, Verdict.PASS]
+    assert records[1].reason == "RuntimeError: out of memory"
+
+
+def test_score_that_is_no_number_is_not_a_verdict(
+    inspect: Inspect, sealed_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inspector = Inspector(sealed_bundle, threads=1)
+    nan = np.full((1, 2), np.nan, np.float32)
+    monkeypatch.setattr("pipeline.inference.predictor.softmax", lambda _: nan)
+    _, (record,) = inspect(grey(200), inspector=inspector)
+    assert record.verdict is Verdict.NOT_INSPECTED
+    assert "nan" in record.reason
+
+
+def test_summary_counts_every_trigger_once(inspect: Inspect) -> None:
+    summary, _ = inspect(grey(200), grey(200), grey(50), grey(128), UnreadableImage("damaged"))
+    assert summary.triggers == 5
+    assert summary.verdicts == {
+        Verdict.PASS: 2,
+        Verdict.FAIL: 1,
+        Verdict.REVIEW: 1,
+        Verdict.NOT_INSPECTED: 1,
+    }
+    assert summary.balances
+    assert summary.rate_hz == pytest.approx(100.0)
+
+
+def test_summary_leaves_out_what_earlier_runs_recorded(inspect: Inspect) -> None:
+    inspect(grey(200))
+    summary, records = inspect(grey(50))
+    assert (summary.triggers, len(records)) == (1, 2)
+
+
+def test_station_is_assembled_from_its_line_file(line: Line, champion: Registry) -> None:
+    with assembled(line, FakeClock()) as station:
+        summary = station.run(threading.Event())
+        serials = [r.serial for r in station.ledger.records()]
+    assert summary.model_version == "cells/1"
+    assert serials == ["a_good.png", "b_bad.png", "c_damaged.png", "tray/d_doubt.png"]
+    assert summary.verdicts == dict.fromkeys(Verdict, 1)
+
+
+def test_station_without_a_champion_leaves_no_ledger_behind(line: Line, registry: Registry) -> None:
+    with pytest.raises(NoChampion), assembled(line, FakeClock()):
+        pass
+    assert not line.ledger.parent.exists()

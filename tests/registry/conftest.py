@@ -1,0 +1,79 @@
+"""A real registry in SQLite, made once and copied, and a real MLflow server."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.contracts.bundle import Bundle
+from pipeline.registry.push import Registration, push
+from pipeline.registry.store import Registry
+
+SERVER_START_S = 90
+
+
+@pytest.fixture
+def register() -> Callable[[Registry, Bundle], Registration]:
+    """Register a bundle as recipe `cells`, with a little of everything."""
+
+    def call(registry: Registry, bundle: Bundle) -> Registration:
+        return push(
+            registry,
+            "cells",
+            bundle,
+            metrics={"auroc": 0.9},
+            params={"method": "probe"},
+            tags={"gate": "passed"},
+            description="**0.9**",
+            artifacts=[(bundle.folder / "taxonomy.json", "plots")],
+        )
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """`mlflow server` on a free loopback port; it takes some twenty seconds to start."""
+    home = tmp_path_factory.mktemp("mlflow_server")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    uri = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}"]
+    command += ["--artifacts-destination", str(home / "artifacts")]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+    log = (home / "server.log").open("wb")
+    server = subprocess.Popen(
+        command, cwd=home, env=environment, stdout=log, stderr=log, start_new_session=True
+    )
+    try:
+        _wait_for(uri, server, home / "server.log")
+        yield uri
+    finally:
+        os.killpg(server.pid, 15)
+        server.wait(20)
+        log.close()
+
+
+def _wait_for(uri: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + SERVER_START_S
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(f"{uri}/health", timeout=1):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.3)
+    pytest.fail(f"mlflow server did not start:\n{log.read_text()[-2000:]}")

@@ -1,0 +1,110 @@
+"""What a person reads when the registry is not there or refuses."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import RegistryError, RegistryUnreachable
+from pipeline.registry.connection import default_uri, shown
+from pipeline.registry.store import Registry
+
+
+@contextmanager
+def refusing_server(status: int) -> Iterator[str]:
+    """A web server that answers everything with one status."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(b"no")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_closed_port_is_told_within_seconds() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    started = time.monotonic()
+    with pytest.raises(
+        RegistryUnreachable, match=rf"127\.0\.0\.1:{port} does not answer .*refused"
+    ):
+        Registry(f"http://127.0.0.1:{port}").champion("cells")
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    ("status", "remedy"), [(401, "MLFLOW_TRACKING_USERNAME"), (403, "--allowed-hosts")]
+)
+def test_server_that_refuses_us_tells_the_remedy(status: int, remedy: str) -> None:
+    with refusing_server(status) as uri, pytest.raises(RegistryUnreachable, match=remedy):
+        Registry(uri).champion("cells")
+
+
+def test_server_that_is_no_mlflow_is_told_as_such() -> None:
+    with refusing_server(404) as uri, pytest.raises(RegistryError, match="not as MLflow does"):
+        Registry(uri).champion("cells")
+
+
+def test_missing_sqlite_file_is_not_made_by_a_read(tmp_path: Path) -> None:
+    with pytest.raises(RegistryUnreachable, match="no registry there yet; run `make repro`"):
+        Registry(f"sqlite:///{tmp_path / 'mlflow.db'}").versions("cells")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"this is text, not a database, and long enough to see"])
+def test_file_that_is_no_registry_is_refused_as_it_is(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "mlflow.db"
+    file.write_bytes(content)
+    with pytest.raises(RegistryError, match=r"mlflow\.db"):
+        Registry(f"sqlite:///{file}").versions("cells")
+    assert file.read_bytes() == content
+
+
+def test_password_is_not_shown() -> None:
+    assert shown("http://ann:secret@mlflow:5000") == "http://***@mlflow:5000"
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, "sqlite:////project/mlflow.db"),
+        ({"DVC_ROOT": "/main"}, "sqlite:////main/mlflow.db"),
+        ({"DVC_ROOT": "/main", "MLFLOW_TRACKING_URI": "http://mlflow:5000"}, "http://mlflow:5000"),
+    ],
+)
+def test_address_comes_from_mlflow_then_dvc_then_the_project(
+    environment: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert default_uri(Path("/project")) == expected
+
+
+def test_what_the_user_has_set_for_mlflow_stays(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "6")
+    registry.versions("cells")
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "6"
