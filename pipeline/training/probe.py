@@ -178,13 +178,15 @@ def fit(
     embedding = torch.from_numpy(features) @ projection + shift
     rng = torch.Generator().manual_seed(seed)
     landmarks = embedding[torch.randperm(len(embedding), generator=rng)[: config.landmarks]]
-    # Nystroem: with K_mm = V diag(w) V', the features K_nm V diag(w)^-1/2 have the kernel as
-    # their inner product, so that plain L2 on the weights is the kernel's own regularisation.
-    values, vectors = torch.linalg.eigh(kernel(landmarks, landmarks).double())
-    whiten = vectors * values.clamp_min(1e-6).rsqrt()
-    x = (kernel(embedding, landmarks).double() @ whiten).float()
+    # Nystroem: with K_mm = L L', the features K_nm L'^-1 have the kernel as their inner
+    # product, so that plain L2 on the weights is the kernel's own regularisation.
+    gram = kernel(landmarks, landmarks).double()
+    factor = torch.linalg.cholesky(gram + 1e-6 * torch.eye(len(gram), dtype=torch.float64))
+    similarity = kernel(embedding, landmarks).double()
+    x = torch.linalg.solve_triangular(factor.T, similarity, upper=True, left=False).float()
     model = _train(x, torch.from_numpy(targets), config)
-    weight = (whiten @ model.linear.weight.detach().double().T).float()
+    trained = model.linear.weight.detach().double().T
+    weight = torch.linalg.solve_triangular(factor.T, trained, upper=True).float()
     head = KernelHead(projection, shift, landmarks, weight, model.linear.bias.detach())
     return head, model.history
 

@@ -1,0 +1,62 @@
+"""The import graph of `pipeline`, read from the source without importing it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package by dotted name."""
+    found = {}
+    for path in sorted((ROOT / "pipeline").rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Dotted names that a file imports anywhere in it, type-checking blocks left out."""
+    tree = ast.parse(path.read_text("utf-8"))
+    only_for_types = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in only_for_types:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def closure(module: str) -> set[str]:
+    """All modules of ours that importing `module` brings along, itself included."""
+    known, todo, seen = modules(), [module], set()
+    while todo:
+        name = todo.pop()
+        parts = name.split(".")
+        for i in range(1, len(parts) + 1):
+            parent = ".".join(parts[:i])
+            if parent in known and parent not in seen:
+                seen.add(parent)
+                todo += [i for i in imports(known[parent]) if i.startswith("pipeline")]
+    return seen
+
+
+def plugin_packages(names: set[str]) -> set[str]:
+    """Packages whose modules are loaded by file name from within the modules named."""
+    known, found = modules(), set()
+    for name in names:
+        text = known[name].read_text("utf-8")
+        found |= set(re.findall(r'= Plugin\("([\w.]+)"\)', text))
+        found |= {name} if "= Plugin(__name__)" in text else set()
+    return found
