@@ -21,9 +21,10 @@ from sklearn.model_selection import train_test_split
 from pipeline import config as yaml_config
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets.shards import Shards
-from pipeline.stages import augment, ingest, preprocess, train
+from pipeline.stages import augment, ingest, preprocess, progress, train
 from pipeline.training import architectures, probe
 from pipeline.training.augmentation import Augmenter
+from pipeline.training.export import export
 from pipeline.training.network import Features
 
 SEEDS = range(5)
@@ -49,11 +50,13 @@ def main() -> None:
         policy = yaml_config.load(conf / "augment.yaml", augment.Config).policy
         rows = np.arange(len(stored))
         backbone = architectures.build(settings.architecture, settings.weights, settings.seed)
-        features = probe.extract(
-            Features(backbone, stored.spec.shape[:2], settings.scales),
-            stored[0],
-            probe.views(stored, rows, Augmenter.of(policy), settings.views, settings.seed),
-        )
+        graph = data / "features.onnx"
+        network = Features(backbone, stored.spec.shape[:2], settings.scales)
+        export(network, stored[0], "image", ["features"], graph)
+        batches = probe.plan(rows, settings.views)
+        augmenter = Augmenter.of(policy)
+        computed = probe.extract(graph, stored, augmenter, batches, settings.seed)
+        features = np.concatenate(list(progress(computed, "features", total=len(batches))))
     index = stored.index
     targets = train.soft_targets(index, taxonomy, settings.soft_labels)
     bad = (index["label"] == "defective").to_numpy()

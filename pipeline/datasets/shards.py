@@ -6,10 +6,10 @@ sample_id, label, group, split, variant, defect_probability, shard, row.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pipeline.contracts.spec import PreprocessSpec
@@ -43,10 +43,9 @@ class Shards:
         """One image, uint8 H,W,C, a copy."""
         return np.array(self._maps[self._shard[position]][self._row[position]])
 
-    def batches(self, positions: np.ndarray, size: int) -> Iterator[Pixels]:
-        """Images at `positions` in batches, uint8 n,H,W,C."""
-        for start in range(0, len(positions), size):
-            yield np.stack([self[i] for i in positions[start : start + size]])
+    def stack(self, positions: npt.NDArray[np.intp]) -> Pixels:
+        """Some images, uint8 n,H,W,C, a copy."""
+        return np.stack([self[int(i)] for i in positions])
 
 
 def name_of(shard: int) -> str:

@@ -248,9 +248,9 @@ def _write_galleries(
     verdicts: npt.NDArray[np.str_],
     scores: npt.NDArray[np.float64],
 ) -> None:
-    """Escapes with the lowest score first, overkills with the highest."""
+    """Escapes with the lowest score first, overkills with the highest, and all of a wrong class."""
     out.mkdir()
-    ids = data.table["sample_id"]
+    ids, names = data.table["sample_id"], data.taxonomy.names
     for name, mask, order in (
         ("escapes", bad & (verdicts == Verdict.PASS), scores),
         ("overkills", ~bad & (verdicts == Verdict.FAIL), -scores),
@@ -259,6 +259,9 @@ def _write_galleries(
         rows = test.rows[worst]
         captions = [f"{scores[i]:.2f} {ids.iat[row]}" for i, row in zip(worst, rows, strict=True)]
         write_gallery(out / f"{name}.png", data, rows, captions)
+    confused = np.flatnonzero(test.predicted != test.labels)
+    captions = [f"{names[test.labels[i]]}? {names[test.predicted[i]]}" for i in confused]
+    write_gallery(out / "confused.png", data, test.rows[confused], captions)
 
 
 def _write_predictions(

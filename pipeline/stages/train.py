@@ -23,10 +23,10 @@ from pipeline.plugins import Strict
 from pipeline.stages import Report, progress, run_stage
 from pipeline.training import architectures, probe
 from pipeline.training.augmentation import Augmenter
-from pipeline.training.export import export, parity
+from pipeline.training.export import export, join, parity
 from pipeline.training.network import Features, Network
 
-PARITY_IMAGES = 32
+PARITY_IMAGES = 16
 
 
 class Config(Strict):
@@ -77,12 +77,13 @@ def run(config: Config, source: Path, out: Path) -> Report:
     features = Features(backbone, stored.spec.shape[:2], config.scales)
     augmenter = Augmenter.read(source / "augment" / "policy.json")
 
-    seen = progress(
-        probe.views(stored, rows, augmenter, config.views, config.seed),
-        "computing features",
-        total=probe.n_batches(len(rows), config.views),
-    )
-    values = probe.extract(features, stored[0], seen)
+    bundle = out / "bundle"
+    bundle.mkdir()
+    graph = out / "features.onnx"
+    export(features, stored[0], "image", ["features"], graph)
+    batches = probe.plan(rows, config.views)
+    computed = probe.extract(graph, stored, augmenter, batches, config.seed)
+    values = np.concatenate(list(progress(computed, "computing features", total=len(batches))))
     index = stored.index.iloc[rows]
     targets = soft_targets(index, taxonomy, config.soft_labels)
     head, history = probe.fit(
@@ -100,11 +101,13 @@ def run(config: Config, source: Path, out: Path) -> Report:
         )
         scores.write(out / scores.OUT_OF_FOLD, index["sample_id"].tolist(), unseen, taxonomy.names)
 
+    tail = out / "head.onnx"
+    export(head, values[0], "features", ["logits", "embedding"], tail)
+    join(graph, tail, ["logits", "embedding"], bundle / MODEL)
+    graph.unlink()
+    tail.unlink()
     network = Network(features, head).eval()
-    bundle = out / "bundle"
-    bundle.mkdir()
-    export(network, stored[0], ["logits", "embedding"], bundle / MODEL)
-    sample = next(stored.batches(rows[:: max(1, len(rows) // PARITY_IMAGES)], len(rows)))
+    sample = stored.stack(rows[:: max(1, len(rows) // PARITY_IMAGES)])
     difference = parity(network, bundle / MODEL, sample)
     save_file(
         {k: v.contiguous() for k, v in network.state_dict().items()}, out / "weights.safetensors"

@@ -10,6 +10,7 @@ import json
 import os
 import zlib
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 # Set before the import: albumentations asks the package index for its version otherwise.
@@ -97,6 +98,7 @@ class Augmenter:
 
     def __init__(self, compose: Any) -> None:
         self._compose = compose
+        self._turn = Lock()  # albumentations keeps its random state in the pipeline itself
 
     @classmethod
     def of(cls, policy: Policy) -> Augmenter:
@@ -134,10 +136,11 @@ class Augmenter:
         Raises:
             DataError: the policy changed shape or type, so it cannot be trained with.
         """
-        self._compose.set_random_seed(zlib.crc32(f"{seed}/{view}/{sample_id}".encode()))
         # albumentations 2.0.8 fails on H,W,1 in some effects: a grey image goes in as H,W.
         given = image[:, :, 0] if image.shape[2] == 1 else image
-        made = self._compose(image=given)["image"]
+        with self._turn:
+            self._compose.set_random_seed(zlib.crc32(f"{seed}/{view}/{sample_id}".encode()))
+            made = self._compose(image=given)["image"]
         if made.dtype != np.uint8 or made.shape != given.shape:
             raise DataError(
                 f"the policy makes {made.dtype} {made.shape} of uint8 {given.shape}; "

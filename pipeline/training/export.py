@@ -6,8 +6,12 @@ import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx.compose
 import torch
 from torch import nn
 
@@ -18,8 +22,22 @@ from pipeline.inference.predictor import session
 PARITY = 1e-4
 
 
-def export(module: nn.Module, example: Pixels, outputs: Sequence[str], path: Path) -> None:
-    """Write an ONNX graph that takes `image`, uint8 N,H,W,C for any N."""
+def export(
+    module: nn.Module,
+    example: npt.NDArray[Any],
+    source: str,
+    outputs: Sequence[str],
+    path: Path,
+) -> None:
+    """Write an ONNX graph of a module with one input.
+
+    Args:
+        module: the network or a part of it.
+        example: one input without the batch axis; any number may come in the first axis.
+        source: name of the input.
+        outputs: names of the outputs.
+        path: where to write.
+    """
     noisy = logging.getLogger("torch.onnx")
     level = noisy.level
     noisy.setLevel(logging.ERROR)
@@ -31,7 +49,7 @@ def export(module: nn.Module, example: Pixels, outputs: Sequence[str], path: Pat
                 module.eval(),
                 (torch.from_numpy(np.stack([example, example])),),
                 str(path),
-                input_names=["image"],
+                input_names=[source],
                 output_names=list(outputs),
                 dynamo=True,
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
@@ -40,6 +58,23 @@ def export(module: nn.Module, example: Pixels, outputs: Sequence[str], path: Pat
             )
     finally:
         noisy.setLevel(level)
+
+
+def join(first: Path, second: Path, outputs: Sequence[str], path: Path) -> None:
+    """Feed the outputs of one graph to the inputs of the same name of another.
+
+    Tracing a large network takes far longer than appending a head to its graph.
+    """
+    head = onnx.load(str(second))
+    links = [(i.name, i.name) for i in head.graph.input]
+    joined = onnx.compose.merge_models(
+        onnx.load(str(first)),
+        onnx.compose.add_prefix(head, "head/", rename_inputs=False, rename_outputs=False),
+        io_map=links,
+        outputs=list(outputs),
+    )
+    onnx.checker.check_model(joined)
+    onnx.save(joined, str(path))
 
 
 def parity(module: nn.Module, path: Path, images: Pixels) -> float:

@@ -46,7 +46,7 @@ class Features(nn.Module):
             if size != self._native:
                 seen = interpolate(x, size, mode="bilinear", align_corners=False)
             for m in self._maps(self._backbone, seen):
-                pooled += [m.mean((2, 3)), m.amax((2, 3)), m.std((2, 3))]
+                pooled += [m.mean((2, 3)), m.amax((2, 3)), m.std((2, 3), correction=0)]
         return torch.cat(pooled, 1)
 
 

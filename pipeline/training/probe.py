@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
-import tempfile
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +25,10 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from pipeline.datasets.shards import Shards
 from pipeline.errors import TrainingError
-from pipeline.imaging import Pixels
 from pipeline.inference.predictor import session, softmax
 from pipeline.plugins import Strict
 from pipeline.training.augmentation import Augmenter
-from pipeline.training.export import export
-from pipeline.training.network import Features, KernelHead, kernel
+from pipeline.training.network import KernelHead, kernel
 
 Floats = npt.NDArray[np.float32]
 BATCH = 16
@@ -46,47 +46,50 @@ class Head(Strict):
     max_epochs: int = Field(12, ge=1, description="Steps of L-BFGS, of 10 iterations each.")
 
 
-def extract(features: Features, example: Pixels, batches: Iterable[Pixels]) -> Floats:
-    """Run frozen features over many images.
+@dataclass(frozen=True)
+class Batch:
+    """Images to compute features of: `view` None as they are, else that augmented view."""
+
+    rows: npt.NDArray[np.intp]
+    view: int | None
+
+
+def plan(rows: npt.NDArray[np.intp], views: int) -> list[Batch]:
+    """Batches of all images as they are, then of `views` augmented views of all."""
+    chunks = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+    return [Batch(chunk, view) for view in (None, *range(views)) for chunk in chunks]
+
+
+def extract(
+    graph: Path, stored: Shards, augmenter: Augmenter, batches: Sequence[Batch], seed: int
+) -> Iterator[Floats]:
+    """Run an exported feature graph over many images, one thread a core.
+
+    One batch a core is a third faster than all cores on one batch (BENCHMARKS.md).
 
     Args:
-        features: the frozen network.
-        example: one image, uint8 H,W,C.
-        batches: uint8 n,H,W,C.
-
-    Returns:
-        float32 N,D.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        graph = Path(folder) / "features.onnx"
-        export(features, example, ["features"], graph)
-        run = session(graph)
-        return np.concatenate([run.run(None, {"image": b})[0] for b in batches])
-
-
-def views(
-    stored: Shards, rows: npt.NDArray[np.intp], augmenter: Augmenter, n_views: int, seed: int
-) -> Iterator[Pixels]:
-    """Batches of the images at `rows` as they are, then of `n_views` augmented views of each.
+        graph: ONNX, `image` uint8 N,H,W,C to `features` float32 N,D.
+        stored: the prepared images.
+        augmenter: makes the views.
+        batches: what to compute, as `plan` gives it.
+        seed: of the views.
 
     Yields:
-        uint8 n,H,W,C; `n_batches` says how many there are.
+        float32 n,D for each batch, in order.
     """
-    yield from stored.batches(rows, BATCH)
-    ids = stored.index["sample_id"]
-    for view in range(n_views):
-        for start in range(0, len(rows), BATCH):
-            yield np.stack(
-                [
-                    augmenter(stored[i], seed=seed, sample_id=str(ids.iat[i]), view=view)
-                    for i in map(int, rows[start : start + BATCH])
-                ]
-            )
+    run = session(graph, threads=1)
+    ids = stored.index["sample_id"].astype(str).to_numpy()
 
+    def features(batch: Batch) -> Floats:
+        images = stored.stack(batch.rows)
+        if batch.view is not None:
+            for i, row in enumerate(batch.rows):
+                images[i] = augmenter(images[i], seed=seed, sample_id=ids[row], view=batch.view)
+        found: Floats = run.run(["features"], {"image": images})[0]
+        return found
 
-def n_batches(n_rows: int, n_views: int) -> int:
-    """How many batches `views` yields."""
-    return -(-n_rows // BATCH) * (1 + n_views)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield from pool.map(features, batches)
 
 
 def predict(head: KernelHead, features: Floats) -> Floats:

@@ -1,1 +1,175 @@
-"""x"""
+"""Ingest: a data set becomes a manifest, or one clear message."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline.contracts.taxonomy import Taxonomy
+from pipeline.errors import DataError
+from pipeline.stages import ingest
+from tests.stages.conftest import TAXONOMY, Ran, copy_cells, folder_of
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    copy_cells(tmp_path / "images", per_class=12)
+    return tmp_path / "images"
+
+
+def ingested(images: Path, taxonomy: Taxonomy = TAXONOMY) -> tuple[pd.DataFrame, dict[str, object]]:
+    out = images.parent / "out"
+    out.mkdir()
+    ingest.run(folder_of(images), taxonomy, out)
+    report: dict[str, object] = json.loads((out / "report.json").read_bytes())
+    return pd.read_parquet(out / "manifest.parquet"), report
+
+
+def test_every_image_is_listed_with_label_split_size_and_hash(images: Path) -> None:
+    table, _ = ingested(images)
+    assert sorted(table["path"]) == sorted(
+        p.relative_to(images).as_posix() for p in images.rglob("*.png")
+    )
+    assert set(table["label"]) == {"good", "defective"}
+    assert set(table["split"]) == {"train", "val", "test"}
+    assert set(table["width_px"]) == set(table["height_px"]) == {300}
+    assert table["sha256"].str.len().eq(64).all()
+
+
+def test_the_same_seed_gives_the_same_split(images: Path, ran: Ran) -> None:
+    first, _ = ingested(images)
+    shutil.rmtree(images.parent / "out")
+    second, _ = ingested(images)
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_an_unreadable_image_among_good_ones_is_quarantined_and_listed(images: Path) -> None:
+    whole = next((images / "good").glob("*.png")).read_bytes()
+    (images / "good" / "cut-off.png").write_bytes(whole[:200])
+    (images / "good" / "empty.png").touch()
+    table, report = ingested(images)
+    assert len(table) == 24
+    assert [q["path"] for q in report["quarantined"]] == [  # type: ignore[attr-defined]
+        "good/cut-off.png",
+        "good/empty.png",
+    ]
+
+
+def test_a_folder_of_unreadable_images_alone_is_an_error(tmp_path: Path) -> None:
+    for name in ("good", "defective"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        (tmp_path / "images" / name / "a.png").write_text("not an image")
+    with pytest.raises(DataError, match="none of the 2 images"):
+        ingested(tmp_path / "images")
+
+
+def test_identical_pictures_share_a_group_whatever_they_are_called(images: Path) -> None:
+    original = sorted((images / "good").glob("*.png"))[0]
+    shutil.copy(original, images / "good" / "copy.png")
+    table, report = ingested(images)
+    pair = table[table["path"].isin([f"good/{original.name}", "good/copy.png"])]
+    assert pair["group"].nunique() == pair["split"].nunique() == 1
+    assert report["identical_copies"] == 1
+
+
+def test_an_unknown_class_names_the_file_and_the_nearest_spelling(images: Path) -> None:
+    (images / "defective").rename(images / "defectiv")
+    with pytest.raises(DataError, match=r'defectiv/.*"defectiv" .*did you mean "defective"\?'):
+        ingested(images)
+
+
+def test_an_alias_in_the_taxonomy_merges_two_labels(images: Path) -> None:
+    (images / "ok").mkdir()
+    for path in sorted((images / "good").glob("*.png"))[:3]:
+        path.rename(images / "ok" / path.name)
+    table, report = ingested(images)
+    assert report["classes"] == {"good": 12, "defective": 12}
+    assert set(table["label"]) == {"good", "defective"}
+
+
+def test_the_report_counts_what_the_table_holds(ran: Ran) -> None:
+    table = pd.read_parquet(ran.data / "ingest/manifest.parquet")
+    report = json.loads((ran.data / "ingest/report.json").read_bytes())
+    counts = pd.read_csv(ran.data / "ingest/class-counts.csv", index_col="class")
+    assert report["n"] == len(table) == int(counts.to_numpy().sum())
+    assert report["splits"] == table["split"].value_counts().to_dict()
+    assert report["split"]["leak_checked"] is True
+    assert report["split"]["leaks"] == []
+
+
+@pytest.fixture
+def project(tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    conf = tmp_path / "conf" / "cells"
+    conf.mkdir(parents=True)
+    (conf / "taxonomy.yaml").write_text(
+        "classes:\n- {name: good, disposition: pass}\n- {name: defective, disposition: scrap}\n"
+    )
+    (conf / "ingest.yaml").write_text(
+        f"source:\n  type: folder\n  root: {images}\nsplit: {{val_fraction: 0.3}}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def complaint(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    """What the stage's command says when it ends in an error."""
+    with pytest.raises(SystemExit) as stopped:
+        ingest.main(["ingest", *argv])
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert "Traceback" not in said
+    return said
+
+
+def test_the_command_writes_the_recipes_folder(project: Path) -> None:
+    ingest.main(["ingest", "cells"])
+    assert (project / "data/cells/ingest/manifest.parquet").is_file()
+
+
+def test_a_misspelt_key_ends_the_command_with_file_line_and_spelling(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conf = project / "conf/cells/ingest.yaml"
+    conf.write_text(conf.read_text().replace("val_fraction", "val_fracton"))
+    said = complaint(capsys, "cells")
+    assert 'conf/cells/ingest.yaml:4 key "split.val_fracton" unknown' in said
+    assert 'did you mean "val_fraction"?' in said
+
+
+def test_an_unknown_adapter_lists_those_there_are(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conf = project / "conf/cells/ingest.yaml"
+    conf.write_text(conf.read_text().replace("type: folder", "type: foldr"))
+    said = complaint(capsys, "cells")
+    assert 'ingest.yaml:2 source.type "foldr" unknown; did you mean "folder"? choose elpv' in said
+
+
+def test_a_missing_image_folder_says_what_was_expected_and_leaves_nothing_behind(
+    project: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(images)
+    assert "is not a folder (source.root in ingest.yaml)" in complaint(capsys, "cells")
+    assert [p for p in (project / "data").rglob("*") if p.is_file()] == []
+
+
+def test_a_failure_leaves_the_former_output_as_it_was(
+    project: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ingest.main(["ingest", "cells"])
+    before = (project / "data/cells/ingest/manifest.parquet").read_bytes()
+    shutil.rmtree(images)
+    complaint(capsys, "cells")
+    assert (project / "data/cells/ingest/manifest.parquet").read_bytes() == before
+    assert [p.name for p in (project / "data/cells").iterdir()] == ["ingest"]
+
+
+def test_an_unknown_recipe_lists_those_there_are(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "got bolts; choose cells" in complaint(capsys, "bolts")

@@ -1,1 +1,57 @@
-"""x"""
+"""Preprocess: shards that hold exactly what the line would see."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.datasets import manifest
+from pipeline.datasets.shards import Shards
+from pipeline.errors import DataError
+from pipeline.imaging.codec import read
+from pipeline.imaging.prepare import prepare
+from pipeline.stages import ingest, preprocess
+from tests.stages.conftest import SPEC, TAXONOMY, Ran, copy_cells, folder_of
+
+
+def test_a_shard_holds_bit_for_bit_what_the_line_prepares(ran: Ran) -> None:
+    stored, data = Shards(ran.data / "preprocess"), manifest.read(ran.data / "ingest")
+    for row in range(0, len(stored), 7):
+        np.testing.assert_array_equal(stored[row], prepare(data.pixels(row), SPEC.spec))
+
+
+def test_the_index_follows_the_manifest(ran: Ran) -> None:
+    stored, data = Shards(ran.data / "preprocess"), manifest.read(ran.data / "ingest")
+    assert stored.index["sample_id"].tolist() == data.table["sample_id"].tolist()
+    assert stored.index["split"].tolist() == data.table["split"].tolist()
+
+
+def test_the_contact_sheet_shows_a_row_a_class(ran: Ran) -> None:
+    sheet = read(ran.data / "preprocess/contact.png")
+    assert sheet.shape == (2 * (144 + 18 + 4) + 4, 8 * (144 + 4) + 4, 3)
+    assert sheet.std() > 20
+
+
+def test_images_fill_several_shards_in_order(
+    ran: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.datasets.shards.SHARD_BYTES", 50 * 96 * 96)
+    preprocess.run(SPEC, ran.data, tmp_path)
+    assert len(list(tmp_path.glob("images-*.npy"))) == 3
+    one, many = Shards(ran.data / "preprocess"), Shards(tmp_path)
+    np.testing.assert_array_equal(one[119], many[119])
+
+
+def test_an_image_changed_since_ingest_is_named(tmp_path: Path) -> None:
+    images, data, out = tmp_path / "images", tmp_path / "data", tmp_path / "out"
+    copy_cells(images, per_class=8)
+    (data / "ingest").mkdir(parents=True)
+    out.mkdir()
+    ingest.run(folder_of(images), TAXONOMY, data / "ingest")
+    first, second = sorted((images / "good").glob("*.png"))[:2]
+    shutil.copy(second, first)
+    with pytest.raises(DataError, match=rf"{first.name} has changed since it was ingested"):
+        preprocess.run(SPEC, data, out)

@@ -1,0 +1,126 @@
+"""What ingest found, and what it notices when the images have changed since."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.contracts.sample import Sample
+from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
+from pipeline.datasets import manifest
+from pipeline.datasets.adapters.folder import Config
+from pipeline.datasets.manifest import Manifest, Scan, scan
+from pipeline.errors import DataError
+from pipeline.files import write_json
+from pipeline.imaging.codec import encode_png
+
+TAXONOMY = Taxonomy(
+    classes=(
+        PartClass(name="good", disposition=Disposition.PASS),
+        PartClass(name="bad", disposition=Disposition.SCRAP),
+    )
+)
+PICTURE = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
+
+
+def sample(path: str) -> Sample:
+    return Sample(id=path, path=path, label="good", group=path)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A data folder with one good image."""
+    root = tmp_path / "images"
+    (root / "good").mkdir(parents=True)
+    (root / "good" / "a.png").write_bytes(encode_png(PICTURE))
+    return root
+
+
+@pytest.fixture
+def ingested(root: Path, tmp_path: Path) -> Manifest:
+    """A manifest of that folder, written and read back."""
+    folder = tmp_path / "ingest"
+    folder.mkdir()
+    seen = scan(sample("good/a.png"), root)
+    table = pd.DataFrame(
+        {"sample_id": ["a"], "path": [seen.sample.path], "label": ["good"], "sha256": [seen.sha256]}
+    )
+    manifest.write(folder, table, TAXONOMY, Config(type="folder", root=root))
+    write_json(folder / manifest.REPORT, {"n": 1})
+    return manifest.read(folder)
+
+
+def test_a_scan_tells_size_bytes_and_hash_of_the_file(root: Path) -> None:
+    data = (root / "good" / "a.png").read_bytes()
+    seen = scan(sample("good/a.png"), root)
+    assert (seen.width_px, seen.height_px, seen.bytes) == (9, 6, len(data))
+    assert seen.sha256 == hashlib.sha256(data).hexdigest()
+    assert seen.fault == ""
+
+
+def test_a_copy_in_another_format_has_the_same_pixels_but_another_file(root: Path) -> None:
+    ppm = b"P6 9 6 255\n" + PICTURE.tobytes()
+    (root / "good" / "b.ppm").write_bytes(ppm)
+    one, other = scan(sample("good/a.png"), root), scan(sample("good/b.ppm"), root)
+    assert one.pixels_sha256 == other.pixels_sha256
+    assert one.sha256 != other.sha256
+
+
+def test_the_same_bytes_in_another_shape_are_other_pixels(root: Path) -> None:
+    (root / "good" / "b.png").write_bytes(encode_png(PICTURE.reshape(9, 6, 3)))
+    one, other = scan(sample("good/a.png"), root), scan(sample("good/b.png"), root)
+    assert one.pixels_sha256 != other.pixels_sha256
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (b"", "good/b.png is empty (0 bytes)"),
+        (b"no image", "good/b.png cannot be decoded (8 bytes): damaged or no image"),
+    ],
+)
+def test_an_unreadable_image_is_an_answer_not_an_exception(
+    root: Path, content: bytes, fault: str
+) -> None:
+    (root / "good" / "b.png").write_bytes(content)
+    assert scan(sample("good/b.png"), root) == Scan(sample("good/b.png"), fault=fault)
+
+
+def test_an_image_that_is_cut_off_is_a_fault(root: Path) -> None:
+    path = root / "good" / "a.png"
+    path.write_bytes(path.read_bytes()[:-20])
+    assert "cannot be decoded" in scan(sample("good/a.png"), root).fault
+
+
+def test_a_file_that_is_gone_or_a_folder_is_a_fault(root: Path) -> None:
+    (root / "good" / "folder.png").mkdir()
+    assert "No such file" in scan(sample("good/gone.png"), root).fault
+    assert "directory" in scan(sample("good/folder.png"), root).fault
+
+
+def test_a_manifest_is_read_as_it_was_written(ingested: Manifest, root: Path) -> None:
+    assert ingested.taxonomy == TAXONOMY
+    assert ingested.root == root
+    assert ingested.report == {"n": 1}
+    assert ingested.table["path"].tolist() == ["good/a.png"]
+
+
+def test_an_image_comes_as_bytes_and_as_pixels(ingested: Manifest, root: Path) -> None:
+    assert ingested.image(0) == (root / "good" / "a.png").read_bytes()
+    assert (ingested.pixels(0) == PICTURE).all()
+
+
+def test_an_image_that_changed_since_is_refused_by_name(ingested: Manifest, root: Path) -> None:
+    (root / "good" / "a.png").write_bytes(encode_png(255 - PICTURE))
+    with pytest.raises(DataError, match=r"good/a\.png has changed since it was ingested; run dvc"):
+        ingested.image(0)
+
+
+def test_an_image_that_is_gone_is_named(ingested: Manifest, root: Path) -> None:
+    (root / "good" / "a.png").unlink()
+    with pytest.raises(DataError, match=r"good/a\.png is in the manifest but cannot be read"):
+        ingested.pixels(0)

@@ -1,0 +1,126 @@
+"""No part on two sides, and the sides as large as was asked."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.datasets.splits import assign, crossing, join_duplicates
+from pipeline.errors import DataError
+
+GROUPS = [f"g{i // 4:03d}" for i in range(400)]
+LABELS = np.random.default_rng(0).choice(["good", "bad"], 400, p=[0.7, 0.3]).tolist()
+
+
+def shares(splits: list[str]) -> dict[str, float]:
+    return {name: n / len(splits) for name, n in Counter(splits).items()}
+
+
+def split(val: float = 0.2, test: float = 0.2, seed: int = 0) -> list[str]:
+    return assign(LABELS, GROUPS, val_fraction=val, test_fraction=test, seed=seed)
+
+
+def test_no_group_stands_on_two_sides() -> None:
+    assert crossing(GROUPS, split()) == []
+
+
+def test_the_same_seed_gives_the_same_split_and_another_seed_another() -> None:
+    assert split(seed=3) == split(seed=3)
+    assert split(seed=3) != split(seed=4)
+
+
+@pytest.mark.parametrize(
+    ("val", "test"),
+    [(0.2, 0.2), (0.1, 0.1), (0.15, 0.15), (0.3, 0.3), (0.1, 0.3), (0.4, 0.2), (0.2, 0.4)],
+)
+def test_the_sides_are_about_as_large_as_asked(val: float, test: float) -> None:
+    got = shares(split(val, test))
+    assert got["val"] == pytest.approx(val, abs=0.05)
+    assert got["test"] == pytest.approx(test, abs=0.05)
+
+
+def test_every_side_has_about_the_same_share_of_each_class() -> None:
+    splits = np.array(split())
+    bad = np.array(LABELS) == "bad"
+    for side in ("train", "val", "test"):
+        assert bad[splits == side].mean() == pytest.approx(bad.mean(), abs=0.03)
+
+
+def test_two_groups_cannot_fill_three_sides() -> None:
+    with pytest.raises(DataError, match=r"^2 group\(s\) cannot fill train, val and test"):
+        assign(["a", "b"] * 9, ["x", "y"] * 9, val_fraction=0.2, test_fraction=0.2, seed=0)
+
+
+def test_a_class_of_too_few_images_is_named_with_how_many_it_needs() -> None:
+    labels = ["common"] * 40 + ["rare"] * 4
+    groups = [str(i) for i in range(44)]
+    with pytest.raises(DataError, match=r"class rare has 4 image\(s\).* at least 5 of each class"):
+        assign(labels, groups, val_fraction=0.2, test_fraction=0.2, seed=0)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_class_of_one_group_is_never_missing_in_training_unsaid(seed: int) -> None:
+    labels = ["common"] * 90 + ["rare"] * 10
+    groups = [f"g{i // 10}" for i in range(100)]
+    try:
+        splits = assign(labels, groups, val_fraction=0.2, test_fraction=0.2, seed=seed)
+    except DataError as error:
+        assert "rare" in str(error)
+    else:
+        assert "train" in splits[90:]
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(
+    sizes=st.lists(st.integers(1, 12), min_size=3, max_size=8),
+    seed=st.integers(0, 5),
+    fractions=st.sampled_from([(0.2, 0.2), (0.1, 0.3), (0.45, 0.45)]),
+)
+def test_three_sides_are_filled_or_the_reason_is_told(
+    sizes: list[int], seed: int, fractions: tuple[float, float]
+) -> None:
+    groups = [f"g{i}" for i, n in enumerate(sizes) for _ in range(n)]
+    labels = np.random.default_rng(seed).choice(["good", "bad"], len(groups)).tolist()
+    val, test = fractions
+    try:
+        splits = assign(labels, groups, val_fraction=val, test_fraction=test, seed=seed)
+    except DataError:
+        return
+    assert set(splits) == {"train", "val", "test"}
+    assert crossing(groups, splits) == []
+
+
+def test_a_group_on_two_sides_is_found() -> None:
+    assert crossing(["a", "b", "b", "c", "c"], ["train", "val", "test", "val", "val"]) == ["b"]
+
+
+def test_groups_that_share_an_image_are_joined_under_the_first_name() -> None:
+    assert join_duplicates(["b", "a", "c"], ["1", "1", "2"]) == ["b", "b", "c"]
+
+
+def test_joining_is_transitive() -> None:
+    groups = ["a", "b", "b", "c", "c", "d"]
+    content = ["1", "1", "2", "2", "3", "4"]
+    assert join_duplicates(groups, content) == ["a", "a", "a", "a", "a", "d"]
+
+
+def test_groups_joined_late_carry_their_earlier_members_along() -> None:
+    groups = ["a", "b", "c", "d", "a", "d"]
+    content = ["1", "2", "2", "3", "9", "9"]
+    assert join_duplicates(groups, content) == ["a", "b", "b", "a", "a", "a"]
+
+
+def test_copies_within_a_group_join_nothing() -> None:
+    assert join_duplicates(["a", "a", "b"], ["1", "1", "2"]) == ["a", "a", "b"]
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("123456789")), max_size=12))
+def test_no_image_stands_in_two_groups_once_joined(rows: list[tuple[str, str]]) -> None:
+    joined = join_duplicates([g for g, _ in rows], [c for _, c in rows])
+    assert crossing([c for _, c in rows], joined) == []
+    assert crossing([g for g, _ in rows], joined) == []

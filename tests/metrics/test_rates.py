@@ -1,0 +1,143 @@
+"""Shares with exact intervals, against tables and by simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.metrics.rates import Rate, grouped_bootstrap, samples_needed, upper_bound
+
+COUNTS = st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
+
+
+@pytest.mark.parametrize(
+    ("k", "n", "low", "high"),
+    [
+        (0, 10, 0.0, 0.3085),
+        (10, 10, 0.6915, 1.0),
+        (1, 20, 0.0013, 0.2487),
+        (5, 10, 0.1871, 0.8129),
+        (0, 100, 0.0, 0.0362),
+        (2, 100, 0.0024, 0.0704),
+    ],
+)
+def test_intervals_are_those_of_the_tables(k: int, n: int, low: float, high: float) -> None:
+    assert Rate(k, n).ci95 == pytest.approx([low, high], abs=5e-5)
+    assert Rate(k, n).value == k / n
+
+
+def test_a_rate_of_nothing_is_not_defined() -> None:
+    assert (Rate(0, 0).value, Rate(0, 0).ci95) == (None, None)
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(COUNTS)
+def test_an_interval_contains_its_rate_and_lies_between_none_and_all(
+    counts: tuple[int, int],
+) -> None:
+    rate = Rate(*counts)
+    assert rate.value is not None
+    assert rate.ci95 is not None
+    low, high = rate.ci95
+    assert 0 <= low <= rate.value <= high <= 1
+
+
+@pytest.mark.parametrize("truth", [0.02, 0.1, 0.5])
+def test_at_least_94_of_100_intervals_contain_the_truth(truth: float) -> None:
+    n = 60
+    interval = [Rate(k, n).ci95 or [0, 0] for k in range(n + 1)]
+    drawn = np.random.default_rng(0).binomial(n, truth, size=2000)
+    assert np.mean([interval[k][0] <= truth <= interval[k][1] for k in drawn]) >= 0.94
+
+
+def test_the_upper_bound_without_a_miss_is_the_rule_of_three() -> None:
+    assert upper_bound(0, 300, 0.95) == pytest.approx(3 / 300, rel=0.01)
+    assert upper_bound(0, 10, 0.95) == pytest.approx(1 - 0.05**0.1)
+
+
+def test_the_upper_bound_on_nothing_but_misses_is_all() -> None:
+    assert upper_bound(10, 10, 0.95) == 1.0
+
+
+def test_the_one_sided_bound_lies_below_the_two_sided_one() -> None:
+    two_sided = Rate(3, 50).ci95
+    assert two_sided is not None
+    assert 3 / 50 < upper_bound(3, 50, 0.95) < two_sided[1]
+
+
+def test_the_upper_bound_is_exceeded_as_rarely_as_promised() -> None:
+    n, truth = 60, 0.1
+    bound = [upper_bound(k, n, 0.9) for k in range(n + 1)]
+    drawn = np.random.default_rng(0).binomial(n, truth, size=2000)
+    assert np.mean([bound[k] >= truth for k in drawn]) >= 0.89
+
+
+@pytest.mark.parametrize(("limit", "n"), [(0.05, 59), (0.01, 299), (0.1, 29)])
+def test_samples_needed_are_those_of_the_tables(limit: float, n: int) -> None:
+    assert samples_needed(limit, 0.95) == n
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(st.floats(0.005, 0.5), st.floats(0.5, 0.99))
+def test_samples_needed_prove_the_limit_and_one_fewer_does_not(
+    limit: float, confidence: float
+) -> None:
+    n = samples_needed(limit, confidence)
+    assert upper_bound(0, n, confidence) <= limit * (1 + 1e-9)
+    assert n == 1 or upper_bound(0, n - 1, confidence) > limit * (1 - 1e-9)
+
+
+def mean_interval(values: npt.NDArray[np.float64], groups: list[str]) -> list[float]:
+    found = grouped_bootstrap(lambda rows: float(values[rows].mean()), groups, draws=400, seed=0)
+    assert found is not None
+    return found
+
+
+def test_an_interval_is_wider_when_the_rows_of_a_group_agree() -> None:
+    values = np.repeat(np.random.default_rng(0).normal(size=20), 10)
+    low, high = mean_interval(values, [f"g{i // 10}" for i in range(200)])
+    alone_low, alone_high = mean_interval(values, [f"g{i}" for i in range(200)])
+    assert high - low > 2 * (alone_high - alone_low)
+
+
+def test_an_interval_without_groups_is_that_of_theory() -> None:
+    values = np.random.default_rng(0).normal(size=400)
+    low, high = mean_interval(values, [str(i) for i in range(400)])
+    half = 1.96 * values.std() / 20
+    assert [low, high] == pytest.approx([values.mean() - half, values.mean() + half], abs=half / 5)
+
+
+def test_whole_groups_are_drawn() -> None:
+    seen: list[int] = []
+
+    def note(rows: npt.NDArray[np.intp]) -> float:
+        seen.extend(np.bincount(rows, minlength=6).tolist())
+        return 0.0
+
+    grouped_bootstrap(note, ["a", "b", "a", "b", "a", "c"], draws=20, seed=0)
+    drawn = np.array(seen).reshape(20, 6)
+    assert (drawn[:, 0] == drawn[:, 2]).all()
+    assert (drawn[:, 0] == drawn[:, 4]).all()
+    assert (drawn[:, 1] == drawn[:, 3]).all()
+    assert (drawn[:, [0, 1, 5]].sum(axis=1) == 3).all()
+
+
+def test_the_same_seed_gives_the_same_interval() -> None:
+    values = np.random.default_rng(0).normal(size=50)
+    groups = [str(i) for i in range(50)]
+    assert mean_interval(values, groups) == mean_interval(values, groups)
+
+
+def test_a_figure_that_is_hardly_ever_defined_has_no_interval() -> None:
+    def undefined(_: npt.NDArray[np.intp]) -> float:
+        return float("nan")
+
+    assert grouped_bootstrap(undefined, ["a", "b"], draws=20, seed=0) is None
+
+
+def test_draws_without_an_answer_are_left_out() -> None:
+    values = iter([float("nan"), *[1.0] * 19])
+    assert grouped_bootstrap(lambda _: next(values), ["a", "b"], draws=20, seed=0) == [1.0, 1.0]

@@ -1,0 +1,105 @@
+"""What a reviewer reads of a version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pipeline.contracts.bundle import Bundle
+from pipeline.reporting.description import describe
+
+
+@pytest.fixture
+def metrics() -> dict[str, Any]:
+    rates = {
+        "escape_rate": 0.0312,
+        "overkill_rate": 0.0423,
+        "review_rate": 0.1234,
+        "accuracy": 0.8765,
+        "macro_f1": 0.8543,
+        "auroc": 0.9321,
+        "average_precision": 0.9012,
+    }
+    found: dict[str, Any] = dict(rates)
+    for name, value in rates.items():
+        found[f"{name}_ci95"] = [value - 0.01, value + 0.02]
+    return found | {
+        "ece": 0.0567,
+        "latency_ms_p50": 12.34,
+        "latency_ms_p99": 45.67,
+        "n_test": 525,
+        "split": {"by": "module", "n_groups": 44, "leak_checked": True},
+        "promise": {
+            "max_escape": 0.05,
+            "max_overkill": 0.1,
+            "confidence": 0.95,
+            "supported": True,
+        },
+        "notes": [],
+    }
+
+
+def test_every_figure_stands_with_its_interval(
+    sealed_bundle: Bundle, metrics: dict[str, Any]
+) -> None:
+    lines = describe(sealed_bundle, metrics).splitlines()
+    assert "| Escapes (bad parts passed) | 0.0312 | 0.0212 to 0.0512 |" in lines
+    assert "| Overkill (good parts failed) | 0.0423 | 0.0323 to 0.0623 |" in lines
+    assert "| Sent to review | 0.1234 | 0.1134 to 0.1434 |" in lines
+    assert "| Accuracy | 0.8765 | 0.8665 to 0.8965 |" in lines
+    assert "| Macro F1 | 0.8543 | 0.8443 to 0.8743 |" in lines
+    assert "| AUROC | 0.9321 | 0.9221 to 0.9521 |" in lines
+    assert "| Average precision | 0.9012 | 0.8912 to 0.9212 |" in lines
+    assert "| Calibration error (ECE) | 0.0567 | |" in lines
+    assert "| Latency p50 / p99 | 12.3 / 45.7 ms | |" in lines
+
+
+def test_a_figure_that_does_not_exist_is_not_defined(
+    sealed_bundle: Bundle, metrics: dict[str, Any]
+) -> None:
+    metrics |= {"escape_rate": None, "escape_rate_ci95": None}
+    lines = describe(sealed_bundle, metrics).splitlines()
+    assert "| Escapes (bad parts passed) | not defined |  |" in lines
+
+
+def test_a_figure_of_zero_is_a_figure(sealed_bundle: Bundle, metrics: dict[str, Any]) -> None:
+    metrics |= {"escape_rate": 0.0, "escape_rate_ci95": [0.0, 0.01]}
+    said = describe(sealed_bundle, metrics)
+    assert "| Escapes (bad parts passed) | 0.0000 | 0.0000 to 0.0100 |" in said
+
+
+def test_it_names_model_data_and_how_it_was_split(
+    sealed_bundle: Bundle, metrics: dict[str, Any]
+) -> None:
+    assert describe(sealed_bundle, metrics).splitlines()[0] == (
+        "**brightness**: mean (none weights), method by hand, 10 training images, 525 test parts. "
+        "Splits by module, 44 groups."
+    )
+
+
+def test_it_states_the_limits_and_the_promise_behind_them(
+    sealed_bundle: Bundle, metrics: dict[str, Any]
+) -> None:
+    assert (
+        "Limits: below 0.2000 PASS, from 0.8000 FAIL, between REVIEW; chosen for at most 5.0% "
+        "escapes and 10.0% overkill at 95% confidence."
+    ) in describe(sealed_bundle, metrics).splitlines()
+
+
+def test_a_promise_the_data_cannot_support_is_called_so(
+    sealed_bundle: Bundle, metrics: dict[str, Any]
+) -> None:
+    metrics["promise"]["supported"] = False
+    metrics["notes"] = ["30 bad validation parts cannot prove it"]
+    said = describe(sealed_bundle, metrics)
+    assert "at 95% confidence, which the data cannot support." in said
+    assert "\n> 30 bad validation parts cannot prove it\n" in said
+
+
+def test_it_ends_with_the_identity_and_the_command_to_sign_off(
+    sealed_bundle: Bundle, metrics: dict[str, Any]
+) -> None:
+    last = describe(sealed_bundle, metrics).splitlines()[-1]
+    assert sealed_bundle.sha256 in last
+    assert "lineside models promote brightness --version N --reviewer NAME --reason TEXT" in last

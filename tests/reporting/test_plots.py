@@ -1,0 +1,107 @@
+"""Plots lie where they should, and their CSV holds what was drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from pipeline.contracts.bundle import OperatingPoint
+from pipeline.imaging.codec import read
+from pipeline.metrics.classification import Curve, curve
+from pipeline.reporting import plots
+
+POINT = OperatingPoint(pass_below=0.25, fail_from=0.75)
+TRUTH = np.array([False, False, True, True, True])
+SCORES = np.array([0.1, 0.6, 0.35, 0.8, 0.9])
+ACTUAL = ["good", "good", "bad", "bad", "bad"]
+PREDICTED = ["good", "bad", "good", "bad", "bad"]
+
+
+@pytest.fixture
+def drawn() -> Curve:
+    return curve("bad part", TRUTH, SCORES)
+
+
+def test_curves_are_written_as_csv_with_the_points_drawn(tmp_path: Path, drawn: Curve) -> None:
+    plots.write_curves(tmp_path, [drawn], drawn)
+    roc, pr = pd.read_csv(tmp_path / "roc.csv"), pd.read_csv(tmp_path / "pr.csv")
+    assert roc.columns.tolist() == ["fpr", "tpr"]
+    assert pr.columns.tolist() == ["recall", "precision"]
+    np.testing.assert_allclose(roc["fpr"], drawn.fpr, atol=1e-6)
+    np.testing.assert_allclose(roc["tpr"], drawn.tpr, atol=1e-6)
+    np.testing.assert_allclose(pr["recall"], drawn.recall, atol=1e-6)
+    np.testing.assert_allclose(pr["precision"], drawn.precision, atol=1e-6)
+
+
+def test_the_csv_holds_the_overall_curve_when_there_are_several(
+    tmp_path: Path, drawn: Curve
+) -> None:
+    inverse = curve("other", ~TRUTH, SCORES)
+    plots.write_curves(tmp_path, [inverse, inverse], drawn)
+    assert len(pd.read_csv(tmp_path / "roc.csv")) == len(drawn.fpr)
+    np.testing.assert_allclose(pd.read_csv(tmp_path / "roc.csv")["tpr"], drawn.tpr, atol=1e-6)
+
+
+def test_the_confusion_csv_has_one_row_a_part(tmp_path: Path) -> None:
+    plots.write_confusion(tmp_path, ACTUAL, PREDICTED)
+    table = pd.read_csv(tmp_path / "confusion.csv")
+    assert table.to_dict("list") == {"actual": ACTUAL, "predicted": PREDICTED}
+
+
+def test_verdicts_are_counted_by_class(tmp_path: Path) -> None:
+    plots.write_verdicts(tmp_path, ACTUAL, ["PASS", "FAIL", "FAIL", "REVIEW", "FAIL"])
+    assert (tmp_path / "verdicts.csv").read_text() == (
+        "class,FAIL,PASS,REVIEW\nbad,2,0,1\ngood,1,1,0\n"
+    )
+
+
+def test_every_plot_is_a_picture_with_something_on_it(tmp_path: Path, drawn: Curve) -> None:
+    plots.write_curves(tmp_path, [drawn], drawn)
+    plots.write_confusion(tmp_path, ACTUAL, PREDICTED)
+    plots.write_scores(tmp_path, SCORES, TRUTH, POINT)
+    counts = pd.crosstab(pd.Series(ACTUAL), pd.Series(PREDICTED))
+    plots.write_overview(tmp_path / "overview.png", "title", [drawn], counts, SCORES, TRUTH, POINT)
+    pictures = sorted(p.name for p in tmp_path.glob("*.png"))
+    assert pictures == ["confusion.png", "overview.png", "pr.png", "roc.png", "scores.png"]
+    for name in pictures:
+        pixels = read(tmp_path / name)
+        assert pixels.shape[0] > 300
+        assert pixels.std() > 5
+
+
+def test_the_same_plot_is_the_same_file(tmp_path: Path) -> None:
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        folder.mkdir()
+        plots.write_scores(folder, SCORES, TRUTH, POINT)
+    one, other = ((tmp_path / f / "scores.png").read_bytes() for f in "ab")
+    assert one == other
+
+
+def test_the_confusion_plot_shows_counts_and_shares_of_the_row() -> None:
+    axes = Figure().subplots()
+    counts = pd.DataFrame([[3, 1], [0, 2]], index=["bad", "good"], columns=["bad", "good"])
+    plots.draw_confusion(axes, counts)
+    assert [t.get_text() for t in axes.texts] == ["3\n75%", "1\n25%", "0", "2\n100%"]
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["bad", "good"]
+
+
+def test_the_score_plot_marks_both_limits_and_counts_the_parts() -> None:
+    axes = Figure().subplots()
+    plots.draw_scores(axes, SCORES, TRUTH, POINT)
+    marks = [float(np.asarray(line.get_xdata())[0]) for line in axes.lines]
+    assert marks == [0.25, 0.75]
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [t.get_text() for t in legend.get_texts()][:2] == ["good (2)", "bad (3)"]
+
+
+def test_the_roc_plot_names_each_curve(drawn: Curve) -> None:
+    axes = Figure().subplots()
+    plots.draw_roc(axes, [drawn, drawn])
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [t.get_text() for t in legend.get_texts()] == ["bad part", "bad part"]

@@ -1,0 +1,93 @@
+"""One small recipe of real cells, run through all six stages once for all tests of the stages."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pipeline.contracts.taxonomy import Taxonomy
+from pipeline.datasets.adapters import elpv, folder
+from pipeline.files import whole_folder
+from pipeline.registry.store import Registry
+from pipeline.stages import augment, evaluate, ingest, preprocess, register, train
+
+TAXONOMY = Taxonomy.model_validate(
+    {
+        "classes": [
+            {"name": "good", "disposition": "pass", "aliases": ["ok"]},
+            {"name": "defective", "disposition": "scrap"},
+        ]
+    }
+)
+PER_CLASS = 60
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A recipe after all six stages.
+
+    Attributes:
+        images: folder of class folders, the data set.
+        data: what the stages wrote.
+        registry: where it was registered.
+        train: settings of the training.
+    """
+
+    images: Path
+    data: Path
+    registry: Registry
+    train: train.Config
+
+
+def copy_cells(root: Path, per_class: int = PER_CLASS) -> None:
+    """Lay out cells on which annotators agreed, spread over the data set, a folder a class."""
+    config = elpv.Config(type="elpv")
+    source = elpv.root(config)
+    for label, belief in (("good", 0.0), ("defective", 1.0)):
+        (root / label).mkdir(parents=True)
+        sure = [s for s in elpv.read(config) if s.defect_probability == belief]
+        for sample in sure[:: len(sure) // per_class][:per_class]:
+            shutil.copy(source / sample.path, root / label)
+
+
+def folder_of(images: Path) -> ingest.Config:
+    """Settings of ingest for a folder of class folders."""
+    return ingest.Config(
+        source=folder.Config(type="folder", root=images),
+        split=ingest.Split(val_fraction=0.25, test_fraction=0.25),
+    )
+
+
+SPEC = preprocess.Config.model_validate(
+    {"spec": {"colour": "grey", "width_px": 96, "height_px": 96}}
+)
+POLICY = augment.Config.model_validate(
+    {"policy": {"flip": {"horizontal": True}, "exposure": {"probability": 1.0}}}
+)
+TRAIN = train.Config.model_validate(
+    {"folds": 3, "head": {"components": 32, "landmarks": 64, "max_epochs": 4}}
+)
+
+
+@pytest.fixture(scope="session")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    home = tmp_path_factory.mktemp("recipe")
+    images, data = home / "images", home / "data" / "cells"
+    copy_cells(images)
+    registry = Registry(f"sqlite:///{home / 'mlflow.db'}")
+    with whole_folder(data / "ingest") as out:
+        ingest.run(folder_of(images), TAXONOMY, out)
+    with whole_folder(data / "preprocess") as out:
+        preprocess.run(SPEC, data, out)
+    with whole_folder(data / "augment") as out:
+        augment.run(POLICY, data, out)
+    with whole_folder(data / "train") as out:
+        train.run(TRAIN, data, out)
+    with whole_folder(data / "evaluate") as out:
+        evaluate.run(evaluate.Config(bootstrap_draws=100), data, out)
+    with whole_folder(data / "register") as out:
+        register.run(register.Config(), {"train.seed": "0"}, registry, data, out)
+    return Ran(images, data, registry, TRAIN)
