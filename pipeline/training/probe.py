@@ -31,7 +31,7 @@ from pipeline.training.augmentation import Augmenter
 from pipeline.training.network import KernelHead, kernel
 
 Floats = npt.NDArray[np.float32]
-BATCH = 16
+BATCH = 8
 
 
 class Head(Strict):
@@ -65,7 +65,7 @@ def extract(
 ) -> Iterator[Floats]:
     """Run an exported feature graph over many images, one thread a core.
 
-    One batch a core is a third faster than all cores on one batch (BENCHMARKS.md).
+    Each core has a batch of its own, so that augmenting one overlaps with computing another.
 
     Args:
         graph: ONNX, `image` uint8 N,H,W,C to `features` float32 N,D.
