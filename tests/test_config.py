@@ -23,13 +23,13 @@ GOOD_SPEC = "colour: grey\nwidth_px: 32\nheight_px: 16\n"
 
 class Sink(Strict):
     kind: Literal["http", "jsonl", "mqtt"]
-    topics: list[str] = []
+    topics: list[str] = Field(default_factory=list)
 
 
 class Line(Strict):
-    sinks: list[Sink] = []
-    by_name: dict[str, Sink] = {}
-    rows: list[list[int]] = []
+    sinks: list[Sink] = Field(default_factory=list)
+    by_name: dict[str, Sink] = Field(default_factory=dict)
+    rows: list[list[int]] = Field(default_factory=list)
     spare: Sink | None = None
 
 

@@ -15,6 +15,12 @@ def names(folder: Path) -> list[str]:
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*"))
 
 
+def write_half(out: Path, error: type[BaseException]) -> None:
+    with whole_folder(out) as aside:
+        (aside / "half.txt").write_text("half")
+        raise error
+
+
 def test_a_folder_appears_only_when_the_block_has_succeeded(tmp_path: Path) -> None:
     out = tmp_path / "stage"
     with whole_folder(out) as aside:
@@ -39,9 +45,8 @@ def test_old_content_stays_and_nothing_else_when_the_block_raises(
     out = tmp_path / "stage"
     out.mkdir()
     (out / "old.txt").write_text("old")
-    with pytest.raises(error), whole_folder(out) as aside:
-        (aside / "half.txt").write_text("half")
-        raise error
+    with pytest.raises(error):
+        write_half(out, error)
     assert names(tmp_path) == ["stage", "stage/old.txt"]
     assert (out / "old.txt").read_text() == "old"
 

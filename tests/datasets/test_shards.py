@@ -47,14 +47,11 @@ def test_an_index_in_another_order_moves_the_images_along(folder: Path) -> None:
     assert [int(stored[i].max()) for i in range(5)] == [4, 3, 2, 1, 0]
 
 
-def test_batches_keep_the_order_asked_for_and_end_with_the_rest(folder: Path) -> None:
-    batches = list(Shards(folder).batches(np.array([4, 0, 3, 3, 1]), 2))
-    assert [b[:, 0, 0, 0].tolist() for b in batches] == [[4, 0], [3, 3], [1]]
-    assert batches[0].shape == (2, 8, 10, 1)
-
-
-def test_no_positions_give_no_batches(folder: Path) -> None:
-    assert list(Shards(folder).batches(np.array([], int), 2)) == []
+def test_a_stack_keeps_the_order_asked_for_and_repeats(folder: Path) -> None:
+    stack = Shards(folder).stack(np.array([4, 0, 3, 3, 1]))
+    assert stack.shape == (5, 8, 10, 1)
+    assert stack.dtype == np.uint8
+    assert stack[:, 0, 0, 0].tolist() == [4, 0, 3, 3, 1]
 
 
 def test_images_are_mapped_from_the_file_not_loaded(folder: Path) -> None:

@@ -29,7 +29,7 @@ def palette_png() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + header + palette + pixel + chunk(b"IEND", b"")
 
 
-def encode(image: npt.NDArray[np.generic], suffix: str = ".png") -> bytes:
+def encode(image: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], suffix: str = ".png") -> bytes:
     """Encode with plain OpenCV, so in BGR order."""
     return cv2.imencode(suffix, image)[1].tobytes()
 

@@ -1,1 +1,127 @@
-"""x"""
+"""Evaluate: every figure is of the sealed bundle, judged as the station judges."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import accuracy_score, roc_auc_score
+
+from pipeline.contracts.bundle import open_bundle
+from pipeline.datasets import manifest
+from pipeline.errors import BundleError, DataError
+from pipeline.imaging.codec import read
+from pipeline.inference.inspector import Inspector
+from pipeline.stages import evaluate
+from tests.stages.conftest import Ran
+
+
+@pytest.fixture
+def metrics(ran: Ran) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ran.data / "evaluate/metrics.json").read_bytes())
+    return found
+
+
+@pytest.fixture
+def predictions(ran: Ran) -> pd.DataFrame:
+    return pd.read_parquet(ran.data / "evaluate/predictions.parquet")
+
+
+RATES = ("auroc", "average_precision", "accuracy", "macro_f1") + (
+    "escape_rate",
+    "overkill_rate",
+    "review_rate",
+)
+
+
+def test_metrics_json_has_the_keys_that_others_read(metrics: dict[str, Any]) -> None:
+    assert {*RATES, "ece", "latency_ms_p50", "latency_ms_p99", "n_test"} <= set(metrics)
+    assert set(metrics["split"]) == {"by", "n_groups", "leak_checked"}
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_every_rate_lies_within_its_interval(metrics: dict[str, Any], rate: str) -> None:
+    low, high = metrics[f"{rate}_ci95"]
+    assert 0 <= low <= metrics[rate] <= high <= 1
+
+
+def test_the_figures_are_those_of_the_predictions(
+    metrics: dict[str, Any], predictions: pd.DataFrame
+) -> None:
+    bad = predictions["label"] == "defective"
+    assert metrics["auroc"] == pytest.approx(roc_auc_score(bad, predictions["p_defective"]))
+    assert metrics["accuracy"] == accuracy_score(bad, predictions["p_defective"] > 0.5)
+    passed, failed = predictions["verdict"] == "PASS", predictions["verdict"] == "FAIL"
+    assert metrics["escape_rate"] == passed[bad].mean()
+    assert metrics["overkill_rate"] == failed[~bad].mean()
+    assert metrics["n_test"] == len(predictions)
+
+
+def test_only_test_parts_are_reported(ran: Ran, predictions: pd.DataFrame) -> None:
+    table = manifest.read(ran.data / "ingest").table
+    held_out = table.loc[table["split"] == "test", "sample_id"]
+    assert sorted(predictions["sample_id"]) == sorted(held_out)
+
+
+def test_the_sealed_bundle_repeats_the_reported_verdicts_from_the_kept_frames(
+    ran: Ran, predictions: pd.DataFrame
+) -> None:
+    bundle = open_bundle(ran.data / "evaluate/bundle")
+    inspector = Inspector(bundle)
+    for row in range(0, len(predictions), 5):
+        name = str(predictions["sample_id"].iat[row]).replace("/", "__")
+        decision = inspector.inspect(read(ran.data / "evaluate/held_out" / name)).decision
+        assert decision.verdict == predictions["verdict"].iat[row]
+        assert decision.defect_score == pytest.approx(
+            predictions["defect_score"].iat[row], abs=1e-4
+        )
+
+
+def test_the_limits_in_the_bundle_are_those_reported(ran: Ran, metrics: dict[str, Any]) -> None:
+    point = open_bundle(ran.data / "evaluate/bundle").operating_point
+    assert point.model_dump() == metrics["operating_point"]
+
+
+def test_every_plot_has_its_points_as_csv(ran: Ran) -> None:
+    plots = ran.data / "evaluate/plots"
+    for name in ("roc", "pr", "confusion"):
+        assert len(pd.read_csv(plots / f"{name}.csv")) > 2
+        assert read(plots / f"{name}.png").std() > 10
+
+
+def test_test_images_are_kept_byte_for_byte_for_replay(ran: Ran) -> None:
+    data = manifest.read(ran.data / "ingest")
+    kept = {p.name: p.read_bytes() for p in (ran.data / "evaluate/held_out").iterdir()}
+    rows = np.flatnonzero(data.table["split"] == "test")
+    assert kept == {
+        str(data.table["path"].iat[row]).replace("/", "__"): data.image(int(row)) for row in rows
+    }
+
+
+def test_a_promise_that_few_parts_cannot_support_is_said_in_words(metrics: dict[str, Any]) -> None:
+    assert metrics["promise"]["supported"] is False
+    assert any("bad validation parts cannot prove" in note for note in metrics["notes"])
+
+
+def test_a_changed_test_image_is_not_judged(ran: Ran, tmp_path: Path) -> None:
+    table = manifest.read(ran.data / "ingest").table
+    victim = ran.images / str(table.loc[table["split"] == "test", "path"].iloc[0])
+    before = victim.read_bytes()
+    victim.write_bytes(before + b"\0")
+    try:
+        with pytest.raises(DataError, match="has changed since it was ingested; run dvc repro"):
+            evaluate.run(evaluate.Config(), ran.data, tmp_path / "out")
+    finally:
+        victim.write_bytes(before)
+
+
+def test_an_untrained_recipe_is_not_evaluated(ran: Ran, tmp_path: Path) -> None:
+    data = tmp_path / "cells"
+    (data / "train/bundle").mkdir(parents=True)
+    (data / "ingest").symlink_to(ran.data / "ingest")
+    with pytest.raises(BundleError, match=r"has no model\.onnx; the bundle is incomplete"):
+        evaluate.run(evaluate.Config(), data, tmp_path / "out")

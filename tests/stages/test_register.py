@@ -1,1 +1,98 @@
-"""x"""
+"""Register: one version for one bundle, whatever happens in between."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.contracts.bundle import open_bundle
+from pipeline.errors import BundleError, RegistryError
+from pipeline.files import sha256
+from pipeline.registry.store import Registry
+from pipeline.stages import register
+from tests.stages.conftest import Ran
+
+
+def test_registration_json_has_the_keys_that_others_read(ran: Ran) -> None:
+    said = json.loads((ran.data / "register/registration.json").read_bytes())
+    assert set(said) == {"name", "version", "run_id", "bundle_sha256", "alias", "created"}
+    assert (said["name"], said["version"], said["alias"]) == ("cells", 1, "challenger")
+    assert said["bundle_sha256"] == open_bundle(ran.data / "evaluate/bundle").sha256
+
+
+def test_running_again_never_makes_a_second_version(ran: Ran, tmp_path: Path) -> None:
+    register.run(register.Config(), {}, ran.registry, ran.data, tmp_path)
+    said = json.loads((tmp_path / "registration.json").read_bytes())
+    assert (said["version"], said["created"]) == (1, False)
+    assert [v.version for v in ran.registry.versions("cells")] == [1]
+
+
+def test_the_version_carries_the_figures_as_tags(ran: Ran) -> None:
+    metrics = json.loads((ran.data / "evaluate/metrics.json").read_bytes())
+    (version,) = ran.registry.versions("cells")
+    assert version.tags["auroc"] == f"{metrics['auroc']:.4f}"
+    assert version.tags["architecture"] == "tf_efficientnet_lite0"
+    assert version.tags["manifest_sha256"] == sha256(ran.data / "ingest/manifest.parquet")
+
+
+def test_a_station_can_pull_what_was_evaluated(ran: Ran, tmp_path: Path) -> None:
+    (version,) = ran.registry.versions("cells")
+    pulled = ran.registry.pull(version, tmp_path / "bundle")
+    assert pulled.sha256 == open_bundle(ran.data / "evaluate/bundle").sha256
+
+
+def test_a_bundle_altered_after_evaluation_is_not_registered(ran: Ran, tmp_path: Path) -> None:
+    data = tmp_path / "cells"
+    (data / "evaluate/bundle").mkdir(parents=True)
+    for part in (ran.data / "evaluate/bundle").iterdir():
+        (data / "evaluate/bundle" / part.name).write_bytes(part.read_bytes())
+    (data / "evaluate/bundle/operating_point.json").write_text("{}")
+    registry = Registry(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    with pytest.raises(BundleError, match=r"operating_point\.json was altered"):
+        register.run(register.Config(), {}, registry, data, tmp_path)
+    assert not (tmp_path / "mlflow.db").exists()
+
+
+def test_a_registry_that_does_not_answer_leaves_nothing_written(ran: Ran, tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match=r"http://127\.0\.0\.1:9 does not answer"):
+        register.run(register.Config(), {}, Registry("http://127.0.0.1:9"), ran.data, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def project(ran: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    conf = tmp_path / "conf/cells"
+    conf.mkdir(parents=True)
+    (conf / "register.yaml").write_text("tags: {plant: west}\n")
+    (conf / "ingest.yaml").write_text("source: {type: elpv}\n")
+    (conf / "train.yaml").write_text(yaml.safe_dump({"head": {"l2": 0.5}, "seed": 7}))
+    (tmp_path / "data/cells").mkdir(parents=True)
+    for stage in ("ingest", "train", "evaluate"):
+        (tmp_path / "data/cells" / stage).symlink_to(ran.data / stage)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_an_experiment_is_not_registered(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_EXP_NAME", "wild-idea")
+    register.main(["register", "cells"])
+    said = json.loads((project / "data/cells/register/registration.json").read_bytes())
+    assert said == {"skipped": "experiment wild-idea"}
+    assert not (project / "mlflow.db").exists()
+
+
+def test_the_command_logs_the_recipes_settings_by_dotted_key(project: Path) -> None:
+    register.main(["register", "cells"])
+    from mlflow.tracking import MlflowClient
+
+    (version,) = Registry(f"sqlite:///{project / 'mlflow.db'}").versions("cells")
+    run = MlflowClient(f"sqlite:///{project / 'mlflow.db'}").get_run(version.run_id)
+    assert run.data.params == {
+        "ingest.source.type": "elpv",
+        "train.head.l2": "0.5",
+        "train.seed": "7",
+    }
+    assert version.tags["plant"] == "west"

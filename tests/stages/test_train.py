@@ -1,1 +1,133 @@
-"""x"""
+"""Train: one ONNX graph that says what torch says, and the record of how it came to be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors.numpy import load_file
+
+from pipeline.contracts.bundle import Provenance, Reference, read_part
+from pipeline.datasets.shards import Shards
+from pipeline.errors import TrainingError
+from pipeline.inference.predictor import session
+from pipeline.stages import train
+from tests.stages.conftest import TAXONOMY, TRAIN, Ran
+
+
+def test_the_bundle_holds_graph_spec_taxonomy_reference_and_provenance(ran: Ran) -> None:
+    assert {p.name for p in (ran.data / "train/bundle").iterdir()} == {
+        "model.onnx",
+        "preprocess.json",
+        "taxonomy.json",
+        "reference.json",
+        "provenance.json",
+    }
+
+
+def test_the_graph_takes_plain_pixels_and_gives_logits_and_embedding(ran: Ran) -> None:
+    graph = session(ran.data / "train/bundle/model.onnx")
+    assert [(i.name, i.type, i.shape[1:]) for i in graph.get_inputs()] == [
+        ("image", "tensor(uint8)", [96, 96, 1])
+    ]
+    assert [(o.name, o.shape[1:]) for o in graph.get_outputs()] == [
+        ("logits", [2]),
+        ("embedding", [32]),
+    ]
+
+
+def test_one_graph_serves_any_number_of_images_with_the_same_answer(ran: Ran) -> None:
+    stored = Shards(ran.data / "preprocess")
+    graph = session(ran.data / "train/bundle/model.onnx")
+    together = graph.run(["logits"], {"image": stored.stack(np.arange(5))})[0]
+    alone = [graph.run(["logits"], {"image": stored[i][None]})[0][0] for i in range(5)]
+    np.testing.assert_allclose(together, np.stack(alone), atol=1e-4)
+
+
+def test_the_provenance_says_where_the_weights_come_from(ran: Ran) -> None:
+    said = read_part(ran.data / "train/bundle", "provenance.json", Provenance)
+    assert (said.recipe, said.architecture, said.weights) == (
+        "cells",
+        "tf_efficientnet_lite0",
+        "packaged",
+    )
+    index = Shards(ran.data / "preprocess").index
+    assert said.n_train == (index["split"] == "train").sum()
+
+
+def test_the_reference_describes_training_images(ran: Ran) -> None:
+    said = read_part(ran.data / "train/bundle", "reference.json", Reference)
+    stored = Shards(ran.data / "preprocess")
+    means = [stored[i].mean() for i in np.flatnonzero(stored.index["split"] == "train")]
+    assert said.brightness.low == pytest.approx(min(means))
+    assert said.brightness.high == pytest.approx(max(means))
+
+
+def test_the_weights_are_kept_as_safetensors(ran: Ran) -> None:
+    weights = load_file(ran.data / "train/weights.safetensors")
+    assert weights["head.weight"].shape[1] == 2
+    assert all(np.isfinite(w).all() for w in weights.values())
+
+
+def test_out_of_fold_scores_are_of_training_parts_only(ran: Ran) -> None:
+    index = Shards(ran.data / "preprocess").index
+    scored = pd.read_parquet(ran.data / "train/out-of-fold.parquet")
+    assert set(scored["sample_id"]) == set(index.loc[index["split"] == "train", "sample_id"])
+    np.testing.assert_allclose(scored[["p_good", "p_defective"]].sum(axis=1), 1, atol=1e-5)
+
+
+def test_the_loss_goes_down(ran: Ran) -> None:
+    loss = pd.read_csv(ran.data / "train/history.csv")["loss"]
+    assert loss.iloc[-1] < 0.8 * np.log(2)
+
+
+def test_the_same_seed_gives_the_same_model_bit_for_bit(ran: Ran, tmp_path: Path) -> None:
+    train.run(ran.train, ran.data, tmp_path)
+    again = (tmp_path / "bundle/model.onnx").read_bytes()
+    assert again == (ran.data / "train/bundle/model.onnx").read_bytes()
+
+
+def test_an_unknown_architecture_lists_the_nearest_name(ran: Ran, tmp_path: Path) -> None:
+    config = TRAIN.model_copy(update={"architecture": "resnet81"})
+    with pytest.raises(TrainingError, match=r'"resnet81" unknown; did you mean "resnet18"\?'):
+        train.run(config, ran.data, tmp_path)
+
+
+def test_weights_that_no_package_ships_name_the_networks_that_have_them(
+    ran: Ran, tmp_path: Path
+) -> None:
+    config = TRAIN.model_copy(update={"architecture": "resnet18", "weights": "packaged"})
+    with pytest.raises(TrainingError, match=r"no package ships weights of resnet18.*lite0"):
+        train.run(config, ran.data, tmp_path)
+
+
+def test_a_hub_out_of_reach_is_one_clear_error_and_no_random_start(
+    ran: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_network(*args: object, pretrained: bool, **kwargs: object) -> None:
+        assert pretrained
+        raise OSError("[Errno -2] Name or service not known")
+
+    monkeypatch.setattr("timm.create_model", no_network)
+    config = TRAIN.model_copy(update={"architecture": "resnet18", "weights": "auto"})
+    with pytest.raises(TrainingError, match=r"resnet18 cannot be fetched.*weights: none"):
+        train.run(config, ran.data, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def index_of(labels: list[str], beliefs: list[float]) -> pd.DataFrame:
+    return pd.DataFrame({"label": labels, "defect_probability": beliefs})
+
+
+def test_soft_labels_mix_the_class_with_the_annotators_belief() -> None:
+    index = index_of(["good", "defective", "defective"], [1 / 3, 2 / 3, float("nan")])
+    targets = train.soft_targets(index, TAXONOMY, weight=0.5)
+    np.testing.assert_allclose(targets[:, 1], [1 / 6, 5 / 6, 1.0], atol=1e-6)
+    np.testing.assert_allclose(targets.sum(axis=1), 1)
+
+
+def test_without_soft_labels_the_class_is_the_target() -> None:
+    targets = train.soft_targets(index_of(["good", "defective"], [1 / 3, 2 / 3]), TAXONOMY, 0)
+    np.testing.assert_array_equal(targets, [[1, 0], [0, 1]])

@@ -1,0 +1,124 @@
+"""What was trained is what runs: the same pixels and the same answers on both sides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.contracts.bundle import Bundle, OperatingPoint, Provenance, Range, Reference
+from pipeline.contracts.spec import Clahe, PreprocessSpec, Roi
+from pipeline.datasets import manifest
+from pipeline.datasets.adapters import elpv
+from pipeline.datasets.shards import Shards
+from pipeline.imaging import Pixels
+from pipeline.imaging.codec import read
+from pipeline.imaging.prepare import prepare
+from pipeline.inference.inspector import Inspector
+from pipeline.inference.predictor import Prediction, session
+from pipeline.stages import ingest, preprocess
+from pipeline.training.architectures import architectures, build
+from pipeline.training.export import PARITY, export, join, parity
+from pipeline.training.network import Features, KernelHead, Network
+from tests.stages.conftest import TAXONOMY, copy_cells, folder_of
+
+SPECS = [
+    PreprocessSpec(colour="grey", width_px=300, height_px=300),
+    PreprocessSpec(colour="rgb", width_px=96, height_px=64, interpolation="linear"),
+    PreprocessSpec(
+        colour="rgb",
+        width_px=80,
+        height_px=128,
+        fit="letterbox",
+        roi=Roi(x_px=10, y_px=20, width_px=200, height_px=250),
+        clahe=Clahe(),
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def cells() -> list[Path]:
+    config = elpv.Config(type="elpv")
+    return [elpv.root(config) / s.path for s in elpv.read(config)[::400]]
+
+
+@pytest.fixture(scope="module")
+def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("parity")
+    copy_cells(home / "images", per_class=8)
+    (home / "data/ingest").mkdir(parents=True)
+    ingest.run(folder_of(home / "images"), TAXONOMY, home / "data/ingest")
+    return home / "data"
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_training_sees_bit_for_bit_what_the_station_shows_the_network(
+    spec: PreprocessSpec, ingested: Path, tmp_path: Path
+) -> None:
+    preprocess.run(preprocess.Config(spec=spec, sheet_per_class=1), ingested, tmp_path)
+    trained_on, data = Shards(tmp_path), manifest.read(ingested)
+    shown: list[Pixels] = []
+    station = station_that_notes_what_its_network_sees(spec, shown)
+    for row in range(len(trained_on)):
+        station.inspect(data.pixels(row))
+        np.testing.assert_array_equal(shown[-1], trained_on[row])
+
+
+def station_that_notes_what_its_network_sees(
+    spec: PreprocessSpec, shown: list[Pixels]
+) -> Inspector:
+    """An inspector with the given spec whose network only writes down its input."""
+
+    class Noting:
+        def predict(self, images: Pixels) -> Prediction:
+            shown.append(images[0].copy())
+            return Prediction(np.array([[0.5, 0.5]], np.float32), np.zeros((1, 2), np.float32))
+
+    wide = Range(low=0, median=0, high=1e9)
+    bundle = Bundle(
+        folder=Path(),
+        sha256="",
+        preprocess=spec,
+        taxonomy=TAXONOMY,
+        operating_point=OperatingPoint(pass_below=0.1, fail_from=0.9),
+        reference=Reference(n_images=1, brightness=wide, contrast=wide, sharpness=wide),
+        provenance=Provenance(recipe="", architecture="", method="", weights="", n_train=1),
+    )
+    inspector = Inspector.__new__(Inspector)
+    inspector.bundle = bundle
+    inspector._predictor = Noting()  # type: ignore[assignment]
+    return inspector
+
+
+def images_of(cells: list[Path], side: int) -> Pixels:
+    spec = PreprocessSpec(colour="rgb", width_px=side, height_px=side)
+    return np.stack([prepare(read(path), spec) for path in cells])
+
+
+@pytest.mark.parametrize("name", sorted(architectures()))
+def test_every_architecture_says_the_same_in_torch_and_in_onnx_runtime(
+    name: str, cells: list[Path], tmp_path: Path
+) -> None:
+    images = images_of(cells, 64)
+    features = Features(build(name, "none", seed=0), (64, 64), (1.0, 0.5)).eval()
+    graph, tail, whole = (tmp_path / f"{n}.onnx" for n in ("features", "head", "whole"))
+    export(features, images[0], "image", ["features"], graph)
+    with torch.inference_mode():
+        width = features(torch.from_numpy(images)).shape[1]
+    rng = torch.Generator().manual_seed(0)
+    head = KernelHead(
+        torch.randn(width, 8, generator=rng) / width,
+        torch.zeros(8),
+        torch.randn(16, 8, generator=rng),
+        torch.randn(16, 3, generator=rng),
+        torch.zeros(3),
+    )
+    export(head, np.zeros(width, np.float32), "features", ["logits", "embedding"], tail)
+    join(graph, tail, ["logits", "embedding"], whole)
+    assert parity(Network(features, head), whole, images) <= PARITY
+    assert [o.shape for o in session(whole).run(None, {"image": images})] == [
+        (len(images), 3),
+        (len(images), 8),
+    ]

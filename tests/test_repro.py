@@ -1,0 +1,108 @@
+"""`dvc repro` itself, on a small recipe: everything once, and then nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.imports import ROOT
+from tests.stages.conftest import copy_cells
+
+RECIPE = {
+    "taxonomy": {
+        "classes": [
+            {"name": "good", "disposition": "pass"},
+            {"name": "defective", "disposition": "scrap"},
+        ]
+    },
+    "ingest": {"source": {"type": "folder", "root": "images"}, "split": {}},
+    "preprocess": {"spec": {"colour": "grey", "width_px": 64, "height_px": 64}},
+    "augment": {"policy": {"flip": {"horizontal": True}}},
+    "train": {"folds": 0, "head": {"components": 16, "landmarks": 32, "max_epochs": 2}},
+    "evaluate": {"bootstrap_draws": 100},
+    "register": {},
+}
+
+
+def dvc(project: Path, *argv: str) -> str:
+    """Run dvc as a user would, with this Python first on the path."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *argv],
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of its own with one small recipe, built once."""
+    home = tmp_path_factory.mktemp("project")
+    for name in ("dvc.yaml", ".dvcignore"):
+        shutil.copy(ROOT / name, home)
+    shutil.copytree(
+        ROOT / "pipeline", home / "pipeline", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    copy_cells(home / "images", per_class=30)
+    conf = home / "conf/cells"
+    conf.mkdir(parents=True)
+    (home / "conf/recipes.yaml").write_text("recipes: [cells]\n")
+    for stage, settings in RECIPE.items():
+        (conf / f"{stage}.yaml").write_text(yaml.safe_dump(settings))
+    dvc(home, "init", "--no-scm", "-q")
+    dvc(home, "repro")
+    return home
+
+
+def state(project: Path) -> dict[str, bytes]:
+    """Every file the stages wrote."""
+    files = sorted(p for p in (project / "data").rglob("*") if p.is_file())
+    return {p.relative_to(project).as_posix(): p.read_bytes() for p in files}
+
+
+def test_repro_ends_with_a_registered_version(project: Path) -> None:
+    said = json.loads((project / "data/cells/register/registration.json").read_bytes())
+    assert (said["name"], said["version"], said["created"]) == ("cells", 1, True)
+
+
+def test_a_second_repro_changes_no_file_and_makes_no_second_version(project: Path) -> None:
+    before = state(project)
+    said = dvc(project, "repro")
+    for stage in ("preprocess", "augment", "train", "evaluate"):
+        assert f"Stage '{stage}@cells' didn't change, skipping" in said
+    after = state(project)
+    registration = "data/cells/register/registration.json"
+    assert json.loads(after.pop(registration))["created"] is False
+    before.pop(registration)
+    assert after == before
+
+
+def test_a_new_image_brings_every_stage_up_to_date(project: Path) -> None:
+    donor = next((project / "images/good").glob("*.png"))
+    changed = donor.read_bytes() + b"\0"
+    (project / "images/good/one-more.png").write_bytes(changed)
+    status = dvc(project, "repro", "ingest", "preprocess")
+    assert "Running stage 'preprocess@cells'" in status
+    report = json.loads((project / "data/cells/ingest/report.json").read_bytes())
+    assert report["n"] == 61
+
+
+def test_metrics_and_plots_are_shown_by_dvc(project: Path) -> None:
+    shown = json.loads(dvc(project, "metrics", "show", "--json"))
+    values = shown[""]["data"]["data/cells/evaluate/metrics.json"]["data"]
+    assert 0 <= values["auroc"] <= 1
+    dvc(project, "plots", "show", "-o", "plots.html")
+    assert "roc.csv" in (project / "plots.html").read_text()

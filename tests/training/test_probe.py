@@ -1,0 +1,102 @@
+"""The trained head: a kernel machine that learns, repeats itself and refuses nonsense."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from pipeline.errors import TrainingError
+from pipeline.training import probe
+from pipeline.training.network import kernel
+
+HEAD = probe.Head(components=8, landmarks=64, l2=0.01, max_epochs=8)
+Floats = npt.NDArray[np.float32]
+
+
+def ring(n: int, seed: int) -> tuple[Floats, npt.NDArray[np.intp]]:
+    """Points inside and around a ring: no line parts them, a kernel does."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % 2
+    radius, angle = 1 + labels + 0.2 * rng.standard_normal(n), rng.uniform(0, 2 * np.pi, n)
+    points = np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1)
+    return points.astype(np.float32), labels
+
+
+def one_hot(labels: npt.NDArray[np.intp]) -> Floats:
+    targets: Floats = np.eye(2, dtype=np.float32)[labels]
+    return targets
+
+
+def test_a_head_learns_what_no_line_can_part() -> None:
+    known, labels = ring(200, seed=0)
+    head, _ = probe.fit(known, one_hot(labels), HEAD, seed=0)
+    unseen, truth = ring(200, seed=1)
+    assert roc_auc_score(truth, probe.predict(head, unseen)[:, 1]) > 0.98
+
+
+def test_the_same_seed_gives_the_same_head() -> None:
+    known, labels = ring(60, seed=0)
+    first, _ = probe.fit(known, one_hot(labels), HEAD, seed=4)
+    second, _ = probe.fit(known, one_hot(labels), HEAD, seed=4)
+    assert all(torch.equal(a, b) for a, b in zip(first.buffers(), second.buffers(), strict=True))
+
+
+def test_stronger_regularisation_makes_the_head_less_sure() -> None:
+    known, labels = ring(100, seed=0)
+    loose, _ = probe.fit(known, one_hot(labels), HEAD, seed=0)
+    tight, _ = probe.fit(known, one_hot(labels), HEAD.model_copy(update={"l2": 50.0}), seed=0)
+    sure = [probe.predict(h, known).max(axis=1).mean() for h in (loose, tight)]
+    assert sure[1] < sure[0] - 0.1
+
+
+def test_features_that_never_change_do_no_harm() -> None:
+    known, labels = ring(100, seed=0)
+    padded = np.hstack([known, np.full((100, 3), 7, np.float32)])
+    head, history = probe.fit(padded, one_hot(labels), HEAD, seed=0)
+    assert np.isfinite(history).all()
+    assert np.isfinite(probe.predict(head, padded)).all()
+
+
+def test_features_that_are_not_numbers_stop_the_training() -> None:
+    known, labels = ring(20, seed=0)
+    known[3, 0] = np.nan
+    with pytest.raises(TrainingError, match=r"features of 1 image\(s\) are not finite"):
+        probe.fit(known, one_hot(labels), HEAD, seed=0)
+
+
+def test_an_out_of_fold_score_knows_nothing_of_its_group() -> None:
+    """Labels that only a group's own rows reveal cannot be predicted out of fold."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(40), 5)
+    labels = rng.integers(0, 2, 40)[groups]
+    fingerprint = rng.standard_normal((40, 12)).astype(np.float32)[groups]
+    rows = fingerprint + 0.01 * rng.standard_normal(fingerprint.shape).astype(np.float32)
+    seen = probe.fit(rows, one_hot(labels), HEAD, seed=0)[0]
+    unseen = probe.out_of_fold(
+        rows,
+        one_hot(labels),
+        [str(v) for v in labels],
+        [str(g) for g in groups],
+        HEAD,
+        seed=0,
+        folds=5,
+    )
+    assert roc_auc_score(labels, probe.predict(seen, rows)[:, 1]) > 0.95
+    assert roc_auc_score(labels, unseen[:, 1]) < 0.75
+
+
+def test_the_plan_covers_every_image_once_as_it_is_and_once_a_view() -> None:
+    rows = np.arange(21)
+    planned = probe.plan(rows, views=2)
+    for view in (None, 0, 1):
+        covered = [int(r) for batch in planned if batch.view == view for r in batch.rows]
+        assert covered == rows.tolist()
+
+
+def test_the_kernel_is_one_at_home_and_falls_with_distance() -> None:
+    a = torch.tensor([[0.0, 0.0]])
+    b = torch.tensor([[0.0, 0.0], [1.0, 0.0], [3.0, 4.0]])
+    np.testing.assert_allclose(kernel(a, b)[0], np.exp([0, -1, -25]), rtol=1e-6)
