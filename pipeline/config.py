@@ -13,6 +13,8 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ValidationError, create_model
 from pydantic_core import ErrorDetails
+from yaml.constructor import SafeConstructor
+from yaml.resolver import BaseResolver
 
 from pipeline.errors import ConfigError, choices
 from pipeline.plugins import Plugin
@@ -28,18 +30,26 @@ def load(path: Path, model: type[M]) -> M:
         ConfigError: naming every fault found, one a line, each as `file:line key: what to do`.
     """
     root = _compose(path)
-    raw = plain(path)
+    raw = _mapping(path, root)
     concrete = _select_plugins(path, root, raw, model)
     try:
         return concrete.model_validate(raw)
     except ValidationError as error:
-        lines = [_explain(path, root, raw, concrete, e) for e in error.errors(include_url=False)]
+        found = error.errors(include_url=False)
+        # A list whose items are wrong is also too short to pydantic; one fault is enough.
+        inner = {e["loc"][:n] for e in found for n in range(len(e["loc"]))}
+        faults = [e for e in found if e["type"] != "too_short" or e["loc"] not in inner]
+        lines = [_explain(path, root, concrete, e) for e in faults]
         raise ConfigError("\n".join(dict.fromkeys(lines))) from None
 
 
 def plain(path: Path) -> dict[str, Any]:
-    """The keys and values of a YAML file as they stand."""
-    raw: object = yaml.safe_load(path.read_text("utf-8"))
+    """The keys and values of a YAML file as they stand; raises ConfigError as `load` does."""
+    return _mapping(path, _compose(path))
+
+
+def _mapping(path: Path, root: yaml.Node) -> dict[str, Any]:
+    raw = _build(path, root, ())
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}:1 holds {type(raw).__name__}; write `key: value` lines")
     return raw
@@ -60,29 +70,42 @@ def _compose(path: Path) -> yaml.Node:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{path}:{line} is not valid YAML: {error.problem}") from None
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: is not valid YAML: {error}") from None
+        raise ConfigError(f"{path}:1 is not valid YAML: {error}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}:1 is nested too deeply") from None
     if root is None:
         raise ConfigError(f"{path}:1 is empty; write `key: value` lines")
-    _refuse_duplicates(path, root)
     return root
 
 
-def _refuse_duplicates(path: Path, node: yaml.Node) -> None:
-    """YAML keeps the last of two equal keys in silence; here that is an error."""
-    if isinstance(node, yaml.MappingNode):
-        first: dict[str, int] = {}
-        for key, value in node.value:
-            line = key.start_mark.line + 1
-            if key.value in first:
-                raise ConfigError(
-                    f'{path}:{line} key "{key.value}" stands already in line {first[key.value]}; '
-                    "remove one of the two"
-                )
-            first[key.value] = line
-            _refuse_duplicates(path, value)
-    elif isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _refuse_duplicates(path, item)
+def _build(path: Path, node: yaml.Node, around: tuple[yaml.Node, ...]) -> Any:
+    """The value of a node. PyYAML's own constructor loses the line and the second of equal keys."""
+    where = f"{path}:{node.start_mark.line + 1}"
+    if any(node is outer for outer in around):
+        raise ConfigError(f"{where} contains itself")
+    if isinstance(node, yaml.ScalarNode):
+        try:
+            return SafeConstructor().construct_object(node)
+        except Exception:  # an unknown tag, or text that does not fit its tag: a dozen types
+            raise ConfigError(f'{where} "{node.value[:40]}" is not {node.tag[-20:]}') from None
+    if node.tag not in (BaseResolver.DEFAULT_MAPPING_TAG, BaseResolver.DEFAULT_SEQUENCE_TAG):
+        raise ConfigError(f"{where} has the tag {node.tag}; tags of your own are not read")
+    if isinstance(node, yaml.SequenceNode):
+        return [_build(path, item, (*around, node)) for item in node.value]
+    found: dict[str, Any] = {}
+    lines: dict[str, int] = {}
+    for key, value in node.value:
+        line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode):
+            raise ConfigError(f"{path}:{line} has a key that is not a word")
+        if key.value in found:
+            raise ConfigError(
+                f'{path}:{line} key "{key.value}" stands already in line {lines[key.value]}; '
+                "remove one of the two"
+            )
+        lines[key.value] = line
+        found[key.value] = _build(path, value, (*around, node))
+    return found
 
 
 def _select_plugins(path: Path, root: yaml.Node, raw: dict[str, Any], model: type[M]) -> type[M]:
@@ -103,9 +126,7 @@ def _select_plugins(path: Path, root: yaml.Node, raw: dict[str, Any], model: typ
     return create_model(model.__name__, __base__=model, **fields) if fields else model
 
 
-def _explain(
-    path: Path, root: yaml.Node, raw: Any, model: type[BaseModel], error: ErrorDetails
-) -> str:
+def _explain(path: Path, root: yaml.Node, model: type[BaseModel], error: ErrorDetails) -> str:
     loc = tuple(part for part in error["loc"] if part != "[key]")
     where = f"{path}:{_line(root, loc)}"
     dotted = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in loc).lstrip(".")
@@ -145,20 +166,22 @@ def _keys_at(model: type[BaseModel], loc: Loc) -> list[str]:
     """The keys allowed at a place in the file."""
     here: Any = model
     for part in loc:
-        here = _inner(here.model_fields[part].annotation) if not isinstance(part, int) else here
-        if not (isinstance(here, type) and issubclass(here, BaseModel)):
-            return []
-    return sorted(f.alias or name for name, f in here.model_fields.items())
+        here = _bare(here)
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            here = here.model_fields[str(part)].annotation
+        elif get_origin(here) in (list, tuple, dict):
+            here = get_args(here)[1 if get_origin(here) is dict else 0]
+    here = _bare(here)
+    if not (isinstance(here, type) and issubclass(here, BaseModel)):
+        return []
+    return sorted(field.alias or name for name, field in here.model_fields.items())
 
 
-def _inner(annotation: Any) -> Any:
-    """The model inside `Optional[...]`, `list[...]`, `dict[str, ...]` or `Annotated[...]`."""
-    origin = get_origin(annotation)
-    if origin is None:
-        return annotation
-    if origin is Annotated:
-        return _inner(get_args(annotation)[0])
-    if origin in (Union, UnionType):
-        options = [_inner(a) for a in get_args(annotation) if a is not type(None)]
-        return options[0] if len(options) == 1 else None
-    return _inner(get_args(annotation)[-1]) if origin in (list, tuple, dict) else annotation
+def _bare(annotation: Any) -> Any:
+    """What is inside `Optional[...]` or `Annotated[...]`."""
+    if get_origin(annotation) is Annotated:
+        return _bare(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        options = [a for a in get_args(annotation) if a is not type(None)]
+        return _bare(options[0]) if len(options) == 1 else None
+    return annotation

@@ -58,7 +58,7 @@ def test_training_sees_bit_for_bit_what_the_station_shows_the_network(
     spec: PreprocessSpec, ingested: Path, tmp_path: Path
 ) -> None:
     preprocess.run(preprocess.Config(spec=spec, sheet_per_class=1), ingested, tmp_path)
-    trained_on, data = Shards(tmp_path), manifest.read(ingested)
+    trained_on, data = Shards(tmp_path), manifest.read(ingested / "ingest")
     shown: list[Pixels] = []
     station = station_that_notes_what_its_network_sees(spec, shown)
     for row in range(len(trained_on)):

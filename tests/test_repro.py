@@ -104,5 +104,5 @@ def test_metrics_and_plots_are_shown_by_dvc(project: Path) -> None:
     shown = json.loads(dvc(project, "metrics", "show", "--json"))
     values = shown[""]["data"]["data/cells/evaluate/metrics.json"]["data"]
     assert 0 <= values["auroc"] <= 1
-    dvc(project, "plots", "show", "-o", "plots.html")
-    assert "roc.csv" in (project / "plots.html").read_text()
+    dvc(project, "plots", "show", "-o", "plots")
+    assert "roc.csv" in (project / "plots/index.html").read_text()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from itertools import islice
 
 import numpy as np
 from scipy.cluster.hierarchy import DisjointSet
@@ -67,16 +69,25 @@ def assign(
         ("test", test_fraction),
         ("val", val_fraction / (1 - test_fraction)),
     ):
-        folds = min(max(2, round(1 / fraction)), len(set(groups_of[rest])))
+        # As few folds as come close to the fraction; several of them may make the side.
+        folds = min(Fraction(fraction).limit_denominator(10).denominator, len(set(groups_of[rest])))
+        folds = max(2, folds)
+        taken = min(max(1, round(fraction * folds)), folds - 1)
         smallest = np.unique(names[rest], return_counts=True)[1].min()
         if smallest < folds:
             rare = sorted(n for n in set(names[rest]) if (names[rest] == n).sum() < folds)
             raise DataError(
-                f"class {', '.join(rare)} has {smallest} image(s); a split of one in {folds} "
+                f"class {', '.join(rare)} has {smallest} image(s); a split of {taken} in {folds} "
                 f"needs at least {folds} of each class"
             )
         splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-        _, chosen = next(splitter.split(rest, names[rest], groups_of[rest]))
-        split[rest[chosen]] = name
+        sides = islice(splitter.split(rest, names[rest], groups_of[rest]), taken)
+        split[rest[np.concatenate([side for _, side in sides])]] = name
         rest = np.flatnonzero(split == "train")
+    for label in sorted(set(labels) - set(names[rest])):
+        n_groups = len(set(groups_of[names == label]))
+        raise DataError(
+            f"class {label} would not be trained on: its {n_groups} group(s) fall into val or "
+            "test; give more parts of it, finer groups or another seed"
+        )
     return [str(s) for s in split]

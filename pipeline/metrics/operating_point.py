@@ -10,6 +10,8 @@ import numpy.typing as npt
 from pipeline.contracts.bundle import OperatingPoint
 from pipeline.metrics.rates import samples_needed, upper_bound
 
+ABOVE_ALL = 1.1  # a limit that no score reaches
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -24,6 +26,12 @@ class Choice:
     point: OperatingPoint
     supported: bool
     sentences: tuple[str, ...]
+
+
+def nothing_passes() -> Choice:
+    """The limits of a recipe whose every class is bad: all parts fail, none can escape."""
+    sentence = "no class of this recipe passes: every part is judged bad, none can escape"
+    return Choice(OperatingPoint(pass_below=0.0, fail_from=0.0), True, (sentence,))
 
 
 def choose(
@@ -47,11 +55,8 @@ def choose(
         Limits such that both shares hold with that confidence on parts like these. Scores between
         them are for review; where the two classes separate, one limit serves both.
     """
-    if bad.all():
-        sentence = "no class of this recipe passes: every part is judged bad, none can escape"
-        return Choice(OperatingPoint(pass_below=0.0, fail_from=0.0), True, (sentence,))
     if not bad.any():
-        nothing = OperatingPoint(pass_below=0.0, fail_from=1.1)
+        nothing = OperatingPoint(pass_below=0.0, fail_from=ABOVE_ALL)
         sentence = "validation has no bad part: no limit can be chosen, every part goes to review"
         return Choice(nothing, False, (sentence,))
     sentences = []
@@ -66,6 +71,13 @@ def choose(
             f"{samples_needed(max_escape, confidence)} would do"
         )
     pass_below = float(bad_scores[min(escapes or 0, len(bad_scores) - 1)])
+    if len(good_scores) == 0:
+        sentences.append(
+            "validation has no good part: no fail limit can be chosen, what does not pass goes to "
+            "review"
+        )
+        point = OperatingPoint(pass_below=pass_below, fail_from=ABOVE_ALL)
+        return Choice(point, supported, tuple(sentences))
     overkills = _allowed(len(good_scores), max_overkill, confidence)
     if overkills is None:
         sentences.append(

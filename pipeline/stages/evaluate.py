@@ -28,7 +28,7 @@ from pipeline.files import write_json
 from pipeline.inference.decide import defect_scores
 from pipeline.inference.inspector import Inspection, Inspector
 from pipeline.metrics import classification as figures
-from pipeline.metrics.operating_point import Choice, choose
+from pipeline.metrics.operating_point import ABOVE_ALL, Choice, choose, nothing_passes
 from pipeline.metrics.rates import Rate, grouped_bootstrap
 from pipeline.plugins import Strict
 from pipeline.reporting import plots
@@ -129,7 +129,7 @@ def _choose_limits(
     training parts: more groups, so that one odd module does not set the limits of a plant.
     """
     shutil.copytree(trained, sealed)
-    undecided = OperatingPoint(pass_below=0.0, fail_from=1.1)
+    undecided = OperatingPoint(pass_below=0.0, fail_from=ABOVE_ALL)
     write_part(sealed, "operating_point.json", undecided)
     seal(sealed)
     validation = _judge(open_bundle(sealed), data, "val")
@@ -140,13 +140,16 @@ def _choose_limits(
         names = [data.taxonomy.names.index(name) for name in label_of.loc[ids]]
         labels = np.concatenate([labels, np.array(names)])
         probabilities = np.concatenate([probabilities, unseen])
-    choice = choose(
-        defect_scores(probabilities, data.taxonomy),
-        (~np.array(data.taxonomy.passing))[labels],
-        max_escape=config.max_escape,
-        max_overkill=config.max_overkill,
-        confidence=config.confidence,
-    )
+    if any(data.taxonomy.passing):
+        choice = choose(
+            defect_scores(probabilities, data.taxonomy),
+            (~np.array(data.taxonomy.passing))[labels],
+            max_escape=config.max_escape,
+            max_overkill=config.max_overkill,
+            confidence=config.confidence,
+        )
+    else:
+        choice = nothing_passes()
     write_part(sealed, "operating_point.json", choice.point)
     return open_bundle(sealed, expected_sha256=seal(sealed)), choice
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta
 
-from pipeline.metrics.operating_point import Choice, choose
+from pipeline.metrics.operating_point import Choice, choose, nothing_passes
 from pipeline.metrics.rates import upper_bound
 
 LEVELS = st.lists(
@@ -95,8 +95,14 @@ def test_scores_up_to_the_ends_of_the_scale_are_accepted() -> None:
 
 
 def test_where_every_class_is_bad_every_part_fails() -> None:
-    choice = chosen([0.9, 1.0], [])
+    choice = nothing_passes()
     assert (choice.point.pass_below, choice.point.fail_from) == (0.0, 0.0)
+
+
+def test_without_a_good_part_nothing_fails_unseen() -> None:
+    choice = chosen(np.linspace(0.5, 1, 100), [])
+    assert choice.point.fail_from > 1.0
+    assert "validation has no good part" in choice.sentences[0]
 
 
 def test_without_a_bad_part_every_part_goes_to_review() -> None:

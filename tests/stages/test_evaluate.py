@@ -31,11 +31,15 @@ def predictions(ran: Ran) -> pd.DataFrame:
     return pd.read_parquet(ran.data / "evaluate/predictions.parquet")
 
 
-RATES = ("auroc", "average_precision", "accuracy", "macro_f1") + (
+RATES = [
+    "auroc",
+    "average_precision",
+    "accuracy",
+    "macro_f1",
     "escape_rate",
     "overkill_rate",
     "review_rate",
-)
+]
 
 
 def test_metrics_json_has_the_keys_that_others_read(metrics: dict[str, Any]) -> None:
@@ -98,7 +102,8 @@ def test_test_images_are_kept_byte_for_byte_for_replay(ran: Ran) -> None:
     kept = {p.name: p.read_bytes() for p in (ran.data / "evaluate/held_out").iterdir()}
     rows = np.flatnonzero(data.table["split"] == "test")
     assert kept == {
-        str(data.table["path"].iat[row]).replace("/", "__"): data.image(int(row)) for row in rows
+        str(data.table["path"].iat[row]).replace("/", "__"): data.image(row)
+        for row in rows.tolist()
     }
 
 

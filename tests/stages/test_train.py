@@ -60,7 +60,7 @@ def test_the_provenance_says_where_the_weights_come_from(ran: Ran) -> None:
 def test_the_reference_describes_training_images(ran: Ran) -> None:
     said = read_part(ran.data / "train/bundle", "reference.json", Reference)
     stored = Shards(ran.data / "preprocess")
-    means = [stored[i].mean() for i in np.flatnonzero(stored.index["split"] == "train")]
+    means = [stored[int(i)].mean() for i in np.flatnonzero(stored.index["split"] == "train")]
     assert said.brightness.low == pytest.approx(min(means))
     assert said.brightness.high == pytest.approx(max(means))
 
