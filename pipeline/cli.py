@@ -217,9 +217,9 @@ def _summarise(recipe: str) -> bool:
     grid = Table.grid(padding=(0, 3))
     for key, name in RATES.items():
         grid.add_row(name, _rate(metrics, key), _interval(metrics, key))
-    for key, unit in (("auroc", ""), ("latency_ms_p50", " ms a frame")):
+    for key, show in (("auroc", "AUROC {:.3f}"), ("latency_ms_p50", "latency {:.1f} ms a frame")):
         if isinstance(metrics.get(key), int | float):
-            grid.add_row(key.split("_")[0].replace("auroc", "AUROC"), f"{metrics[key]:.3g}{unit}")
+            grid.add_row(*show.format(metrics[key]).split(" ", 1))
     title = f"{recipe}: {metrics.get('n_test')} test images"
     out.print(Panel(grid, title=escape(title), title_align="left", expand=False))
     for note in metrics.get("notes") or []:

@@ -14,23 +14,31 @@ import numpy as np
 from pipeline.contracts.bundle import Bundle
 from pipeline.errors import MissingExtra, RegistryError
 from pipeline.registry.connection import connect, set_defaults, spoken, sqlite_file
-from pipeline.registry.store import CHALLENGER, SHA256_TAG, Registry
+from pipeline.registry.store import CHALLENGER, SHA256_TAG, Registry, moment
 
 if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import ModelSignature
     from mlflow.tracking import MlflowClient
 
 
 @dataclass(frozen=True)
 class Registration:
-    """What came of a registration; `created` is False when the bundle was registered already."""
+    """The version that holds a bundle.
+
+    Attributes:
+        name, version, run_id, bundle_sha256, alias: what was registered, and as what.
+        created: when, ISO 8601 in UTC; the same however often it is registered again.
+        new: False when the bundle stood there already.
+    """
 
     name: str
     version: int
     run_id: str
     bundle_sha256: str
     alias: str
-    created: bool
+    created: str
+    new: bool
 
 
 def push(
@@ -92,7 +100,7 @@ def push(
             )
         _ensure_model(client, recipe)
         # The version comes last and with its tags, so there is never half a version to see.
-        created = client.create_model_version(
+        made = client.create_model_version(
             name=recipe,
             source=model.model_uri,
             run_id=run.info.run_id,
@@ -100,9 +108,8 @@ def push(
             tags={**tags, SHA256_TAG: bundle.sha256, "run_id": run.info.run_id},
             description=description,
         )
-        number = int(created.version)
-    registry.challenge(recipe, number)
-    return Registration(recipe, number, run.info.run_id, bundle.sha256, CHALLENGER, True)
+    registry.challenge(recipe, int(made.version))
+    return _registration(made, recipe, bundle.sha256, new=True)
 
 
 def _registered(
@@ -114,8 +121,19 @@ def _registered(
     if not found:
         return None
     newest = max(found, key=lambda v: int(v.version))
-    number = int(newest.version)
-    return Registration(recipe, number, newest.run_id or "", sha256, CHALLENGER, False)
+    return _registration(newest, recipe, sha256, new=False)
+
+
+def _registration(entry: ModelVersion, recipe: str, sha256: str, *, new: bool) -> Registration:
+    return Registration(
+        name=recipe,
+        version=int(entry.version),
+        run_id=entry.run_id or "",
+        bundle_sha256=sha256,
+        alias=CHALLENGER,
+        created=moment(entry.creation_timestamp),
+        new=new,
+    )
 
 
 @contextmanager

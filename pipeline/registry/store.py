@@ -240,14 +240,19 @@ def _signed(reviewer: str, reason: str) -> tuple[str, str]:
     return reviewer.strip(), reason.strip()
 
 
+def moment(stamp_ms: int | None) -> str:
+    """MLflow's milliseconds as ISO 8601 in UTC, "" where there are none."""
+    if not stamp_ms:
+        return ""
+    return datetime.fromtimestamp(stamp_ms / 1e3, UTC).isoformat(timespec="seconds")
+
+
 def _numbers(versions: list[Version]) -> str:
     return ", ".join(str(v.version) for v in versions)
 
 
 def _version(entry: Any, aliases: dict[str, str]) -> Version:
     number = str(entry.version)
-    stamp = entry.creation_timestamp
-    created = datetime.fromtimestamp(stamp / 1e3, UTC).isoformat(timespec="seconds")
     return Version(
         recipe=entry.name,
         version=int(number),
@@ -255,5 +260,5 @@ def _version(entry: Any, aliases: dict[str, str]) -> Version:
         run_id=entry.run_id or "",
         aliases=tuple(sorted(a for a, v in aliases.items() if v == number)),
         tags=dict(entry.tags),
-        created_at=created if stamp else "",
+        created_at=moment(entry.creation_timestamp),
     )

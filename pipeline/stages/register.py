@@ -81,9 +81,11 @@ def run(
             (source / "train" / "history.csv", "train"),
         ],
     )
-    write_json(out / REGISTRATION, asdict(registration))
+    said = asdict(registration)
+    new = said.pop("new")  # not written: registering again must not change the file
+    write_json(out / REGISTRATION, said)
     name = f"{registration.name} version {registration.version}"
-    return Report([f"{name} {'registered' if registration.created else 'stands already'}"])
+    return Report([f"{name} {'registered' if new else 'stands already'}"])
 
 
 KEY_FIGURES = ("auroc", "accuracy", "escape_rate", "overkill_rate", "review_rate")

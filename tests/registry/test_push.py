@@ -25,8 +25,9 @@ def test_registering_twice_makes_one_version(
 ) -> None:
     first = register(registry, sealed_bundle)
     second = register(registry, sealed_bundle)
-    assert (first.version, first.created, first.alias) == (1, True, "challenger")
-    assert (second.version, second.created, second.run_id) == (1, False, first.run_id)
+    assert (first.version, first.new, first.alias) == (1, True, "challenger")
+    assert (second.version, second.new, second.run_id) == (1, False, first.run_id)
+    assert second.created == first.created
     assert len(registry.versions("cells")) == 1
 
 

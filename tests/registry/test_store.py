@@ -137,8 +137,8 @@ def test_bundle_travels_through_a_real_server(
     mlflow_server: str, sealed_bundle: Bundle, register: Register, tmp_path: Path
 ) -> None:
     registry = Registry(mlflow_server)
-    assert register(registry, sealed_bundle).created
-    assert not register(registry, sealed_bundle).created
+    assert register(registry, sealed_bundle).new
+    assert not register(registry, sealed_bundle).new
     registry.promote("cells", 1, "A. Weber", "first release")
     pulled = registry.pull(registry.champion("cells"), tmp_path / "cache" / "1")
     assert pulled.sha256 == sealed_bundle.sha256
