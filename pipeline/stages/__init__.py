@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from pydantic import BaseModel
 from rich.console import Console
@@ -25,6 +25,8 @@ from pipeline.files import whole_folder
 C = TypeVar("C", bound=BaseModel)
 T = TypeVar("T")
 
+LINE_EVERY_S = 10.0
+
 
 @dataclass(frozen=True)
 class Report:
@@ -33,10 +35,22 @@ class Report:
     lines: Sequence[str]
 
 
-def progress(items: Iterable[T], what: str, total: int | None = None) -> Iterable[T]:
-    """Iterate with a progress bar on a terminal, in silence elsewhere."""
+def progress(
+    items: Iterable[T], what: str, total: int, clock: Callable[[], float] = time.monotonic
+) -> Iterator[T]:
+    """Iterate with a progress bar on a terminal, a plain line every ten seconds elsewhere."""
     console = Console(stderr=True)
-    return track(items, what, total=total, console=console, disable=not console.is_terminal)
+    if console.is_terminal:
+        yield from track(items, what, total=total, console=console)
+        return
+    started = said = clock()
+    for done, item in enumerate(items, start=1):
+        yield item
+        now = clock()
+        if now - said >= LINE_EVERY_S:
+            said = now
+            left = (now - started) / done * (total - done)
+            print(f"  {what}: {done} of {total}, {left:.0f} s left", flush=True)
 
 
 def run_stage(
@@ -47,18 +61,29 @@ def run_stage(
     A mistake of the user's ends in its message and exit code 2; the stage's old output stays then.
     """
     started = time.perf_counter()
+    data = Path("data")
     try:
         recipe = _recipe(argv, stage)
+        data /= recipe
         config = yaml_config.load(Path("conf", recipe, f"{stage}.yaml"), model)
-        data = Path("data", recipe)
         with whole_folder(data / stage) as out:
             report = run(config, data, out)
     except LinesideError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        _stop(str(error))
+    except FileNotFoundError as error:
+        _stop(f"{error.filename} is missing; run `dvc repro`, which runs the stages before it")
+    except OSError as error:
+        _stop(f"{error.strerror}: {error.filename or data / stage}; nothing was written")
+    except KeyboardInterrupt:
+        sys.exit(130)
     for line in report.lines:
         print(f"  {line}")
     print(f"{stage} {recipe}: {time.perf_counter() - started:.1f} s")
+
+
+def _stop(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(2)
 
 
 def _recipe(argv: Sequence[str], stage: str) -> str:

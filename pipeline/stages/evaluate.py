@@ -160,7 +160,7 @@ def _judge(bundle: Bundle, data: Manifest, split: str) -> Judged:
     rows = np.flatnonzero(data.table["split"] == split)
     inspections = [
         inspector.inspect(data.pixels(int(row)))
-        for row in progress(rows, f"inspecting {split} parts")
+        for row in progress(rows, f"inspecting {split} parts", total=len(rows))
     ]
     labels = [data.taxonomy.names.index(name) for name in data.table["label"].iloc[rows]]
     probabilities = np.stack([i.probabilities for i in inspections])

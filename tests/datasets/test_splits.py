@@ -118,6 +118,11 @@ def test_groups_joined_late_carry_their_earlier_members_along() -> None:
     assert join_duplicates(groups, content) == ["a", "b", "b", "a", "a", "a"]
 
 
+def test_a_large_joined_group_takes_the_name_of_a_small_one_that_came_first() -> None:
+    groups = ["a", "b", "c", "c"]
+    assert join_duplicates(groups, ["1", "2", "2", "1"]) == ["a", "a", "a", "a"]
+
+
 def test_copies_within_a_group_join_nothing() -> None:
     assert join_duplicates(["a", "a", "b"], ["1", "1", "2"]) == ["a", "a", "b"]
 

@@ -77,6 +77,16 @@ def test_the_roi_is_cut_out_of_the_original() -> None:
     assert (out == image[3:13, 7:27]).all()
 
 
+def test_a_roi_of_the_networks_size_is_contiguous_not_a_view_of_the_frame() -> None:
+    image = noise(40, 50)
+    spec = PreprocessSpec(
+        width_px=20, height_px=10, roi=Roi(x_px=7, y_px=3, width_px=20, height_px=10)
+    )
+    out = prepare(image, spec)
+    assert out.flags.c_contiguous
+    assert not np.shares_memory(out, image)
+
+
 def test_a_roi_up_to_the_edges_is_inside() -> None:
     image = noise(40, 50)
     roi = Roi(x_px=30, y_px=20, width_px=20, height_px=20)

@@ -84,10 +84,15 @@ def test_a_fail_limit_above_one_fails_nothing() -> None:
     assert decide(row(0, 0, 0, 1, 0), PARTS, point).verdict is Verdict.REVIEW
 
 
-def test_a_pass_names_the_likeliest_good_class() -> None:
-    decision = decide(row(0.25, 0.5, 0.0, 0.1875, 0.0625), PARTS, POINT.model_copy())
+def test_a_pass_names_the_likeliest_good_class_even_when_a_bad_one_is_likelier() -> None:
+    point = OperatingPoint(pass_below=0.5, fail_from=0.5)
+    decision = decide(row(0.25, 0.3125, 0, 0.4375, 0), PARTS, point)
+    assert (decision.verdict, decision.part_class) == (Verdict.PASS, "fine")
+
+
+def test_a_review_names_the_likeliest_bad_class() -> None:
+    decision = decide(row(0.25, 0.5, 0.0, 0.1875, 0.0625), PARTS, POINT)
     assert (decision.verdict, decision.part_class) == (Verdict.REVIEW, "crack")
-    assert decide(row(0.25, 0.625, 0.125, 0, 0), PARTS, POINT).part_class == "fine"
 
 
 def test_a_fail_names_the_likeliest_bad_class_even_when_a_good_one_is_likelier() -> None:

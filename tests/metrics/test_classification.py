@@ -48,6 +48,7 @@ def test_auroc_of_several_questions_is_their_mean() -> None:
     assert auroc(truth, scores) == pytest.approx(np.mean(each))
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("answer", [True, False])
 def test_auroc_of_a_single_answer_is_not_defined(answer: bool) -> None:
     assert math.isnan(auroc(np.full((3, 1), answer), np.array([[0.1], [0.2], [0.3]])))

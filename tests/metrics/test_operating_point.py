@@ -70,10 +70,11 @@ def test_no_more_misses_than_can_be_proved_whatever_the_ties(
     assert choice.supported == (upper_bound(0, len(bad), 0.95) <= max_escape)
 
 
-def test_as_many_bad_parts_pass_as_the_promise_allows() -> None:
-    bad = np.linspace(0.1, 0.9, 200)
-    point = chosen(bad, np.linspace(0.1, 0.9, 200)).point
-    assert (bad < point.pass_below).sum() == 4
+def test_as_many_parts_are_misjudged_as_each_promise_allows() -> None:
+    scores = np.linspace(0.1, 0.9, 200)
+    point = chosen(scores, scores, max_escape=0.05, max_overkill=0.2).point
+    assert (scores < point.pass_below).sum() == 4  # P(Bin(200, 0.05) <= 4) = 2.6 %, of 5: 6.2 %
+    assert (scores >= point.fail_from).sum() == 30  # P(Bin(200, 0.2) <= 30) = 4.3 %, of 31: 6.3 %
 
 
 def test_parts_that_all_score_alike_neither_pass_nor_fail() -> None:
