@@ -68,7 +68,7 @@ class MissingExtra(LinesideError):
     def __init__(self, package: str, needed_by: str, extra: str) -> None:
         super().__init__(
             f"{needed_by} needs the package {package}, which is not installed; "
-            f"run: pip install 'lineside[{extra}]' -c constraints.txt"
+            f"in your copy of Lineside run: pip install -c constraints.txt '.[{extra}]'"
         )
 
 

@@ -9,7 +9,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+M = TypeVar("M", bound=BaseModel)
 
 
 @contextmanager
@@ -23,8 +27,12 @@ def whole_folder(out: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(aside, ignore_errors=True)
         raise
-    shutil.rmtree(out, ignore_errors=True)
+    former = out.with_name(f".{out.name}.former")
+    shutil.rmtree(former, ignore_errors=True)
+    if out.exists():
+        out.rename(former)
     aside.rename(out)
+    shutil.rmtree(former, ignore_errors=True)
 
 
 def write_whole(path: Path, data: bytes) -> None:
@@ -44,6 +52,16 @@ def write_whole(path: Path, data: bytes) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON for people and for diffs: indented, in the order given, newline at the end."""
     write_whole(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def write_model(path: Path, model: BaseModel) -> None:
+    """Write a pydantic model as JSON."""
+    write_json(path, model.model_dump(mode="json"))
+
+
+def read_model(path: Path, model: type[M]) -> M:
+    """Read what `write_model` wrote; raises FileNotFoundError or pydantic's ValidationError."""
+    return model.model_validate_json(path.read_bytes())
 
 
 def sha256(path: Path) -> str:

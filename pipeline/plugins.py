@@ -1,4 +1,4 @@
-"""A file's name is the plugin's name: `datasets/elpv.py` is what `type: elpv` selects.
+"""A file's name is the plugin's name: `datasets/adapters/elpv.py` is what `type: elpv` selects.
 
 A plugin module has a `Config` with a `Literal` type and is imported only when selected, so an
 adapter's packages are needed only by those who use it. Calls `errors` only.

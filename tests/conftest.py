@@ -21,10 +21,10 @@ from pipeline.contracts.bundle import (
     Reference,
     open_bundle,
     seal,
-    write_part,
 )
 from pipeline.contracts.spec import PreprocessSpec
 from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
+from pipeline.files import write_model
 from pipeline.registry.connection import connect
 from pipeline.registry.store import Registry
 
@@ -100,7 +100,7 @@ def _seal_bundle(folder: Path, fail_from: float = 0.8) -> Bundle:
         ),
     }
     for name, part in parts.items():
-        write_part(folder, name, part)
+        write_model(folder / name, part)
     return open_bundle(folder, seal(folder))
 
 

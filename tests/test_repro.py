@@ -31,8 +31,8 @@ RECIPE = {
 }
 
 
-def dvc(project: Path, *argv: str) -> str:
-    """Run dvc as a user would, with this Python first on the path."""
+def dvc(project: Path, *argv: str, fails: bool = False) -> str:
+    """Run dvc as a user would, with this Python first on the path; what it printed."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1"}
     done = subprocess.run(
@@ -43,8 +43,8 @@ def dvc(project: Path, *argv: str) -> str:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    assert (done.returncode != 0) == fails, done.stdout + done.stderr
+    return done.stdout + (done.stderr if fails else "")
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +91,16 @@ def test_a_second_repro_changes_no_file_and_makes_no_second_version(project: Pat
         check=True,
     )
     assert [v["version"] for v in json.loads(versions.stdout)] == [1]
+
+
+def test_a_mistake_ends_repro_in_one_message_and_leaves_the_former_data(project: Path) -> None:
+    before = state(project)
+    (project / "images").rename(project / "elsewhere")
+    said = dvc(project, "repro", fails=True)
+    (project / "elsewhere").rename(project / "images")
+    assert "error: images is not a folder (source.root in ingest.yaml)" in said
+    assert "Traceback" not in said
+    assert state(project) == before
 
 
 def test_a_new_image_brings_every_stage_up_to_date(project: Path) -> None:

@@ -25,7 +25,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from pipeline.contracts.spec import PreprocessSpec
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.errors import BundleError
-from pipeline.files import sha256, write_json
+from pipeline.files import read_model, sha256, write_json
 from pipeline.plugins import Strict
 
 MANIFEST = "manifest.json"
@@ -116,11 +116,6 @@ PARTS: dict[str, type[BaseModel]] = {
 }
 
 
-def write_part(folder: Path, name: str, part: BaseModel) -> None:
-    """Write one JSON part of a bundle."""
-    write_json(folder / name, part.model_dump(mode="json"))
-
-
 def read_part(folder: Path, name: str, model: type[M]) -> M:
     """Read one JSON part of a bundle.
 
@@ -129,7 +124,7 @@ def read_part(folder: Path, name: str, model: type[M]) -> M:
     """
     path = folder / name
     try:
-        return model.model_validate_json(path.read_bytes())
+        return read_model(path, model)
     except FileNotFoundError:
         raise BundleError(f"{path} is missing; the bundle is incomplete") from None
     except ValidationError as error:

@@ -18,7 +18,6 @@ class Sample:
         group: images of one physical part, module or shot share it; never split apart.
         variant: product variant the image shows ("" when there is only one).
         defect_probability: the annotator's belief that the part is defective, where one was given.
-        split: train, val or test where the data set says so itself, else "".
     """
 
     id: str
@@ -27,4 +26,3 @@ class Sample:
     group: str
     variant: str = ""
     defect_probability: float | None = None
-    split: str = ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -98,8 +97,6 @@ class Station:
                 raise UnreadableImage(frame.fault)
             seen = self._inspector.inspect(frame.pixels)
             decision = seen.decision
-            if not math.isfinite(decision.defect_score):
-                raise BundleError(f"the network gave a defect score of {decision.defect_score}")
         except UnreadableImage as error:
             return self._refused(frame, identity, f"unreadable: {error}")
         except Exception as error:

@@ -30,7 +30,7 @@ def fetch_champion(line: Line, registry: Registry) -> tuple[Bundle, Version]:
     """
     try:
         version = registry.champion(line.recipe, line.model.alias)
-        bundle = _cached(line, version) or registry.pull(version, _folder(line, version))
+        bundle = _cached(line, version) or _pulled(line, registry, version)
     except RegistryUnreachable as away:
         last = _last_good(line)
         if last is None:
@@ -48,12 +48,27 @@ def fetch_champion(line: Line, registry: Registry) -> tuple[Bundle, Version]:
         "bundle_sha256": version.bundle_sha256,
         "run_id": version.run_id,
     }
-    write_json(line.model.cache / LAST_GOOD, known)
+    try:
+        write_json(line.model.cache / LAST_GOOD, known)
+    except OSError as error:
+        log.warning("%s: a start without the registry will not be possible", error)
     return bundle, version
 
 
 def _folder(line: Line, version: Version) -> Path:
     return line.model.cache / f"{version.version}-{version.bundle_sha256[:12]}"
+
+
+def _pulled(line: Line, registry: Registry, version: Version) -> Bundle:
+    folder = _folder(line, version)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        return registry.pull(version, folder)
+    except OSError as error:
+        raise BundleError(
+            f"{folder} cannot be written ({error.strerror}); model.cache in the line file must "
+            "name a folder with room that this user may write to"
+        ) from error
 
 
 def _cached(line: Line, version: Version) -> Bundle | None:

@@ -21,11 +21,11 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.contracts.bundle import read_part, write_part
 from pipeline.contracts.sample import Sample
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets.adapters import ADAPTERS, adapter
 from pipeline.errors import DataError, UnreadableImage
+from pipeline.files import read_model, write_model
 from pipeline.imaging import Pixels
 from pipeline.imaging.codec import decode
 from pipeline.plugins import PluginConfig
@@ -70,8 +70,8 @@ def scan(sample: Sample, root: Path) -> Scan:
 def write(folder: Path, table: pd.DataFrame, taxonomy: Taxonomy, source: PluginConfig) -> None:
     """Write the table, the taxonomy and where the images are."""
     table.to_parquet(folder / TABLE, index=False)
-    write_part(folder, TAXONOMY, taxonomy)
-    write_part(folder, SOURCE, source)
+    write_model(folder / TAXONOMY, taxonomy)
+    write_model(folder / SOURCE, source)
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def read(folder: Path) -> Manifest:
     source = ADAPTERS.configure(json.loads((folder / SOURCE).read_bytes()))
     return Manifest(
         table=pd.read_parquet(folder / TABLE),
-        taxonomy=read_part(folder, TAXONOMY, Taxonomy),
+        taxonomy=read_model(folder / TAXONOMY, Taxonomy),
         root=adapter(source).root(source),
         report=json.loads((folder / REPORT).read_bytes()),
     )

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.contracts.spec import PreprocessSpec
+from pipeline.files import read_model
 from pipeline.imaging import Pixels
 
 INDEX = "index.parquet"
@@ -30,7 +31,7 @@ class Shards:
 
     def __init__(self, folder: Path) -> None:
         self.index = pd.read_parquet(folder / INDEX)
-        self.spec = PreprocessSpec.model_validate_json((folder / SPEC).read_bytes())
+        self.spec = read_model(folder / SPEC, PreprocessSpec)
         self._shard = self.index["shard"].to_numpy()
         self._row = self.index["row"].to_numpy()
         n_shards = int(self._shard.max()) + 1 if len(self.index) else 0

@@ -69,10 +69,12 @@ def assign(
         ("test", test_fraction),
         ("val", val_fraction / (1 - test_fraction)),
     ):
-        # As few folds as come close to the fraction; several of them may make the side.
-        folds = min(Fraction(fraction).limit_denominator(10).denominator, len(set(groups_of[rest])))
-        folds = max(2, folds)
-        taken = min(max(1, round(fraction * folds)), folds - 1)
+        # As few folds as come close to the fraction; several of them may make the side, and those
+        # left must fill the sides that follow.
+        follow = 2 if name == "test" else 1
+        near = Fraction(fraction).limit_denominator(max(10, round(1 / fraction)))
+        folds = min(max(near.denominator, 2 * follow), len(set(groups_of[rest])))
+        taken = min(max(1, round(fraction * folds)), folds - follow)
         smallest = np.unique(names[rest], return_counts=True)[1].min()
         if smallest < folds:
             rare = sorted(n for n in set(names[rest]) if (names[rest] == n).sum() < folds)

@@ -25,16 +25,22 @@ def decode(data: bytes, name: str = "image") -> Pixels:
         uint8 RGB, height x width x 3 (grey images have three equal channels).
 
     Raises:
-        UnreadableImage: empty, cut off or not an image.
+        UnreadableImage: empty, cut off, not an image, or deeper than 8 bits a channel (no one
+            scale would be right for 10, 12 and 16 bit cameras).
     """
     if not data:
         raise UnreadableImage(f"{name} is empty (0 bytes)")
     try:
-        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error as error:
         raise UnreadableImage(f"{name} cannot be decoded: {error.err}") from None
     if bgr is None:
         raise UnreadableImage(f"{name} cannot be decoded ({len(data)} bytes): damaged or no image")
+    if bgr.dtype != np.uint8:
+        raise UnreadableImage(
+            f"{name} has {bgr.dtype.itemsize * 8} bits a channel; convert it to 8, by the scale "
+            "that your camera's range asks for"
+        )
     return cast(Pixels, cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
 
 

@@ -46,8 +46,8 @@ def reference(qualities: Sequence[Quality]) -> Reference:
 def complaint(quality: Quality, reference: Reference) -> str | None:
     """Why a picture is unlike every training image, or None.
 
-    The limits are half the smallest and twice the largest value seen in training, for contrast and
-    sharpness; brightness may also leave the seen range by half its width.
+    Contrast and sharpness may be half the smallest and twice the largest value seen in training;
+    brightness may leave the seen range by half its width, but not fall below half its smallest.
     """
     brightness = reference.brightness
     slack = (brightness.high - brightness.low) / 2
@@ -59,6 +59,10 @@ def complaint(quality: Quality, reference: Reference) -> str | None:
         return _say("no contrast: deviation", quality.contrast, reference.contrast)
     if quality.sharpness < reference.sharpness.low / 2:
         return _say("blurred: sharpness", quality.sharpness, reference.sharpness)
+    if quality.contrast > reference.contrast.high * 2:
+        return _say("too much contrast: deviation", quality.contrast, reference.contrast)
+    if quality.sharpness > reference.sharpness.high * 2:
+        return _say("noisy: sharpness", quality.sharpness, reference.sharpness)
     return None
 
 

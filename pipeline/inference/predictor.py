@@ -64,10 +64,16 @@ class Predictor:
             )
 
     def predict(self, images: Pixels) -> Prediction:
-        """Judge N prepared images, uint8 N,H,W,C as `imaging.prepare` makes them."""
+        """Judge N prepared images, uint8 N,H,W,C as `imaging.prepare` makes them.
+
+        Raises:
+            BundleError: the network gives values that are not finite.
+        """
         if images.dtype != np.uint8 or images.shape[1:] != self._shape:
             raise ValueError(f"expected uint8 N,{self._shape}, got {images.dtype} {images.shape}")
         logits, embedding = self._session.run(["logits", "embedding"], {"image": images})
+        if not np.isfinite(logits).all():
+            raise BundleError("the network gave values that are not numbers; nothing was judged")
         return Prediction(softmax(logits), embedding)
 
 

@@ -19,7 +19,8 @@ class Choice:
 
     Attributes:
         point: the limits.
-        supported: the upper confidence bound on escapes stays below the promised rate.
+        supported: the upper confidence bounds on escapes and overkill stay below what was promised,
+            if parts are independent of each other.
         sentences: what a person should know about the choice.
     """
 
@@ -80,6 +81,7 @@ def choose(
         return Choice(point, supported, tuple(sentences))
     overkills = _allowed(len(good_scores), max_overkill, confidence)
     if overkills is None:
+        supported = False
         sentences.append(
             f"{len(good_scores)} good validation parts cannot prove an overkill rate below "
             f"{max_overkill:.1%}; {samples_needed(max_overkill, confidence)} would do"

@@ -88,7 +88,9 @@ def connect(uri: str, *, create: bool = False) -> MlflowClient:
 
 def _probe_server(uri: str) -> None:
     try:
-        with urllib.request.urlopen(uri, timeout=PROBE_TIMEOUT_S):
+        # urllib would take user:password@ for part of the host's name.
+        address = re.sub(r"://[^/@]*@", "://", uri)
+        with urllib.request.urlopen(address, timeout=PROBE_TIMEOUT_S):
             pass
     except urllib.error.HTTPError:
         return  # it answers; whether it lets us in shows in the first real request

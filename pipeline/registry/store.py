@@ -166,9 +166,15 @@ class Registry:
         if chosen is None:
             there = f"versions there: {_numbers(versions)}" if versions else "none is registered"
             raise RegistryError(f"{recipe} has no version {version} at {self}; {there}")
+        if not chosen.bundle_sha256:
+            raise RegistryError(
+                f"{chosen.name} was not registered by Lineside (it has no tag {SHA256_TAG}); no "
+                "station would run it, so it cannot become the champion"
+            )
         former = next((v for v in versions if CHAMPION in v.aliases), None)
         if former == chosen:
             return chosen, f"{chosen.name} is the champion already; nothing changed"
+        self._forget(chosen, "withdrawn")
         # The sign-off comes first: there is never a champion without one.
         self._tag(chosen, "signoff", reviewer, reason)
         if former is not None:
@@ -215,6 +221,12 @@ class Registry:
         client = self._client
         with spoken(self.uri):
             client.set_registered_model_alias(recipe, alias, str(version))
+
+    def _forget(self, version: Version, act: str) -> None:
+        client = self._client
+        with spoken(self.uri):
+            for key in (k for k in version.tags if k.startswith(f"{act}.")):
+                client.delete_model_version_tag(version.recipe, str(version.version), key)
 
     def _tag(self, version: Version, act: str, reviewer: str, reason: str) -> None:
         client = self._client

@@ -1,4 +1,4 @@
-"""Galleries: the parts that were judged wrong, worst first."""
+"""Galleries: the parts that were judged wrong, in the order given."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def write_gallery(
     *,
     most: int = 40,
 ) -> None:
-    """Write one PNG of the original images of `rows`; no file where there are none."""
+    """Write one PNG of the original images of the first `most` rows; no file without any."""
     picked = list(zip(captions, rows, strict=True))[:most]
     if picked:
         tiles = [(caption, data.pixels(int(row))) for caption, row in picked]

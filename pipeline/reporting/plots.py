@@ -1,4 +1,7 @@
-"""ROC, precision-recall, confusion and score plots; each PNG has a CSV with the same points."""
+"""ROC, precision-recall, confusion and score plots as PNG, the first three with CSV for DVC.
+
+With several yes/no questions (one a class) the PNG shows each, the CSV their micro average.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +33,21 @@ def write_curves(out: Path, curves: Sequence[Curve], overall: Curve) -> None:
     _save(out / "pr.png", lambda axes: draw_pr(axes, curves))
 
 
-def write_confusion(out: Path, actual: Sequence[str], predicted: Sequence[str]) -> None:
+def confusion(
+    actual: Sequence[str], predicted: Sequence[str], names: Sequence[str]
+) -> pd.DataFrame:
+    """Counts by actual (rows) and predicted class, both in the taxonomy's order."""
+    counts = pd.crosstab(pd.Series(actual, name="actual"), pd.Series(predicted, name="predicted"))
+    return counts.reindex(index=list(names), columns=list(names), fill_value=0)
+
+
+def write_confusion(
+    out: Path, actual: Sequence[str], predicted: Sequence[str], names: Sequence[str]
+) -> None:
     """Write confusion.csv (one row a part: actual, predicted) and confusion.png."""
     table = pd.DataFrame({"actual": actual, "predicted": predicted})
     table.to_csv(out / "confusion.csv", index=False)
-    counts = pd.crosstab(table["actual"], table["predicted"])
+    counts = confusion(actual, predicted, names)
     _save(out / "confusion.png", lambda axes: draw_confusion(axes, counts))
 
 
@@ -57,7 +70,7 @@ def draw_roc(axes: Axes, curves: Sequence[Curve]) -> None:
     for c in curves:
         axes.plot(c.fpr, c.tpr, label=c.name)
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.7, linestyle=":")
-    axes.set(xlabel="false alarms (share of good parts)", ylabel="found (share of bad parts)")
+    axes.set(xlabel="false alarms (share of the others)", ylabel="found (share of these)")
     axes.set(title="ROC", xlim=(0, 1), ylim=(0, 1.01))
     axes.legend(loc="lower right", fontsize=8)
 
@@ -74,7 +87,7 @@ def draw_pr(axes: Axes, curves: Sequence[Curve]) -> None:
 def draw_confusion(axes: Axes, counts: pd.DataFrame) -> None:
     """Draw a confusion table: counts, shaded by share of the row."""
     numbers = counts.to_numpy()
-    shares = numbers / numbers.sum(axis=1, keepdims=True)
+    shares = numbers / numbers.sum(axis=1, keepdims=True).clip(min=1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for (row, column), share in np.ndenumerate(shares):
         colour = "white" if share > 0.5 else "black"

@@ -11,20 +11,19 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from pydantic import Field
 
-from pipeline.contracts.bundle import Bundle, OperatingPoint, open_bundle, seal, write_part
+from pipeline.contracts.bundle import Bundle, OperatingPoint, open_bundle, seal
 from pipeline.contracts.records import Verdict
 from pipeline.datasets import manifest
 from pipeline.datasets import scores as out_of_fold
 from pipeline.datasets.manifest import Manifest
-from pipeline.files import write_json
+from pipeline.files import write_json, write_model
 from pipeline.inference.decide import defect_scores
 from pipeline.inference.inspector import Inspection, Inspector
 from pipeline.metrics import classification as figures
@@ -102,14 +101,14 @@ def run(config: Config, source: Path, out: Path) -> Report:
     drawn = out / "plots"
     drawn.mkdir()
     plots.write_curves(drawn, curves, figures.curve("all", truth, question_scores))
-    plots.write_confusion(drawn, actual, predicted)
+    plots.write_confusion(drawn, actual, predicted, taxonomy.names)
     plots.write_verdicts(drawn, actual, verdicts.tolist())
     plots.write_scores(drawn, scores, bad, bundle.operating_point)
     plots.write_overview(
         drawn / "overview.png",
         _headline(source.name, metrics),
         curves,
-        pd.crosstab(pd.Series(actual, name="actual"), pd.Series(predicted, name="predicted")),
+        plots.confusion(actual, predicted, taxonomy.names),
         scores,
         bad,
         bundle.operating_point,
@@ -130,7 +129,7 @@ def _choose_limits(
     """
     shutil.copytree(trained, sealed)
     undecided = OperatingPoint(pass_below=0.0, fail_from=ABOVE_ALL)
-    write_part(sealed, "operating_point.json", undecided)
+    write_model(sealed / "operating_point.json", undecided)
     seal(sealed)
     validation = _judge(open_bundle(sealed), data, "val")
     probabilities, labels = validation.probabilities, validation.labels
@@ -150,7 +149,7 @@ def _choose_limits(
         )
     else:
         choice = nothing_passes()
-    write_part(sealed, "operating_point.json", choice.point)
+    write_model(sealed / "operating_point.json", choice.point)
     return open_bundle(sealed, expected_sha256=seal(sealed)), choice
 
 
@@ -207,7 +206,12 @@ def _metrics(
         if rate.value is None:
             kind = "bad" if name == "escape_rate" else "good"
             notes.append(f"the test split has no {kind} part: {name} is not defined")
-    split = data.report["split"]
+    split, n_groups = data.report["split"], len(set(groups))
+    if n_groups < n:
+        notes.append(
+            f"the {n} test parts come from {n_groups} groups; the intervals of shares take parts "
+            "for independent, those of AUROC, average precision and F1 draw whole groups"
+        )
     return {
         **found,
         "ece": figures.expected_calibration_error(test.labels, test.probabilities),
@@ -223,7 +227,8 @@ def _metrics(
             "confidence": config.confidence,
             "supported": choice.supported,
         },
-        "split": {k: split[k] for k in ("by", "n_groups", "leak_checked")},
+        "split": {k: split[k] for k in ("by", "n_groups", "leak_checked")}
+        | {"n_test_groups": n_groups},
         "notes": notes,
     }
 
@@ -288,9 +293,9 @@ def _copy_held_out(out: Path, data: Manifest, test: Judged, most: int) -> None:
     if len(rows) > most:
         rows = rows[np.linspace(0, len(rows) - 1, most).astype(int)] if most else rows[:0]
     for row in rows:
-        path = PurePosixPath(str(data.table["path"].iat[row]))
-        name = "__".join(path.parts[-2:])
-        (out / name).write_bytes(data.image(int(row)))
+        copy = out / str(data.table["path"].iat[row])
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(data.image(int(row)))
 
 
 def main(argv: Sequence[str] = sys.argv) -> None:

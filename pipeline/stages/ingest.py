@@ -100,6 +100,8 @@ def run(config: Config, taxonomy: Taxonomy, out: Path) -> Report:
     counts.to_csv(out / "class-counts.csv")
     copies = int(table["pixels_sha256"].duplicated().sum())
     leaks = crossing(table["pixels_sha256"], splits) + crossing(groups, splits)
+    if leaks:
+        raise DataError(f"the split leaks, which is a fault of Lineside: {', '.join(leaks[:5])}")
     report = {
         "n": len(table),
         "classes": {str(k): int(v) for k, v in counts.sum(axis=1).items()},

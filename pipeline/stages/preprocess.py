@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from pipeline.contracts.bundle import write_part
 from pipeline.contracts.spec import PreprocessSpec
 from pipeline.datasets import manifest, shards
+from pipeline.errors import DataError, UnreadableImage
+from pipeline.files import write_model
 from pipeline.imaging import Pixels
 from pipeline.imaging.codec import encode_png
 from pipeline.imaging.prepare import prepare
@@ -45,7 +46,10 @@ def run(config: Config, source: Path, out: Path) -> Report:
     per_shard = shards.rows_per_shard(spec)
 
     def one(row: int) -> Pixels:
-        return prepare(data.pixels(row), spec)
+        try:
+            return prepare(data.pixels(row), spec)
+        except UnreadableImage as error:
+            raise DataError(f"{data.root / str(table['path'].iat[row])}: {error}") from None
 
     shard: Pixels | None = None
     with ThreadPoolExecutor() as pool:
@@ -61,7 +65,7 @@ def run(config: Config, source: Path, out: Path) -> Report:
     position = pd.Series(range(len(table)))
     index = index.assign(shard=position // per_shard, row=position % per_shard)
     index.to_parquet(out / shards.INDEX, index=False)
-    write_part(out, shards.SPEC, spec)
+    write_model(out / shards.SPEC, spec)
 
     stored = shards.Shards(out)
     tiles = [

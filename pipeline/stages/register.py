@@ -35,13 +35,19 @@ class Config(Strict):
 
 
 def run(
-    config: Config, params: dict[str, str], registry: Registry, source: Path, out: Path
+    config: Config,
+    params: dict[str, str],
+    provenance: dict[str, str],
+    registry: Registry,
+    source: Path,
+    out: Path,
 ) -> Report:
     """Log figures, plots and the bundle, register a version, write registration.json.
 
     Args:
         config: tags.
         params: what the recipe's YAML says, by dotted key.
+        provenance: tags that say what code made the figures.
         registry: where.
         source: the recipe's data folder; `ingest/`, `train/` and `evaluate/` are read.
         out: an empty folder.
@@ -55,15 +61,15 @@ def run(
     metrics = json.loads((evaluated / "metrics.json").read_bytes())
     numbers = _numbers(metrics)
     tags = {
+        **config.tags,
+        **provenance,
         "recipe": source.name,
         "architecture": bundle.provenance.architecture,
         "method": bundle.provenance.method,
         "weights": bundle.provenance.weights,
         "split": metrics["split"]["by"],
         "manifest_sha256": sha256(source / "ingest" / manifest.TABLE),
-        **_git_commit(),
         **{key: f"{numbers[key]:.4f}" for key in KEY_FIGURES if key in numbers},
-        **config.tags,
     }
     registration = push(
         registry,
@@ -103,10 +109,16 @@ def _numbers(metrics: dict[str, Any]) -> dict[str, float]:
     return found
 
 
-def _git_commit() -> dict[str, str]:
-    """The commit the figures were made at; nothing outside a git checkout."""
-    answer = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True)
-    return {"git_commit": answer.stdout.strip()} if answer.returncode == 0 else {}
+def _git_tags() -> dict[str, str]:
+    """The commit the figures were made at, marked where files differ; nothing outside git."""
+    try:
+        commit, changed = (
+            subprocess.run(["git", *argv], capture_output=True, text=True, check=True).stdout
+            for argv in (["rev-parse", "HEAD"], ["status", "--porcelain", "-uno", "--", "pipeline"])
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return {}
+    return {"git_commit": commit.strip() + ("-dirty" if changed else "")}
 
 
 def _params(conf: Path) -> dict[str, str]:
@@ -138,7 +150,7 @@ def main(argv: Sequence[str] = sys.argv) -> None:
             write_json(out / REGISTRATION, {"skipped": f"experiment {name}"})
             return Report([f"experiment {name}: not registered"])
         params = _params(Path("conf", source.name))
-        return run(config, params, Registry(), source, out)
+        return run(config, params, _git_tags(), Registry(), source, out)
 
     run_stage("register", Config, stage, argv)
 

@@ -5,19 +5,20 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, field_validator
 from safetensors.torch import save_file
 
-from pipeline.contracts.bundle import MODEL, Provenance, read_part, write_part
+from pipeline.contracts.bundle import MODEL, Provenance
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets import scores
 from pipeline.datasets.shards import Shards
-from pipeline.files import write_json
+from pipeline.errors import choices
+from pipeline.files import read_model, write_json, write_model
 from pipeline.imaging.quality import measure, reference
 from pipeline.plugins import Strict
 from pipeline.stages import Report, progress, run_stage
@@ -42,7 +43,7 @@ class Config(Strict):
     weights: Literal["auto", "packaged", "hub", "none"] = Field(
         "auto", description="auto: those a package ships, else the hub; none: a random start."
     )
-    scales: tuple[float, ...] = Field(
+    scales: tuple[Annotated[float, Field(gt=0, le=4)], ...] = Field(
         (1.0,), min_length=1, description="Sizes at which the network sees the image, as shares."
     )
     views: int = Field(1, ge=0, le=16, description="Augmented views of each training image.")
@@ -55,8 +56,16 @@ class Config(Strict):
         description="Heads trained without a part's group, to judge it honestly; 0: none. Their "
         "scores join validation when the limits are chosen.",
     )
-    head: probe.Head = Field(description="The trained head.")
+    head: probe.Head = Field(default_factory=probe.Head, description="The trained head.")
     seed: int = Field(0, ge=0, description="The same seed gives the same weights.")
+
+    @field_validator("architecture")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        known = architectures.architectures()
+        if name not in known:
+            raise ValueError(f"unknown; {choices(name, known)}")
+        return name
 
 
 def run(config: Config, source: Path, out: Path) -> Report:
@@ -71,7 +80,7 @@ def run(config: Config, source: Path, out: Path) -> Report:
         TrainingError: no such architecture or weights, no convergence, no parity with torch.
     """
     stored = Shards(source / "preprocess")
-    taxonomy = read_part(source / "ingest", "taxonomy.json", Taxonomy)
+    taxonomy = read_model(source / "ingest" / "taxonomy.json", Taxonomy)
     rows = np.flatnonzero(stored.index["split"] == "train")
     backbone = architectures.build(config.architecture, config.weights, config.seed)
     features = Features(backbone, stored.spec.shape[:2], config.scales)
@@ -89,7 +98,8 @@ def run(config: Config, source: Path, out: Path) -> Report:
     head, history = probe.fit(
         values, np.tile(targets, (1 + config.views, 1)), config.head, config.seed
     )
-    if config.folds:
+    folds = probe.possible_folds(config.folds, index["label"], index["group"])
+    if folds:
         unseen = probe.out_of_fold(
             values,
             targets,
@@ -97,9 +107,10 @@ def run(config: Config, source: Path, out: Path) -> Report:
             index["group"].tolist(),
             config.head,
             config.seed,
-            config.folds,
+            folds,
         )
-        scores.write(out / scores.OUT_OF_FOLD, index["sample_id"].tolist(), unseen, taxonomy.names)
+        ids = index["sample_id"].tolist()
+        scores.write(out / scores.OUT_OF_FOLD, ids, unseen, taxonomy.names)
 
     tail = out / "head.onnx"
     export(head, values[0], "features", ["logits", "embedding"], tail)
@@ -112,9 +123,9 @@ def run(config: Config, source: Path, out: Path) -> Report:
     save_file(
         {k: v.contiguous() for k, v in network.state_dict().items()}, out / "weights.safetensors"
     )
-    write_part(bundle, "preprocess.json", stored.spec)
-    write_part(bundle, "taxonomy.json", taxonomy)
-    write_part(bundle, "reference.json", reference([measure(stored[int(i)]) for i in rows]))
+    write_model(bundle / "preprocess.json", stored.spec)
+    write_model(bundle / "taxonomy.json", taxonomy)
+    write_model(bundle / "reference.json", reference([measure(stored[int(i)]) for i in rows]))
     provenance = Provenance(
         recipe=source.name,
         architecture=config.architecture,
@@ -122,7 +133,7 @@ def run(config: Config, source: Path, out: Path) -> Report:
         weights=backbone.weights,
         n_train=len(rows),
     )
-    write_part(bundle, "provenance.json", provenance)
+    write_model(bundle / "provenance.json", provenance)
     epochs = range(1, len(history) + 1)
     pd.DataFrame({"epoch": epochs, "loss": history}).to_csv(out / "history.csv", index=False)
     report = {
@@ -138,6 +149,7 @@ def run(config: Config, source: Path, out: Path) -> Report:
         [
             f"{config.architecture} ({backbone.weights} weights), {len(rows)} images "
             f"x {1 + config.views} views, {values.shape[1]} features",
+            f"{folds} folds out of fold" if folds else "no out-of-fold scores: too few groups",
             f"loss {history[0]:.3f} to {history[-1]:.3f}; "
             f"ONNX equals torch within {difference:.0e}",
         ]

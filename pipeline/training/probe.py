@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytorch_lightning as pl
 import torch
 from pydantic import Field
@@ -96,6 +97,13 @@ def predict(head: KernelHead, features: Floats) -> Floats:
     """Class probabilities float32 N,K from features float32 N,D."""
     with torch.inference_mode():
         return softmax(head(torch.from_numpy(features))[0].numpy())
+
+
+def possible_folds(wanted: int, labels: pd.Series[str], groups: pd.Series[str]) -> int:
+    """As many folds as wanted, but no more than the groups of the rarest class; 0 below two."""
+    rarest = int(groups.groupby(labels).nunique().min())
+    folds = min(wanted, rarest)
+    return folds if folds >= 2 else 0
 
 
 def out_of_fold(

@@ -21,11 +21,10 @@ from pipeline.contracts.bundle import (
     open_bundle,
     read_part,
     seal,
-    write_part,
 )
 from pipeline.contracts.spec import PreprocessSpec
 from pipeline.errors import BundleError
-from pipeline.files import sha256
+from pipeline.files import sha256, write_model
 
 LIMITS = st.floats(0, 1.1)
 
@@ -62,7 +61,7 @@ def test_sealing_twice_gives_the_same_identity(sealed_bundle: Bundle) -> None:
 
 def test_another_operating_point_is_another_identity(sealed_bundle: Bundle) -> None:
     point = OperatingPoint(pass_below=0.2, fail_from=0.7)
-    write_part(sealed_bundle.folder, "operating_point.json", point)
+    write_model(sealed_bundle.folder / "operating_point.json", point)
     assert seal(sealed_bundle.folder) != sealed_bundle.sha256
 
 
@@ -96,7 +95,7 @@ def test_a_bundle_resealed_after_a_change_is_not_what_the_registry_promised(
     sealed_bundle: Bundle,
 ) -> None:
     point = OperatingPoint(pass_below=1.1, fail_from=1.1)
-    write_part(sealed_bundle.folder, "operating_point.json", point)
+    write_model(sealed_bundle.folder / "operating_point.json", point)
     seal(sealed_bundle.folder)
     with pytest.raises(BundleError, match=rf"{MANIFEST} was altered.*the registry says"):
         open_bundle(sealed_bundle.folder, sealed_bundle.sha256)

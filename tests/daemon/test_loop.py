@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -111,10 +112,11 @@ def test_score_that_is_no_number_is_not_a_verdict(
 ) -> None:
     inspector = Inspector(sealed_bundle, threads=1)
     nan = np.full((1, 2), np.nan, np.float32)
-    monkeypatch.setattr("pipeline.inference.predictor.softmax", lambda _: nan)
+    network = SimpleNamespace(run=lambda *_: (nan, nan))
+    monkeypatch.setattr(inspector._predictor, "_session", network)
     _, (record,) = inspect(grey(200), inspector=inspector)
     assert record.verdict is Verdict.NOT_INSPECTED
-    assert "nan" in record.reason
+    assert "values that are not numbers" in record.reason
 
 
 def test_summary_counts_every_trigger_once(inspect: Inspect) -> None:

@@ -59,6 +59,13 @@ def test_last_good_model_that_was_altered_is_refused_offline_too(
         fetch_champion(line, AWAY)
 
 
+def test_a_cache_that_cannot_be_written_is_named(line: Line, champion: Registry) -> None:
+    line.model.cache.parent.mkdir(parents=True, exist_ok=True)
+    line.model.cache.write_text("a file where the folder should be")
+    with pytest.raises(BundleError, match=r"cannot be written .*; model\.cache in the line file"):
+        fetch_champion(line, champion)
+
+
 def test_first_start_without_a_registry_is_refused(line: Line) -> None:
     with pytest.raises(RegistryUnreachable, match="does not answer"):
         fetch_champion(line, AWAY)

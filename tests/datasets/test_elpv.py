@@ -60,7 +60,9 @@ def test_both_kinds_of_cell_are_named() -> None:
 
 def test_a_package_that_is_not_installed_says_what_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    with pytest.raises(MissingExtra, match=r"elpv-dataset.*pip install 'lineside\[demo\]'"):
+    with pytest.raises(
+        MissingExtra, match=r"elpv-dataset.*pip install -c constraints.txt '\.\[demo\]'"
+    ):
         cells()
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.contracts.bundle import write_part
 from pipeline.contracts.spec import PreprocessSpec
 from pipeline.datasets import shards
 from pipeline.datasets.shards import Shards, name_of, rows_per_shard
+from pipeline.files import write_model
 
 SPEC = PreprocessSpec(colour="grey", width_px=10, height_px=8)
 
@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
         {"sample_id": list("abcde"), "shard": [0, 0, 0, 1, 1], "row": [0, 1, 2, 0, 1]}
     )
     index.to_parquet(tmp_path / shards.INDEX, index=False)
-    write_part(tmp_path, shards.SPEC, SPEC)
+    write_model(tmp_path / shards.SPEC, SPEC)
     return tmp_path
 
 

@@ -35,7 +35,18 @@ def test_the_same_seed_gives_the_same_split_and_another_seed_another() -> None:
 
 @pytest.mark.parametrize(
     ("val", "test"),
-    [(0.2, 0.2), (0.1, 0.1), (0.15, 0.15), (0.3, 0.3), (0.1, 0.3), (0.4, 0.2), (0.2, 0.4)],
+    [
+        (0.2, 0.2),
+        (0.1, 0.1),
+        (0.15, 0.15),
+        (0.3, 0.3),
+        (0.1, 0.3),
+        (0.4, 0.2),
+        (0.2, 0.4),
+        (0.04, 0.04),
+        (0.02, 0.1),
+        (0.1, 0.02),
+    ],
 )
 def test_the_sides_are_about_as_large_as_asked(val: float, test: float) -> None:
     got = shares(split(val, test))
@@ -96,6 +107,13 @@ def test_three_sides_are_filled_or_the_reason_is_told(
         return
     assert set(splits) == {"train", "val", "test"}
     assert crossing(groups, splits) == []
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_test_side_of_half_of_three_groups_leaves_one_for_each_other_side(seed: int) -> None:
+    groups = ["x"] * 6 + ["y"] * 6 + ["z"] * 3
+    splits = assign(["a"] * 15, groups, val_fraction=0.2, test_fraction=0.49, seed=seed)
+    assert set(splits) == {"train", "val", "test"}
 
 
 def test_a_group_on_two_sides_is_found() -> None:

@@ -60,9 +60,10 @@ def test_a_grey_image_has_three_equal_channels() -> None:
     assert (decode(encode(grey)) == grey[:, :, None]).all()
 
 
-def test_sixteen_bits_become_their_upper_eight() -> None:
-    deep = np.array([[0, 0x00FF, 0x8000, 0xFFFF]], np.uint16)
-    assert decode(encode(deep))[0, :, 0].tolist() == [0, 0, 128, 255]
+def test_more_than_eight_bits_are_refused_since_no_scale_suits_every_camera() -> None:
+    twelve_bit = np.array([[0, 0x00FF, 0x0FFF]], np.uint16)
+    with pytest.raises(UnreadableImage, match="16 bits a channel; convert it to 8"):
+        decode(encode(twelve_bit))
 
 
 def test_alpha_is_dropped_and_the_colour_below_it_kept() -> None:

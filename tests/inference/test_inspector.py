@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.contracts.bundle import Bundle, open_bundle, seal, write_part
+from pipeline.contracts.bundle import Bundle, open_bundle, seal
 from pipeline.contracts.records import Verdict
 from pipeline.contracts.spec import Roi
 from pipeline.errors import UnreadableImage
+from pipeline.files import write_model
 from pipeline.imaging import Pixels
 from pipeline.imaging.prepare import prepare
 from pipeline.imaging.quality import measure
@@ -71,7 +72,7 @@ def test_the_parts_of_the_time_fit_into_the_whole(sealed_bundle: Bundle) -> None
 def test_a_frame_without_the_recipes_roi_is_unreadable(sealed_bundle: Bundle) -> None:
     roi = Roi(x_px=40, y_px=0, width_px=32, height_px=32)
     spec = sealed_bundle.preprocess.model_copy(update={"roi": roi})
-    write_part(sealed_bundle.folder, "preprocess.json", spec)
+    write_model(sealed_bundle.folder / "preprocess.json", spec)
     seal(sealed_bundle.folder)
     with pytest.raises(UnreadableImage, match="reaches outside the image of 64x48"):
         Inspector(open_bundle(sealed_bundle.folder)).inspect(frame(200))

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from pydantic import BaseModel
 
-from pipeline.contracts.bundle import MODEL, Bundle, open_bundle, seal, write_part
+from pipeline.contracts.bundle import MODEL, Bundle, open_bundle, seal
 from pipeline.contracts.spec import PreprocessSpec
 from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
 from pipeline.errors import BundleError
+from pipeline.files import write_model
 from pipeline.inference.predictor import Predictor, softmax
 
 LOGITS = arrays.arrays(
@@ -25,7 +26,7 @@ LOGITS = arrays.arrays(
 
 def with_part(bundle: Bundle, name: str, part: BaseModel) -> Bundle:
     """The same graph with another part, sealed again."""
-    write_part(bundle.folder, name, part)
+    write_model(bundle.folder / name, part)
     seal(bundle.folder)
     return open_bundle(bundle.folder)
 

@@ -67,7 +67,10 @@ def test_no_more_misses_than_can_be_proved_whatever_the_ties(
     overkills = sum(s >= choice.point.fail_from for s in good)
     assert escapes == 0 or upper_bound(escapes, len(bad), 0.95) <= max_escape
     assert overkills == 0 or upper_bound(overkills, len(good), 0.95) <= max_overkill
-    assert choice.supported == (upper_bound(0, len(bad), 0.95) <= max_escape)
+    assert choice.supported == (
+        upper_bound(0, len(bad), 0.95) <= max_escape
+        and upper_bound(0, len(good), 0.95) <= max_overkill
+    )
 
 
 def test_as_many_parts_are_misjudged_as_each_promise_allows() -> None:
@@ -135,7 +138,7 @@ def test_too_few_bad_parts_let_none_of_them_pass() -> None:
 def test_too_few_good_parts_are_told_with_how_many_would_do() -> None:
     good = np.linspace(0.1, 0.6, 20)
     choice = chosen(np.linspace(0.5, 0.9, 200), good)
-    assert choice.supported
+    assert not choice.supported
     assert choice.sentences == (
         "20 good validation parts cannot prove an overkill rate below 5.0%; 59 would do",
     )

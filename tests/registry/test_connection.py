@@ -82,6 +82,11 @@ def test_file_that_is_no_registry_is_refused_as_it_is(tmp_path: Path, content: b
     assert file.read_bytes() == content
 
 
+def test_a_user_and_password_in_the_address_reach_the_server() -> None:
+    with refusing_server(401) as uri, pytest.raises(RegistryError, match="wants a user and passw"):
+        Registry(uri.replace("://", "://weber:secret@")).versions("cells")
+
+
 def test_password_is_not_shown() -> None:
     assert shown("http://ann:secret@mlflow:5000") == "http://***@mlflow:5000"
 

@@ -89,6 +89,18 @@ def test_rollback_returns_to_the_champion_before(two_versions: Registry) -> None
     assert withdrawn.tags["withdrawn.reason"] == "misses cracks"
 
 
+def test_a_withdrawn_version_that_is_promoted_again_is_no_longer_withdrawn(
+    two_versions: Registry,
+) -> None:
+    two_versions.promote("cells", 1, "A. Weber", "first")
+    two_versions.promote("cells", 2, "A. Weber", "second")
+    two_versions.rollback("cells", "B. Sato", "too many rejects")
+    assert two_versions.versions("cells")[1].tags["withdrawn.reason"] == "too many rejects"
+    champion, _ = two_versions.promote("cells", 2, "B. Sato", "the camera was at fault")
+    assert [k for k in champion.tags if k.startswith("withdrawn")] == []
+    assert champion.tags["signoff.reason"] == "the camera was at fault"
+
+
 def test_second_rollback_does_not_bring_the_withdrawn_version_back(two_versions: Registry) -> None:
     two_versions.promote("cells", 1, "A. Weber", "first release")
     two_versions.promote("cells", 2, "A. Weber", "fewer escapes")
@@ -131,6 +143,14 @@ def test_version_registered_by_others_is_refused(registry: Registry, tmp_path: P
     client.create_model_version("cells", source=tmp_path.as_uri())
     with pytest.raises(RegistryError, match="not registered by Lineside"):
         registry.pull(registry.versions("cells")[0], tmp_path / "cache" / "1")
+
+
+def test_version_registered_by_others_cannot_be_promoted(registry: Registry) -> None:
+    client = MlflowClient(registry.uri, registry.uri)
+    client.create_registered_model("cells")
+    client.create_model_version("cells", source="file:///tmp/some-model")
+    with pytest.raises(RegistryError, match=r"cells/1 was not registered by Lineside"):
+        registry.promote("cells", 1, "A. Weber", "looks fine")
 
 
 def test_bundle_travels_through_a_real_server(

@@ -19,6 +19,7 @@ TRUTH = np.array([False, False, True, True, True])
 SCORES = np.array([0.1, 0.6, 0.35, 0.8, 0.9])
 ACTUAL = ["good", "good", "bad", "bad", "bad"]
 PREDICTED = ["good", "bad", "good", "bad", "bad"]
+NAMES = ["good", "bad"]
 
 
 @pytest.fixture
@@ -46,8 +47,13 @@ def test_the_csv_holds_the_overall_curve_when_there_are_several(
     np.testing.assert_allclose(pd.read_csv(tmp_path / "roc.csv")["tpr"], drawn.tpr, atol=1e-6)
 
 
+def test_a_class_that_is_never_predicted_keeps_its_column() -> None:
+    counts = plots.confusion(["b", "a", "b"], ["b", "b", "b"], ["a", "b", "c"])
+    assert counts.to_numpy().tolist() == [[0, 1, 0], [0, 2, 0], [0, 0, 0]]
+
+
 def test_the_confusion_csv_has_one_row_a_part(tmp_path: Path) -> None:
-    plots.write_confusion(tmp_path, ACTUAL, PREDICTED)
+    plots.write_confusion(tmp_path, ACTUAL, PREDICTED, NAMES)
     table = pd.read_csv(tmp_path / "confusion.csv")
     assert table.to_dict("list") == {"actual": ACTUAL, "predicted": PREDICTED}
 
@@ -61,9 +67,9 @@ def test_verdicts_are_counted_by_class(tmp_path: Path) -> None:
 
 def test_every_plot_is_a_picture_with_something_on_it(tmp_path: Path, drawn: Curve) -> None:
     plots.write_curves(tmp_path, [drawn], drawn)
-    plots.write_confusion(tmp_path, ACTUAL, PREDICTED)
+    plots.write_confusion(tmp_path, ACTUAL, PREDICTED, NAMES)
     plots.write_scores(tmp_path, SCORES, TRUTH, POINT)
-    counts = pd.crosstab(pd.Series(ACTUAL), pd.Series(PREDICTED))
+    counts = plots.confusion(ACTUAL, PREDICTED, NAMES)
     plots.write_overview(tmp_path / "overview.png", "title", [drawn], counts, SCORES, TRUTH, POINT)
     pictures = sorted(p.name for p in tmp_path.glob("*.png"))
     assert pictures == ["confusion.png", "overview.png", "pr.png", "roc.png", "scores.png"]

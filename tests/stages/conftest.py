@@ -89,5 +89,5 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     with whole_folder(data / "evaluate") as out:
         evaluate.run(evaluate.Config(bootstrap_draws=100), data, out)
     with whole_folder(data / "register") as out:
-        register.run(register.Config(), {"train.seed": "0"}, registry, data, out)
+        register.run(register.Config(), {"train.seed": "0"}, {}, registry, data, out)
     return Ran(images, data, registry, TRAIN)

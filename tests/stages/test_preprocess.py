@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.contracts.spec import PreprocessSpec, Roi
 from pipeline.datasets import manifest
 from pipeline.datasets.shards import Shards
 from pipeline.errors import DataError
@@ -55,3 +56,10 @@ def test_an_image_changed_since_ingest_is_named(tmp_path: Path) -> None:
     shutil.copy(second, first)
     with pytest.raises(DataError, match=rf"{first.name} has changed since it was ingested"):
         preprocess.run(SPEC, data, out)
+
+
+def test_an_image_smaller_than_the_roi_is_named(ran: Ran, tmp_path: Path) -> None:
+    roi = Roi(x_px=200, y_px=0, width_px=200, height_px=100)
+    config = preprocess.Config(spec=PreprocessSpec(width_px=32, height_px=32, roi=roi))
+    with pytest.raises(DataError, match=r"cell\d+\.png: the ROI .* outside the image of 300x300"):
+        preprocess.run(config, ran.data, tmp_path)

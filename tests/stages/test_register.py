@@ -24,7 +24,7 @@ def test_registration_json_has_the_keys_that_others_read(ran: Ran) -> None:
 
 
 def test_running_again_never_makes_a_second_version(ran: Ran, tmp_path: Path) -> None:
-    register.run(register.Config(), {}, ran.registry, ran.data, tmp_path)
+    register.run(register.Config(), {}, {}, ran.registry, ran.data, tmp_path)
     first = (ran.data / "register/registration.json").read_bytes()
     assert (tmp_path / "registration.json").read_bytes() == first
     assert [v.version for v in ran.registry.versions("cells")] == [1]
@@ -52,13 +52,13 @@ def test_a_bundle_altered_after_evaluation_is_not_registered(ran: Ran, tmp_path:
     (data / "evaluate/bundle/operating_point.json").write_text("{}")
     registry = Registry(f"sqlite:///{tmp_path / 'mlflow.db'}")
     with pytest.raises(BundleError, match=r"operating_point\.json was altered"):
-        register.run(register.Config(), {}, registry, data, tmp_path)
+        register.run(register.Config(), {}, {}, registry, data, tmp_path)
     assert not (tmp_path / "mlflow.db").exists()
 
 
 def test_a_registry_that_does_not_answer_leaves_nothing_written(ran: Ran, tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match=r"http://127\.0\.0\.1:9 does not answer"):
-        register.run(register.Config(), {}, Registry("http://127.0.0.1:9"), ran.data, tmp_path)
+        register.run(register.Config(), {}, {}, Registry("http://127.0.0.1:9"), ran.data, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
+from pipeline.config import load
 from pipeline.contracts.bundle import Provenance, Reference, read_part
 from pipeline.datasets.shards import Shards
-from pipeline.errors import TrainingError
+from pipeline.errors import ConfigError, TrainingError
 from pipeline.inference.predictor import session
 from pipeline.stages import train
+from pipeline.training import probe
 from tests.stages.conftest import TAXONOMY, TRAIN, Ran
 
 
@@ -131,3 +133,21 @@ def test_soft_labels_mix_the_class_with_the_annotators_belief() -> None:
 def test_without_soft_labels_the_class_is_the_target() -> None:
     targets = train.soft_targets(index_of(["good", "defective"], [1 / 3, 2 / 3]), TAXONOMY, 0)
     np.testing.assert_array_equal(targets, [[1, 0], [0, 1]])
+
+
+def test_settings_that_cannot_be_trained_with_are_refused_with_their_line(tmp_path: Path) -> None:
+    file = tmp_path / "train.yaml"
+    file.write_text("architecture: resnet81\nscales: [1.0, -0.5]\n")
+    with pytest.raises(ConfigError) as refused:
+        load(file, train.Config)
+    first, second = str(refused.value).splitlines()
+    assert 'train.yaml:1 architecture "resnet81": unknown; did you mean "resnet18"?' in first
+    assert "train.yaml:2 scales[1]" in second
+
+
+def test_a_class_of_few_groups_limits_the_folds() -> None:
+    labels = pd.Series(["good"] * 8 + ["defective"] * 3)
+    groups = pd.Series([f"part-{i}" for i in range(8)] + ["a", "b", "b"])
+    assert probe.possible_folds(5, labels, groups) == 2
+    assert probe.possible_folds(5, labels, pd.Series(["one"] * 11)) == 0
+    assert probe.possible_folds(0, labels, groups) == 0

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, PlainSerializer
 
 from pipeline.contracts.sample import Sample
 from pipeline.errors import DataError
@@ -18,6 +19,11 @@ class Config(PluginConfig):
 
     type: Literal["folder"]
     root: Path = Field(description="The folder that holds one folder a class.")
+    group_pattern: Annotated[re.Pattern[str], PlainSerializer(lambda p: p.pattern)] | None = Field(
+        None,
+        description="Regular expression found in the path; images for which it (or its first "
+        "parenthesis) reads the same show one part. None: each image is a part of its own.",
+    )
 
 
 def root(config: Config) -> Path:
@@ -26,10 +32,11 @@ def root(config: Config) -> Path:
 
 
 def read(config: Config) -> list[Sample]:
-    """All images below the class folders, in name order; each image is its own group.
+    """All images below the class folders, in name order.
 
     Raises:
-        DataError: the folder is missing, has no class folders or no images.
+        DataError: the folder is missing, has no class folders or no images, or an image's path does
+            not match `group_pattern`.
     """
     if not config.root.is_dir():
         raise DataError(
@@ -40,7 +47,7 @@ def read(config: Config) -> list[Sample]:
     if not classes:
         raise DataError(f"{config.root} has no folders; expected one a class, named like the class")
     samples = [
-        Sample(id=path.as_posix(), path=path.as_posix(), label=home.name, group=path.as_posix())
+        Sample(path.as_posix(), path.as_posix(), home.name, _group(path, config.group_pattern))
         for home in classes
         for path in sorted(p.relative_to(config.root) for p in home.rglob("*"))
         if path.suffix.lower() in SUFFIXES
@@ -51,3 +58,15 @@ def read(config: Config) -> list[Sample]:
             f"in them; known endings: {' '.join(sorted(SUFFIXES))}"
         )
     return samples
+
+
+def _group(path: Path, pattern: re.Pattern[str] | None) -> str:
+    if pattern is None:
+        return path.as_posix()
+    found = pattern.search(path.as_posix())
+    if found is None:
+        raise DataError(
+            f"{path} does not match source.group_pattern {pattern.pattern} in ingest.yaml, so "
+            "nothing says which part it shows"
+        )
+    return found[1] if pattern.groups else found[0]
