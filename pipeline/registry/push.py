@@ -68,17 +68,17 @@ def push(
         MissingExtra: the full MLflow or ONNX is not installed.
     """
     set_defaults()
+    client = connect(registry.uri, create=True)
+    known = _registered(client, registry, recipe, bundle.sha256)
+    if known is not None:
+        registry.challenge(recipe, known.version)
+        return known
     try:
         import mlflow.onnx
         import onnx
     except ImportError as error:
         raise MissingExtra(error.name or "mlflow", "registering a model", "train") from error
 
-    client = connect(registry.uri, create=True)
-    known = _registered(client, registry, recipe, bundle.sha256)
-    if known is not None:
-        registry.challenge(recipe, known.version)
-        return known
     with spoken(registry.uri), _mlflow_at(registry.uri):
         _use_experiment(client, registry.uri, recipe)
         with mlflow.start_run(run_name=bundle.sha256[:12], tags=dict(tags)) as run:
