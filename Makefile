@@ -24,7 +24,10 @@ demo: .venv/train.stamp ## Inspect the held-out images as a replayed camera stre
 bench-accuracy: .venv/train.stamp ## Accuracy of the shipped method, by two protocols
 	$(BIN)/python -m benchmarks.accuracy
 
-bench: bench-accuracy ## All benchmarks
+bench-duplicates: .venv/train.stamp ## Time and memory of the search for near-duplicates
+	$(BIN)/python -m benchmarks.duplicates
+
+bench: bench-accuracy bench-duplicates ## All benchmarks
 
 .venv/train.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -35,4 +38,4 @@ bench: bench-accuracy ## All benchmarks
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[train,demo,dev]'
 	touch $@
 
-.PHONY: help repro test lint demo bench bench-accuracy
+.PHONY: help repro test lint demo bench bench-accuracy bench-duplicates

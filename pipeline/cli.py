@@ -22,7 +22,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from pipeline import __version__
-from pipeline.errors import DataError, LinesideError
+from pipeline.errors import DataError, LinesideError, MissingExtra, choices
 
 if TYPE_CHECKING:
     from pipeline.registry.store import Registry, Version
@@ -46,6 +46,8 @@ models = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(models, name="models")
+data = typer.Typer(help="Look at a data set before anything is learned.", no_args_is_help=True)
+app.add_typer(data, name="data")
 
 # In a pipe or a log there is no terminal's width that a table would have to fit.
 out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 160)
@@ -181,6 +183,57 @@ def promote(
 def rollback(recipe: Recipe, reviewer: Reviewer, reason: Reason, registry: Uri = None) -> None:
     """Withdraw the champion and return to the one before it."""
     _say(_registry(registry).rollback(recipe, reviewer, reason)[1])
+
+
+@data.command("check")
+def check_data(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the images are.")],
+    kind: Annotated[str, typer.Option("--type", help="How they are laid out.")] = "folder",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """Look for damage, copies, conflicts and leaks; exit code 1 when leaky or corrupt."""
+    try:
+        from pipeline.datasets.adapters import ADAPTERS, adapter
+        from pipeline.datasets.examination import examine
+    except ImportError as error:
+        raise MissingExtra(error.name or "pandas", "lineside data check", "train") from error
+    if kind not in ADAPTERS.names():
+        raise DataError(f'--type "{kind}" unknown; {choices(kind, ADAPTERS.names())}')
+    if "root" not in ADAPTERS.module(kind).Config.model_fields:
+        raise DataError(f"--type {kind} needs more than a folder; describe it in ingest.yaml")
+    config = ADAPTERS.configure({"type": kind, "root": str(folder)})
+    source = adapter(config)
+    seen = examine(source.read(config), source.root(config))
+    report = seen.report([s.sample.split for s in seen.scans])
+    if as_json:
+        typer.echo(json.dumps(report, indent=2, ensure_ascii=False))
+    else:
+        _show_check(folder, report)
+    if report["leaky"] or report["corrupt"]:
+        raise typer.Exit(1)
+
+
+def _show_check(folder: Path, report: dict[str, Any]) -> None:
+    table = Table("class", "images", title=escape(str(folder)))
+    for name, n in report["classes"].items():
+        table.add_row(escape(name), str(n))
+    out.print(table)
+    sides = ", ".join(f"{name} {n}" for name, n in report["splits"].items()) or "none given"
+    _say(f"{report['n']} images; split: {sides}")
+    _say(
+        f"identical copies {report['identical_pairs']} "
+        f"({report['identical_pairs_across_splits']} pairs across splits), clusters of "
+        f"near-duplicates {report['near_duplicate_groups']} "
+        f"({report['near_duplicate_pairs_across_splits']} pairs across splits)"
+    )
+    if report["leaky"]:
+        _say("LEAKY: the same part stands on both sides of the split, for example")
+        for first, second in report["pairs_shown"][:5]:
+            _say(f"  {first} = {second}")
+    for first, second in report["label_conflicts"]:
+        _say(f"conflict: {first} and {second} are the same picture with different labels")
+    for item in report["corrupt"]:
+        _say(f"corrupt: {item['path']}: {item['reason']}")
 
 
 @app.command()

@@ -14,6 +14,7 @@ from pipeline import __version__, cli
 from pipeline.contracts.bundle import Bundle
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
+from tests.stages.conftest import copy_cells
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -188,3 +189,31 @@ def test_importing_the_command_brings_nothing_heavy() -> None:
     code = f"import sys, pipeline.cli; print([m for m in {heavy} if m in sys.modules])"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[]"
+
+
+def test_data_check_gives_a_ci_job_json_and_exit_code_one_for_a_leak(
+    lineside: Run, tmp_path: Path
+) -> None:
+    copy_cells(tmp_path / "images/train", per_class=4)
+    original = next((tmp_path / "images/train/good").glob("*.png"))
+    (tmp_path / "images/test/good").mkdir(parents=True)
+    (tmp_path / "images/test/good/copy.png").write_bytes(original.read_bytes())
+    code, said, _ = lineside("data", "check", "images", "--json")
+    report = json.loads(said)
+    assert code == 1
+    assert {"n", "classes", "leaky", "identical_pairs", "near_duplicate_groups"} <= set(report)
+    assert {"label_conflicts", "corrupt", "splits"} <= set(report)
+    assert (report["n"], report["leaky"], report["identical_pairs"]) == (9, True, 1)
+
+
+def test_data_check_of_a_clean_tree_ends_well(lineside: Run, tmp_path: Path) -> None:
+    copy_cells(tmp_path / "images", per_class=3)
+    code, said, _ = lineside("data", "check", "images")
+    assert code == 0
+    assert "6 images; split: none given" in said
+
+
+def test_data_check_of_a_missing_folder_is_one_message(lineside: Run) -> None:
+    code, _, complaint = lineside("data", "check", "nowhere")
+    assert code == 2
+    assert complaint.startswith("error: nowhere is not a folder")

@@ -18,6 +18,7 @@ class Sample:
         group: images of one physical part, module or shot share it; never split apart.
         variant: product variant the image shows ("" when there is only one).
         defect_probability: the annotator's belief that the part is defective, where one was given.
+        split: train, val or test where the data set says so itself, "" where it does not.
     """
 
     id: str
@@ -26,3 +27,4 @@ class Sample:
     group: str
     variant: str = ""
     defect_probability: float | None = None
+    split: str = ""

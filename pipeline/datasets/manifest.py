@@ -28,6 +28,7 @@ from pipeline.errors import DataError, UnreadableImage
 from pipeline.files import read_model, write_model
 from pipeline.imaging import Pixels
 from pipeline.imaging.codec import decode
+from pipeline.imaging.fingerprint import Fingerprint, fingerprint
 from pipeline.plugins import PluginConfig
 
 TABLE = "manifest.parquet"
@@ -42,6 +43,7 @@ class Scan:
 
     Attributes:
         sample: the sample as the adapter gave it.
+        fingerprint: what it shows, to find near-duplicates; None with a fault.
         fault: why it cannot be used, "" when it can.
     """
 
@@ -51,6 +53,7 @@ class Scan:
     bytes: int = 0
     sha256: str = ""
     pixels_sha256: str = ""
+    fingerprint: Fingerprint | None = None
     fault: str = ""
 
 
@@ -64,7 +67,15 @@ def scan(sample: Sample, root: Path) -> Scan:
         return Scan(sample, fault=str(error))
     height, width = rgb.shape[:2]
     pixels = hashlib.sha256(f"{width}x{height}".encode() + rgb.tobytes()).hexdigest()
-    return Scan(sample, width, height, len(data), hashlib.sha256(data).hexdigest(), pixels)
+    return Scan(
+        sample=sample,
+        width_px=width,
+        height_px=height,
+        bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        pixels_sha256=pixels,
+        fingerprint=fingerprint(rgb),
+    )
 
 
 def write(folder: Path, table: pd.DataFrame, taxonomy: Taxonomy, source: PluginConfig) -> None:

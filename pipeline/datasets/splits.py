@@ -10,6 +10,7 @@ import numpy as np
 from scipy.cluster.hierarchy import DisjointSet
 from sklearn.model_selection import StratifiedGroupKFold
 
+from pipeline.contracts.sample import SPLITS
 from pipeline.errors import DataError
 
 
@@ -93,3 +94,47 @@ def assign(
             "test; give more parts of it, finer groups or another seed"
         )
     return [str(s) for s in split]
+
+
+def complete(
+    given: Sequence[str],
+    labels: Sequence[str],
+    groups: Sequence[str],
+    *,
+    val_fraction: float,
+    test_fraction: float,
+    seed: int,
+) -> list[str]:
+    """A data set's own split, with the sides that it lacks taken from its training images.
+
+    Raises:
+        DataError: some images have a side and others none, or there is nothing to train on.
+    """
+    lacking = [i for i, side in enumerate(given) if side not in SPLITS]
+    if lacking:
+        raise DataError(
+            f"{len(lacking)} of {len(given)} images have no split while others have one; give each "
+            f"one of {', '.join(SPLITS)}, or none"
+        )
+    sides = np.asarray(given, dtype=object)
+    if "train" not in given:
+        raise DataError("the given split has no training images")
+    for name, fraction in (("test", test_fraction), ("val", val_fraction)):
+        if name in given:
+            continue
+        rows = np.flatnonzero(sides == "train")
+        taken = assign(
+            [labels[i] for i in rows.tolist()],
+            [groups[i] for i in rows.tolist()],
+            val_fraction=0.2,
+            test_fraction=fraction,
+            seed=seed,
+        )
+        sides[rows[np.asarray(taken) == "test"]] = name
+    untaught = sorted(set(labels) - {labels[i] for i in np.flatnonzero(sides == "train").tolist()})
+    if untaught:
+        raise DataError(
+            f"the given split has no training image of class {', '.join(untaught)}, which "
+            "nothing could learn then; set split.given to ignore in ingest.yaml to split anew"
+        )
+    return [str(side) for side in sides]

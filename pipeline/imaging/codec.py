@@ -60,3 +60,20 @@ def encode_png(pixels: Pixels) -> bytes:
     if not ok:
         raise UnreadableImage(f"an image of shape {pixels.shape} cannot be encoded as PNG")
     return data.tobytes()
+
+
+def is_blank(path: Path) -> bool:
+    """Is every pixel of a mask 0, at any depth? Raises UnreadableImage."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UnreadableImage(f"{path} cannot be read: {error.strerror}") from None
+    if not data:
+        raise UnreadableImage(f"{path} is empty (0 bytes)")
+    try:
+        mask = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    except cv2.error as error:
+        raise UnreadableImage(f"{path} cannot be decoded: {error.err}") from None
+    if mask is None:
+        raise UnreadableImage(f"{path} cannot be decoded ({len(data)} bytes): damaged or no image")
+    return not mask.any()

@@ -207,6 +207,8 @@ def _metrics(
             kind = "bad" if name == "escape_rate" else "good"
             notes.append(f"the test split has no {kind} part: {name} is not defined")
     split, n_groups = data.report["split"], len(set(groups))
+    if split["leaky"]:
+        notes.append("the split is LEAKY: test images stand in training too, all figures flatter")
     if n_groups < n:
         notes.append(
             f"the {n} test parts come from {n_groups} groups; the intervals of shares take parts "
@@ -227,7 +229,7 @@ def _metrics(
             "confidence": config.confidence,
             "supported": choice.supported,
         },
-        "split": {k: split[k] for k in ("by", "n_groups", "leak_checked")}
+        "split": {k: split[k] for k in ("by", "n_groups", "leak_checked", "leaky")}
         | {"n_test_groups": n_groups},
         "notes": notes,
     }

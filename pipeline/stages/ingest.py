@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import pandas as pd
 from pydantic import Field, SerializeAsAny
@@ -16,7 +15,8 @@ from pipeline.contracts.sample import SPLITS
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets import manifest
 from pipeline.datasets.adapters import ADAPTERS, adapter
-from pipeline.datasets.splits import assign, crossing, join_duplicates
+from pipeline.datasets.examination import Examination, examine
+from pipeline.datasets.splits import assign, complete
 from pipeline.errors import DataError
 from pipeline.files import write_json
 from pipeline.plugins import PluginConfig, Strict
@@ -29,6 +29,17 @@ class Split(Strict):
     val_fraction: float = Field(0.2, gt=0, lt=0.5, description="Share for choosing the limits.")
     test_fraction: float = Field(0.2, gt=0, lt=0.5, description="Share that only reports.")
     seed: int = Field(0, ge=0, description="The same seed gives the same split.")
+    near_duplicates: bool = Field(
+        True, description="Keep images that show the same shot on one side, not only exact copies."
+    )
+    given: Literal["keep", "ignore"] = Field(
+        "keep", description="What to do with the data set's own split, where it has one."
+    )
+    on_leak: Literal["error", "regroup", "warn"] = Field(
+        "regroup",
+        description="When the data set's own split leaks: stop, split anew by group, or keep it "
+        "and say so in every report.",
+    )
     by: str = Field("group", description="What a group stands for, in words, for the report.")
 
 
@@ -57,24 +68,15 @@ def run(config: Config, taxonomy: Taxonomy, out: Path) -> Report:
         except DataError as error:
             raise DataError(f"{root / sample.path}: {error}") from None
 
-    with ThreadPoolExecutor() as pool:
-        found = pool.map(lambda s: manifest.scan(s, root), samples)
-        scans = list(progress(found, "reading images", total=len(samples)))
-    good = [s for s in scans if not s.fault]
-    quarantined = [{"path": s.sample.path, "reason": s.fault} for s in scans if s.fault]
-    if not good:
-        raise DataError(f"none of the {len(scans)} images in {root} can be read: {scans[0].fault}")
-
-    own = [s.sample.group for s in good]
-    groups = join_duplicates(own, [s.pixels_sha256 for s in good])
-    names = [labels[s.sample.label] for s in good]
-    splits = assign(
-        names,
-        groups,
-        val_fraction=config.split.val_fraction,
-        test_fraction=config.split.test_fraction,
-        seed=config.split.seed,
+    seen = examine(
+        samples,
+        root,
+        near=config.split.near_duplicates,
+        watch=lambda scans, total: progress(scans, "reading images", total=total),
     )
+    good, groups = seen.scans, seen.groups
+    names = [labels[s.sample.label] for s in good]
+    splits, leak = _split(config.split, names, seen)
     table = pd.DataFrame(
         {
             "sample_id": [s.sample.id for s in good],
@@ -98,34 +100,62 @@ def run(config: Config, taxonomy: Taxonomy, out: Path) -> Report:
         index=pd.Index(taxonomy.names, name="class"), columns=list(SPLITS), fill_value=0
     )
     counts.to_csv(out / "class-counts.csv")
-    copies = int(table["pixels_sha256"].duplicated().sum())
-    leaks = crossing(table["pixels_sha256"], splits) + crossing(groups, splits)
-    if leaks:
-        raise DataError(f"the split leaks, which is a fault of Lineside: {', '.join(leaks[:5])}")
+    found = seen.report(splits)
     report = {
-        "n": len(table),
+        **found,
         "classes": {str(k): int(v) for k, v in counts.sum(axis=1).items()},
-        "splits": {s: int((table["split"] == s).sum()) for s in SPLITS},
+        "splits": {s: splits.count(s) for s in SPLITS},
         "split": {
             "by": config.split.by,
             "n_groups": len(set(groups)),
             "seed": config.split.seed,
             "leak_checked": True,
-            "leaks": leaks,
+            "leaky": found["leaky"],
+            "given": leak,
         },
-        "identical_copies": copies,
-        "groups_merged_for_copies": len(set(own)) - len(set(groups)),
-        "quarantined": quarantined,
     }
     write_json(out / manifest.REPORT, report)
     return Report(
         [
             f"{len(table)} images, {len(set(groups))} groups (by {config.split.by}), "
-            f"{len(quarantined)} quarantined, {copies} identical copies kept on one side",
+            f"{len(seen.damaged)} quarantined",
+            f"{len(seen.identical)} identical copies, {found['near_duplicate_groups']} clusters of "
+            "near-duplicates, each kept on one side"
+            if not found["leaky"]
+            else "LEAKY: the given split has the same images on both sides",
+            *([leak] if leak else []),
             *counts.to_string().splitlines(),
-            *(f"quarantined {q['path']}: {q['reason']}" for q in quarantined[:5]),
+            *(f"quarantined {s.sample.path}: {s.fault}" for s in seen.damaged[:5]),
         ]
     )
+
+
+def _split(config: Split, names: list[str], seen: Examination) -> tuple[list[str], str]:
+    """The split to use, and a sentence on the data set's own split if it has one."""
+    given = [s.sample.split for s in seen.scans]
+    settings: dict[str, Any] = {
+        "val_fraction": config.val_fraction,
+        "test_fraction": config.test_fraction,
+        "seed": config.seed,
+    }
+    if config.given == "ignore" or not any(given):
+        return assign(names, seen.groups, **settings), ""
+    leaks = seen.leaks(given)
+    if not leaks:
+        return complete(given, names, seen.groups, **settings), "the given split does not leak"
+    identical, near = seen.across(given)
+    sentence = (
+        f"the given split is leaky: {len(identical)} identical and {len(near)} near-duplicate "
+        f"pairs stand on different sides, {len(leaks)} groups in all"
+    )
+    if config.on_leak == "error":
+        raise DataError(
+            f"{sentence}, such as {leaks[0]}; mend the split, or set split.on_leak to regroup or "
+            "warn in ingest.yaml"
+        )
+    if config.on_leak == "warn":
+        return complete(given, names, seen.groups, **settings), f"{sentence}; it is kept"
+    return assign(names, seen.groups, **settings), f"{sentence}; split anew by group"
 
 
 def main(argv: Sequence[str] = sys.argv) -> None:

@@ -68,6 +68,7 @@ def run(
         "method": bundle.provenance.method,
         "weights": bundle.provenance.weights,
         "split": metrics["split"]["by"],
+        "leaky": str(metrics["split"]["leaky"]).lower(),
         "manifest_sha256": sha256(source / "ingest" / manifest.TABLE),
         **{key: f"{numbers[key]:.4f}" for key in KEY_FIGURES if key in numbers},
     }

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from pipeline.contracts.taxonomy import Taxonomy
+from pipeline.datasets.adapters import folder
 from pipeline.errors import DataError
 from pipeline.stages import ingest
 from tests.stages.conftest import TAXONOMY, Ran, copy_cells, folder_of
@@ -53,7 +55,7 @@ def test_an_unreadable_image_among_good_ones_is_quarantined_and_listed(images: P
     (images / "good" / "empty.png").touch()
     table, report = ingested(images)
     assert len(table) == 24
-    assert [q["path"] for q in report["quarantined"]] == [  # type: ignore[attr-defined]
+    assert [q["path"] for q in report["corrupt"]] == [  # type: ignore[attr-defined]
         "good/cut-off.png",
         "good/empty.png",
     ]
@@ -73,7 +75,86 @@ def test_identical_pictures_share_a_group_whatever_they_are_called(images: Path)
     table, report = ingested(images)
     pair = table[table["path"].isin([f"good/{original.name}", "good/copy.png"])]
     assert pair["group"].nunique() == pair["split"].nunique() == 1
-    assert report["identical_copies"] == 1
+    assert report["identical_pairs"] == 1
+
+
+def given(images: Path, **settings: object) -> tuple[pd.DataFrame, dict[str, Any], str]:
+    """Ingest a data set with its own train and test; table, report's split and what is printed."""
+    config = ingest.Config(
+        source=folder.Config(type="folder", root=images),
+        split=ingest.Split.model_validate({"val_fraction": 0.25, **settings}),
+    )
+    out = images.parent / "out"
+    out.mkdir()
+    printed = ingest.run(config, TAXONOMY, out)
+    report = json.loads((out / "report.json").read_bytes())
+    return pd.read_parquet(out / "manifest.parquet"), report["split"], "\n".join(printed.lines)
+
+
+@pytest.fixture
+def split_images(tmp_path: Path) -> Path:
+    """A data set with its own split: test has every third cell of each class."""
+    copy_cells(tmp_path / "all", per_class=15)
+    root = tmp_path / "images"
+    for label in ("good", "defective"):
+        for i, path in enumerate(sorted((tmp_path / "all" / label).glob("*.png"))):
+            home = root / ("test" if i % 3 == 0 else "train") / label
+            home.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, home)
+    return root
+
+
+def leak(root: Path) -> None:
+    original = sorted((root / "train/good").glob("*.png"))[0]
+    shutil.copy(original, root / "test/good/copy.png")
+
+
+def test_a_given_split_is_kept_and_validation_taken_from_training(split_images: Path) -> None:
+    table, split, printed = given(split_images)
+    in_test = table["path"].str.startswith("test/")
+    assert set(table.loc[in_test, "split"]) == {"test"}
+    assert set(table.loc[~in_test, "split"]) == {"train", "val"}
+    assert split["leaky"] is False
+    assert "the given split does not leak" in printed
+
+
+def test_a_class_that_a_given_split_never_trains_on_is_named(split_images: Path) -> None:
+    shutil.rmtree(split_images / "train/defective")
+    (split_images / "train/defective").mkdir()
+    with pytest.raises(DataError, match=r"no training image of class defective.*given to ignore"):
+        given(split_images)
+
+
+def test_a_given_split_can_be_ignored(split_images: Path) -> None:
+    table, split, _ = given(split_images, given="ignore")
+    in_test = table["path"].str.startswith("test/")
+    assert len(set(table.loc[in_test, "split"])) > 1
+    assert split["given"] == ""
+
+
+def test_a_given_split_that_leaks_is_made_anew_by_group(split_images: Path) -> None:
+    leak(split_images)
+    table, split, printed = given(split_images)
+    assert table.groupby("pixels_sha256")["split"].nunique().max() == 1
+    assert split["leaky"] is False
+    assert "the given split is leaky: 1 identical" in printed
+    assert "split anew by group" in split["given"]
+
+
+def test_a_leaky_split_that_is_kept_is_called_leaky(split_images: Path) -> None:
+    leak(split_images)
+    table, split, printed = given(split_images, on_leak="warn")
+    assert split["leaky"] is True
+    assert table.groupby("pixels_sha256")["split"].nunique().max() == 2
+    assert "LEAKY" in printed
+
+
+def test_a_leaky_split_can_be_an_error(split_images: Path) -> None:
+    leak(split_images)
+    with pytest.raises(
+        DataError, match=r"leaky: 1 identical.*set split\.on_leak to regroup or warn"
+    ):
+        given(split_images, on_leak="error")
 
 
 def test_an_unknown_class_names_the_file_and_the_nearest_spelling(images: Path) -> None:
@@ -98,7 +179,7 @@ def test_the_report_counts_what_the_table_holds(ran: Ran) -> None:
     assert report["n"] == len(table) == int(counts.to_numpy().sum())
     assert report["splits"] == table["split"].value_counts().to_dict()
     assert report["split"]["leak_checked"] is True
-    assert report["split"]["leaks"] == []
+    assert report["split"]["leaky"] is False
 
 
 @pytest.fixture
@@ -147,7 +228,7 @@ def test_an_unknown_adapter_lists_those_there_are(
     conf = project / "conf/cells/ingest.yaml"
     conf.write_text(conf.read_text().replace("type: folder", "type: foldr"))
     said = complaint(capsys, "cells")
-    assert 'ingest.yaml:2 source.type "foldr" unknown; did you mean "folder"? choose elpv' in said
+    assert 'ingest.yaml:2 source.type "foldr" unknown; did you mean "folder"? choose ' in said
 
 
 def test_a_missing_image_folder_says_what_was_expected_and_leaves_nothing_behind(

@@ -1,4 +1,4 @@
-"""A folder for each class: `<root>/<class>/**/<image>`."""
+"""A folder for each class: `<root>/<class>/**/<image>` or `<root>/<split>/<class>/**/<image>`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PlainSerializer
 
-from pipeline.contracts.sample import Sample
+from pipeline.contracts.sample import SPLITS, Sample
+from pipeline.datasets.adapters._files import folders, images
 from pipeline.errors import DataError
 from pipeline.imaging.codec import SUFFIXES
 from pipeline.plugins import PluginConfig
@@ -18,7 +19,13 @@ class Config(PluginConfig):
     """Where the class folders are."""
 
     type: Literal["folder"]
-    root: Path = Field(description="The folder that holds one folder a class.")
+    root: Path = Field(description="The folder that holds one folder a class, or one a split.")
+    layout: Literal["auto", "classes", "splits"] = Field(
+        "auto",
+        description="classes: one folder a class. splits: train, test and perhaps val, with one "
+        "folder a class in each; that split is kept. auto: splits where the root holds exactly "
+        "those folders with folders in them, else classes.",
+    )
     group_pattern: Annotated[re.Pattern[str], PlainSerializer(lambda p: p.pattern)] | None = Field(
         None,
         description="Regular expression found in the path; images for which it (or its first "
@@ -32,32 +39,62 @@ def root(config: Config) -> Path:
 
 
 def read(config: Config) -> list[Sample]:
-    """All images below the class folders, in name order.
+    """All images below the class folders, in name order, split by split where splits are given.
 
     Raises:
-        DataError: the folder is missing, has no class folders or no images, or an image's path does
-            not match `group_pattern`.
+        DataError: the folder is missing, has no class folders or no images, is not laid out as
+            `layout` says, or an image's path does not match `group_pattern`.
     """
     if not config.root.is_dir():
         raise DataError(
             f"{config.root} is not a folder (source.root in ingest.yaml); expected one folder a "
             f"class, such as {config.root}/good/part-0001.png"
         )
-    classes = sorted(p for p in config.root.iterdir() if p.is_dir() and p.name[0] != ".")
-    if not classes:
-        raise DataError(f"{config.root} has no folders; expected one a class, named like the class")
+    homes = _homes(config)
     samples = [
-        Sample(path.as_posix(), path.as_posix(), home.name, _group(path, config.group_pattern))
-        for home in classes
-        for path in sorted(p.relative_to(config.root) for p in home.rglob("*"))
-        if path.suffix.lower() in SUFFIXES
+        Sample(
+            id=path.as_posix(),
+            path=path.as_posix(),
+            label=home.name,
+            group=_group(path, config.group_pattern),
+            split=split,
+        )
+        for split, home in homes
+        for path in images(home, config.root)
     ]
     if not samples:
+        names = ", ".join(home.relative_to(config.root).as_posix() for _, home in homes)
         raise DataError(
-            f"{config.root} has class folders ({', '.join(p.name for p in classes)}) but no image "
-            f"in them; known endings: {' '.join(sorted(SUFFIXES))}"
+            f"{config.root} has class folders ({names}) but no image in them; known endings: "
+            f"{' '.join(sorted(SUFFIXES))}"
         )
     return samples
+
+
+def _homes(config: Config) -> list[tuple[str, Path]]:
+    """The split ("" when none is given) and the folder of each class."""
+    there = folders(config.root)
+    if not there:
+        raise DataError(f"{config.root} has no folders; expected one a class, named like the class")
+    if config.layout == "classes":
+        return [("", home) for home in there]
+    names = {p.name for p in there}
+    are_splits = {"train", "test"} <= names <= set(SPLITS)
+    homes = [(s, home) for s in SPLITS if s in names for home in folders(config.root / s)]
+    bare = names - {split for split, _ in homes}
+    if are_splits and not bare:
+        return homes
+    if config.layout == "auto":
+        return [("", home) for home in there]
+    if are_splits:
+        raise DataError(
+            f"{config.root / min(bare)} has no folders; source.layout splits expects one a class, "
+            f"such as {config.root / min(bare)}/good/part-0001.png"
+        )
+    raise DataError(
+        f"{config.root} holds {', '.join(sorted(names))}; source.layout splits expects exactly "
+        "train, val and test, or train and test; move what is there or set layout: classes"
+    )
 
 
 def _group(path: Path, pattern: re.Pattern[str] | None) -> str:

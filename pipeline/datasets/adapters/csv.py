@@ -1,0 +1,156 @@
+"""A table of images: one row an image, with its path, its label and what else is known."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.contracts.sample import SPLITS, Sample
+from pipeline.datasets.adapters._files import inside, once
+from pipeline.errors import DataError, choices
+from pipeline.plugins import PluginConfig, Strict
+
+
+class Columns(Strict):
+    """The names of the columns; None where the table has no such column."""
+
+    path: str = Field("path", description="The image, relative to the root or absolute.")
+    label: str = Field("label", description="The class, or an alias of it.")
+    group: str | None = Field(
+        None, description="Rows in which it is the same are never split apart."
+    )
+    split: str | None = Field(None, description="train, val or test: the split to keep.")
+    defect_probability: str | None = Field(
+        None, description="The annotator's belief that the part is defective, 0 to 1, or empty."
+    )
+    variant: str | None = Field(None, description="The product variant that the image shows.")
+    serial: str | None = Field(
+        None, description="The part's serial number; without a group column, it is the group."
+    )
+
+
+class Config(PluginConfig):
+    """Where the table is and how it reads."""
+
+    type: Literal["csv"]
+    file: Path = Field(description="The table: UTF-8, its first line names the columns.")
+    root: Path | None = Field(
+        None, description="The folder that paths are relative to. None: the folder of the table."
+    )
+    delimiter: str = Field(",", min_length=1, max_length=1, description="What parts the columns.")
+    columns: Columns = Field(Columns(), description="The names of the columns.")
+
+
+def root(config: Config) -> Path:
+    """The configured folder, or that of the table."""
+    return config.root or config.file.parent
+
+
+def read(config: Config) -> list[Sample]:
+    """All rows, in the table's order.
+
+    The id is the serial number where each row has one of its own, else the path.
+
+    Raises:
+        DataError: the table is missing, is no table, has no rows or lacks a column, or a row cannot
+            be used; the message names the line.
+    """
+    lines = _lines(config)
+    if not lines:
+        raise DataError(f"{config.file} is empty; expected a first line that names the columns")
+    (_, header), *rows = lines
+    cells = _positions(config, header)
+    if not rows:
+        raise DataError(f"{config.file} has column names but no rows; expected one an image")
+    serials = [row[cells["serial"]].strip() for _, row in rows] if "serial" in cells else []
+    own_serials = len(set(serials)) == len(rows)
+    samples: list[Sample] = []
+    seen: dict[str, str] = {}
+    for line, row in rows:
+        where = f"{config.file}:{line}"
+        given = {name: row[i].strip() for name, i in cells.items()}
+        for name in ("label", "group", "serial"):
+            if given.get(name) == "":
+                raise DataError(f'{where} has nothing in column "{header[cells[name]]}"; fill it')
+        path = inside(root(config), given["path"], where)
+        once(seen, path, where)
+        serial = given.get("serial", path)
+        samples.append(
+            Sample(
+                id=serial if own_serials else path,
+                path=path,
+                label=given["label"],
+                group=given.get("group", serial),
+                variant=given.get("variant", ""),
+                defect_probability=_probability(given.get("defect_probability", ""), where),
+                split=_split(given["split"], where) if "split" in given else "",
+            )
+        )
+    return samples
+
+
+def _lines(config: Config) -> list[tuple[int, list[str]]]:
+    """Line number and cells of each line that is not blank, all as long as the first."""
+    try:
+        with config.file.open(encoding="utf-8-sig", newline="") as handle:
+            reader = csv.reader(handle, delimiter=config.delimiter, strict=True)
+            try:
+                lines = [(reader.line_num, row) for row in reader if row]
+            except csv.Error as error:
+                raise DataError(f"{config.file}:{reader.line_num} is no CSV: {error}") from None
+    except OSError as error:
+        raise DataError(
+            f"{config.file} (source.file in ingest.yaml) cannot be read: {error.strerror}; "
+            "expected a CSV file with a column of paths and one of labels"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{config.file} is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
+        ) from None
+    for line, row in lines:
+        if len(row) != len(lines[0][1]):
+            raise DataError(
+                f"{config.file}:{line} has {len(row)} cells; the first line names "
+                f"{len(lines[0][1])} columns"
+            )
+    return lines
+
+
+def _positions(config: Config, header: Sequence[str]) -> dict[str, int]:
+    """Where each configured column stands, by what it means."""
+    names = [name.strip() for name in header]
+    found: dict[str, int] = {}
+    for meaning, name in config.columns:
+        if name is None:
+            continue
+        if names.count(name) != 1:
+            fault = "more than one" if name in names else "no"
+            only = f"; all in one: is source.delimiter {config.delimiter!r} right?"
+            raise DataError(
+                f'{config.file} has {fault} column "{name}" (source.columns.{meaning} in '
+                f"ingest.yaml); {choices(name, names)}{only if len(names) == 1 else ''}"
+            )
+        found[meaning] = names.index(name)
+    return found
+
+
+def _probability(given: str, where: str) -> float | None:
+    if not given:
+        return None
+    try:
+        value = float(given)
+    except ValueError:
+        value = -1
+    if not 0 <= value <= 1:
+        raise DataError(f'{where} has defect probability "{given}"; expected 0 to 1, or nothing')
+    return value
+
+
+def _split(given: str, where: str) -> str:
+    if given not in SPLITS:
+        raise DataError(f'{where} has split "{given}"; {choices(given, SPLITS)}')
+    return given

@@ -1,0 +1,193 @@
+"""A choices project of Label Studio, exported as JSON: one image a task, one choice an annotator.
+
+Left out: annotations that were skipped or cancelled, those without a choice, and tasks that no
+annotator has answered.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from pydantic import BaseModel, Field, RootModel
+
+from pipeline.contracts.sample import Sample
+from pipeline.datasets.adapters._files import inside, load, once
+from pipeline.errors import DataError, choices
+from pipeline.plugins import PluginConfig
+
+LOCAL = "/data/local-files/"
+UPLOAD = "/data/upload/"
+
+
+class Config(PluginConfig):
+    """Where the export is and which of its answers is the class."""
+
+    type: Literal["labelstudio"]
+    file: Path = Field(description="The project's export in the format JSON (not JSON-MIN).")
+    root: Path | None = Field(
+        None,
+        description="The folder that images are in: Label Studio's document root for local files, "
+        "its media/upload (or a copy of the files in it) for uploaded ones. None: that of the "
+        "file.",
+    )
+    field: str = Field("image", description="The key in a task's data that names the image.")
+    control: str | None = Field(
+        None, description="Name of the Choices tag that is the class. None: the only one there is."
+    )
+    good: str | None = Field(
+        None,
+        description="The choice that good parts have. With it, the share of annotators who chose "
+        "another becomes the defect probability, and a tie goes to the defect.",
+    )
+
+
+class _Result(BaseModel):
+    type: str
+    from_name: str = ""
+    value: dict[str, Any] = {}
+
+
+class _Annotation(BaseModel):
+    was_cancelled: bool = False
+    skipped: bool = False
+    result: list[_Result] = []
+
+
+class _Task(BaseModel):
+    id: int | str
+    data: dict[str, Any]
+    annotations: list[_Annotation]
+
+
+class _Export(RootModel[list[_Task]]):
+    pass
+
+
+def root(config: Config) -> Path:
+    """The configured folder, or that of the export."""
+    return config.root or config.file.parent
+
+
+def read(config: Config) -> list[Sample]:
+    """All answered tasks, in the file's order; the label is what most annotators chose.
+
+    Raises:
+        DataError: the export is missing, of another form or without answers, a task names no image
+            in the root, one that another named, or has an answer that is not one choice.
+    """
+    expected = "Label Studio's export of a choices project in the format JSON, not JSON-MIN"
+    tasks = load(config.file, _Export, expected).root
+    controls = _controls(config, tasks)
+    samples: list[Sample] = []
+    seen: dict[str, str] = {}
+    voted: set[str] = set()
+    for task in tasks:
+        where = f"{config.file}: task {task.id}"
+        votes = [v for a in task.annotations if (v := _vote(a, controls, where)) is not None]
+        if not votes:
+            continue
+        path = _path(config, task, where)
+        once(seen, path, where)
+        voted.update(votes)
+        samples.append(
+            Sample(
+                id=path,
+                path=path,
+                label=_majority(votes, config.good),
+                group=path,
+                defect_probability=None
+                if config.good is None
+                else sum(v != config.good for v in votes) / len(votes),
+            )
+        )
+    if not samples:
+        raise DataError(
+            f"{config.file} has {len(tasks)} tasks and no answer that counts; label some images "
+            "and export again"
+        )
+    if config.good is not None and config.good not in voted:
+        raise DataError(
+            f'{config.file}: nobody chose "{config.good}" (source.good in ingest.yaml); '
+            f"{choices(config.good, voted)}, or leave it out"
+        )
+    return samples
+
+
+def _controls(config: Config, tasks: list[_Task]) -> set[str]:
+    """The name of the Choices tag whose answers count; empty where there are no answers."""
+    there = {
+        result.from_name
+        for task in tasks
+        for annotation in task.annotations
+        for result in annotation.result
+        if result.type == "choices"
+    }
+    if config.control is not None:
+        if there and config.control not in there:
+            raise DataError(
+                f'{config.file} has no answers to "{config.control}" (source.control in '
+                f"ingest.yaml); {choices(config.control, there)}"
+            )
+        return {config.control}
+    if len(there) > 1:
+        raise DataError(
+            f"{config.file} has answers to {', '.join(sorted(there))}; set source.control in "
+            "ingest.yaml to the one that is the class"
+        )
+    return there
+
+
+def _vote(annotation: _Annotation, controls: set[str], where: str) -> str | None:
+    """What an annotator chose; None for one who gave no answer."""
+    if annotation.was_cancelled or annotation.skipped:
+        return None
+    results = [r for r in annotation.result if r.type == "choices" and r.from_name in controls]
+    if not results:
+        return None
+    given = [r.value.get("choices") for r in results]
+    match given:
+        case [[str(choice)]]:
+            return choice
+    raise DataError(
+        f"{where} has an annotation that reads {given}; expected one choice an image (in Label "
+        'Studio, choice="single")'
+    )
+
+
+def _majority(votes: list[str], good: str | None) -> str:
+    """What most chose; of a tie not the good label, then what was given first."""
+    counts = Counter(votes)
+    return max(counts, key=lambda choice: (counts[choice], choice != good))
+
+
+def _path(config: Config, task: _Task, where: str) -> str:
+    """The image of a task, relative to the root."""
+    given = task.data.get(config.field)
+    if not isinstance(given, str):
+        keys = ", ".join(sorted(task.data)) or "nothing"
+        raise DataError(
+            f"{where} has no text in data.{config.field} (source.field in ingest.yaml); "
+            f"its data has {keys}"
+        )
+    try:
+        url = urlsplit(given)
+    except ValueError as error:
+        raise DataError(f"{where} names {given}, which is no path: {error}") from None
+    home = root(config)
+    if LOCAL in url.path:
+        return inside(home, "".join(parse_qs(url.query).get("d", [])).lstrip("/"), where)
+    if UPLOAD in url.path:
+        full = unquote(url.path.partition(UPLOAD)[2])
+        # Beside the project's number in Label Studio's own folder, without it in a copy of one.
+        places = [full, full.partition("/")[2]]
+        there = [p for p in places if p and (home / inside(home, p, where)).is_file()]
+        return inside(home, there[0] if there else full, where)
+    if len(url.scheme) > 1:
+        raise DataError(
+            f"{where} names {given}; expected a path, {LOCAL}?d=... or {UPLOAD}...: fetch the "
+            "images and export a project that has them as local files"
+        )
+    return inside(home, given, where)

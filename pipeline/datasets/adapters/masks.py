@@ -1,0 +1,123 @@
+"""A folder of images and one of masks with the same names: a part is defective where one is set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from pipeline.contracts.sample import Sample
+from pipeline.datasets.adapters._files import images
+from pipeline.errors import DataError
+from pipeline.imaging.codec import SUFFIXES, is_blank
+from pipeline.plugins import PluginConfig
+
+
+class Config(PluginConfig):
+    """Where images and masks are and what the classes are called."""
+
+    type: Literal["masks"]
+    root: Path = Field(description="The folder that holds the two.")
+    images: Path = Field(Path("images"), description="The folder of images, in the root.")
+    masks: Path = Field(
+        Path("masks"),
+        description="The folder of masks, in the root: images/a/1.jpg has masks/a/1.png.",
+    )
+    label: Literal["mask", "folder"] = Field(
+        "mask",
+        description="What a part with a mask that is not empty is called. mask: as `defective` "
+        "says. folder: like the first folder it is in, below the folder of images.",
+    )
+    good: str = Field("good", min_length=1, description="Label of parts whose mask is empty.")
+    defective: str = Field("defective", min_length=1, description="Label of the others.")
+    missing_mask: Literal["error", "good"] = Field(
+        "error", description="What an image without a mask is: an error, or a good part."
+    )
+
+    @model_validator(mode="after")
+    def _apart(self) -> Config:
+        if self.images in (self.masks, *self.masks.parents) or self.masks in self.images.parents:
+            raise ValueError("images and masks must be two folders, neither in the other")
+        return self
+
+
+def root(config: Config) -> Path:
+    """The configured folder."""
+    return config.root
+
+
+def read(config: Config) -> list[Sample]:
+    """All images below the folder of images, in name order.
+
+    Raises:
+        DataError: a folder is missing, there are no images, image and mask do not pair up, a mask
+            cannot be read, or one is set for an image in the folder of good parts.
+    """
+    home = config.root / config.images
+    pictures = _by_name(config.root, config.images, "images")
+    if not pictures:
+        raise DataError(f"{home} has no image; known endings: {' '.join(sorted(SUFFIXES))}")
+    masks = _by_name(config.root, config.masks, "masks")
+    samples = [
+        Sample(
+            id=path.as_posix(),
+            path=(config.images / path).as_posix(),
+            label=_label(config, path, masks.pop(name, None)),
+            group=path.as_posix(),
+        )
+        for name, path in pictures.items()
+    ]
+    if masks:
+        # One that is merely misnamed would let its defect pass as good.
+        raise DataError(
+            f"{len(masks)} of the masks in {config.root / config.masks} belong to no image in "
+            f"{home}, such as {min(masks.values())}; give mask and image one name, or remove it"
+        )
+    return samples
+
+
+def _by_name(root: Path, folder: Path, field: str) -> dict[Path, Path]:
+    """Files in a folder, relative to it, by their path without its ending, in name order."""
+    home = root / folder
+    if not home.is_dir():
+        raise DataError(
+            f"{home} is not a folder (source.root and source.{field} in ingest.yaml); expected "
+            "images in one folder and masks of the same names in another"
+        )
+    found: dict[Path, Path] = {}
+    for path in images(home, home):
+        former = found.setdefault(path.with_suffix(""), path)
+        if former != path:
+            raise DataError(
+                f"{home} has {former} and {path}: image and mask are paired by their name "
+                "without its ending; rename or remove one"
+            )
+    return found
+
+
+def _label(config: Config, path: Path, mask: Path | None) -> str:
+    image = config.root / config.images / path
+    if config.label == "folder" and len(path.parts) == 1:
+        raise DataError(
+            f"{image} is in no class folder; move it to one, such as {image.parent}/good, or set "
+            "source.label: mask"
+        )
+    if mask is None:
+        if config.missing_mask == "good":
+            return config.good
+        expected = config.root / config.masks / path.with_suffix(".png")
+        raise DataError(
+            f"{image} has no mask such as {expected}; add it, or set source.missing_mask: good if "
+            "only defective parts have one"
+        )
+    if is_blank(config.root / config.masks / mask):
+        return config.good
+    if config.label == "mask":
+        return config.defective
+    if path.parts[0] == config.good:
+        raise DataError(
+            f"{image} is in the folder of {config.good} parts, but its mask "
+            f"{config.root / config.masks / mask} is not empty; move the image or clear the mask"
+        )
+    return path.parts[0]

@@ -1,0 +1,89 @@
+"""The layout of MVTec AD: `train/good`, `test/<defect>` and masks in `ground_truth/<defect>`.
+
+Bergmann et al., CVPR 2019. One category (bottle, cable, ...) is one data set.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.contracts.sample import Sample
+from pipeline.datasets.adapters._files import folders, images
+from pipeline.errors import DataError
+from pipeline.imaging.codec import SUFFIXES, is_blank
+from pipeline.plugins import PluginConfig
+
+GOOD = "good"
+
+
+class Config(PluginConfig):
+    """Where the category is."""
+
+    type: Literal["mvtec"]
+    root: Path = Field(description="The folder that holds train, test and ground_truth.")
+
+
+def root(config: Config) -> Path:
+    """The configured folder."""
+    return config.root
+
+
+def read(config: Config) -> list[Sample]:
+    """The images of train, then of test, with that split; labels are good or the defect's name.
+
+    Raises:
+        DataError: the folder is missing, not laid out like this or without images, or a defective
+            image has no mask or an empty one, though there is a folder of masks.
+    """
+    _check_layout(config.root)
+    samples = [
+        Sample(path.as_posix(), path.as_posix(), home.name, path.as_posix(), split=split)
+        for split in ("train", "test")
+        for home in folders(config.root / split)
+        for path in images(home, config.root)
+    ]
+    for split in ("train", "test"):
+        if not any(s.split == split for s in samples):
+            raise DataError(
+                f"{config.root / split} has no image; known endings: {' '.join(sorted(SUFFIXES))}"
+            )
+    if (config.root / "ground_truth").is_dir():
+        for sample in samples:
+            if sample.label != GOOD:
+                _check_mask(config.root, Path(sample.path))
+    return samples
+
+
+def _check_layout(root: Path) -> None:
+    expected = "expected train/good, test/good, test/<defect> and ground_truth/<defect>"
+    if not root.is_dir():
+        raise DataError(f"{root} is not a folder (source.root in ingest.yaml); {expected}")
+    missing = [p for p in ("train/good", "test") if not (root / p).is_dir()]
+    if missing:
+        categories = [p.name for p in folders(root) if (p / "train" / GOOD).is_dir()]
+        remedy = f"; set source.root to one of {', '.join(categories)} in it" if categories else ""
+        raise DataError(f"{root} has no {' and no '.join(missing)}; {expected}{remedy}")
+    strange = [p.name for p in folders(root / "train") if p.name != GOOD]
+    if strange:
+        raise DataError(
+            f"{root}/train holds {', '.join(strange)} beside good; in the layout of MVTec AD it "
+            "holds good only; for classes in both, use type: folder with layout: splits"
+        )
+
+
+def _check_mask(root: Path, path: Path) -> None:
+    """The mask of test/scratch/000.png is ground_truth/scratch/000_mask.png."""
+    mask = Path(root, "ground_truth", *path.parts[1:-1], f"{path.stem}_mask.png")
+    if not mask.is_file():
+        raise DataError(
+            f"{root / path} has no mask {mask}; add it, move the image to test/{GOOD}, or remove "
+            "the folder ground_truth to do without masks"
+        )
+    if is_blank(mask):
+        raise DataError(
+            f"{mask} is empty, though its image is in {path.parent}; mend the mask or move the "
+            f"image to test/{GOOD}"
+        )

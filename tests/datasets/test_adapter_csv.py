@@ -1,0 +1,148 @@
+"""A table of images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.contracts.sample import Sample
+from pipeline.datasets.adapters import csv
+from pipeline.errors import DataError
+from pipeline.imaging.codec import encode_png
+
+
+def table(home: Path, *lines: str, name: str = "parts.csv") -> Path:
+    """A table beside two real images."""
+    (home / "img").mkdir(exist_ok=True)
+    for i, stem in enumerate("ab"):
+        (home / f"img/{stem}.png").write_bytes(encode_png(np.full((4, 4, 3), i, np.uint8)))
+    (home / name).write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    return home / name
+
+
+def read(file: Path, columns: dict[str, str] | None = None, **more: Any) -> list[Sample]:
+    raw = {"type": "csv", "file": file, "columns": columns or {}, **more}
+    return csv.read(csv.Config.model_validate(raw))
+
+
+def test_a_row_is_a_sample_with_the_path_as_id_and_group(tmp_path: Path) -> None:
+    file = table(tmp_path, "path,label", "img/a.png,good", "img/b.png,scratch")
+    assert read(file) == [
+        Sample("img/a.png", "img/a.png", "good", "img/a.png"),
+        Sample("img/b.png", "img/b.png", "scratch", "img/b.png"),
+    ]
+
+
+def test_paths_are_relative_to_the_folder_of_the_table(tmp_path: Path) -> None:
+    file = table(tmp_path, "path,label", "img/a.png,good")
+    (only,) = read(file)
+    home = csv.root(csv.Config(type="csv", file=file))
+    assert (home / only.path).is_file()
+
+
+def test_all_columns_can_have_other_names(tmp_path: Path) -> None:
+    file = table(tmp_path, "Bild,Klasse,Los,Menge,p,Typ,Nr", "img/a.png,gut,L1,val,0.25,X,S1")
+    names = ("path", "label", "group", "split", "defect_probability", "variant", "serial")
+    columns = dict(zip(names, ["Bild", "Klasse", "Los", "Menge", "p", "Typ", "Nr"], strict=True))
+    assert read(file, columns) == [Sample("S1", "img/a.png", "gut", "L1", "X", 0.25, "val")]
+
+
+def test_columns_that_are_not_configured_are_passed_over(tmp_path: Path) -> None:
+    file = table(tmp_path, "operator,path,label,split", "Kim,img/a.png,good,nonsense")
+    assert read(file)[0].split == ""
+
+
+def test_a_serial_that_each_row_has_of_its_own_is_the_id(tmp_path: Path) -> None:
+    file = table(tmp_path, "path,label,sn", "img/a.png,good,S1", "img/b.png,good,S2")
+    assert [(s.id, s.group) for s in read(file, {"serial": "sn"})] == [("S1", "S1"), ("S2", "S2")]
+
+
+def test_images_of_one_serial_are_one_group_with_ids_of_their_own(tmp_path: Path) -> None:
+    file = table(tmp_path, "path,label,sn", "img/a.png,good,S1", "img/b.png,good,S1")
+    found = [(s.id, s.group) for s in read(file, {"serial": "sn"})]
+    assert found == [("img/a.png", "S1"), ("img/b.png", "S1")]
+
+
+def test_an_empty_probability_is_none(tmp_path: Path) -> None:
+    file = table(tmp_path, "path,label,p", "img/a.png,good,", "img/b.png,bad,1")
+    assert [s.defect_probability for s in read(file, {"defect_probability": "p"})] == [None, 1.0]
+
+
+def test_an_absolute_path_and_backslashes_become_relative(tmp_path: Path) -> None:
+    file = table(tmp_path, "path,label", f"{tmp_path}/img/a.png,good", "img\\b.png,good")
+    assert [s.path for s in read(file)] == ["img/a.png", "img/b.png"]
+
+
+def test_semicolons_a_byte_order_mark_and_blank_lines_are_read(tmp_path: Path) -> None:
+    file = table(tmp_path, "\ufeffpath;label", "", "img/a.png;good", "")
+    assert [s.label for s in read(file, delimiter=";")] == ["good"]
+
+
+def test_a_missing_column_is_named_with_those_there_are(tmp_path: Path) -> None:
+    file = table(tmp_path, "path,lable", "img/a.png,good")
+    with pytest.raises(
+        DataError, match=r'parts\.csv has no column "label".*did you mean "lable".*lable, path'
+    ):
+        read(file)
+
+
+def test_a_single_column_raises_the_question_of_the_delimiter(tmp_path: Path) -> None:
+    file = table(tmp_path, "path;label", "img/a.png;good")
+    with pytest.raises(DataError, match=r"is source\.delimiter ',' right"):
+        read(file)
+
+
+def test_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    file = table(tmp_path, "path,label,label", "img/a.png,good,bad")
+    with pytest.raises(DataError, match='more than one column "label"'):
+        read(file)
+
+
+@pytest.mark.parametrize(
+    ("row", "fault"),
+    [
+        ("img/b.png,good", r"parts\.csv:3 has 2 cells; the first line names 4 columns"),
+        ("img/b.png,,0,test", r'parts\.csv:3 has nothing in column "label"'),
+        (",good,0,test", r"parts\.csv:3 has no usable path"),
+        ("img/b.png,good,1.5,test", r'parts\.csv:3 has defect probability "1\.5"'),
+        ("img/b.png,good,nan,test", r'parts\.csv:3 has defect probability "nan"'),
+        ("img/b.png,good,high,test", r'parts\.csv:3 has defect probability "high"'),
+        ("img/b.png,good,0,tset", r'parts\.csv:3 has split "tset"; did you mean "test"\?'),
+        ("../b.png,good,0,test", r"parts\.csv:3 names \.\./b\.png, which is not in"),
+        ("/etc/b.png,good,0,test", r"parts\.csv:3 names /etc/b\.png, which is not in"),
+        ("C:\\b.png,good,0,test", r"parts\.csv:3 names C:\\b\.png, which is not in"),
+        ("img/./a.png,good,0,test", r"parts\.csv:3 names img/a\.png, as .*parts\.csv:2 did"),
+        ('"img/b.png,good,0,test', r"parts\.csv:\d is no CSV: unexpected end"),
+    ],
+)
+def test_a_bad_row_is_told_with_its_line(tmp_path: Path, row: str, fault: str) -> None:
+    file = table(tmp_path, "path,label,p,split", "img/a.png,good,0,train", row)
+    with pytest.raises(DataError, match=fault):
+        read(file, {"defect_probability": "p", "split": "split"})
+
+
+def test_a_missing_table_says_what_is_expected(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none\.csv \(source\.file in ingest\.yaml\) cannot be"):
+        read(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize(
+    ("lines", "fault"), [([], "is empty; expected"), (["path,label"], "column names but no rows")]
+)
+def test_a_table_without_rows_is_refused(tmp_path: Path, lines: list[str], fault: str) -> None:
+    with pytest.raises(DataError, match=fault):
+        read(table(tmp_path, *lines))
+
+
+def test_a_table_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "parts.csv").write_bytes("path,label\na.png,Öl".encode("latin-1"))
+    with pytest.raises(DataError, match="is not UTF-8"):
+        read(tmp_path / "parts.csv")
+
+
+def test_a_configuration_survives_being_written_down(tmp_path: Path) -> None:
+    config = csv.Config(type="csv", file=tmp_path / "a.csv", columns=csv.Columns(group="lot"))
+    assert csv.Config.model_validate(config.model_dump(mode="json")) == config
