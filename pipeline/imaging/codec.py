@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.errors import UnreadableImage
 from pipeline.imaging import Pixels
@@ -28,14 +29,7 @@ def decode(data: bytes, name: str = "image") -> Pixels:
         UnreadableImage: empty, cut off, not an image, or deeper than 8 bits a channel (no one
             scale would be right for 10, 12 and 16 bit cameras).
     """
-    if not data:
-        raise UnreadableImage(f"{name} is empty (0 bytes)")
-    try:
-        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-    except cv2.error as error:
-        raise UnreadableImage(f"{name} cannot be decoded: {error.err}") from None
-    if bgr is None:
-        raise UnreadableImage(f"{name} cannot be decoded ({len(data)} bytes): damaged or no image")
+    bgr = _decoded(data, name)
     if bgr.dtype != np.uint8:
         raise UnreadableImage(
             f"{name} has {bgr.dtype.itemsize * 8} bits a channel; convert it to 8, by the scale "
@@ -46,11 +40,7 @@ def decode(data: bytes, name: str = "image") -> Pixels:
 
 def read(path: Path) -> Pixels:
     """Decode an image file; raises UnreadableImage as `decode` does."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UnreadableImage(f"{path} cannot be read: {error.strerror}") from None
-    return decode(data, str(path))
+    return decode(_content(path), str(path))
 
 
 def encode_png(pixels: Pixels) -> bytes:
@@ -64,16 +54,24 @@ def encode_png(pixels: Pixels) -> bytes:
 
 def is_blank(path: Path) -> bool:
     """Is every pixel of a mask 0, at any depth? Raises UnreadableImage."""
+    return not _decoded(_content(path), str(path)).any()
+
+
+def _content(path: Path) -> bytes:
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise UnreadableImage(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _decoded(data: bytes, name: str) -> npt.NDArray[Any]:
+    """Three channels in OpenCV's order, at the depth they were stored with."""
     if not data:
-        raise UnreadableImage(f"{path} is empty (0 bytes)")
+        raise UnreadableImage(f"{name} is empty (0 bytes)")
     try:
-        mask = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error as error:
-        raise UnreadableImage(f"{path} cannot be decoded: {error.err}") from None
-    if mask is None:
-        raise UnreadableImage(f"{path} cannot be decoded ({len(data)} bytes): damaged or no image")
-    return not mask.any()
+        raise UnreadableImage(f"{name} cannot be decoded: {error.err}") from None
+    if bgr is None:
+        raise UnreadableImage(f"{name} cannot be decoded ({len(data)} bytes): damaged or no image")
+    return bgr
