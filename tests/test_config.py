@@ -13,12 +13,15 @@ from pydantic import BaseModel, Field
 from pipeline.config import load
 from pipeline.contracts.spec import PreprocessSpec
 from pipeline.contracts.taxonomy import Taxonomy
+from pipeline.datasets.adapters import ADAPTERS
 from pipeline.datasets.adapters.elpv import Config as ElpvConfig
 from pipeline.errors import ConfigError
 from pipeline.plugins import Strict
 from pipeline.stages.ingest import Config as IngestConfig
 
 GOOD_SPEC = "colour: grey\nwidth_px: 32\nheight_px: 16\n"
+
+ALL_ADAPTERS = ", ".join(ADAPTERS.names())
 
 
 class Sink(Strict):
@@ -244,13 +247,13 @@ def test_the_source_gets_the_model_of_the_plugin_it_selects(path: Path) -> None:
 
 def test_an_unknown_plugin_names_the_nearest_all_choices_and_its_line(path: Path) -> None:
     assert faults(path, "split: {}\nsource:\n  type: elvp\n", IngestConfig) == [
-        'some.yaml:3 source.type "elvp" unknown; did you mean "elpv"? choose elpv, folder'
+        f'some.yaml:3 source.type "elvp" unknown; did you mean "elpv"? choose {ALL_ADAPTERS}'
     ]
 
 
 def test_a_list_for_a_plugin_name_is_refused_like_any_unknown_name(path: Path) -> None:
     (said,) = faults(path, "source:\n  type: [elpv]\nsplit: {}\n", IngestConfig)
-    assert said.endswith("choose elpv, folder")
+    assert said.endswith(f"choose {ALL_ADAPTERS}")
 
 
 def test_a_missing_plugin_name_is_a_missing_key(path: Path) -> None:
