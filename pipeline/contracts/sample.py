@@ -19,6 +19,8 @@ class Sample:
         variant: product variant the image shows ("" when there is only one).
         defect_probability: the annotator's belief that the part is defective, where one was given.
         split: train, val or test where the data set says so itself, "" where it does not.
+        mask: POSIX path, relative to the same root, of an image of the same size that is 0 where
+            the part is sound; "" where there is none.
     """
 
     id: str
@@ -28,3 +30,4 @@ class Sample:
     variant: str = ""
     defect_probability: float | None = None
     split: str = ""
+    mask: str = ""

@@ -9,6 +9,7 @@ defect_probability  the annotator's belief, NaN where none was given
 width_px, height_px, bytes
 sha256              of the file, so that a later stage notices a changed image
 pixels_sha256       of the decoded pixels, so that a re-encoded copy is still a copy
+mask                POSIX path of the image's defect mask, "" where it has none
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Prepared images in a few large files, memory-mapped: no decoding and no copies in training.
 
 `images-0000.npy`, ... hold uint8 n,H,W,C; `index.parquet` has one row an image, in shard order:
-sample_id, label, group, split, variant, defect_probability, shard, row.
+sample_id, label, group, split, variant, defect_probability, shard, row. Where a data set has
+defect masks, `masks-0000.npy`, ... hold them likewise, uint8 n,H,W, 0 where the part is sound.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pipeline.imaging import Pixels
 
 INDEX = "index.parquet"
 SPEC = "preprocess.json"
+IMAGES, MASKS = "images", "masks"
 SHARD_BYTES = 256 * 2**20
 
 
@@ -36,6 +38,8 @@ class Shards:
         self._row = self.index["row"].to_numpy()
         n_shards = int(self._shard.max()) + 1 if len(self.index) else 0
         self._maps = [np.load(folder / name_of(i), mmap_mode="r") for i in range(n_shards)]
+        masked = range(n_shards if (folder / name_of(0, MASKS)).is_file() else 0)
+        self._masks = [np.load(folder / name_of(i, MASKS), mmap_mode="r") for i in masked]
 
     def __len__(self) -> int:
         return len(self.index)
@@ -44,14 +48,20 @@ class Shards:
         """One image, uint8 H,W,C, a copy."""
         return np.array(self._maps[self._shard[position]][self._row[position]])
 
+    def mask(self, position: int) -> Pixels | None:
+        """The defect mask of one image, uint8 H,W (0 is sound); None when no image has one."""
+        if not self._masks:
+            return None
+        return np.array(self._masks[self._shard[position]][self._row[position]])
+
     def stack(self, positions: npt.NDArray[np.intp]) -> Pixels:
         """Some images, uint8 n,H,W,C, a copy."""
         return np.stack([self[int(i)] for i in positions])
 
 
-def name_of(shard: int) -> str:
-    """File name of a shard."""
-    return f"images-{shard:04d}.npy"
+def name_of(shard: int, kind: str = IMAGES) -> str:
+    """File name of a shard of images or of masks."""
+    return f"{kind}-{shard:04d}.npy"
 
 
 def rows_per_shard(spec: PreprocessSpec) -> int:

@@ -93,6 +93,7 @@ def run(config: Config, taxonomy: Taxonomy, out: Path) -> Report:
             "bytes": [s.bytes for s in good],
             "sha256": [s.sha256 for s in good],
             "pixels_sha256": [s.pixels_sha256 for s in good],
+            "mask": [s.sample.mask for s in good],
         }
     )
     manifest.write(out, table, taxonomy, config.source)

@@ -43,8 +43,8 @@ def pairs(tmp_path: Path) -> Path:
 
 def test_a_part_is_defective_where_one_pixel_of_the_mask_is_set(pairs: Path) -> None:
     assert samples(pairs) == [
-        Sample("1.png", "images/1.png", "good", "1.png"),
-        Sample("2.png", "images/2.png", "defective", "2.png"),
+        Sample("1.png", "images/1.png", "good", "1.png", mask="masks/1.png"),
+        Sample("2.png", "images/2.png", "defective", "2.png", mask="masks/2.png"),
     ]
 
 

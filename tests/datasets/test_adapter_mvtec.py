@@ -41,6 +41,12 @@ def test_labels_and_splits_come_from_the_folders(bottle: Path) -> None:
     ]
 
 
+def test_a_defective_part_comes_with_its_mask(bottle: Path) -> None:
+    masks = {s.path: s.mask for s in samples(bottle)}
+    assert masks.pop("test/crack/000.png") == "ground_truth/crack/000_mask.png"
+    assert set(masks.values()) == {""}
+
+
 def test_one_name_in_several_folders_is_several_parts(bottle: Path) -> None:
     assert len({s.id for s in samples(bottle)}) == len({s.group for s in samples(bottle)}) == 3
 

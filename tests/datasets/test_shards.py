@@ -83,3 +83,15 @@ def test_a_shard_is_as_full_as_its_size_allows() -> None:
 def test_an_image_larger_than_a_shard_gets_one_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards, "SHARD_BYTES", 79)
     assert rows_per_shard(SPEC) == 1
+
+
+def test_masks_follow_the_images_and_are_none_where_the_data_set_has_none(folder: Path) -> None:
+    assert Shards(folder).mask(0) is None
+    masks = np.arange(5, dtype=np.uint8)[:, None, None]
+    filled = np.broadcast_to(masks, (5, 8, 10))
+    np.save(folder / name_of(0, shards.MASKS), filled[:3])
+    np.save(folder / name_of(1, shards.MASKS), filled[3:])
+    mask = Shards(folder).mask(4)
+    assert mask is not None
+    assert mask.shape == (8, 10)
+    assert set(mask.ravel()) == {4}

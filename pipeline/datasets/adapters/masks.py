@@ -59,15 +59,18 @@ def read(config: Config) -> list[Sample]:
     if not pictures:
         raise DataError(f"{home} has no image; known endings: {' '.join(sorted(SUFFIXES))}")
     masks = _by_name(config.root, config.masks, "masks")
-    samples = [
-        Sample(
-            id=path.as_posix(),
-            path=(config.images / path).as_posix(),
-            label=_label(config, path, masks.pop(name, None)),
-            group=path.as_posix(),
+    samples = []
+    for name, path in pictures.items():
+        mask = masks.pop(name, None)
+        samples.append(
+            Sample(
+                id=path.as_posix(),
+                path=(config.images / path).as_posix(),
+                label=_label(config, path, mask),
+                group=path.as_posix(),
+                mask="" if mask is None else (config.masks / mask).as_posix(),
+            )
         )
-        for name, path in pictures.items()
-    ]
     if masks:
         # One that is merely misnamed would let its defect pass as good.
         raise DataError(

@@ -5,7 +5,8 @@ Bergmann et al., CVPR 2019. One category (bottle, cable, ...) is one data set.
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from pydantic import Field
@@ -50,11 +51,9 @@ def read(config: Config) -> list[Sample]:
             raise DataError(
                 f"{config.root / split} has no image; known endings: {' '.join(sorted(SUFFIXES))}"
             )
-    if (config.root / "ground_truth").is_dir():
-        for sample in samples:
-            if sample.label != GOOD:
-                _check_mask(config.root, Path(sample.path))
-    return samples
+    if not (config.root / "ground_truth").is_dir():
+        return samples
+    return [s if s.label == GOOD else replace(s, mask=_mask(config.root, s.path)) for s in samples]
 
 
 def _check_layout(root: Path) -> None:
@@ -74,9 +73,11 @@ def _check_layout(root: Path) -> None:
         )
 
 
-def _check_mask(root: Path, path: Path) -> None:
+def _mask(root: Path, given: str) -> str:
     """The mask of test/scratch/000.png is ground_truth/scratch/000_mask.png."""
-    mask = Path(root, "ground_truth", *path.parts[1:-1], f"{path.stem}_mask.png")
+    path = PurePosixPath(given)
+    name = PurePosixPath("ground_truth", *path.parts[1:-1], f"{path.stem}_mask.png")
+    mask = root / name
     if not mask.is_file():
         raise DataError(
             f"{root / path} has no mask {mask}; add it, move the image to test/{GOOD}, or remove "
@@ -87,3 +88,4 @@ def _check_mask(root: Path, path: Path) -> None:
             f"{mask} is empty, though its image is in {path.parent}; mend the mask or move the "
             f"image to test/{GOOD}"
         )
+    return name.as_posix()
