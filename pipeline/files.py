@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from pydantic import BaseModel
 
@@ -17,15 +17,20 @@ M = TypeVar("M", bound=BaseModel)
 
 
 @contextmanager
-def whole_folder(out: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `out` that takes its place only if the block succeeds."""
+def whole_folder(out: Path, *, resumable: bool = False) -> Iterator[Path]:
+    """Yield an empty folder beside `out` that takes its place only if the block succeeds.
+
+    A resumable one stays when the block fails or is killed, and the next call yields it as it is.
+    """
     aside = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
+    if not resumable:
+        shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True, exist_ok=resumable)
     try:
         yield aside
     except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
+        if not resumable:
+            shutil.rmtree(aside, ignore_errors=True)
         raise
     former = out.with_name(f".{out.name}.former")
     shutil.rmtree(former, ignore_errors=True)
@@ -35,18 +40,25 @@ def whole_folder(out: Path) -> Iterator[Path]:
     shutil.rmtree(former, ignore_errors=True)
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees the old content or the new, never half of it."""
+@contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
+    """Yield a file to write, so that a reader sees the old content or the new, never half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.partial")
     try:
         with aside.open("wb") as handle:
-            handle.write(data)
+            yield handle
             handle.flush()
             os.fsync(handle.fileno())
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write these bytes as a `whole_file`."""
+    with whole_file(path) as handle:
+        handle.write(data)
 
 
 def write_json(path: Path, value: Any) -> None:

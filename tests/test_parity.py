@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from pipeline.contracts.bundle import Bundle, OperatingPoint, Provenance, Range, Reference
-from pipeline.contracts.spec import Clahe, PreprocessSpec, Roi
+from pipeline.contracts.spec import PreprocessSpec
 from pipeline.datasets import manifest
 from pipeline.datasets.adapters import elpv
 from pipeline.datasets.shards import Shards
 from pipeline.imaging import Pixels
-from pipeline.imaging.codec import read
-from pipeline.imaging.prepare import prepare
+from pipeline.imaging.codec import encode_png, read
+from pipeline.imaging.prepare import Preparation
 from pipeline.inference.inspector import Inspector
 from pipeline.inference.predictor import Prediction, session
 from pipeline.stages import ingest, preprocess
@@ -24,17 +24,43 @@ from pipeline.training.export import PARITY, export, join, parity
 from pipeline.training.network import Features, KernelHead, Network
 from tests.stages.conftest import TAXONOMY, copy_cells, folder_of
 
+RING = {"outer_px": 140, "inner_px": 60}
+LEVEL = {"by": "contour", "part": "brighter", "upright": True, "margin": 0.1}
+GOLDEN = {"by": "template", "reference": "golden", "max_turn_deg": 3}
+FACE = {
+    "corners_px": [[20, 10], [280, 30], [270, 290], [10, 280]],
+    "width_px": 200,
+    "height_px": 220,
+}
 SPECS = [
-    PreprocessSpec(colour="grey", width_px=300, height_px=300),
-    PreprocessSpec(colour="rgb", width_px=96, height_px=64, interpolation="linear"),
-    PreprocessSpec(
-        colour="rgb",
-        width_px=80,
-        height_px=128,
-        fit="letterbox",
-        roi=Roi(x_px=10, y_px=20, width_px=200, height_px=250),
-        clahe=Clahe(),
-    ),
+    {"colour": "grey", "width_px": 300, "height_px": 300},
+    {"width_px": 96, "height_px": 64, "interpolation": "linear"},
+    {
+        "width_px": 80,
+        "height_px": 128,
+        "fit": "letterbox",
+        "roi": {"x_px": 10, "y_px": 20, "width_px": 200, "height_px": 250},
+        "clahe": {},
+    },
+    {"width_px": 64, "height_px": 64, "flat_field": {"reference": "flat"}},
+    {"width_px": 64, "height_px": 64, "rectify": FACE},
+    {"colour": "grey", "width_px": 64, "height_px": 64, "locate": LEVEL},
+    {"colour": "grey", "width_px": 64, "height_px": 64, "locate": GOLDEN},
+    {"width_px": 128, "height_px": 32, "unwrap": RING},
+    {"width_px": 64, "height_px": 48, "tiles": {"rows": 3, "columns": 2, "overlap": 0.2}},
+    {
+        "flat_field": {"reference": "flat"},
+        "roi": {"x_px": 0, "y_px": 2, "width_px": 298, "height_px": 296},
+        "rectify": FACE,
+        "locate": LEVEL,
+        "unwrap": {"outer_px": 30},
+        "colour": "grey",
+        "tiles": {"columns": 2},
+        "width_px": 48,
+        "height_px": 32,
+        "fit": "letterbox",
+        "clahe": {},
+    },
 ]
 
 
@@ -49,36 +75,46 @@ def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("parity")
     copy_cells(home / "images", per_class=8)
     (home / "data/ingest").mkdir(parents=True)
-    ingest.run(folder_of(home / "images"), TAXONOMY, home / "data/ingest")
+    light = np.tile(np.linspace(120, 240, 300), (300, 1)).astype(np.uint8)
+    (home / "flat.png").write_bytes(encode_png(light[:, :, None]))
+    whole = read(sorted((home / "images/good").glob("*.png"))[0])
+    (home / "golden.png").write_bytes(encode_png(np.ascontiguousarray(whole[20:270, 20:280])))
+    references = {"flat": home / "flat.png", "golden": home / "golden.png"}
+    config = folder_of(home / "images").model_copy(update={"references": references})
+    ingest.run(config, TAXONOMY, home / "data/ingest")
     return home / "data"
 
 
-@pytest.mark.parametrize("spec", SPECS)
+@pytest.mark.parametrize("given", SPECS)
 def test_training_sees_bit_for_bit_what_the_station_shows_the_network(
-    spec: PreprocessSpec, ingested: Path, tmp_path: Path
+    given: dict[str, object], ingested: Path, tmp_path: Path
 ) -> None:
+    spec = PreprocessSpec.model_validate(given)
     preprocess.run(preprocess.Config(spec=spec, sheet_per_class=1), ingested, tmp_path)
     trained_on, data = Shards(tmp_path), manifest.read(ingested / "ingest")
+    assert len(trained_on) == spec.n_tiles * len(data.table)
     shown: list[Pixels] = []
-    station = station_that_notes_what_its_network_sees(spec, shown)
-    for row in range(len(trained_on)):
+    station = station_that_notes_what_its_network_sees(spec, tmp_path, shown)
+    for row in range(len(data.table)):
         station.inspect(data.pixels(row))
-        np.testing.assert_array_equal(shown[-1], trained_on[row])
+        tiles = np.arange(row * spec.n_tiles, (row + 1) * spec.n_tiles)
+        np.testing.assert_array_equal(shown[-1], trained_on.stack(tiles))
 
 
 def station_that_notes_what_its_network_sees(
-    spec: PreprocessSpec, shown: list[Pixels]
+    spec: PreprocessSpec, folder: Path, shown: list[Pixels]
 ) -> Inspector:
     """An inspector with the given spec whose network only writes down its input."""
 
     class Noting:
         def predict(self, images: Pixels) -> Prediction:
-            shown.append(images[0].copy())
-            return Prediction(np.array([[0.5, 0.5]], np.float32), np.zeros((1, 2), np.float32))
+            shown.append(images.copy())
+            doubt = np.full((len(images), 2), 0.5, np.float32)
+            return Prediction(doubt, np.zeros((len(images), 2), np.float32))
 
     wide = Range(low=0, median=0, high=1e9)
     bundle = Bundle(
-        folder=Path(),
+        folder=folder,
         sha256="",
         preprocess=spec,
         taxonomy=TAXONOMY,
@@ -88,13 +124,14 @@ def station_that_notes_what_its_network_sees(
     )
     inspector = Inspector.__new__(Inspector)
     inspector.bundle = bundle
+    inspector.preparation = Preparation.read(spec, folder)
     inspector._predictor = Noting()  # type: ignore[assignment]
     return inspector
 
 
 def images_of(cells: list[Path], side: int) -> Pixels:
     spec = PreprocessSpec(colour="rgb", width_px=side, height_px=side)
-    return np.stack([prepare(read(path), spec) for path in cells])
+    return np.concatenate([Preparation(spec)(read(path)).images for path in cells])
 
 
 @pytest.mark.parametrize("name", sorted(architectures()))

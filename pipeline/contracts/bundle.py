@@ -2,6 +2,7 @@
 
     model.onnx             uint8 N,H,W,C in; `logits` N,K and `embedding` N,D out
     preprocess.json        PreprocessSpec
+    references/<name>.png  the pictures that the spec names (golden sample, flat field), if any
     taxonomy.json          Taxonomy
     operating_point.json   OperatingPoint      (added by evaluate, which seals the bundle)
     reference.json         Reference           (what training images look like)
@@ -22,7 +23,7 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from pipeline.contracts.spec import PreprocessSpec
+from pipeline.contracts.spec import REFERENCES, PreprocessSpec
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.errors import BundleError
 from pipeline.files import read_model, sha256, write_json
@@ -188,10 +189,17 @@ def open_bundle(folder: Path, expected_sha256: str | None = None) -> Bundle:
     for name in (MODEL, *PARTS):
         if name not in manifest.files:
             raise BundleError(f"{folder} has no {name}; the bundle is incomplete")
+    preprocess = read_part(folder, "preprocess.json", PreprocessSpec)
+    for name in preprocess.references:
+        if f"{REFERENCES}/{name}.png" not in manifest.files:
+            raise BundleError(
+                f"{folder} has no {REFERENCES}/{name}.png, which preprocess.json names; the "
+                "bundle is incomplete"
+            )
     return Bundle(
         folder=folder,
         sha256=identity,
-        preprocess=read_part(folder, "preprocess.json", PreprocessSpec),
+        preprocess=preprocess,
         taxonomy=read_part(folder, "taxonomy.json", Taxonomy),
         operating_point=read_part(folder, "operating_point.json", OperatingPoint),
         reference=read_part(folder, "reference.json", Reference),

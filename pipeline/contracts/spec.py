@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from itertools import pairwise
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from pipeline.plugins import Strict
+
+ReferenceName = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9][a-z0-9_-]*$",
+        description="A picture named under `references` in ingest.yaml; it travels in the bundle.",
+    ),
+]
+Point = tuple[float, float]
+REFERENCES = "references"  # their folder, beside preprocess.json
+
+
+class FlatField(Strict):
+    """Division by a picture of an even grey target: uneven light and lens shading go."""
+
+    reference: ReferenceName
+    floor: int = Field(
+        8, ge=1, le=128, description="Darker reference pixels count as this grey: no wild gain."
+    )
 
 
 class Roi(Strict):
@@ -16,6 +36,90 @@ class Roi(Strict):
     y_px: int = Field(ge=0, description="Top edge.")
     width_px: int = Field(gt=0, description="Width.")
     height_px: int = Field(gt=0, description="Height.")
+
+
+class Rectify(Strict):
+    """A flat face seen at an angle becomes the rectangle that it is."""
+
+    corners_px: tuple[Point, Point, Point, Point] = Field(
+        description="x and y of its corners in the picture (in the ROI where there is one): top "
+        "left, top right, bottom right, bottom left."
+    )
+    width_px: int = Field(ge=8, le=8192, description="Width of the rectangle.")
+    height_px: int = Field(ge=8, le=8192, description="Height of the rectangle.")
+
+    @field_validator("corners_px")
+    @classmethod
+    def _goes_round(cls, corners: tuple[Point, ...]) -> tuple[Point, ...]:
+        if any(value < 0 for corner in corners for value in corner):
+            raise ValueError("a corner lies outside the picture: x and y start at 0")
+        sides = [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise((*corners, corners[0]))]
+        turns = [a[0] * b[1] - a[1] * b[0] for a, b in pairwise((*sides, sides[0]))]
+        if min(turns) <= 0:
+            raise ValueError(
+                "these corners do not go round a face: give top left, top right, bottom right, "
+                "bottom left"
+            )
+        return corners
+
+
+class _Locate(Strict):
+    margin: float = Field(
+        0.0, ge=0, le=1, description="Surroundings kept on each side, as a share of the part."
+    )
+    min_confidence: float = Field(
+        0.5, ge=0, le=1, description="Below it the part counts as not found and is never passed."
+    )
+
+
+class Contour(_Locate):
+    """The part is the largest area that stands out from the background."""
+
+    by: Literal["contour"]
+    part: Literal["brighter", "darker"] = Field(description="Than the background.")
+    upright: bool = Field(
+        False, description="Turn it, by 45 degrees at most, until its sides are level."
+    )
+
+
+class Template(_Locate):
+    """The part is where the picture resembles a golden sample."""
+
+    by: Literal["template"]
+    reference: ReferenceName
+    max_turn_deg: float = Field(
+        0.0, ge=0, le=45, description="How far parts may lie turned to either side."
+    )
+
+
+class Unwrap(Strict):
+    """A ring becomes a strip: angle runs along the width, from the right clockwise."""
+
+    centre_px: Point | None = Field(
+        None, description="x and y of the centre; none: the middle of the picture."
+    )
+    inner_px: float = Field(0.0, ge=0, description="Inner radius: the strip's last row.")
+    outer_px: float = Field(gt=0, description="Outer radius: the strip's first row.")
+
+    @model_validator(mode="after")
+    def _is_a_ring(self) -> Unwrap:
+        if self.outer_px - self.inner_px < 1:
+            raise ValueError(f"inner_px {self.inner_px} leaves no ring in {self.outer_px}")
+        return self
+
+
+class Tiles(Strict):
+    """A large picture in parts, so that small defects keep their pixels."""
+
+    rows: int = Field(1, ge=1, le=64, description="Tiles from top to bottom.")
+    columns: int = Field(1, ge=1, le=64, description="Tiles from left to right.")
+    overlap: float = Field(
+        0.1,
+        ge=0,
+        le=0.5,
+        description="Share of a tile that its neighbour sees too: a defect on the seam is whole "
+        "in one of them.",
+    )
 
 
 class Clahe(Strict):
@@ -28,12 +132,21 @@ class Clahe(Strict):
 
 
 class PreprocessSpec(Strict):
-    """Decode, colour, crop, resize, equalise: applied in this order by `pipeline.imaging`."""
+    """What happens between camera and network, always in the order in which it stands here."""
 
+    flat_field: FlatField | None = Field(None, description="Even out the light.")
+    roi: Roi | None = Field(None, description="Keep this rectangle; none keeps the image.")
+    rectify: Rectify | None = Field(None, description="Undo the perspective of a flat face.")
+    locate: Annotated[Contour | Template, Field(discriminator="by")] | None = Field(
+        None, description="Find the part and keep what is around it; none takes the whole picture."
+    )
+    unwrap: Unwrap | None = Field(None, description="Unroll a ring, such as a bearing's race.")
     colour: Literal["grey", "rgb"] = Field("rgb", description="Channels kept.")
-    roi: Roi | None = Field(None, description="Crop this rectangle first; none keeps the image.")
-    width_px: int = Field(ge=8, le=4096, description="Width after resizing.")
-    height_px: int = Field(ge=8, le=4096, description="Height after resizing.")
+    tiles: Tiles | None = Field(
+        None, description="Judge the picture in tiles; the worst of them is the part's verdict."
+    )
+    width_px: int = Field(ge=8, le=4096, description="Width after resizing (of a tile).")
+    height_px: int = Field(ge=8, le=4096, description="Height after resizing (of a tile).")
     fit: Literal["stretch", "letterbox"] = Field(
         "stretch", description="stretch fills the frame; letterbox keeps proportions and pads."
     )
@@ -50,5 +163,17 @@ class PreprocessSpec(Strict):
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(height, width, channels) of a prepared image."""
+        """(height, width, channels) of a prepared image, or of one tile of it."""
         return (self.height_px, self.width_px, self.channels)
+
+    @property
+    def n_tiles(self) -> int:
+        """Images that the network sees of one part."""
+        return self.tiles.rows * self.tiles.columns if self.tiles else 1
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Names of the pictures that this preparation needs."""
+        light = (self.flat_field.reference,) if self.flat_field else ()
+        golden = (self.locate.reference,) if isinstance(self.locate, Template) else ()
+        return (*light, *golden)

@@ -180,12 +180,8 @@ def warm_up(inspector: Inspector) -> None:
     Raises:
         BundleError: the graph loads but does not run.
     """
-    spec = inspector.bundle.preprocess
-    height, width = spec.height_px, spec.width_px
-    if spec.roi is not None:
-        height, width = spec.roi.y_px + spec.roi.height_px, spec.roi.x_px + spec.roi.width_px
     try:
-        inspector.inspect(np.zeros((height, width, 3), np.uint8))
+        inspector.inspect(np.zeros((*inspector.preparation.frame_px, 3), np.uint8))
     except LinesideError:
         raise
     except Exception as error:  # ONNX Runtime raises a dozen unrelated types

@@ -28,7 +28,7 @@ from pipeline.datasets.adapters import ADAPTERS, adapter
 from pipeline.errors import DataError, UnreadableImage
 from pipeline.files import read_model, write_model
 from pipeline.imaging import Pixels
-from pipeline.imaging.codec import decode
+from pipeline.imaging.codec import decode, read_mask
 from pipeline.imaging.fingerprint import Fingerprint, fingerprint
 from pipeline.plugins import PluginConfig
 
@@ -102,13 +102,22 @@ class Manifest:
     root: Path
     report: dict[str, Any]
 
+    def path(self, row: int) -> Path:
+        """Where the image of one row lies."""
+        return self.root / str(self.table["path"].iat[row])
+
+    def mask(self, row: int) -> Pixels | None:
+        """The defect mask of one row, uint8 H,W, 0 where it is sound; None where it has none."""
+        name = str(self.table["mask"].iat[row])
+        return read_mask(self.root / name) if name else None
+
     def image(self, row: int) -> bytes:
         """The encoded image of one row.
 
         Raises:
             DataError: the file is gone or is no longer what was ingested.
         """
-        path = self.root / str(self.table["path"].iat[row])
+        path = self.path(row)
         try:
             data = path.read_bytes()
         except OSError as error:

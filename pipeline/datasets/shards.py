@@ -1,8 +1,14 @@
 """Prepared images in a few large files, memory-mapped: no decoding and no copies in training.
 
-`images-0000.npy`, ... hold uint8 n,H,W,C; `index.parquet` has one row an image, in shard order:
-sample_id, label, group, split, variant, defect_probability, shard, row. Where a data set has
-defect masks, `masks-0000.npy`, ... hold them likewise, uint8 n,H,W, 0 where the part is sound.
+`images-0000.npy`, ... hold uint8 n,H,W,C; `index.parquet` has one row an image, in shard order: of
+the manifest sample_id, label, group, split, variant and defect_probability; further
+
+tile            which tile of the part it is, row by row from 0; several where the spec cuts tiles
+confidence      of the place where the part was found; `found` whether that was enough
+shard, row      where it lies
+
+Where a data set has defect masks, `masks-0000.npy`, ... hold them likewise, uint8 n,H,W, 0 where
+the part is sound; a tile without a defect has the label of a good part then.
 """
 
 from __future__ import annotations
@@ -20,7 +26,8 @@ from pipeline.imaging import Pixels
 INDEX = "index.parquet"
 SPEC = "preprocess.json"
 IMAGES, MASKS = "images", "masks"
-SHARD_BYTES = 256 * 2**20
+COLUMNS = ("sample_id", "label", "group", "split", "variant", "defect_probability")
+SHARD_BYTES = 64 * 2**20
 
 
 class Shards:
@@ -64,6 +71,6 @@ def name_of(shard: int, kind: str = IMAGES) -> str:
     return f"{kind}-{shard:04d}.npy"
 
 
-def rows_per_shard(spec: PreprocessSpec) -> int:
-    """Images that fill a shard of `SHARD_BYTES`."""
-    return max(1, SHARD_BYTES // int(np.prod(spec.shape)))
+def parts_per_shard(spec: PreprocessSpec) -> int:
+    """Parts, with all their tiles, that fill a shard of `SHARD_BYTES`."""
+    return max(1, SHARD_BYTES // (spec.n_tiles * int(np.prod(spec.shape))))

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pipeline.errors import UnreadableImage
 from pipeline.imaging import Pixels
 
+CV2_VERSION: str = cv2.__version__
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
 
@@ -41,6 +42,16 @@ def decode(data: bytes, name: str = "image") -> Pixels:
 def read(path: Path) -> Pixels:
     """Decode an image file; raises UnreadableImage as `decode` does."""
     return decode(_content(path), str(path))
+
+
+def read_mask(path: Path) -> Pixels:
+    """Decode a mask of any depth: uint8 height x width, 255 where a channel is not 0.
+
+    Raises:
+        UnreadableImage: as `read` does.
+    """
+    marked = _decoded(_content(path), str(path)).any(axis=2)
+    return np.where(marked, np.uint8(255), np.uint8(0))
 
 
 def encode_png(pixels: Pixels) -> bytes:

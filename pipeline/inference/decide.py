@@ -21,6 +21,11 @@ def defect_scores(probabilities: Floats, taxonomy: Taxonomy) -> npt.NDArray[np.f
     return scores.clip(0.0, 1.0)
 
 
+def worst(probabilities: Floats, taxonomy: Taxonomy) -> int:
+    """Which of a part's tiles looks worst: the row of T,K with the highest defect score."""
+    return int(defect_scores(probabilities, taxonomy).argmax())
+
+
 def decide(
     probabilities: Floats,
     taxonomy: Taxonomy,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.records import Decision
 from pipeline.imaging import Pixels
-from pipeline.imaging.prepare import prepare
+from pipeline.imaging.prepare import Preparation
 from pipeline.imaging.quality import Quality, complaint, measure
-from pipeline.inference.decide import decide
+from pipeline.inference.decide import decide, worst
 from pipeline.inference.predictor import Floats, Predictor
 
 
@@ -19,10 +19,12 @@ class Inspection:
     """All that is known of one inspected frame.
 
     Attributes:
-        decision: the verdict.
-        probabilities: float32 K.
-        embedding: float32 D.
-        quality: brightness, contrast and sharpness of the prepared frame.
+        decision: the verdict; where the spec cuts tiles, that of the worst.
+        probabilities: float32 K, of the worst tile.
+        embedding: float32 D, likewise.
+        quality: brightness, contrast and sharpness, likewise.
+        tile: which tile was the worst, row by row from 0.
+        confidence: of the place where the part was found, 0 to 1; 1 when none was looked for.
         prepare_ms, predict_ms, total_ms: time spent, in milliseconds; total is from the decoded
             frame to its verdict.
     """
@@ -31,6 +33,8 @@ class Inspection:
     probabilities: Floats
     embedding: Floats
     quality: Quality
+    tile: int
+    confidence: float
     prepare_ms: float
     predict_ms: float
     total_ms: float
@@ -41,32 +45,39 @@ class Inspector:
 
     def __init__(self, bundle: Bundle, threads: int = 0) -> None:
         self.bundle = bundle
+        self.preparation = Preparation.read(bundle.preprocess, bundle.folder)
         self._predictor = Predictor(bundle, threads)
 
     def inspect(self, rgb: Pixels) -> Inspection:
         """Judge one decoded frame, uint8 height x width x 3 RGB.
 
         Raises:
-            UnreadableImage: the frame does not contain the recipe's ROI.
+            UnreadableImage: the frame is too small for the recipe's preparation.
         """
         started = time.perf_counter()
-        image = prepare(rgb, self.bundle.preprocess)
+        part = self.preparation(rgb)
         prepared = time.perf_counter()
-        prediction = self._predictor.predict(image[None])
+        prediction = self._predictor.predict(part.images)
         predicted = time.perf_counter()
-        probabilities = prediction.probabilities[0]
-        quality = measure(image)
+        tile = worst(prediction.probabilities, self.bundle.taxonomy)
+        qualities = [measure(image) for image in part.images]
+        complaints = [part.complaint, *(complaint(q, self.bundle.reference) for q in qualities)]
         decision = decide(
-            probabilities,
+            prediction.probabilities[tile],
             self.bundle.taxonomy,
             self.bundle.operating_point,
-            complaint(quality, self.bundle.reference),
+            next((said for said in complaints if said), None),
         )
+        if len(part.images) > 1:
+            place = f"tile {tile + 1} of {len(part.images)}"
+            decision = replace(decision, reason=f"{place}: {decision.reason}")
         return Inspection(
             decision=decision,
-            probabilities=probabilities,
-            embedding=prediction.embedding[0],
-            quality=quality,
+            probabilities=prediction.probabilities[tile],
+            embedding=prediction.embedding[tile],
+            quality=qualities[tile],
+            tile=tile,
+            confidence=part.confidence,
             prepare_ms=(prepared - started) * 1e3,
             predict_ms=(predicted - prepared) * 1e3,
             total_ms=(time.perf_counter() - started) * 1e3,

@@ -16,7 +16,16 @@ from typing import NoReturn, TypeVar
 
 from pydantic import BaseModel
 from rich.console import Console
-from rich.progress import track
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from pipeline import config as yaml_config
 from pipeline.errors import ConfigError, LinesideError
@@ -36,29 +45,61 @@ class Report:
 
 
 def progress(
-    items: Iterable[T], what: str, total: int, clock: Callable[[], float] = time.monotonic
+    items: Iterable[T],
+    what: str,
+    total: int,
+    *,
+    done: int = 0,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[T]:
-    """Iterate with a progress bar on a terminal, a plain line every ten seconds elsewhere."""
+    """Iterate with rate and time left: a bar on a terminal, a line every ten seconds elsewhere.
+
+    `done` of `total` were finished before and are not among the items.
+    """
     console = Console(stderr=True)
     if console.is_terminal:
-        yield from track(items, what, total=total, console=console)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _RateColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+        )
+        with Progress(*columns, console=console) as bar:
+            task = bar.add_task(what, total=total, completed=done)
+            for item in items:
+                yield item
+                bar.advance(task)
         return
     started = said = clock()
-    for done, item in enumerate(items, start=1):
+    for n, item in enumerate(items, start=1):
         yield item
         now = clock()
         if now - said >= LINE_EVERY_S:
             said = now
-            left = (now - started) / done * (total - done)
-            print(f"  {what}: {done} of {total}, {left:.0f} s left", flush=True)
+            rate = n / (now - started)
+            left = (total - done - n) / rate
+            print(f"  {what}: {done + n} of {total}, {rate:.1f}/s, {left:.0f} s left", flush=True)
+
+
+class _RateColumn(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.1f}/s" if speed else "", style="progress.data.speed")
 
 
 def run_stage(
-    stage: str, model: type[C], run: Callable[[C, Path, Path], Report], argv: Sequence[str]
+    stage: str,
+    model: type[C],
+    run: Callable[[C, Path, Path], Report],
+    argv: Sequence[str],
+    *,
+    resumable: bool = False,
 ) -> None:
     """Run one stage for the recipe named on the command line.
 
     A mistake of the user's ends in its message and exit code 2; the stage's old output stays then.
+    A resumable stage finds what it had finished when it was interrupted.
     """
     started = time.perf_counter()
     data = Path("data")
@@ -66,7 +107,7 @@ def run_stage(
         recipe = _recipe(argv, stage)
         data /= recipe
         config = yaml_config.load(Path("conf", recipe, f"{stage}.yaml"), model)
-        with whole_folder(data / stage) as out:
+        with whole_folder(data / stage, resumable=resumable) as out:
             report = run(config, data, out)
     except LinesideError as error:
         _stop(str(error))

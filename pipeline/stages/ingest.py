@@ -12,6 +12,7 @@ from pydantic import Field, SerializeAsAny
 
 from pipeline import config as yaml_config
 from pipeline.contracts.sample import SPLITS
+from pipeline.contracts.spec import REFERENCES, ReferenceName
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets import manifest
 from pipeline.datasets.adapters import ADAPTERS, adapter
@@ -19,6 +20,7 @@ from pipeline.datasets.examination import Examination, examine
 from pipeline.datasets.splits import assign, complete
 from pipeline.errors import DataError
 from pipeline.files import write_json
+from pipeline.imaging import codec
 from pipeline.plugins import PluginConfig, Strict
 from pipeline.stages import Report, progress, run_stage
 
@@ -50,6 +52,9 @@ class Config(Strict):
         description="Where the images are; `type` names a file in pipeline/datasets/adapters/."
     )
     split: Split = Field(description="How train, val and test are divided.")
+    references: dict[ReferenceName, Path] = Field(
+        {}, description="Pictures that preprocess names, such as a golden sample or a flat field."
+    )
 
 
 def run(config: Config, taxonomy: Taxonomy, out: Path) -> Report:
@@ -97,6 +102,7 @@ def run(config: Config, taxonomy: Taxonomy, out: Path) -> Report:
         }
     )
     manifest.write(out, table, taxonomy, config.source)
+    _copy_references(config.references, out / REFERENCES)
     counts = pd.crosstab(table["label"], table["split"]).reindex(
         index=pd.Index(taxonomy.names, name="class"), columns=list(SPLITS), fill_value=0
     )
@@ -129,6 +135,17 @@ def run(config: Config, taxonomy: Taxonomy, out: Path) -> Report:
             *(f"quarantined {s.sample.path}: {s.fault}" for s in seen.damaged[:5]),
         ]
     )
+
+
+def _copy_references(references: dict[str, Path], home: Path) -> None:
+    """Keep the pictures as PNG: their pixels, whatever they were stored as."""
+    for name, path in references.items():
+        home.mkdir(exist_ok=True)
+        try:
+            picture = codec.read(path)
+        except DataError as error:
+            raise DataError(f"references.{name} in ingest.yaml: {error}") from None
+        (home / f"{name}.png").write_bytes(codec.encode_png(picture))
 
 
 def _split(config: Split, names: list[str], seen: Examination) -> tuple[list[str], str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,12 +15,14 @@ from pydantic import Field, field_validator
 from safetensors.torch import save_file
 
 from pipeline.contracts.bundle import MODEL, Provenance
+from pipeline.contracts.spec import REFERENCES
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets import scores
 from pipeline.datasets.shards import Shards
 from pipeline.errors import choices
 from pipeline.files import read_model, write_json, write_model
 from pipeline.imaging.quality import measure, reference
+from pipeline.inference.decide import defect_scores
 from pipeline.plugins import Strict
 from pipeline.stages import Report, progress, run_stage
 from pipeline.training import architectures, probe
@@ -81,7 +84,7 @@ def run(config: Config, source: Path, out: Path) -> Report:
     """
     stored = Shards(source / "preprocess")
     taxonomy = read_model(source / "ingest" / "taxonomy.json", Taxonomy)
-    rows = np.flatnonzero(stored.index["split"] == "train")
+    rows = np.flatnonzero((stored.index["split"] == "train") & stored.index["found"])
     backbone = architectures.build(config.architecture, config.weights, config.seed)
     features = Features(backbone, stored.spec.shape[:2], config.scales)
     augmenter = Augmenter.read(source / "augment" / "policy.json")
@@ -109,8 +112,7 @@ def run(config: Config, source: Path, out: Path) -> Report:
             config.seed,
             folds,
         )
-        ids = index["sample_id"].tolist()
-        scores.write(out / scores.OUT_OF_FOLD, ids, unseen, taxonomy.names)
+        _write_scores(out / scores.OUT_OF_FOLD, index["sample_id"], unseen, taxonomy)
 
     tail = out / "head.onnx"
     export(head, values[0], "features", ["logits", "embedding"], tail)
@@ -124,6 +126,8 @@ def run(config: Config, source: Path, out: Path) -> Report:
         {k: v.contiguous() for k, v in network.state_dict().items()}, out / "weights.safetensors"
     )
     write_model(bundle / "preprocess.json", stored.spec)
+    if stored.spec.references:
+        shutil.copytree(source / "preprocess" / REFERENCES, bundle / REFERENCES)
     write_model(bundle / "taxonomy.json", taxonomy)
     write_model(bundle / "reference.json", reference([measure(stored[int(i)]) for i in rows]))
     provenance = Provenance(
@@ -154,6 +158,15 @@ def run(config: Config, source: Path, out: Path) -> Report:
             f"ONNX equals torch within {difference:.0e}",
         ]
     )
+
+
+def _write_scores(
+    path: Path, ids: pd.Series[str], unseen: npt.NDArray[np.float32], taxonomy: Taxonomy
+) -> None:
+    """Out-of-fold scores of parts: of several tiles those of the worst, as at the line."""
+    bad = pd.Series(defect_scores(unseen, taxonomy))
+    worst = bad.groupby(ids.to_numpy(), sort=False).idxmax()
+    scores.write(path, worst.index.tolist(), unseen[worst.to_numpy()], taxonomy.names)
 
 
 def soft_targets(index: pd.DataFrame, taxonomy: Taxonomy, weight: float) -> npt.NDArray[np.float32]:

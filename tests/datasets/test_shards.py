@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.contracts.spec import PreprocessSpec
 from pipeline.datasets import shards
-from pipeline.datasets.shards import Shards, name_of, rows_per_shard
+from pipeline.datasets.shards import Shards, name_of, parts_per_shard
 from pipeline.files import write_model
 
 SPEC = PreprocessSpec(colour="grey", width_px=10, height_px=8)
@@ -76,13 +76,13 @@ def test_an_empty_index_has_no_images(folder: Path) -> None:
 
 
 def test_a_shard_is_as_full_as_its_size_allows() -> None:
-    n = rows_per_shard(SPEC)
+    n = parts_per_shard(SPEC)
     assert n * 80 <= shards.SHARD_BYTES < (n + 1) * 80
 
 
 def test_an_image_larger_than_a_shard_gets_one_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shards, "SHARD_BYTES", 79)
-    assert rows_per_shard(SPEC) == 1
+    assert parts_per_shard(SPEC) == 1
 
 
 def test_masks_follow_the_images_and_are_none_where_the_data_set_has_none(folder: Path) -> None:

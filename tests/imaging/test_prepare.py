@@ -8,16 +8,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.contracts.spec import Clahe, PreprocessSpec, Roi
+from pipeline.contracts.spec import Clahe, Contour, FlatField, PreprocessSpec, Roi, Tiles
 from pipeline.datasets.adapters import elpv
-from pipeline.errors import UnreadableImage
+from pipeline.errors import DataError, UnreadableImage
 from pipeline.imaging import Pixels
 from pipeline.imaging.codec import read
-from pipeline.imaging.prepare import prepare
+from pipeline.imaging.prepare import Preparation
 
 
 def noise(height: int, width: int) -> Pixels:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def prepare(rgb: Pixels, spec: PreprocessSpec) -> Pixels:
+    """The one image of a spec without tiles."""
+    (image,) = Preparation(spec)(rgb).images
+    return np.asarray(image)
 
 
 def cell() -> Pixels:
@@ -174,3 +180,127 @@ def test_the_same_image_gives_the_same_bytes() -> None:
         colour="grey", width_px=224, height_px=160, fit="letterbox", clahe=Clahe(tiles=8)
     )
     assert prepare(rgb, spec).tobytes() == prepare(rgb.copy(), spec).tobytes()
+
+
+def test_a_flat_field_evens_out_the_light() -> None:
+    light = np.tile(np.linspace(60, 240, 64), (48, 1))
+    reference = np.repeat(light.astype(np.uint8)[:, :, None], 3, axis=2)
+    scene = (reference * 0.5).astype(np.uint8)  # an even grey target, under the same lamp
+    spec = PreprocessSpec(width_px=64, height_px=48, flat_field=FlatField(reference="flat"))
+    plain = prepare(scene, spec.model_copy(update={"flat_field": None}))
+    (even,) = Preparation(spec, {"flat": reference})(scene).images
+    assert plain.std() > 20
+    assert even.std() < 1
+    assert even.mean() == pytest.approx(plain.mean(), abs=2)
+
+
+def test_a_picture_of_another_size_than_the_flat_field_is_unreadable() -> None:
+    spec = PreprocessSpec(width_px=8, height_px=8, flat_field=FlatField(reference="flat"))
+    with pytest.raises(
+        UnreadableImage, match=r"the image has 50x40 pixels, the flat field's .* 64x48"
+    ):
+        Preparation(spec, {"flat": noise(48, 64)})(noise(40, 50))
+
+
+def test_a_reference_that_was_not_given_says_where_to_give_it() -> None:
+    spec = PreprocessSpec(width_px=8, height_px=8, flat_field=FlatField(reference="flat"))
+    with pytest.raises(DataError, match='picture "flat"; give its path under `references`'):
+        Preparation(spec)
+
+
+def test_a_part_that_lies_elsewhere_is_brought_to_the_same_place() -> None:
+    spec = PreprocessSpec(
+        colour="grey",
+        width_px=64,
+        height_px=64,
+        locate=Contour(by="contour", part="brighter", upright=True),
+    )
+    here, there = (np.zeros((200, 300, 3), np.uint8) for _ in range(2))
+    piece = np.clip(cell()[:100, :100].astype(int) + 60, 0, 255).astype(np.uint8)
+    here[20:120, 30:130] = piece
+    there[80:180, 170:270] = piece
+    seen = [Preparation(spec)(scene) for scene in (here, there)]
+    assert np.abs(seen[0].images.astype(int) - seen[1].images).max() <= 2
+    assert all(s.complaint is None and s.confidence > 0.5 for s in seen)
+
+
+def test_a_part_that_is_not_there_is_a_complaint() -> None:
+    spec = PreprocessSpec(width_px=16, height_px=16, locate=Contour(by="contour", part="brighter"))
+    seen = Preparation(spec)(np.full((40, 50, 3), 80, np.uint8))
+    assert seen.complaint == "part not found: confidence 0.00 below 0.50"
+    assert seen.images.shape == (1, 16, 16, 3)
+
+
+def test_tiles_are_the_picture_in_pieces_row_by_row() -> None:
+    image = noise(40, 60)
+    tiles = Tiles(rows=2, columns=3, overlap=0)
+    seen = Preparation(PreprocessSpec(width_px=20, height_px=20, tiles=tiles))(image).images
+    assert seen.shape == (6, 20, 20, 3)
+    assert (seen[4] == image[20:, 20:40]).all()
+
+
+def test_a_mask_goes_where_its_picture_goes() -> None:
+    spec = PreprocessSpec.model_validate(
+        {
+            "colour": "grey",
+            "width_px": 60,
+            "height_px": 40,
+            "roi": {"x_px": 20, "y_px": 10, "width_px": 240, "height_px": 160},
+            "locate": {"by": "contour", "part": "brighter", "upright": True},
+            "fit": "letterbox",
+            "tiles": {"columns": 2, "overlap": 0},
+        }
+    )
+    scene = np.zeros((200, 300, 3), np.uint8)
+    cv2.fillPoly(scene, [np.array([(60, 30), (220, 58), (205, 140), (45, 112)])], (120, 120, 120))
+    mask = np.zeros((200, 300), np.uint8)
+    cv2.circle(scene, (180, 80), 6, (255, 255, 255), -1)
+    cv2.circle(mask, (180, 80), 6, 1, -1)
+    seen = Preparation(spec)(scene, mask)
+    assert seen.masks is not None
+    assert seen.masks.shape == (2, 40, 60)
+    assert set(np.unique(seen.masks)) == {0, 255}
+    assert not seen.masks[0].any()
+    inside, around = seen.images[1, ..., 0][seen.masks[1] > 0], seen.images[1, ..., 0].max()
+    assert inside.mean() > 180
+    assert around == seen.images[1, ..., 0][seen.masks[1] > 0].max()
+
+
+def test_a_defect_of_one_pixel_survives_shrinking() -> None:
+    mask = np.zeros((400, 400), np.uint8)
+    mask[123, 77] = 1
+    spec = PreprocessSpec(width_px=8, height_px=8, interpolation="nearest")
+    seen = Preparation(spec)(noise(400, 400), mask).masks
+    assert seen is not None
+    assert seen.sum() == 255
+
+
+def test_a_mask_of_another_size_than_its_picture_is_refused() -> None:
+    spec = PreprocessSpec(width_px=8, height_px=8)
+    with pytest.raises(UnreadableImage, match="the mask has 10x10 pixels, the image 50x40"):
+        Preparation(spec)(noise(40, 50), np.zeros((10, 10), np.uint8))
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        {"roi": {"x_px": 10, "y_px": 5, "width_px": 30, "height_px": 20}},
+        {
+            "rectify": {
+                "corners_px": [[0, 0], [90, 5], [95, 70], [2, 60]],
+                "width_px": 9,
+                "height_px": 9,
+            }
+        },
+        {"unwrap": {"centre_px": [60, 50], "outer_px": 40}},
+        {"unwrap": {"outer_px": 40}},
+        {"flat_field": {"reference": "picture"}},
+        {"locate": {"by": "template", "reference": "picture"}},
+        {},
+    ],
+)
+def test_a_frame_of_the_size_it_names_is_accepted(steps: dict[str, object]) -> None:
+    spec = PreprocessSpec.model_validate({"width_px": 16, "height_px": 16, **steps})
+    preparation = Preparation(spec, {"picture": noise(33, 44)})
+    height, width = preparation.frame_px
+    assert preparation(noise(height, width)).images.shape == (1, 16, 16, 3)

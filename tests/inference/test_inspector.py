@@ -11,7 +11,7 @@ from pipeline.contracts.spec import Roi
 from pipeline.errors import UnreadableImage
 from pipeline.files import write_model
 from pipeline.imaging import Pixels
-from pipeline.imaging.prepare import prepare
+from pipeline.imaging.prepare import Preparation
 from pipeline.imaging.quality import measure
 from pipeline.inference.inspector import Inspector
 from pipeline.inference.predictor import Predictor
@@ -54,7 +54,7 @@ def test_a_frame_darker_than_all_training_images_still_fails(sealed_bundle: Bund
 def test_an_inspection_is_what_its_parts_say(sealed_bundle: Bundle) -> None:
     rgb = np.random.default_rng(0).integers(90, 170, (48, 64, 3), dtype=np.uint8)
     seen = Inspector(sealed_bundle).inspect(rgb)
-    image = prepare(rgb, sealed_bundle.preprocess)
+    (image,) = Preparation(sealed_bundle.preprocess)(rgb).images
     prediction = Predictor(sealed_bundle).predict(image[None])
     assert (seen.probabilities == prediction.probabilities[0]).all()
     assert (seen.embedding == prediction.embedding[0]).all()

@@ -79,5 +79,5 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(
     ticks: Iterator[float] = iter([0.0, 4.0, 11.0, 15.0, 22.0])
     assert list(progress("abcd", "reading", 4, clock=lambda: next(ticks))) == list("abcd")
     assert capsys.readouterr().out == (
-        "  reading: 2 of 4, 11 s left\n  reading: 4 of 4, 0 s left\n"
+        "  reading: 2 of 4, 0.2/s, 11 s left\n  reading: 4 of 4, 0.2/s, 0 s left\n"
     )

@@ -13,7 +13,7 @@ from pipeline.datasets import manifest
 from pipeline.datasets.shards import Shards
 from pipeline.errors import DataError
 from pipeline.imaging.codec import read
-from pipeline.imaging.prepare import prepare
+from pipeline.imaging.prepare import Preparation
 from pipeline.stages import ingest, preprocess
 from tests.stages.conftest import SPEC, TAXONOMY, Ran, copy_cells, folder_of
 
@@ -21,7 +21,8 @@ from tests.stages.conftest import SPEC, TAXONOMY, Ran, copy_cells, folder_of
 def test_a_shard_holds_bit_for_bit_what_the_line_prepares(ran: Ran) -> None:
     stored, data = Shards(ran.data / "preprocess"), manifest.read(ran.data / "ingest")
     for row in range(0, len(stored), 7):
-        np.testing.assert_array_equal(stored[row], prepare(data.pixels(row), SPEC.spec))
+        (image,) = Preparation(SPEC.spec)(data.pixels(row)).images
+        np.testing.assert_array_equal(stored[row], image)
 
 
 def test_the_index_follows_the_manifest(ran: Ran) -> None:
