@@ -114,7 +114,7 @@ def run_stage(
     except FileNotFoundError as error:
         _stop(f"{error.filename} is missing; run `dvc repro`, which runs the stages before it")
     except OSError as error:
-        _stop(f"{error.strerror}: {error.filename or data / stage}; nothing was written")
+        _stop(f"{error.strerror}: {error.filename or data / stage}; the former output stays")
     except KeyboardInterrupt:
         sys.exit(130)
     for line in report.lines:

@@ -7,10 +7,11 @@ import pytest
 
 from pipeline.contracts.bundle import Bundle, open_bundle, seal
 from pipeline.contracts.records import Verdict
-from pipeline.contracts.spec import Roi
-from pipeline.errors import UnreadableImage
+from pipeline.contracts.spec import PreprocessSpec
+from pipeline.errors import BundleError, UnreadableImage
 from pipeline.files import write_model
 from pipeline.imaging import Pixels
+from pipeline.imaging.codec import encode_png
 from pipeline.imaging.prepare import Preparation
 from pipeline.imaging.quality import measure
 from pipeline.inference.inspector import Inspector
@@ -70,9 +71,60 @@ def test_the_parts_of_the_time_fit_into_the_whole(sealed_bundle: Bundle) -> None
 
 
 def test_a_frame_without_the_recipes_roi_is_unreadable(sealed_bundle: Bundle) -> None:
-    roi = Roi(x_px=40, y_px=0, width_px=32, height_px=32)
-    spec = sealed_bundle.preprocess.model_copy(update={"roi": roi})
-    write_model(sealed_bundle.folder / "preprocess.json", spec)
-    seal(sealed_bundle.folder)
+    roi = {"x_px": 40, "y_px": 0, "width_px": 32, "height_px": 32}
+    inspector = retouched(sealed_bundle, roi=roi)
     with pytest.raises(UnreadableImage, match="reaches outside the image of 64x48"):
-        Inspector(open_bundle(sealed_bundle.folder)).inspect(frame(200))
+        inspector.inspect(frame(200))
+
+
+def retouched(bundle: Bundle, **steps: object) -> Inspector:
+    """The same network behind another preparation."""
+    spec = PreprocessSpec.model_validate(bundle.preprocess.model_dump() | steps)
+    write_model(bundle.folder / "preprocess.json", spec)
+    seal(bundle.folder)
+    return Inspector(open_bundle(bundle.folder))
+
+
+def test_the_worst_tile_decides(sealed_bundle: Bundle) -> None:
+    inspector = retouched(sealed_bundle, tiles={"rows": 2, "columns": 2, "overlap": 0})
+    rgb = frame(200)
+    rgb[24:, :32] = 50
+    seen = inspector.inspect(rgb)
+    assert (seen.decision.verdict, seen.tile) == (Verdict.FAIL, 2)
+    assert seen.decision.reason.startswith("tile 3 of 4: defective")
+
+
+def test_one_tile_unlike_all_training_images_keeps_the_part_from_passing(
+    sealed_bundle: Bundle,
+) -> None:
+    inspector = retouched(sealed_bundle, tiles={"columns": 2, "overlap": 0})
+    rgb = frame(200)
+    rgb[:, 32:] = 250
+    seen = inspector.inspect(rgb)
+    assert seen.decision.verdict is Verdict.REVIEW
+    assert "too bright" in seen.decision.reason
+
+
+def test_a_part_that_is_not_found_is_reviewed_not_passed(sealed_bundle: Bundle) -> None:
+    inspector = retouched(sealed_bundle, locate={"by": "contour", "part": "brighter"})
+    seen = inspector.inspect(frame(200))
+    assert seen.decision.verdict is Verdict.REVIEW
+    assert seen.confidence == 0
+    assert seen.decision.reason.startswith("part not found: confidence 0.00 below 0.50; ")
+
+
+def test_a_bundle_without_the_picture_that_its_spec_names_is_incomplete(
+    sealed_bundle: Bundle,
+) -> None:
+    with pytest.raises(BundleError, match=r"no references/flat\.png, which preprocess\.json names"):
+        retouched(sealed_bundle, flat_field={"reference": "flat"})
+
+
+def test_an_altered_reference_picture_is_refused(sealed_bundle: Bundle) -> None:
+    home = sealed_bundle.folder / "references"
+    home.mkdir()
+    (home / "flat.png").write_bytes(encode_png(np.full((48, 64, 1), 200, np.uint8)))
+    retouched(sealed_bundle, flat_field={"reference": "flat"}).inspect(frame(200))
+    (home / "flat.png").write_bytes(encode_png(np.full((48, 64, 1), 100, np.uint8)))
+    with pytest.raises(BundleError, match=r"flat\.png was altered"):
+        open_bundle(sealed_bundle.folder)

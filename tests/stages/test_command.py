@@ -54,7 +54,7 @@ def test_a_full_disk_is_said_in_words(project: Path, capsys: pytest.CaptureFixtu
     full = OSError(errno.ENOSPC, "No space left on device")
     assert ends(full, capsys) == (
         2,
-        "error: No space left on device: data/cells/train; nothing was written\n",
+        "error: No space left on device: data/cells/train; the former output stays\n",
     )
 
 
