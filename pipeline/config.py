@@ -128,21 +128,48 @@ def _select_plugins(path: Path, root: yaml.Node, raw: dict[str, Any], model: typ
 
 def _explain(path: Path, root: yaml.Node, model: type[BaseModel], error: ErrorDetails) -> str:
     loc = tuple(part for part in error["loc"] if part != "[key]")
-    where = f"{path}:{_line(root, loc)}"
-    dotted = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in loc).lstrip(".")
     given = error.get("input")
     kind, context = error["type"], error.get("ctx", {})
+    shown = _in_file(root, loc)
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        shown = (*shown, context["discriminator"].strip("'"))
+    where = f"{path}:{_line(root, shown)}"
+    dotted = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in shown).lstrip(".")
+    if kind == "union_tag_invalid":
+        tag = str(context["tag"])
+        return f'{where} {dotted} "{tag}" unknown; {_listed(context["expected_tags"], tag)}'
+    if kind == "union_tag_not_found":
+        return f'{where} key "{dotted}" is missing; add it'
     if kind == "extra_forbidden":
         allowed = _keys_at(model, loc[:-1])
         return f'{where} key "{dotted}" unknown; {choices(str(loc[-1]), allowed)}'
     if kind == "missing":
         return f'{where} key "{dotted}" is missing; add it'
     if kind in ("literal_error", "enum"):
-        allowed = [a.strip(" '") for a in context["expected"].replace(" or ", ",").split(",")]
-        return f'{where} {dotted} "{given}" unknown; {choices(str(given), allowed)}'
+        return f'{where} {dotted} "{given}" unknown; {_listed(context["expected"], str(given))}'
     said = str(context["error"]) if kind == "value_error" else error["msg"]
-    shown = f' "{given}"' if isinstance(given, str | int | float) else ""
-    return f"{where} {dotted}{shown}: {said[:1].lower()}{said[1:]}"
+    value = f' "{given}"' if isinstance(given, str | int | float) else ""
+    return f"{where} {dotted}{value}: {said[:1].lower()}{said[1:]}"
+
+
+def _listed(expected: str, given: str) -> str:
+    """Pydantic's `'a', 'b' or 'c'` as we say it."""
+    return choices(given, [a.strip(" '") for a in expected.replace(" or ", ",").split(",")])
+
+
+def _in_file(node: yaml.Node | None, loc: Loc) -> Loc:
+    """A place without the tags that pydantic puts where one of several models was chosen."""
+    kept: list[int | str] = []
+    for i, part in enumerate(loc):
+        if isinstance(node, yaml.MappingNode):
+            inner = next((v for k, v in node.value if k.value == str(part)), None)
+            if inner is None and i < len(loc) - 1:
+                continue  # a tag; a missing key comes last
+            node = inner
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            node = node.value[part] if part < len(node.value) else None
+        kept.append(part)
+    return tuple(kept)
 
 
 def _line(node: yaml.Node, loc: Loc) -> int:
@@ -169,6 +196,8 @@ def _keys_at(model: type[BaseModel], loc: Loc) -> list[str]:
         here = _bare(here)
         if isinstance(here, type) and issubclass(here, BaseModel):
             here = here.model_fields[str(part)].annotation
+        elif isinstance(here, tuple):
+            here = next(option for option in here if _has_tag(option, str(part)))
         elif get_origin(here) in (list, tuple, dict):
             here = get_args(here)[1 if get_origin(here) is dict else 0]
     here = _bare(here)
@@ -178,10 +207,15 @@ def _keys_at(model: type[BaseModel], loc: Loc) -> list[str]:
 
 
 def _bare(annotation: Any) -> Any:
-    """What is inside `Optional[...]` or `Annotated[...]`."""
+    """What is inside `Optional[...]` or `Annotated[...]`; of a union all options."""
     if get_origin(annotation) is Annotated:
         return _bare(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
-        options = [a for a in get_args(annotation) if a is not type(None)]
-        return _bare(options[0]) if len(options) == 1 else None
+        options = tuple(a for a in get_args(annotation) if a is not type(None))
+        return _bare(options[0]) if len(options) == 1 else options
     return annotation
+
+
+def _has_tag(option: Any, tag: str) -> bool:
+    """Is this the model of a discriminated union whose literal field reads `tag`?"""
+    return any(tag in get_args(f.annotation) for f in option.model_fields.values())

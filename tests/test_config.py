@@ -63,7 +63,8 @@ def test_a_right_file_becomes_its_model(path: Path) -> None:
 def test_an_unknown_key_names_the_nearest_spelling_all_choices_and_its_line(path: Path) -> None:
     assert faults(path, GOOD_SPEC + "interpolaton: area\n") == [
         'some.yaml:4 key "interpolaton" unknown; did you mean "interpolation"? choose clahe, '
-        "colour, fit, height_px, interpolation, pad_value, roi, width_px"
+        "colour, fit, flat_field, height_px, interpolation, locate, pad_value, rectify, roi, "
+        "tiles, unwrap, width_px"
     ]
 
 
@@ -202,6 +203,29 @@ def test_broken_yaml_names_the_line(path: Path) -> None:
 def test_two_documents_in_one_file_are_refused(path: Path) -> None:
     (said,) = faults(path, GOOD_SPEC + "---\ncolour: rgb\n")
     assert said.startswith("some.yaml:4 is not valid YAML")
+
+
+@pytest.mark.parametrize(
+    ("locate", "said"),
+    [
+        (
+            "{by: contur}",
+            '4 locate.by "contur" unknown; did you mean "contour"? choose contour, te',
+        ),
+        ("{part: brighter}", '4 key "locate.by" is missing; add it'),
+        ("{by: contour}", '4 key "locate.part" is missing; add it'),
+        ("{by: contour, part: light}", '4 locate.part "light" unknown; did you mean "brighter"?'),
+        (
+            "{by: contour, part: darker, margn: 1}",
+            '4 key "locate.margn" unknown; did you mean "margin"? choose by, margin, min_confi',
+        ),
+    ],
+)
+def test_a_choice_of_several_forms_is_explained_as_the_file_has_it(
+    path: Path, locate: str, said: str
+) -> None:
+    (line,) = faults(path, f"{GOOD_SPEC}locate: {locate}\n")
+    assert line.startswith(f"some.yaml:{said}")
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# only a comment\n"])
