@@ -142,11 +142,10 @@ def _png_fault(data: memoryview) -> str:
         end = at + 12 + int.from_bytes(data[at : at + 4], "big")
         if end > len(data):
             return _CUT_OFF
-        kind = bytes(data[at + 4 : at + 8])
-        if kind == b"IEND":
-            return ""
-        # A chunk in capitals is critical; a reader ignores the others when they are damaged.
-        critical = not kind[0] & 0x20
+        # A chunk whose first letter is a capital is critical; readers pass over damage in others.
+        critical = not data[at + 4] & 0x20
         if critical and zlib.crc32(data[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
             return "damaged, a checksum is wrong; copy it again"
+        if bytes(data[at + 4 : at + 8]) == b"IEND":
+            return ""
         at = end
