@@ -5,4 +5,12 @@ command. Everything below them is shared, so that what was evaluated is what run
 downward only (`tests/test_boundaries.py` holds the order).
 """
 
+import os
+
+# OpenCV reads these when it is imported; what the user has set stays. The largest image is 2**28
+# pixels (16,384 x 16,384; 0.8 GB as RGB) instead of 2**30: a few bytes can claim any size. A
+# damaged file is told of by UnreadableImage, with its name; OpenCV's own lines have none.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(2**28))
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+
 __version__ = "0.1.0"

@@ -78,3 +78,8 @@ def choices(given: str, allowed: Iterable[str]) -> str:
     near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
     hint = f'did you mean "{near[0]}"? ' if near else ""
     return f"{hint}choose {', '.join(names)}"
+
+
+def printable(name: str) -> str:
+    """A file's name that can be printed and written as UTF-8: bytes that are not stand escaped."""
+    return name.encode("utf-8", "backslashreplace").decode()

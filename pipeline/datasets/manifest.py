@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,10 @@ import pandas as pd
 from pipeline.contracts.sample import Sample
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets.adapters import ADAPTERS, adapter
-from pipeline.errors import DataError, UnreadableImage
+from pipeline.errors import DataError, UnreadableImage, printable
 from pipeline.files import read_model, write_model
 from pipeline.imaging import Pixels
-from pipeline.imaging.codec import decode, read_mask
+from pipeline.imaging.codec import content, decode, read_mask
 from pipeline.imaging.fingerprint import Fingerprint, fingerprint
 from pipeline.plugins import PluginConfig
 
@@ -43,7 +43,7 @@ class Scan:
     """What reading one image file told.
 
     Attributes:
-        sample: the sample as the adapter gave it.
+        sample: the sample as the adapter gave it; with a fault, its path can be printed.
         fingerprint: what it shows, to find near-duplicates; None with a fault.
         fault: why it cannot be used, "" when it can.
     """
@@ -60,11 +60,14 @@ class Scan:
 
 def scan(sample: Sample, root: Path) -> Scan:
     """Read and decode one image; a fault is an answer, not an exception."""
-    path = root / sample.path
+    name = printable(sample.path)
+    if name != sample.path:
+        fault = f"{name} has a name that is not UTF-8, which no table can hold; rename it"
+        return Scan(replace(sample, path=name), fault=fault)
     try:
-        data = path.read_bytes()
-        rgb = decode(data, sample.path)
-    except (UnreadableImage, OSError) as error:
+        data = content(root / sample.path, name)
+        rgb = decode(data, name)
+    except UnreadableImage as error:
         return Scan(sample, fault=str(error))
     height, width = rgb.shape[:2]
     pixels = hashlib.sha256(f"{width}x{height}".encode() + rgb.tobytes()).hexdigest()

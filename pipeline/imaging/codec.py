@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
+import stat
+import zlib
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +19,16 @@ from pipeline.imaging import Pixels
 CV2_VERSION: str = cv2.__version__
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
+# What the files with these endings begin with. OpenCV decodes more formats (AVIF, JPEG 2000, GIF,
+# Radiance, ...): more ways for a damaged file to do harm, and none that a camera here writes.
+_FORMATS = re.compile(
+    rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|BM|II[*+]\0|MM\0[*+]|RIFF....WEBP|P[1-6]\s", re.DOTALL
+)
+# Neither a stuffed 0xFF, a fill byte nor a restart marker: ITU-T T.81, B.1.1.
+_JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)
+_LARGEST_BYTES = 2**31 - 1  # imdecode takes no more
+_CUT_OFF = "cut off, its end is missing; copy it again"
+
 
 def decode(data: bytes, name: str = "image") -> Pixels:
     """Decode an encoded image.
@@ -24,11 +38,14 @@ def decode(data: bytes, name: str = "image") -> Pixels:
         name: what the message calls the image.
 
     Returns:
-        uint8 RGB, height x width x 3 (grey images have three equal channels).
+        uint8 RGB, height x width x 3: grey images have three equal channels, alpha is dropped (in
+        TIFF, libtiff has multiplied the colours by it), EXIF's orientation is applied, and of
+        several pages or frames it is the first.
 
     Raises:
-        UnreadableImage: empty, cut off, not an image, or deeper than 8 bits a channel (no one
-            scale would be right for 10, 12 and 16 bit cameras).
+        UnreadableImage: empty, cut off, not an image, larger than OPENCV_IO_MAX_IMAGE_PIXELS
+            (`pipeline/__init__.py`), or deeper than 8 bits a channel (no one scale would be right
+            for 10, 12 and 16 bit cameras).
     """
     bgr = _decoded(data, name)
     if bgr.dtype != np.uint8:
@@ -41,7 +58,26 @@ def decode(data: bytes, name: str = "image") -> Pixels:
 
 def read(path: Path) -> Pixels:
     """Decode an image file; raises UnreadableImage as `decode` does."""
-    return decode(_content(path), str(path))
+    return decode(content(path, str(path)), str(path))
+
+
+def content(path: Path, name: str) -> bytes:
+    """The bytes of an image file.
+
+    Raises:
+        UnreadableImage: it cannot be read, is larger than 2 GiB or is no file; a pipe is not
+            opened, since that would wait for ever.
+    """
+    try:
+        status = path.stat()
+        if stat.S_ISREG(status.st_mode) and status.st_size <= _LARGEST_BYTES:
+            return path.read_bytes()
+    except OSError as error:
+        raise UnreadableImage(f"{name} cannot be read: {error.strerror}") from None
+    if stat.S_ISREG(status.st_mode):
+        raise UnreadableImage(f"{name} has {status.st_size:,} bytes; no image here has over 2 GiB")
+    kind = "directory" if stat.S_ISDIR(status.st_mode) else "pipe or device"
+    raise UnreadableImage(f"{name} is a {kind}, not a file; rename or remove it")
 
 
 def read_mask(path: Path) -> Pixels:
@@ -50,7 +86,7 @@ def read_mask(path: Path) -> Pixels:
     Raises:
         UnreadableImage: as `read` does.
     """
-    marked = _decoded(_content(path), str(path)).any(axis=2)
+    marked = _decoded(content(path, str(path)), str(path)).any(axis=2)
     return np.where(marked, np.uint8(255), np.uint8(0))
 
 
@@ -65,24 +101,62 @@ def encode_png(pixels: Pixels) -> bytes:
 
 def is_blank(path: Path) -> bool:
     """Is every pixel of a mask 0, at any depth? Raises UnreadableImage."""
-    return not _decoded(_content(path), str(path)).any()
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UnreadableImage(f"{path} cannot be read: {error.strerror}") from None
+    return not _decoded(content(path, str(path)), str(path)).any()
 
 
 def _decoded(data: bytes, name: str) -> npt.NDArray[Any]:
     """Three channels in OpenCV's order, at the depth they were stored with."""
     if not data:
         raise UnreadableImage(f"{name} is empty (0 bytes)")
+    cannot = f"{name} cannot be decoded ({len(data)} bytes)"
+    if fault := _fault(data):
+        raise UnreadableImage(f"{cannot}: {fault}")
     try:
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error as error:
-        raise UnreadableImage(f"{name} cannot be decoded: {error.err}") from None
+        if limit := re.search(r"CV_(IO_MAX_IMAGE_\w+)", error.err):
+            variable = f"OPENCV_{limit[1]}"
+            raise UnreadableImage(
+                f"{name} claims to be larger than {variable} "
+                f"({os.environ.get(variable, 'its default')}); if it is, set that environment "
+                "variable higher"
+            ) from None
+        raise UnreadableImage(f"{cannot}: {error.err}") from None
     if bgr is None:
-        raise UnreadableImage(f"{name} cannot be decoded ({len(data)} bytes): damaged or no image")
+        raise UnreadableImage(f"{cannot}: damaged")
     return bgr
+
+
+def _fault(data: bytes) -> str:
+    """What can be seen to be wrong before anything is decoded, "" when nothing is."""
+    if not _FORMATS.match(data):
+        return "it does not begin as JPEG, PNG, BMP, TIFF, WebP or PNM does"
+    if data.startswith(b"\xff\xd8"):
+        return "" if _jpeg_ends(data) else _CUT_OFF
+    return _png_fault(memoryview(data)) if data.startswith(b"\x89PNG") else ""
+
+
+def _jpeg_ends(data: bytes) -> bool:
+    """Does the end marker follow (that of a thumbnail inside a segment does not count)?"""
+    at = 2
+    while found := _JPEG_MARKER.search(data, at):
+        if found[1] == b"\xd9":
+            return True
+        at = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
+    return False
+
+
+def _png_fault(data: memoryview) -> str:
+    """Chunks must lie within the file: OpenCV allocates what one claims, up to 4 GiB."""
+    at = 8
+    while True:
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        if end > len(data):
+            return _CUT_OFF
+        # A chunk whose first letter is a capital is critical; readers pass over damage in others.
+        critical = not data[at + 4] & 0x20
+        if critical and zlib.crc32(data[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
+            return "damaged, a checksum is wrong; copy it again"
+        if bytes(data[at + 4 : at + 8]) == b"IEND":
+            return ""
+        at = end

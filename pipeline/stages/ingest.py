@@ -18,7 +18,7 @@ from pipeline.datasets import manifest
 from pipeline.datasets.adapters import ADAPTERS, adapter
 from pipeline.datasets.examination import Examination, examine
 from pipeline.datasets.splits import assign, complete
-from pipeline.errors import DataError
+from pipeline.errors import DataError, printable
 from pipeline.files import write_json
 from pipeline.imaging import codec
 from pipeline.plugins import PluginConfig, Strict
@@ -61,7 +61,7 @@ def run(config: Config, taxonomy: Taxonomy, out: Path) -> Report:
     """Write manifest.parquet and what describes it (taxonomy, source, counts, report) into `out`.
 
     Raises:
-        DataError: no images, an unknown class, too few to split, or none readable.
+        DataError: no images, an unknown class, one class only, too few to split, or none readable.
     """
     source = adapter(config.source)
     root = source.root(config.source)
@@ -71,7 +71,9 @@ def run(config: Config, taxonomy: Taxonomy, out: Path) -> Report:
         try:
             labels[sample.label] = taxonomy.names[taxonomy.index(sample.label)]
         except DataError as error:
-            raise DataError(f"{root / sample.path}: {error}") from None
+            name = printable(sample.label)
+            remedy = "" if name == sample.label else "; its folder's name is not UTF-8: rename it"
+            raise DataError(printable(f"{root / sample.path}: {error}{remedy}")) from None
 
     seen = examine(
         samples,
@@ -81,6 +83,12 @@ def run(config: Config, taxonomy: Taxonomy, out: Path) -> Report:
     )
     good, groups = seen.scans, seen.groups
     names = [labels[s.sample.label] for s in good]
+    if len(set(names)) == 1:
+        others = ", ".join(n for n in taxonomy.names if n != names[0])
+        raise DataError(
+            f"all {len(names)} readable images in {root} are {names[0]} ({len(seen.damaged)} "
+            f"are quarantined); training needs two classes: add images of {others}"
+        )
     splits, leak = _split(config.split, names, seen)
     table = pd.DataFrame(
         {
