@@ -24,6 +24,8 @@ INTERPOLATION = {
     "lanczos": cv2.INTER_LANCZOS4,
 }
 
+Steps = list[tuple[str, Pixels]]
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -93,12 +95,15 @@ class Preparation:
             return int(y + spec.unwrap.outer_px) + 1, int(x + spec.unwrap.outer_px) + 1
         return spec.height_px, spec.width_px
 
-    def __call__(self, rgb: Pixels, mask: Pixels | None = None) -> Prepared:
+    def __call__(
+        self, rgb: Pixels, mask: Pixels | None = None, steps: Steps | None = None
+    ) -> Prepared:
         """Prepare one image.
 
         Args:
             rgb: uint8, height x width x 3, RGB.
             mask: its defect mask, uint8 height x width, 0 where the part is sound.
+            steps: takes the name of each step and the picture after it, for people to look at.
 
         Raises:
             UnreadableImage: it is smaller than the spec's ROI, corners, ring or golden sample, or
@@ -110,8 +115,9 @@ class Preparation:
                 f"the mask has {mask.shape[1]}x{mask.shape[0]} pixels, the image "
                 f"{rgb.shape[1]}x{rgb.shape[0]}"
             )
-        image = self._even(rgb)
-        image, warps, confidence = self._place(image)
+        seen: Steps = [] if steps is None else steps
+        seen.append(("camera", rgb))
+        image, warps, confidence = self._place(self._even(rgb, seen), seen)
         complaint = None
         if spec.locate is not None and confidence < spec.locate.min_confidence:
             complaint = (
@@ -132,7 +138,7 @@ class Preparation:
             masks = np.where(np.stack(fitted) > 0, np.uint8(255), np.uint8(0))
         return Prepared(images, masks, confidence, complaint)
 
-    def _even(self, rgb: Pixels) -> Pixels:
+    def _even(self, rgb: Pixels, seen: Steps) -> Pixels:
         if self._gain is None:
             return rgb
         if self._gain.shape[:2] != rgb.shape[:2]:
@@ -140,20 +146,24 @@ class Preparation:
                 f"the image has {rgb.shape[1]}x{rgb.shape[0]} pixels, the flat field's reference "
                 f"{self._gain.shape[1]}x{self._gain.shape[0]}"
             )
-        return cast(Pixels, cv2.multiply(rgb, self._gain, dtype=cv2.CV_8U))
+        even = cast(Pixels, cv2.multiply(rgb, self._gain, dtype=cv2.CV_8U))
+        seen.append(("flat field", even))
+        return even
 
-    def _place(self, image: Pixels) -> tuple[Pixels, list[Warp], float]:
+    def _place(self, image: Pixels, seen: Steps) -> tuple[Pixels, list[Warp], float]:
         """Crop, rectify, locate and unwrap; also how, and how sure the place is."""
         spec, warps, confidence = self.spec, list[Warp](), 1.0
 
-        def go(warp: Warp) -> Pixels:
+        def go(step: str, warp: Warp) -> Pixels:
             warps.append(warp)
-            return warp(image, self._warp)
+            moved = warp(image, self._warp)
+            seen.append((step, moved))
+            return moved
 
         if spec.roi is not None:
-            image = go(geometry.crop(image, spec.roi))
+            image = go("roi", geometry.crop(image, spec.roi))
         if spec.rectify is not None:
-            image = go(geometry.rectify(image, spec.rectify))
+            image = go("rectify", geometry.rectify(image, spec.rectify))
         if spec.locate is not None:
             grey = _grey(image)
             if isinstance(spec.locate, Contour):
@@ -161,10 +171,11 @@ class Preparation:
             else:
                 assert self._golden is not None
                 place = locate.by_template(grey, self._golden, spec.locate)
-            image = go(geometry.window(*place.window(spec.locate.margin)))
             confidence = place.confidence
+            window = geometry.window(*place.window(spec.locate.margin))
+            image = go(f"locate {confidence:.2f}", window)
         if spec.unwrap is not None:
-            image = go(geometry.unwrap(image, spec.unwrap))
+            image = go("unwrap", geometry.unwrap(image, spec.unwrap))
         return image, warps, confidence
 
     def _finish(self, image: Pixels) -> Pixels:

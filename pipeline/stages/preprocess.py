@@ -14,16 +14,19 @@ from pydantic import Field
 from pipeline import imaging
 from pipeline.contracts.spec import REFERENCES, PreprocessSpec
 from pipeline.datasets import manifest, shards
+from pipeline.datasets.manifest import Manifest
 from pipeline.datasets.sharding import Sharding
 from pipeline.datasets.shards import Shards
 from pipeline.files import sha256
+from pipeline.imaging import Pixels
 from pipeline.imaging.codec import CV2_VERSION, encode_png
-from pipeline.imaging.prepare import Preparation
+from pipeline.imaging.prepare import Preparation, Steps
 from pipeline.imaging.sheet import contact_sheet
 from pipeline.plugins import Strict
 from pipeline.stages import Report, progress, run_stage
 
 SHOWN = 64
+STEPS_SHOWN, TILES_SHOWN = 6, 6
 
 
 class Config(Strict):
@@ -34,7 +37,7 @@ class Config(Strict):
 
 
 def run(config: Config, source: Path, out: Path) -> Report:
-    """Write shards, index.parquet, preprocess.json, references/ and contact.png into `out`.
+    """Write shards, index.parquet, preprocess.json, references/, contact.png and steps.png.
 
     Args:
         config: the spec.
@@ -66,6 +69,7 @@ def run(config: Config, source: Path, out: Path) -> Report:
     ]
     sheet = contact_sheet(tiles, columns=config.sheet_per_class)
     (out / "contact.png").write_bytes(encode_png(sheet))
+    (out / "steps.png").write_bytes(encode_png(_steps(data, preparation)))
     height, width, channels = spec.shape
     bytes_each, n = height * width * channels, len(data.table)
     cut = f" in {spec.n_tiles} tiles" if spec.tiles else ""
@@ -93,6 +97,19 @@ def _key(ingested: Path, spec: PreprocessSpec) -> str:
     files += sorted(Path(imaging.__path__[0]).glob("*.py"))
     parts = [spec.model_dump_json(), CV2_VERSION, *(sha256(file) for file in files)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _steps(data: Manifest, preparation: Preparation) -> Pixels:
+    """Some pictures a row, after each step on their way to the network."""
+    rows = []
+    for row in _spread(np.arange(len(data.table)), STEPS_SHOWN):
+        steps: Steps = []
+        images = preparation(data.pixels(row), steps=steps).images
+        tiles = [
+            (f"tile {i + 1}" if len(images) > 1 else "network", t) for i, t in enumerate(images)
+        ]
+        rows.append([*steps, *tiles[:TILES_SHOWN]])
+    return contact_sheet([step for row in rows for step in row], columns=len(rows[0]))
 
 
 def _caption(stored: Shards, position: int) -> str:

@@ -37,6 +37,31 @@ def test_the_contact_sheet_shows_a_row_a_class(ran: Ran) -> None:
     assert sheet.std() > 20
 
 
+def test_a_sheet_shows_what_each_step_does_to_some_pictures(ran: Ran, tmp_path: Path) -> None:
+    steps = {
+        "roi": {"x_px": 10, "y_px": 10, "width_px": 200, "height_px": 100},
+        "locate": {"by": "contour", "part": "brighter"},
+        "tiles": {"columns": 2},
+        "width_px": 32,
+        "height_px": 32,
+    }
+    preprocess.run(preprocess.Config.model_validate({"spec": steps}), ran.data, tmp_path)
+    sheet = read(tmp_path / "steps.png")
+    # Six pictures; camera, roi, locate and two tiles of each.
+    assert sheet.shape == (6 * (144 + 18 + 4) + 4, 5 * (144 + 4) + 4, 3)
+
+
+def test_parts_that_are_not_found_are_counted_shown_and_not_learned_from(
+    ran: Ran, tmp_path: Path
+) -> None:
+    locate = {"by": "contour", "part": "brighter", "min_confidence": 1.0}
+    spec = {"locate": locate, "width_px": 32, "height_px": 32}
+    said = preprocess.run(preprocess.Config.model_validate({"spec": spec}), ran.data, tmp_path)
+    assert f"the part was not found in {len(Shards(tmp_path))} images" in said.lines[-1]
+    assert not Shards(tmp_path).index["found"].any()
+    assert (tmp_path / "not-found.png").is_file()
+
+
 def test_images_fill_several_shards_in_order(
     ran: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
