@@ -1,8 +1,9 @@
 """Prepared images in a few large files, memory-mapped: no decoding and no copies in training.
 
 `images-0000.npy`, ... hold uint8 n,H,W,C; `index.parquet` has one row an image, in shard order:
-sample_id, label, group, split, variant, defect_probability, shard, row. Where a data set has
-defect masks, `masks-0000.npy`, ... hold them likewise, uint8 n,H,W, 0 where the part is sound.
+sample_id, label, group, split, given_split, fold, variant, defect_probability, shard, row. Where
+a data set has defect masks, `masks-0000.npy`, ... hold them likewise, uint8 n,H,W, 0 where the
+part is sound.
 """
 
 from __future__ import annotations

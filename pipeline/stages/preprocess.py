@@ -61,7 +61,8 @@ def run(config: Config, source: Path, out: Path) -> Report:
                 shard = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
             assert shard is not None
             shard[row % per_shard] = image
-    index = table[["sample_id", "label", "group", "split", "variant", "defect_probability"]]
+    copied = ["sample_id", "label", "group", "split", "given_split", "fold", "variant"]
+    index = table[[*copied, "defect_probability"]]
     position = pd.Series(range(len(table)))
     index = index.assign(shard=position // per_shard, row=position % per_shard)
     index.to_parquet(out / shards.INDEX, index=False)
