@@ -197,11 +197,12 @@ def regroup(choice: Grouping, samples: Sequence[Sample], root: Path) -> list[Sam
     """The samples with the groups that were chosen.
 
     Raises:
-        DataError: a sample's group cannot be told, or there are fewer than three groups.
+        DataError: a sample's group cannot be told, or more than two images make fewer than three
+            groups.
     """
     groups = choice.groups(samples, root)
     n_groups = len(set(groups))
-    if n_groups < FEWEST:
+    if n_groups < FEWEST <= len(samples):
         raise DataError(
             f"split.groups in ingest.yaml ({choice.words(samples)}) makes {n_groups} group(s) of "
             f"{len(samples)} images; train, val and test need one each: {_REMEDIES[choice.by]}"

@@ -166,8 +166,4 @@ def assign_folds(labels: Sequence[str], groups: Sequence[str], wanted: int, seed
         splitter = StratifiedGroupKFold(possible, shuffle=True, random_state=seed)
         for number, (_, rows) in enumerate(splitter.split(fold, labels, groups)):
             fold[rows] = number
-        # Groups of very different size can leave a fold without any.
-        there, fold = np.unique(fold, return_inverse=True)
-        if len(there) < 2:
-            fold[:] = NO_FOLD
     return [int(f) for f in fold]
