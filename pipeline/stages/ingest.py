@@ -33,6 +33,8 @@ from pipeline.files import write_json
 from pipeline.plugins import PluginConfig, Strict
 from pipeline.stages import Report, progress, run_stage
 
+SAID = 5
+
 
 class Split(Strict):
     """How parts are divided between training, choosing limits, and the final figures."""
@@ -168,6 +170,7 @@ def run(config: Config, taxonomy: Taxonomy, out: Path) -> Report:
     )
     counts.to_csv(out / "class-counts.csv")
     found = seen.report(splits)
+    parted = found["pairs_shown"]
     by = config.split.groups.words(samples)
     report = {
         **found,
@@ -186,7 +189,6 @@ def run(config: Config, taxonomy: Taxonomy, out: Path) -> Report:
         },
     }
     write_json(out / manifest.REPORT, report)
-    pairs = found["pairs_shown"] if found["leaky"] else decided.parted
     return Report(
         [
             f"{len(table)} images, {len(set(groups))} groups (by {by}), "
@@ -196,49 +198,49 @@ def run(config: Config, taxonomy: Taxonomy, out: Path) -> Report:
             if not found["leaky"]
             else f"LEAKY: {_parted(seen, splits)}",
             *([decided.on_given] if decided.on_given else []),
-            *(f"  {first} = {second}" for first, second in pairs[:5]),
+            *(f"  {first} = {other}" for first, other in (decided.parted or parted)[:SAID]),
             *([fewer] if fewer else []),
             *counts.to_string().splitlines(),
-            *(f"quarantined {s.sample.path}: {s.fault}" for s in seen.damaged[:5]),
+            *(f"quarantined {s.sample.path}: {s.fault}" for s in seen.damaged[:SAID]),
         ]
     )
 
 
 def _split(config: Split, names: list[str], seen: Examination) -> _Decided:
     """The data set's own split where it is wanted and does not leak, else one made by group."""
+    decided = _decide(config, names, seen)
+    if config.on_leak == "error" and seen.leaks(decided.splits):
+        raise DataError(
+            f"the split is leaky: {_parted(seen, decided.splits)}; set split.near_duplicates to "
+            "true, or split.on_leak to warn in ingest.yaml"
+        )
+    return decided
+
+
+def _decide(config: Split, names: list[str], seen: Examination) -> _Decided:
     given = [s.sample.split for s in seen.scans]
     if config.given == "ignore" or not any(given):
-        return _Decided(_anew(config, names, seen))
+        return _Decided(assign(names, seen.groups, config.shares))
     if not seen.leaks(given):
         completed = complete(given, names, seen.groups, config.shares)
         return _Decided(completed, "the given split does not leak")
-    sentence = f"the given split is leaky: {_parted(seen, given)}"
+    told = f"the given split is leaky: {_parted(seen, given)}"
     if config.on_leak == "error":
         raise DataError(
-            f"{sentence}; mend the split, or set split.on_leak to regroup or warn in ingest.yaml"
+            f"{told}; mend the split, or set split.on_leak to regroup or warn in ingest.yaml"
         )
     identical, near = seen.across(given)
+    pairs = list(dict.fromkeys([*identical, *near]))[:SHOWN]
     paths = [s.sample.path for s in seen.scans]
-    parted = [(paths[i], paths[j]) for i, j in [*identical, *near][:SHOWN]]
-    # Groups cannot mend what they do not hold together: with near_duplicates off, look-alikes.
+    parted = [(paths[i], paths[j]) for i, j in pairs]
+    # Groups cannot mend what they do not hold together: look-alikes, with near_duplicates off.
     mendable = bool(crossing(seen.groups, given))
     if config.on_leak == "regroup" and mendable:
-        sentence += "; split anew by group"
-        return _Decided(_anew(config, names, seen), sentence, True, parted)
-    kept = complete(given, names, seen.groups, config.shares)
+        splits = assign(names, seen.groups, config.shares)
+        return _Decided(splits, f"{told}; split anew by group", True, parted)
     why = "" if mendable else ", since split.near_duplicates is off"
-    return _Decided(kept, f"{sentence}; it is kept{why}", False, parted)
-
-
-def _anew(config: Split, names: list[str], seen: Examination) -> list[str]:
-    """A split by group; raises DataError when it parts near-duplicates and that is an error."""
-    splits = assign(names, seen.groups, config.shares)
-    if config.on_leak == "error" and seen.leaks(splits):
-        raise DataError(
-            f"the split is leaky: {_parted(seen, splits)}; set split.near_duplicates to true, or "
-            "split.on_leak to warn in ingest.yaml"
-        )
-    return splits
+    kept = complete(given, names, seen.groups, config.shares)
+    return _Decided(kept, f"the given split is leaky; it is kept{why}", False, parted)
 
 
 def _parted(seen: Examination, splits: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ from pipeline.errors import DataError
 from pipeline.imaging.codec import encode_png
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-FROM_NAME = {"clock": "name", "pattern": r"\d{8}-\d{6}", "format": "%Y%m%d-%H%M%S"}
+FROM_NAME: dict[str, Any] = {"clock": "name", "pattern": r"\d{8}-\d{6}", "format": "%Y%m%d-%H%M%S"}
 
 
 def choice(**raw: Any) -> Grouping:

@@ -188,7 +188,7 @@ def test_a_given_split_that_parts_look_alikes_is_leaky_even_where_they_are_not_j
     look_alike(split_images)
     _, split, printed = given(split_images, near_duplicates=False)
     assert (split["leaky"], split["regrouped"]) == (True, False)
-    assert "0 identical and 1 near-duplicate pairs" in split["given"]
+    assert "LEAKY: 0 identical and 1 near-duplicate pairs" in printed
     assert "it is kept, since split.near_duplicates is off" in printed
 
 
