@@ -21,12 +21,14 @@ from sklearn.model_selection import train_test_split
 from pipeline import config as yaml_config
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets.shards import Shards
+from pipeline.datasets.splits import assign_folds
 from pipeline.stages import augment, ingest, preprocess, progress, train
 from pipeline.training import architectures, probe
 from pipeline.training.augmentation import Augmenter
 from pipeline.training.export import export
 from pipeline.training.network import Features
 
+FOLDS = 5
 SEEDS = range(5)
 
 
@@ -62,15 +64,9 @@ def main() -> None:
     bad = (index["label"] == "defective").to_numpy()
     n = len(index)
 
-    scores = probe.out_of_fold(
-        features,
-        targets,
-        index["label"].tolist(),
-        index["group"].tolist(),
-        settings.head,
-        settings.seed,
-        folds=5,
-    )[:, 1]
+    labels, groups_of = index["label"].tolist(), index["group"].tolist()
+    folds = np.array(assign_folds(labels, groups_of, FOLDS, settings.seed), np.intp)
+    scores = probe.out_of_fold(features, targets, folds, settings.head, settings.seed)[:, 1]
     groups = (roc_auc_score(bad, scores), accuracy_score(bad, scores > 0.5))
 
     published = []
@@ -87,7 +83,7 @@ def main() -> None:
     table = Table(title=f"ELPV, {settings.architecture}, method {settings.method}")
     for column in ("protocol", "AUROC", "accuracy"):
         table.add_column(column)
-    table.add_row("5-fold over groups, out-of-fold", *(f"{v:.4f}" for v in groups))
+    table.add_row(f"{FOLDS}-fold over groups, out-of-fold", *(f"{v:.4f}" for v in groups))
     table.add_row("75/25, mean of 5 seeds", *(f"{v:.4f}" for v in np.mean(published, axis=0)))
     for seed, values in zip(SEEDS, published, strict=True):
         table.add_row(f"  seed {seed}", *(f"{v:.4f}" for v in values))

@@ -150,6 +150,8 @@ def _ingested(data: Path, root: Path, names: list[str]) -> None:
             "label": [("good", "defective")[i % 2] for i in range(len(names))],
             "group": [f"{i}" for i in range(len(names))],
             "split": "train",
+            "given_split": "",
+            "fold": 0,
             "variant": "",
             "defect_probability": np.nan,
             "sha256": [known[name].sha256 for name in names],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError, create_model
@@ -127,49 +127,28 @@ def _select_plugins(path: Path, root: yaml.Node, raw: dict[str, Any], model: typ
 
 
 def _explain(path: Path, root: yaml.Node, model: type[BaseModel], error: ErrorDetails) -> str:
-    loc = tuple(part for part in error["loc"] if part != "[key]")
+    told = tuple(part for part in error["loc"] if part != "[key]")
+    loc, _ = _descend(model, told)
     given = error.get("input")
     kind, context = error["type"], error.get("ctx", {})
-    shown = _in_file(root, loc)
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        shown = (*shown, context["discriminator"].strip("'"))
-    where = f"{path}:{_line(root, shown)}"
-    dotted = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in shown).lstrip(".")
+        loc = (*loc, context["discriminator"].strip("'"))
+    where = f"{path}:{_line(root, loc)}"
+    dotted = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in loc).lstrip(".")
     if kind == "union_tag_invalid":
-        tag = str(context["tag"])
-        return f'{where} {dotted} "{tag}" unknown; {_listed(context["expected_tags"], tag)}'
-    if kind == "union_tag_not_found":
-        return f'{where} key "{dotted}" is missing; add it'
+        allowed = context["expected_tags"].replace("'", "").split(", ")
+        return f'{where} {dotted} "{context["tag"]}" unknown; {choices(context["tag"], allowed)}'
     if kind == "extra_forbidden":
-        allowed = _keys_at(model, loc[:-1])
+        allowed = _keys_at(model, told[:-1])
         return f'{where} key "{dotted}" unknown; {choices(str(loc[-1]), allowed)}'
-    if kind == "missing":
+    if kind in ("missing", "union_tag_not_found"):
         return f'{where} key "{dotted}" is missing; add it'
     if kind in ("literal_error", "enum"):
-        return f'{where} {dotted} "{given}" unknown; {_listed(context["expected"], str(given))}'
+        allowed = [a.strip(" '") for a in context["expected"].replace(" or ", ",").split(",")]
+        return f'{where} {dotted} "{given}" unknown; {choices(str(given), allowed)}'
     said = str(context["error"]) if kind == "value_error" else error["msg"]
-    value = f' "{given}"' if isinstance(given, str | int | float) else ""
-    return f"{where} {dotted}{value}: {said[:1].lower()}{said[1:]}"
-
-
-def _listed(expected: str, given: str) -> str:
-    """Pydantic's `'a', 'b' or 'c'` as we say it."""
-    return choices(given, [a.strip(" '") for a in expected.replace(" or ", ",").split(",")])
-
-
-def _in_file(node: yaml.Node | None, loc: Loc) -> Loc:
-    """A place without the tags that pydantic puts where one of several models was chosen."""
-    kept: list[int | str] = []
-    for i, part in enumerate(loc):
-        if isinstance(node, yaml.MappingNode):
-            inner = next((v for k, v in node.value if k.value == str(part)), None)
-            if inner is None and i < len(loc) - 1:
-                continue  # a tag; a missing key comes last
-            node = inner
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
-            node = node.value[part] if part < len(node.value) else None
-        kept.append(part)
-    return tuple(kept)
+    shown = f' "{given}"' if isinstance(given, str | int | float) else ""
+    return f"{where} {dotted}{shown}: {said[:1].lower()}{said[1:]}"
 
 
 def _line(node: yaml.Node, loc: Loc) -> int:
@@ -189,33 +168,48 @@ def _line(node: yaml.Node, loc: Loc) -> int:
     return line
 
 
-def _keys_at(model: type[BaseModel], loc: Loc) -> list[str]:
+def _keys_at(model: type[BaseModel], told: Loc) -> list[str]:
     """The keys allowed at a place in the file."""
-    here: Any = model
-    for part in loc:
-        here = _bare(here)
-        if isinstance(here, type) and issubclass(here, BaseModel):
-            here = here.model_fields[str(part)].annotation
-        elif isinstance(here, tuple):
-            here = next(option for option in here if _has_tag(option, str(part)))
-        elif get_origin(here) in (list, tuple, dict):
-            here = get_args(here)[1 if get_origin(here) is dict else 0]
-    here = _bare(here)
+    _, here = _descend(model, told)
     if not (isinstance(here, type) and issubclass(here, BaseModel)):
         return []
     return sorted(field.alias or name for name, field in here.model_fields.items())
 
 
+def _descend(model: type[BaseModel], told: Loc) -> tuple[Loc, Any]:
+    """Where the file has what pydantic tells of, and what type it is there.
+
+    Where a key chooses between models, pydantic tells its value like a key of the file.
+    """
+    here: Any = model
+    loc: list[int | str] = []
+    for part in told:
+        options = get_args(here) if get_origin(here) in (Union, UnionType) else ()
+        chosen = next((m for m in options if _is_chosen(m, part)), None)
+        if chosen is not None:
+            here = chosen
+            continue
+        loc.append(part)
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            field = here.model_fields.get(str(part))
+            here = field.annotation if field else None
+        elif get_origin(here) in (list, tuple, dict):
+            here = get_args(here)[1 if get_origin(here) is dict else 0]
+        here = _bare(here)
+    return tuple(loc), here
+
+
+def _is_chosen(model: Any, value: int | str) -> bool:
+    """Is it a model with a key whose only value is this?"""
+    fields = getattr(model, "model_fields", {}).values()
+    return any(f.annotation == Literal[value] for f in fields)
+
+
 def _bare(annotation: Any) -> Any:
-    """What is inside `Optional[...]` or `Annotated[...]`; of a union all options."""
+    """What is inside `Optional[...]` or `Annotated[...]`; a choice of several as it is."""
     if get_origin(annotation) is Annotated:
         return _bare(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
-        options = tuple(a for a in get_args(annotation) if a is not type(None))
-        return _bare(options[0]) if len(options) == 1 else options
+        options = [a for a in get_args(annotation) if a is not type(None)]
+        return _bare(options[0]) if len(options) == 1 else annotation
     return annotation
-
-
-def _has_tag(option: Any, tag: str) -> bool:
-    """Is this the model of a discriminated union whose literal field reads `tag`?"""
-    return any(tag in get_args(f.annotation) for f in option.model_fields.values())

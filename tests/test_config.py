@@ -263,10 +263,10 @@ def test_a_file_that_is_not_utf8_is_refused(path: Path) -> None:
 
 
 def test_the_source_gets_the_model_of_the_plugin_it_selects(path: Path) -> None:
-    path.write_text("source:\n  type: elpv\n  block_rows: 30\nsplit: {}\n")
+    path.write_text("source:\n  type: elpv\n  defective_above: 0.9\nsplit: {}\n")
     source = load(path, IngestConfig).source
     assert isinstance(source, ElpvConfig)
-    assert source.block_rows == 30
+    assert source.defective_above == 0.9
 
 
 def test_an_unknown_plugin_names_the_nearest_all_choices_and_its_line(path: Path) -> None:
@@ -281,15 +281,15 @@ def test_a_list_for_a_plugin_name_is_refused_like_any_unknown_name(path: Path) -
 
 
 def test_a_missing_plugin_name_is_a_missing_key(path: Path) -> None:
-    said = faults(path, "split: {}\nsource:\n  block_rows: 3\n", IngestConfig)
+    said = faults(path, "split: {}\nsource:\n  defective_above: 0\n", IngestConfig)
     assert 'some.yaml:2 key "source.type" is missing; add it' in said
 
 
 def test_a_plugins_own_keys_are_checked_at_their_line(path: Path) -> None:
-    text = "split: {}\nsource:\n  type: elpv\n  block_row: 60\n"
+    text = "split: {}\nsource:\n  type: elpv\n  defective_abov: 0\n"
     assert faults(path, text, IngestConfig) == [
-        'some.yaml:4 key "source.block_row" unknown; did you mean "block_rows"? '
-        "choose block_rows, defective, defective_above, good, type"
+        'some.yaml:4 key "source.defective_abov" unknown; did you mean "defective_above"? '
+        "choose defective, defective_above, good, type"
     ]
 
 

@@ -22,10 +22,10 @@ RECIPE = {
             {"name": "defective", "disposition": "scrap"},
         ]
     },
-    "ingest": {"source": {"type": "folder", "root": "images"}, "split": {}},
+    "ingest": {"source": {"type": "folder", "root": "images"}, "split": {"folds": 0}},
     "preprocess": {"spec": {"colour": "grey", "width_px": 64, "height_px": 64}},
     "augment": {"policy": {"flip": {"horizontal": True}}},
-    "train": {"folds": 0, "head": {"components": 16, "landmarks": 32, "max_epochs": 2}},
+    "train": {"head": {"components": 16, "landmarks": 32, "max_epochs": 2}},
     "evaluate": {"bootstrap_draws": 100},
     "register": {},
 }

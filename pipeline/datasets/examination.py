@@ -30,7 +30,7 @@ class Examination:
         damaged: those that cannot be read, with the reason.
         identical: (row, later row) of images with the same pixels, the first against each copy.
         near: (row, later row, distance) of images that show the same shot.
-        groups: group of each row, joined where images are identical or near.
+        groups: group of each row, joined where images are identical (and near, if so asked).
     """
 
     scans: list[Scan]
@@ -52,8 +52,9 @@ class Examination:
         )
 
     def leaks(self, splits: Sequence[str]) -> list[str]:
-        """Groups that stand on more than one side."""
-        return crossing(self.groups, splits)
+        """Groups that stand on more than one side, or have a near-duplicate on another."""
+        _, near = self.across(splits)
+        return sorted({*crossing(self.groups, splits), *(self.groups[i] for i, _ in near)})
 
     def report(self, splits: Sequence[str]) -> dict[str, Any]:
         """What a person or a CI job wants to know, as plain data."""
@@ -100,7 +101,7 @@ def examine(
     Args:
         samples: what an adapter found.
         root: the folder their paths are relative to.
-        near: look for near-duplicates too, not only for identical pixels.
+        near: join the groups of near-duplicates too, not only of identical pixels.
         watch: wraps the iteration, to show progress.
 
     Raises:
@@ -113,10 +114,9 @@ def examine(
     if not good:
         raise DataError(f"none of the {len(scans)} images in {root} can be read: {scans[0].fault}")
     groups = join_duplicates([s.sample.group for s in good], [s.pixels_sha256 for s in good])
-    pairs: list[Pair] = []
+    shown = [s.fingerprint for s in good if s.fingerprint is not None]
+    pairs = near_duplicates(np.stack(shown))
     if near:
-        shown = [s.fingerprint for s in good if s.fingerprint is not None]
-        pairs = near_duplicates(np.stack(shown))
         groups = join_duplicates(groups, [str(c) for c in clusters(len(good), pairs)])
     first: dict[str, int] = {}
     identical = []

@@ -4,6 +4,8 @@ sample_id           unique name
 path                POSIX path relative to the adapter's root
 label               class name of the taxonomy (aliases resolved)
 group, split        train, val or test; a group stands in one split only
+given_split         what the data set itself says, "" where nothing
+fold                of training images, 0 to k - 1, by group; -1 for the others or without folds
 variant             product variant, "" when there is only one
 defect_probability  the annotator's belief, NaN where none was given
 width_px, height_px, bytes

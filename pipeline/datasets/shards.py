@@ -1,7 +1,8 @@
 """Prepared images in a few large files, memory-mapped: no decoding and no copies in training.
 
 `images-0000.npy`, ... hold uint8 n,H,W,C; `index.parquet` has one row an image, in shard order: of
-the manifest sample_id, label, group, split, variant and defect_probability; further
+the manifest sample_id, label, group, split, given_split, fold, variant and defect_probability;
+further
 
 tile            which tile of the part it is, row by row from 0; several where the spec cuts tiles
 confidence      of the place where the part was found; `found` whether that was enough
@@ -26,7 +27,10 @@ from pipeline.imaging import Pixels
 INDEX = "index.parquet"
 SPEC = "preprocess.json"
 IMAGES, MASKS = "images", "masks"
-COLUMNS = ("sample_id", "label", "group", "split", "variant", "defect_probability")
+COLUMNS = (
+    *("sample_id", "label", "group", "split", "given_split", "fold", "variant"),
+    "defect_probability",
+)
 SHARD_BYTES = 64 * 2**20
 
 

@@ -1,8 +1,9 @@
-"""Train, val and test by group: images of one part, module or shot stay on one side."""
+"""Train, val, test and folds by group: images of one part, module or shot stay on one side."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 
@@ -12,6 +13,23 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from pipeline.contracts.sample import SPLITS
 from pipeline.errors import DataError
+
+NO_FOLD = -1
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What is asked of a split.
+
+    Attributes:
+        val: share for choosing the limits.
+        test: share that only reports; the rest is trained on.
+        seed: the same seed gives the same split.
+    """
+
+    val: float
+    test: float
+    seed: int = 0
 
 
 def join_duplicates(groups: Sequence[str], content: Sequence[str]) -> list[str]:
@@ -42,14 +60,7 @@ def crossing(groups: Iterable[str], splits: Iterable[str]) -> list[str]:
     return sorted(group for group, where in seen.items() if len(where) > 1)
 
 
-def assign(
-    labels: Sequence[str],
-    groups: Sequence[str],
-    *,
-    val_fraction: float,
-    test_fraction: float,
-    seed: int,
-) -> list[str]:
+def assign(labels: Sequence[str], groups: Sequence[str], shares: Shares) -> list[str]:
     """Split by group, keeping the class proportions as even as the groups allow.
 
     Returns:
@@ -67,8 +78,8 @@ def assign(
     rest = np.arange(len(labels))
     names, groups_of = np.asarray(labels), np.asarray(groups)
     for name, fraction in (
-        ("test", test_fraction),
-        ("val", val_fraction / (1 - test_fraction)),
+        ("test", shares.test),
+        ("val", shares.val / (1 - shares.test)),
     ):
         # As few folds as come close to the fraction; several of them may make the side, and those
         # left must fill the sides that follow.
@@ -83,7 +94,7 @@ def assign(
                 f"class {', '.join(rare)} has {smallest} image(s); a split of {taken} in {folds} "
                 f"needs at least {folds} of each class"
             )
-        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=shares.seed)
         sides = islice(splitter.split(rest, names[rest], groups_of[rest]), taken)
         split[rest[np.concatenate([side for _, side in sides])]] = name
         rest = np.flatnonzero(split == "train")
@@ -97,13 +108,7 @@ def assign(
 
 
 def complete(
-    given: Sequence[str],
-    labels: Sequence[str],
-    groups: Sequence[str],
-    *,
-    val_fraction: float,
-    test_fraction: float,
-    seed: int,
+    given: Sequence[str], labels: Sequence[str], groups: Sequence[str], shares: Shares
 ) -> list[str]:
     """A data set's own split, with the sides that it lacks taken from its training images.
 
@@ -119,16 +124,14 @@ def complete(
     sides = np.asarray(given, dtype=object)
     if "train" not in given:
         raise DataError("the given split has no training images")
-    for name, fraction in (("test", test_fraction), ("val", val_fraction)):
+    for name, fraction in (("test", shares.test), ("val", shares.val)):
         if name in given:
             continue
         rows = np.flatnonzero(sides == "train")
         taken = assign(
             [labels[i] for i in rows.tolist()],
             [groups[i] for i in rows.tolist()],
-            val_fraction=0.2,
-            test_fraction=fraction,
-            seed=seed,
+            replace(shares, val=0.2, test=fraction),
         )
         sides[rows[np.asarray(taken) == "test"]] = name
     untaught = sorted(set(labels) - {labels[i] for i in np.flatnonzero(sides == "train").tolist()})
@@ -138,3 +141,29 @@ def complete(
             "nothing could learn then; set split.given to ignore in ingest.yaml to split anew"
         )
     return [str(side) for side in sides]
+
+
+def rarest(labels: Sequence[str], groups: Sequence[str]) -> tuple[int, str]:
+    """The class with the fewest groups: how many it has, and its name."""
+    of: dict[str, set[str]] = {}
+    for label, group in zip(labels, groups, strict=True):
+        of.setdefault(label, set()).add(group)
+    return min((len(own), label) for label, own in of.items())
+
+
+def assign_folds(labels: Sequence[str], groups: Sequence[str], wanted: int, seed: int) -> list[int]:
+    """The fold of each training image, so that a head can be judged on groups it never saw.
+
+    There are as many folds as wanted, but no more than the rarest class has groups: its parts can
+    then stand in each. Classes are as even over the folds as the groups allow.
+
+    Returns:
+        0 to k - 1, each of them given; -1 for all where fewer than two folds are possible.
+    """
+    possible = min(wanted, rarest(labels, groups)[0])
+    fold = np.full(len(labels), NO_FOLD)
+    if possible >= 2:
+        splitter = StratifiedGroupKFold(possible, shuffle=True, random_state=seed)
+        for number, (_, rows) in enumerate(splitter.split(fold, labels, groups)):
+            fold[rows] = number
+    return [int(f) for f in fold]

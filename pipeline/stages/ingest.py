@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
+import numpy as np
 import pandas as pd
-from pydantic import Field, SerializeAsAny
+from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
 from pipeline import config as yaml_config
 from pipeline.contracts.sample import SPLITS
@@ -16,13 +18,24 @@ from pipeline.contracts.spec import REFERENCES, ReferenceName
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets import manifest
 from pipeline.datasets.adapters import ADAPTERS, adapter
-from pipeline.datasets.examination import Examination, examine
-from pipeline.datasets.splits import assign, complete
+from pipeline.datasets.examination import SHOWN, Examination, examine
+from pipeline.datasets.grouping import Grouping, Source, regroup
+from pipeline.datasets.splits import (
+    NO_FOLD,
+    Shares,
+    assign,
+    assign_folds,
+    complete,
+    crossing,
+    rarest,
+)
 from pipeline.errors import DataError, printable
 from pipeline.files import write_json
 from pipeline.imaging import codec
 from pipeline.plugins import PluginConfig, Strict
 from pipeline.stages import Report, progress, run_stage
+
+SAID = 5
 
 
 class Split(Strict):
@@ -31,8 +44,15 @@ class Split(Strict):
     val_fraction: float = Field(0.2, gt=0, lt=0.5, description="Share for choosing the limits.")
     test_fraction: float = Field(0.2, gt=0, lt=0.5, description="Share that only reports.")
     seed: int = Field(0, ge=0, description="The same seed gives the same split.")
+    groups: Grouping = Field(
+        Source(by="source"),
+        description="Which images belong together and never stand on two sides. `by` is source, "
+        "pattern, blocks, time or automatic, see pipeline/datasets/grouping.py.",
+    )
     near_duplicates: bool = Field(
-        True, description="Keep images that show the same shot on one side, not only exact copies."
+        True,
+        description="Keep images that show the same shot on one side, not only exact copies. "
+        "Without it they are still counted, and a split that parts them is called leaky.",
     )
     given: Literal["keep", "ignore"] = Field(
         "keep", description="What to do with the data set's own split, where it has one."
@@ -40,9 +60,52 @@ class Split(Strict):
     on_leak: Literal["error", "regroup", "warn"] = Field(
         "regroup",
         description="When the data set's own split leaks: stop, split anew by group, or keep it "
-        "and say so in every report.",
+        "and say so in every report. error also stops at a split made here that parts "
+        "near-duplicates.",
     )
-    by: str = Field("group", description="What a group stands for, in words, for the report.")
+    folds: int = Field(
+        5,
+        ge=0,
+        description="Parts of the training images, by group, each judged by a model trained on the "
+        "others; those scores join validation when the limits are chosen. 0: none.",
+    )
+
+    @field_validator("folds")
+    @classmethod
+    def _more_than_one(cls, folds: int) -> int:
+        if folds == 1:
+            raise ValueError("one fold leaves nothing to train on; give 2 or more, or 0 for none")
+        return folds
+
+    @model_validator(mode="after")
+    def _automatic_joins(self) -> Split:
+        if self.groups.by == "automatic" and not self.near_duplicates:
+            raise ValueError(
+                "groups by automatic are clusters of near-duplicates; set near_duplicates: true"
+            )
+        return self
+
+    @property
+    def shares(self) -> Shares:
+        """What is asked of a split made here."""
+        return Shares(self.val_fraction, self.test_fraction, self.seed)
+
+
+@dataclass(frozen=True)
+class _Decided:
+    """The split to use, and what became of the data set's own.
+
+    Attributes:
+        splits: of each image.
+        on_given: a sentence on the data set's own split, "" where it has none or none is wanted.
+        regrouped: the data set's own split leaked and was replaced.
+        parted: the first pairs of images that the data set's own split parts.
+    """
+
+    splits: list[str]
+    on_given: str = ""
+    regrouped: bool = False
+    parted: Sequence[tuple[str, str]] = ()
 
 
 class Config(Strict):
@@ -75,6 +138,7 @@ def run(config: Config, taxonomy: Taxonomy, out: Path) -> Report:
             remedy = "" if name == sample.label else "; its folder's name is not UTF-8: rename it"
             raise DataError(printable(f"{root / sample.path}: {error}{remedy}")) from None
 
+    samples = regroup(config.split.groups, samples, root)
     seen = examine(
         samples,
         root,
@@ -89,7 +153,9 @@ def run(config: Config, taxonomy: Taxonomy, out: Path) -> Report:
             f"all {len(names)} readable images in {root} are {names[0]} ({len(seen.damaged)} "
             f"are quarantined); training needs two classes: add images of {others}"
         )
-    splits, leak = _split(config.split, names, seen)
+    decided = _split(config.split, names, seen)
+    splits = decided.splits
+    folds, fewer = _folds(config.split, names, groups, splits)
     table = pd.DataFrame(
         {
             "sample_id": [s.sample.id for s in good],
@@ -97,6 +163,8 @@ def run(config: Config, taxonomy: Taxonomy, out: Path) -> Report:
             "label": names,
             "group": groups,
             "split": splits,
+            "given_split": [s.sample.split for s in good],
+            "fold": folds,
             "variant": [s.sample.variant for s in good],
             "defect_probability": pd.Series(
                 [s.sample.defect_probability for s in good], dtype="float64"
@@ -116,31 +184,38 @@ def run(config: Config, taxonomy: Taxonomy, out: Path) -> Report:
     )
     counts.to_csv(out / "class-counts.csv")
     found = seen.report(splits)
+    parted = found["pairs_shown"]
+    by = config.split.groups.words(samples)
     report = {
         **found,
         "classes": {str(k): int(v) for k, v in counts.sum(axis=1).items()},
         "splits": {s: splits.count(s) for s in SPLITS},
         "split": {
-            "by": config.split.by,
+            "by": by,
             "n_groups": len(set(groups)),
             "seed": config.split.seed,
             "leak_checked": True,
             "leaky": found["leaky"],
-            "given": leak,
+            "given": decided.on_given,
+            "given_pairs_shown": decided.parted,
+            "regrouped": decided.regrouped,
+            "folds": max(folds) + 1,
         },
     }
     write_json(out / manifest.REPORT, report)
     return Report(
         [
-            f"{len(table)} images, {len(set(groups))} groups (by {config.split.by}), "
+            f"{len(table)} images, {len(set(groups))} groups (by {by}), "
             f"{len(seen.damaged)} quarantined",
             f"{len(seen.identical)} identical copies, {found['near_duplicate_groups']} clusters of "
             "near-duplicates, each kept on one side"
             if not found["leaky"]
-            else "LEAKY: the given split has the same images on both sides",
-            *([leak] if leak else []),
+            else f"LEAKY: {_parted(seen, splits)}",
+            *([decided.on_given] if decided.on_given else []),
+            *(f"  {first} = {other}" for first, other in (decided.parted or parted)[:SAID]),
+            *([fewer] if fewer else []),
             *counts.to_string().splitlines(),
-            *(f"quarantined {s.sample.path}: {s.fault}" for s in seen.damaged[:5]),
+            *(f"quarantined {s.sample.path}: {s.fault}" for s in seen.damaged[:SAID]),
         ]
     )
 
@@ -156,32 +231,68 @@ def _copy_references(references: dict[str, Path], home: Path) -> None:
         (home / f"{name}.png").write_bytes(codec.encode_png(picture))
 
 
-def _split(config: Split, names: list[str], seen: Examination) -> tuple[list[str], str]:
-    """The split to use, and a sentence on the data set's own split if it has one."""
+def _split(config: Split, names: list[str], seen: Examination) -> _Decided:
+    """The data set's own split where it is wanted and does not leak, else one made by group."""
+    decided = _decide(config, names, seen)
+    if config.on_leak == "error" and seen.leaks(decided.splits):
+        raise DataError(
+            f"the split is leaky: {_parted(seen, decided.splits)}; set split.near_duplicates to "
+            "true, or split.on_leak to warn in ingest.yaml"
+        )
+    return decided
+
+
+def _decide(config: Split, names: list[str], seen: Examination) -> _Decided:
     given = [s.sample.split for s in seen.scans]
-    settings: dict[str, Any] = {
-        "val_fraction": config.val_fraction,
-        "test_fraction": config.test_fraction,
-        "seed": config.seed,
-    }
     if config.given == "ignore" or not any(given):
-        return assign(names, seen.groups, **settings), ""
-    leaks = seen.leaks(given)
-    if not leaks:
-        return complete(given, names, seen.groups, **settings), "the given split does not leak"
-    identical, near = seen.across(given)
-    sentence = (
-        f"the given split is leaky: {len(identical)} identical and {len(near)} near-duplicate "
-        f"pairs stand on different sides, {len(leaks)} groups in all"
-    )
+        return _Decided(assign(names, seen.groups, config.shares))
+    if not seen.leaks(given):
+        completed = complete(given, names, seen.groups, config.shares)
+        return _Decided(completed, "the given split does not leak")
+    told = f"the given split is leaky: {_parted(seen, given)}"
     if config.on_leak == "error":
         raise DataError(
-            f"{sentence}, such as {leaks[0]}; mend the split, or set split.on_leak to regroup or "
-            "warn in ingest.yaml"
+            f"{told}; mend the split, or set split.on_leak to regroup or warn in ingest.yaml"
         )
-    if config.on_leak == "warn":
-        return complete(given, names, seen.groups, **settings), f"{sentence}; it is kept"
-    return assign(names, seen.groups, **settings), f"{sentence}; split anew by group"
+    identical, near = seen.across(given)
+    pairs = list(dict.fromkeys([*identical, *near]))[:SHOWN]
+    paths = [s.sample.path for s in seen.scans]
+    parted = [(paths[i], paths[j]) for i, j in pairs]
+    # Groups cannot mend what they do not hold together: look-alikes, with near_duplicates off.
+    mendable = bool(crossing(seen.groups, given))
+    if config.on_leak == "regroup" and mendable:
+        splits = assign(names, seen.groups, config.shares)
+        return _Decided(splits, f"{told}; split anew by group", True, parted)
+    why = "" if mendable else ", since split.near_duplicates is off"
+    kept = complete(given, names, seen.groups, config.shares)
+    return _Decided(kept, f"the given split is leaky; it is kept{why}", False, parted)
+
+
+def _parted(seen: Examination, splits: Sequence[str]) -> str:
+    identical, near = seen.across(splits)
+    leaks = seen.leaks(splits)
+    return (
+        f"{len(identical)} identical and {len(near)} near-duplicate pairs stand on different "
+        f"sides, {len(leaks)} groups in all, such as {leaks[0]}"
+    )
+
+
+def _folds(
+    config: Split, names: Sequence[str], groups: Sequence[str], splits: Sequence[str]
+) -> tuple[list[int], str]:
+    """The fold of each image, and a sentence where there are fewer than were asked for."""
+    rows = [row for row, split in enumerate(splits) if split == "train"]
+    labels, own = [names[row] for row in rows], [groups[row] for row in rows]
+    fold = np.full(len(splits), NO_FOLD)
+    fold[rows] = assign_folds(labels, own, config.folds, config.seed)
+    n = int(fold.max()) + 1
+    if n == config.folds:
+        return fold.tolist(), ""
+    fewest, label = rarest(labels, own)
+    return fold.tolist(), (
+        f"{n} folds rather than {config.folds}: the training images of class {label} come from "
+        f"{fewest} group(s)"
+    )
 
 
 def main(argv: Sequence[str] = sys.argv) -> None:

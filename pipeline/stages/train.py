@@ -53,12 +53,6 @@ class Config(Strict):
     soft_labels: float = Field(
         0.0, ge=0, le=1, description="Weight of the annotators' belief against the hard label."
     )
-    folds: int = Field(
-        5,
-        ge=0,
-        description="Heads trained without a part's group, to judge it honestly; 0: none. Their "
-        "scores join validation when the limits are chosen.",
-    )
     head: probe.Head = Field(default_factory=probe.Head, description="The trained head.")
     seed: int = Field(0, ge=0, description="The same seed gives the same weights.")
 
@@ -101,17 +95,10 @@ def run(config: Config, source: Path, out: Path) -> Report:
     head, history = probe.fit(
         values, np.tile(targets, (1 + config.views, 1)), config.head, config.seed
     )
-    folds = probe.possible_folds(config.folds, index["label"], index["group"])
-    if folds:
-        unseen = probe.out_of_fold(
-            values,
-            targets,
-            index["label"].tolist(),
-            index["group"].tolist(),
-            config.head,
-            config.seed,
-            folds,
-        )
+    folds = index["fold"].to_numpy()
+    n_folds = int(folds.max()) + 1
+    if n_folds:
+        unseen = probe.out_of_fold(values, targets, folds, config.head, config.seed)
         _write_scores(out / scores.OUT_OF_FOLD, index["sample_id"], unseen, taxonomy)
 
     tail = out / "head.onnx"
@@ -153,7 +140,9 @@ def run(config: Config, source: Path, out: Path) -> Report:
         [
             f"{config.architecture} ({backbone.weights} weights), {len(rows)} images "
             f"x {1 + config.views} views, {values.shape[1]} features",
-            f"{folds} folds out of fold" if folds else "no out-of-fold scores: too few groups",
+            f"{n_folds} folds out of fold"
+            if n_folds
+            else "no out-of-fold scores: ingest made no folds",
             f"loss {history[0]:.3f} to {history[-1]:.3f}; "
             f"ONNX equals torch within {difference:.0e}",
         ]

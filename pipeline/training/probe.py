@@ -14,12 +14,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pytorch_lightning as pl
 import torch
 from pydantic import Field
 from sklearn.decomposition import PCA
-from sklearn.model_selection import StratifiedGroupKFold
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
@@ -99,39 +97,25 @@ def predict(head: KernelHead, features: Floats) -> Floats:
         return softmax(head(torch.from_numpy(features))[0].numpy())
 
 
-def possible_folds(wanted: int, labels: pd.Series[str], groups: pd.Series[str]) -> int:
-    """As many folds as wanted, but no more than the groups of the rarest class; 0 below two."""
-    rarest = int(groups.groupby(labels).nunique().min())
-    folds = min(wanted, rarest)
-    return folds if folds >= 2 else 0
-
-
 def out_of_fold(
-    features: Floats,
-    targets: Floats,
-    labels: Sequence[str],
-    groups: Sequence[str],
-    config: Head,
-    seed: int,
-    folds: int,
+    features: Floats, targets: Floats, folds: npt.NDArray[np.intp], config: Head, seed: int
 ) -> Floats:
-    """What heads that never saw a part's group say of it.
+    """What heads that never saw a part's fold, and so its group, say of it.
 
     Args:
         features: float32 V*N,D: all images as they are, then each further view of all.
         targets: float32 N,K.
-        labels, groups: of the N images.
+        folds: int N, 0 to k - 1, as `datasets.splits.assign_folds` gives them.
         config: settings of the head.
-        seed: of the folds and of each head.
-        folds: how many.
+        seed: of each head.
 
     Returns:
         Probabilities float32 N,K of the images as they are.
     """
     n = len(targets)
     found = np.empty_like(targets)
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    for known, unseen in splitter.split(np.zeros(n), labels, groups):
+    for fold in range(int(folds.max()) + 1):
+        known, unseen = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         rows = np.concatenate([known + view for view in range(0, len(features), n)])
         head, _ = fit(features[rows], targets[rows % n], config, seed)
         found[unseen] = predict(head, features[unseen])

@@ -20,9 +20,10 @@ def put(root: Path, *names: str) -> Path:
     return root
 
 
-def samples(root: Path, layout: str = "auto", pattern: str | None = None) -> list[Sample]:
-    raw = {"type": "folder", "root": root, "layout": layout, "group_pattern": pattern}
-    return folder.read(folder.Config.model_validate(raw))
+def samples(root: Path, layout: str = "auto") -> list[Sample]:
+    return folder.read(
+        folder.Config.model_validate({"type": "folder", "root": root, "layout": layout})
+    )
 
 
 def test_given_splits_are_kept_and_the_class_is_the_folder_below(tmp_path: Path) -> None:
@@ -79,8 +80,3 @@ def test_splits_without_images_name_their_class_folders(tmp_path: Path) -> None:
         (tmp_path / name).mkdir(parents=True)
     with pytest.raises(DataError, match=r"class folders \(train/good, test/good\) but no image"):
         samples(tmp_path)
-
-
-def test_a_part_seen_in_two_given_splits_is_one_group(tmp_path: Path) -> None:
-    put(tmp_path, "train/good/P1_a.png", "test/good/P1_b.png")
-    assert [s.group for s in samples(tmp_path, pattern=r"(P\d+)_")] == ["P1", "P1"]

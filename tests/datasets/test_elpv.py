@@ -44,14 +44,8 @@ def test_labels_are_those_configured() -> None:
     assert {s.label for s in cells(good="i.O.", defective="n.i.O.")} == {"i.O.", "n.i.O."}
 
 
-def test_groups_are_blocks_of_sixty_neighbouring_rows() -> None:
-    samples = cells()
-    groups = [s.group for s in samples]
-    assert groups == [f"rows-{i // 60 * 60:05d}" for i in range(2624)]
-
-
-def test_the_length_of_a_block_is_configured() -> None:
-    assert len({s.group for s in cells(block_rows=72)}) == 37
+def test_every_cell_is_a_group_of_its_own_for_no_module_is_named() -> None:
+    assert len({s.group for s in cells()}) == 2624
 
 
 def test_both_kinds_of_cell_are_named() -> None:

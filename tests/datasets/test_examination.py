@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.contracts.sample import Sample
 from pipeline.datasets.adapters import folder
 from pipeline.datasets.examination import Examination, examine
+from pipeline.imaging.codec import encode_png, read
 from tests.imports import ROOT
 from tests.stages.conftest import copy_cells
 
@@ -51,6 +53,19 @@ def test_a_copy_on_the_same_side_is_no_leak(images: Path) -> None:
     seen, splits = examined(images)
     assert seen.report(splits)["leaky"] is False
     assert seen.report(splits)["identical_pairs"] == 1
+
+
+def test_look_alikes_on_two_sides_are_a_leak_even_where_they_are_not_joined(images: Path) -> None:
+    original = sorted((images / "good").glob("*.png"))[0]
+    darker = (read(original) * 0.98).astype(np.uint8)
+    (images / "good/darker.png").write_bytes(encode_png(darker))
+    samples = folder.read(folder.Config(type="folder", root=images))
+    seen = examine(samples, images, near=False)
+    assert len(set(seen.groups)) == len(seen.scans) == 13
+    splits = ["test" if s.sample.path == "good/darker.png" else "train" for s in seen.scans]
+    report = seen.report(splits)
+    assert (report["leaky"], report["near_duplicate_pairs_across_splits"]) == (True, 1)
+    assert seen.report(["train"] * 13)["leaky"] is False
 
 
 def test_the_same_picture_with_two_labels_is_a_conflict(images: Path) -> None:

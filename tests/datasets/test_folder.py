@@ -74,30 +74,3 @@ def test_class_folders_without_images_are_named_with_known_endings(tmp_path: Pat
     put(tmp_path, "good/a.txt", "bad/b.gif")
     with pytest.raises(DataError, match=r"class folders \(bad, good\) but no image.*\.png"):
         samples(tmp_path)
-
-
-def grouped(root: Path, pattern: str) -> list[str]:
-    config = folder.Config.model_validate(
-        {"type": "folder", "root": root, "group_pattern": pattern}
-    )
-    return [s.group for s in folder.read(config)]
-
-
-def test_a_pattern_says_which_images_show_one_part(tmp_path: Path) -> None:
-    put(tmp_path, "bad/P17_left.png", "bad/P17_right.png", "good/P18_left.png")
-    assert grouped(tmp_path, r"(P\d+)_") == ["P17", "P17", "P18"]
-    assert grouped(tmp_path, r"P\d+") == ["P17", "P17", "P18"]
-
-
-def test_an_image_that_does_not_match_the_pattern_is_named(tmp_path: Path) -> None:
-    put(tmp_path, "good/P18_left.png", "good/stray.png")
-    with pytest.raises(DataError, match=r"good/stray\.png does not match source\.group_pattern"):
-        grouped(tmp_path, r"P\d+")
-
-
-def test_a_pattern_survives_being_written_down(tmp_path: Path) -> None:
-    put(tmp_path, "good/a.png")
-    config = folder.Config.model_validate(
-        {"type": "folder", "root": tmp_path, "group_pattern": r"(\w+)\.png"}
-    )
-    assert folder.Config.model_validate(config.model_dump(mode="json")) == config

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.datasets.splits import assign, crossing, join_duplicates
+from pipeline.datasets.splits import (
+    Shares,
+    assign,
+    assign_folds,
+    complete,
+    crossing,
+    join_duplicates,
+)
 from pipeline.errors import DataError
 
 GROUPS = [f"g{i // 4:03d}" for i in range(400)]
@@ -21,7 +28,7 @@ def shares(splits: list[str]) -> dict[str, float]:
 
 
 def split(val: float = 0.2, test: float = 0.2, seed: int = 0) -> list[str]:
-    return assign(LABELS, GROUPS, val_fraction=val, test_fraction=test, seed=seed)
+    return assign(LABELS, GROUPS, Shares(val, test, seed))
 
 
 def test_no_group_stands_on_two_sides() -> None:
@@ -63,14 +70,14 @@ def test_every_side_has_about_the_same_share_of_each_class() -> None:
 
 def test_two_groups_cannot_fill_three_sides() -> None:
     with pytest.raises(DataError, match=r"^2 group\(s\) cannot fill train, val and test"):
-        assign(["a", "b"] * 9, ["x", "y"] * 9, val_fraction=0.2, test_fraction=0.2, seed=0)
+        assign(["a", "b"] * 9, ["x", "y"] * 9, Shares(0.2, 0.2))
 
 
 def test_a_class_of_too_few_images_is_named_with_how_many_it_needs() -> None:
     labels = ["common"] * 40 + ["rare"] * 4
     groups = [str(i) for i in range(44)]
     with pytest.raises(DataError, match=r"class rare has 4 image\(s\).* at least 5 of each class"):
-        assign(labels, groups, val_fraction=0.2, test_fraction=0.2, seed=0)
+        assign(labels, groups, Shares(0.2, 0.2))
 
 
 def sides_of_rare(seed: int) -> set[str] | str:
@@ -78,7 +85,7 @@ def sides_of_rare(seed: int) -> set[str] | str:
     labels = ["common"] * 90 + ["rare"] * 10
     groups = [f"g{i // 10}" for i in range(100)]
     try:
-        return set(assign(labels, groups, val_fraction=0.2, test_fraction=0.2, seed=seed)[90:])
+        return set(assign(labels, groups, Shares(0.2, 0.2, seed))[90:])
     except DataError as error:
         return str(error)
 
@@ -102,17 +109,101 @@ def test_three_sides_are_filled_or_the_reason_is_told(
     labels = np.random.default_rng(seed).choice(["good", "bad"], len(groups)).tolist()
     val, test = fractions
     try:
-        splits = assign(labels, groups, val_fraction=val, test_fraction=test, seed=seed)
+        splits = assign(labels, groups, Shares(val, test, seed))
     except DataError:
         return
     assert set(splits) == {"train", "val", "test"}
     assert crossing(groups, splits) == []
+    assert {label for label, side in zip(labels, splits, strict=True) if side == "train"} == set(
+        labels
+    )
+
+
+def images_of_parts(label: str, least: int) -> st.SearchStrategy[list[tuple[int, str]]]:
+    """Parts of one class, each with 1 to 5 images."""
+    part = st.tuples(st.integers(1, 5), st.just(label))
+    return st.lists(part, min_size=least, max_size=2 * least)
+
+
+PARTS = st.tuples(
+    images_of_parts("good", 40), images_of_parts("bad", 15), images_of_parts("worse", 15)
+).map(lambda kinds: [part for kind in kinds for part in kind])
+
+
+def rows_of(parts: list[tuple[int, str]]) -> tuple[list[str], list[str]]:
+    """Labels and groups of the images of parts, each (how many images, class)."""
+    return (
+        [label for n, label in parts for _ in range(n)],
+        [f"g{i:03d}" for i, (n, _) in enumerate(parts) for _ in range(n)],
+    )
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(parts=PARTS, seed=st.integers(0, 3), val=st.sampled_from([0.1, 0.2, 0.3]))
+def test_where_parts_are_small_every_side_is_about_as_large_as_asked(
+    parts: list[tuple[int, str]], seed: int, val: float
+) -> None:
+    labels, groups = rows_of(parts)
+    splits = assign(labels, groups, Shares(val, 0.2, seed))
+    got = shares(splits)
+    assert got["val"] == pytest.approx(val, abs=0.08)
+    assert got["test"] == pytest.approx(0.2, abs=0.08)
+    assert splits == assign(labels, groups, Shares(val, 0.2, seed))
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(parts=PARTS, seed=st.integers(0, 3))
+def test_a_given_side_stays_and_the_missing_one_parts_no_group(
+    parts: list[tuple[int, str]], seed: int
+) -> None:
+    labels, groups = rows_of(parts)
+    given_split = ["test" if int(group[1:]) % 4 == 0 else "train" for group in groups]
+    splits = complete(given_split, labels, groups, Shares(0.2, 0.2, seed))
+    assert [s == "test" for s in splits] == [s == "test" for s in given_split]
+    assert set(splits) == {"train", "val", "test"}
+    assert crossing(groups, splits) == []
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(
+    parts=st.lists(
+        st.tuples(st.integers(1, 12), st.sampled_from(["good", "bad"])), min_size=1, max_size=14
+    ),
+    wanted=st.sampled_from([0, 2, 3, 5]),
+    seed=st.integers(0, 3),
+)
+def test_folds_share_no_group_and_none_is_empty(
+    parts: list[tuple[int, str]], wanted: int, seed: int
+) -> None:
+    labels, groups = rows_of(parts)
+    folds = assign_folds(labels, groups, wanted, seed)
+    assert crossing(groups, [str(f) for f in folds]) == []
+    assert folds == assign_folds(labels, groups, wanted, seed)
+    assert sorted(set(folds)) in ([-1], list(range(max(folds) + 1)))
+    assert max(folds) < max(wanted, 1)
+
+
+def test_folds_have_about_the_same_share_of_each_class() -> None:
+    folds, bad = np.array(assign_folds(LABELS, GROUPS, 5, 0)), np.array(LABELS) == "bad"
+    for fold in range(5):
+        assert bad[folds == fold].mean() == pytest.approx(bad.mean(), abs=0.03)
+
+
+def test_a_class_of_few_groups_limits_the_folds() -> None:
+    labels = ["good"] * 8 + ["bad"] * 3
+    groups = [f"part-{i}" for i in range(8)] + ["a", "b", "b"]
+    assert set(assign_folds(labels, groups, 5, 0)) == {0, 1}
+
+
+@pytest.mark.parametrize("groups", [["one"] * 11, [*map(str, range(8)), "a", "a", "a"]])
+def test_a_class_of_one_group_makes_folds_impossible(groups: list[str]) -> None:
+    assert set(assign_folds(["good"] * 8 + ["bad"] * 3, groups, 5, 0)) == {-1}
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_a_test_side_of_half_of_three_groups_leaves_one_for_each_other_side(seed: int) -> None:
     groups = ["x"] * 6 + ["y"] * 6 + ["z"] * 3
-    splits = assign(["a"] * 15, groups, val_fraction=0.2, test_fraction=0.49, seed=seed)
+    splits = assign(["a"] * 15, groups, Shares(0.2, 0.49, seed))
     assert set(splits) == {"train", "val", "test"}
 
 

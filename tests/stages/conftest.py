@@ -57,7 +57,7 @@ def folder_of(images: Path) -> ingest.Config:
     """Settings of ingest for a folder of class folders."""
     return ingest.Config(
         source=folder.Config(type="folder", root=images),
-        split=ingest.Split(val_fraction=0.25, test_fraction=0.25),
+        split=ingest.Split(val_fraction=0.25, test_fraction=0.25, folds=3),
     )
 
 
@@ -67,9 +67,7 @@ SPEC = preprocess.Config.model_validate(
 POLICY = augment.Config.model_validate(
     {"policy": {"flip": {"horizontal": True}, "exposure": {"probability": 1.0}}}
 )
-TRAIN = train.Config.model_validate(
-    {"folds": 3, "head": {"components": 32, "landmarks": 64, "max_epochs": 4}}
-)
+TRAIN = train.Config.model_validate({"head": {"components": 32, "landmarks": 64, "max_epochs": 4}})
 
 
 @pytest.fixture(scope="session")

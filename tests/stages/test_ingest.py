@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets.adapters import folder
 from pipeline.errors import DataError
+from pipeline.imaging.codec import encode_png, read
 from pipeline.stages import ingest
 from tests.stages.conftest import TAXONOMY, Ran, copy_cells, folder_of
 
@@ -82,7 +85,9 @@ def given(images: Path, **settings: object) -> tuple[pd.DataFrame, dict[str, Any
     """Ingest a data set with its own train and test; table, report's split and what is printed."""
     config = ingest.Config(
         source=folder.Config(type="folder", root=images),
-        split=ingest.Split.model_validate({"val_fraction": 0.25, **settings}),
+        split=ingest.Split.model_validate(
+            {"val_fraction": 0.25, "test_fraction": 0.25, **settings}
+        ),
     )
     out = images.parent / "out"
     out.mkdir()
@@ -114,8 +119,10 @@ def test_a_given_split_is_kept_and_validation_taken_from_training(split_images: 
     in_test = table["path"].str.startswith("test/")
     assert set(table.loc[in_test, "split"]) == {"test"}
     assert set(table.loc[~in_test, "split"]) == {"train", "val"}
-    assert split["leaky"] is False
+    assert split["leaky"] is split["regrouped"] is False
     assert "the given split does not leak" in printed
+    assert set(table.loc[in_test, "given_split"]) == {"test"}
+    assert set(table.loc[~in_test, "given_split"]) == {"train"}
 
 
 def test_a_class_that_a_given_split_never_trains_on_is_named(split_images: Path) -> None:
@@ -139,12 +146,23 @@ def test_a_given_split_that_leaks_is_made_anew_by_group(split_images: Path) -> N
     assert split["leaky"] is False
     assert "the given split is leaky: 1 identical" in printed
     assert "split anew by group" in split["given"]
+    assert split["regrouped"] is True
+
+
+def test_the_pairs_that_a_replaced_split_parted_are_shown(split_images: Path) -> None:
+    leak(split_images)
+    table, split, printed = given(split_images)
+    original = sorted((split_images / "train/good").glob("*.png"))[0].name
+    assert split["given_pairs_shown"][0] == [f"train/good/{original}", "test/good/copy.png"]
+    assert f"train/good/{original} = test/good/copy.png" in printed
+    copy = table["path"] == "test/good/copy.png"
+    assert table.loc[copy, "given_split"].tolist() == ["test"]
 
 
 def test_a_leaky_split_that_is_kept_is_called_leaky(split_images: Path) -> None:
     leak(split_images)
     table, split, printed = given(split_images, on_leak="warn")
-    assert split["leaky"] is True
+    assert (split["leaky"], split["regrouped"]) == (True, False)
     assert table.groupby("pixels_sha256")["split"].nunique().max() == 2
     assert "LEAKY" in printed
 
@@ -155,6 +173,98 @@ def test_a_leaky_split_can_be_an_error(split_images: Path) -> None:
         DataError, match=r"leaky: 1 identical.*set split\.on_leak to regroup or warn"
     ):
         given(split_images, on_leak="error")
+
+
+def look_alike(root: Path) -> None:
+    """The same shot on the other side, a little darker: near, not identical."""
+    original = sorted((root / "train/good").glob("*.png"))[0]
+    darker = (read(original) * 0.98).astype(np.uint8)
+    (root / "test/good/look-alike.png").write_bytes(encode_png(darker))
+
+
+def test_a_given_split_that_parts_look_alikes_is_leaky_even_where_they_are_not_joined(
+    split_images: Path,
+) -> None:
+    look_alike(split_images)
+    _, split, printed = given(split_images, near_duplicates=False)
+    assert (split["leaky"], split["regrouped"]) == (True, False)
+    assert "LEAKY: 0 identical and 1 near-duplicate pairs" in printed
+    assert "it is kept, since split.near_duplicates is off" in printed
+
+
+def test_a_given_split_that_parts_look_alikes_is_made_anew_where_they_are_joined(
+    split_images: Path,
+) -> None:
+    look_alike(split_images)
+    _, split, _ = given(split_images)
+    assert (split["leaky"], split["regrouped"]) == (False, True)
+
+
+def all_alike(images: Path) -> None:
+    """Every good cell once more, a little darker."""
+    for path in sorted((images / "good").glob("*.png")):
+        darker = (read(path) * 0.98).astype(np.uint8)
+        path.with_stem(f"{path.stem}-again").write_bytes(encode_png(darker))
+
+
+def test_a_split_made_here_that_parts_look_alikes_is_called_leaky(images: Path) -> None:
+    all_alike(images)
+    table, split, printed = given(images, near_duplicates=False)
+    stems = table["path"].str.removesuffix(".png").str.removesuffix("-again")
+    assert table.groupby(stems)["split"].nunique().max() == 2
+    assert split["leaky"] is True
+    assert "LEAKY: 0 identical and" in printed
+    assert "-again.png" in printed
+
+
+def test_a_split_made_here_that_parts_look_alikes_can_be_an_error(images: Path) -> None:
+    all_alike(images)
+    with pytest.raises(DataError, match=r"the split is leaky.*set split\.near_duplicates to true"):
+        given(images, near_duplicates=False, on_leak="error")
+
+
+def test_groups_are_made_as_the_settings_say_and_told_in_their_words(images: Path) -> None:
+    table, split, printed = given(
+        images, groups={"by": "blocks", "images": 3, "within": "folder"}, near_duplicates=False
+    )
+    assert table.groupby("group").size().tolist() == [3] * 8
+    assert split["by"] == "blocks of 3 neighbouring images of a folder"
+    assert "8 groups (by blocks of 3 neighbouring images of a folder)" in printed
+    assert table.groupby("group")["split"].nunique().max() == 1
+
+
+def test_a_part_named_in_the_path_stays_together_with_its_copies(images: Path) -> None:
+    for number, path in enumerate(sorted(images.rglob("*.png"))):
+        path.rename(path.with_name(f"P{number}_a.png"))
+    (one, other, *_) = sorted((images / "good").glob("*.png"))
+    shutil.copy(one, images / "good" / f"{other.stem[:-2]}_b.png")
+    table, _, _ = given(images, groups={"by": "pattern", "pattern": r"P\d+"})
+    kin = table[table["path"].str.contains(f"{one.stem[:-2]}_|{other.stem[:-2]}_")]
+    assert len(kin) == 3
+    assert kin["group"].nunique() == 1
+
+
+def test_only_training_images_have_a_fold_and_a_group_has_one(images: Path) -> None:
+    table, split, _ = given(images, groups={"by": "blocks", "images": 2}, folds=3)
+    in_train = table["split"] == "train"
+    assert set(table.loc[in_train, "fold"]) == {0, 1, 2}
+    assert set(table.loc[~in_train, "fold"]) == {-1}
+    assert table.groupby("group")["fold"].nunique().max() == 1
+    assert split["folds"] == 3
+
+
+def test_fewer_folds_than_wanted_are_told_with_the_class_that_limits_them(images: Path) -> None:
+    groups = {"by": "blocks", "images": 4, "within": "folder"}
+    _, split, printed = given(images, groups=groups, folds=5)
+    assert 0 <= split["folds"] < 5
+    assert re.search(r"\d folds rather than 5: the training images of class \w+ come from", printed)
+
+
+def test_without_folds_no_image_has_one(images: Path) -> None:
+    table, split, printed = given(images, folds=0)
+    assert set(table["fold"]) == {-1}
+    assert split["folds"] == 0
+    assert "folds" not in printed
 
 
 def test_an_unknown_class_names_the_file_and_the_nearest_spelling(images: Path) -> None:
@@ -220,6 +330,46 @@ def test_a_misspelt_key_ends_the_command_with_file_line_and_spelling(
     said = complaint(capsys, "cells")
     assert 'conf/cells/ingest.yaml:4 key "split.val_fracton" unknown' in said
     assert 'did you mean "val_fraction"?' in said
+
+
+@pytest.mark.parametrize(
+    ("split", "said"),
+    [
+        (
+            "groups: {by: patern}",
+            'ingest.yaml:4 split.groups.by "patern" unknown; did you mean "pattern"? choose ',
+        ),
+        ("groups: {images: 60}", 'ingest.yaml:4 key "split.groups.by" is missing; add it'),
+        (
+            "groups: {by: pattern, patern: P}",
+            'key "split.groups.patern" unknown; did you mean "pattern"? choose by, pattern',
+        ),
+        ("groups: {by: pattern}", 'ingest.yaml:4 key "split.groups.pattern" is missing; add it'),
+        ("groups: {by: time, gap_s: -1, clock: exif}", 'split.groups.gap_s "-1": input should be'),
+        ("groups: {by: time, gap_s: 1, clock: name}", "split.groups: clock: name needs pattern"),
+        ("groups: {by: automatic}, near_duplicates: false", "split: groups by automatic are"),
+        ("folds: 1", 'split.folds "1": one fold leaves nothing to train on'),
+    ],
+)
+def test_an_impossible_split_ends_the_command_with_its_line(
+    project: Path, capsys: pytest.CaptureFixture[str], split: str, said: str
+) -> None:
+    conf = project / "conf/cells/ingest.yaml"
+    conf.write_text(conf.read_text().replace("{val_fraction: 0.3}", "{" + split + "}"))
+    assert said in complaint(capsys, "cells")
+
+
+def test_groups_too_few_for_three_sides_end_the_command_with_the_remedy(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conf = project / "conf/cells/ingest.yaml"
+    conf.write_text(
+        conf.read_text().replace("{val_fraction: 0.3}", "{groups: {by: blocks, images: 60}}")
+    )
+    said = complaint(capsys, "cells")
+    assert "split.groups in ingest.yaml (blocks of 60 neighbouring images) makes 1 group(s)" in said
+    assert "lower split.groups.images" in said
+    assert [p for p in (project / "data").rglob("*") if p.is_file()] == []
 
 
 def test_an_unknown_adapter_lists_those_there_are(

@@ -28,7 +28,8 @@ def test_a_shard_holds_bit_for_bit_what_the_line_prepares(ran: Ran) -> None:
 def test_the_index_follows_the_manifest(ran: Ran) -> None:
     stored, data = Shards(ran.data / "preprocess"), manifest.read(ran.data / "ingest")
     assert stored.index["sample_id"].tolist() == data.table["sample_id"].tolist()
-    assert stored.index["split"].tolist() == data.table["split"].tolist()
+    for column in ("split", "given_split", "fold"):
+        assert stored.index[column].tolist() == data.table[column].tolist()
 
 
 def test_the_contact_sheet_shows_a_row_a_class(ran: Ran) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,6 @@ from pipeline.datasets.shards import Shards
 from pipeline.errors import ConfigError, TrainingError
 from pipeline.inference.predictor import session
 from pipeline.stages import train
-from pipeline.training import probe
 from tests.stages.conftest import TAXONOMY, TRAIN, Ran
 
 
@@ -78,6 +78,19 @@ def test_out_of_fold_scores_are_of_training_parts_only(ran: Ran) -> None:
     scored = pd.read_parquet(ran.data / "train/out-of-fold.parquet")
     assert set(scored["sample_id"]) == set(index.loc[index["split"] == "train", "sample_id"])
     np.testing.assert_allclose(scored[["p_good", "p_defective"]].sum(axis=1), 1, atol=1e-5)
+
+
+def test_without_folds_there_are_no_out_of_fold_scores_and_it_is_said(
+    ran: Ran, tmp_path: Path
+) -> None:
+    shutil.copytree(ran.data, tmp_path / "cells")
+    index = tmp_path / "cells/preprocess/index.parquet"
+    pd.read_parquet(index).assign(fold=-1).to_parquet(index, index=False)
+    out = tmp_path / "out"
+    out.mkdir()
+    said = train.run(ran.train, tmp_path / "cells", out)
+    assert not (out / "out-of-fold.parquet").exists()
+    assert "no out-of-fold scores: ingest made no folds" in said.lines
 
 
 def test_the_loss_goes_down(ran: Ran) -> None:
@@ -143,11 +156,3 @@ def test_settings_that_cannot_be_trained_with_are_refused_with_their_line(tmp_pa
     first, second = str(refused.value).splitlines()
     assert 'train.yaml:1 architecture "resnet81": unknown; did you mean "resnet18"?' in first
     assert "train.yaml:2 scales[1]" in second
-
-
-def test_a_class_of_few_groups_limits_the_folds() -> None:
-    labels = pd.Series(["good"] * 8 + ["defective"] * 3)
-    groups = pd.Series([f"part-{i}" for i in range(8)] + ["a", "b", "b"])
-    assert probe.possible_folds(5, labels, groups) == 2
-    assert probe.possible_folds(5, labels, pd.Series(["one"] * 11)) == 0
-    assert probe.possible_folds(0, labels, groups) == 0

@@ -67,23 +67,15 @@ def test_features_that_are_not_numbers_stop_the_training() -> None:
         probe.fit(known, one_hot(labels), HEAD, seed=0)
 
 
-def test_an_out_of_fold_score_knows_nothing_of_its_group() -> None:
-    """Labels that only a group's own rows reveal cannot be predicted out of fold."""
+def test_an_out_of_fold_score_knows_nothing_of_its_fold() -> None:
+    """Labels that only a part's own rows reveal cannot be predicted from those of others."""
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(40), 5)
     labels = rng.integers(0, 2, 40)[groups]
     fingerprint = rng.standard_normal((40, 12)).astype(np.float32)[groups]
     rows = fingerprint + 0.01 * rng.standard_normal(fingerprint.shape).astype(np.float32)
     seen = probe.fit(rows, one_hot(labels), HEAD, seed=0)[0]
-    unseen = probe.out_of_fold(
-        rows,
-        one_hot(labels),
-        [str(v) for v in labels],
-        [str(g) for g in groups],
-        HEAD,
-        seed=0,
-        folds=5,
-    )
+    unseen = probe.out_of_fold(rows, one_hot(labels), groups % 5, HEAD, seed=0)
     assert roc_auc_score(labels, probe.predict(seen, rows)[:, 1]) > 0.95
     assert roc_auc_score(labels, unseen[:, 1]) < 0.75
 

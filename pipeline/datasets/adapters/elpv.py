@@ -2,7 +2,7 @@
 
 2,624 cells cut from 44 modules, 300x300 grey; Buerhop-Lutz et al., EU PVSEC 2018, and Deitsch et
 al., Solar Energy 185 (2019). Licence CC-BY-NC-SA-4.0. The package names no modules, but its rows
-come module by module, so blocks of neighbouring rows stand for them.
+come module by module (60 or 72 cells each), so blocks of neighbouring images can stand for them.
 """
 
 from __future__ import annotations
@@ -20,14 +20,11 @@ from pipeline.plugins import PluginConfig
 
 
 class Config(PluginConfig):
-    """Which cells count as defective, and what stands for a module."""
+    """Which cells count as defective."""
 
     type: Literal["elpv"]
     defective_above: float = Field(
         0.5, ge=0, lt=1, description="A cell is defective when its probability is above this."
-    )
-    block_rows: int = Field(
-        60, ge=1, description="Neighbouring rows that form a group (one module has 60 or 72 cells)."
     )
     good: str = Field("good", description="Label of cells that are not defective.")
     defective: str = Field("defective", description="Label of cells that are.")
@@ -63,7 +60,7 @@ def read(config: Config) -> list[Sample]:
                     id=Path(path).stem,
                     path=path,
                     label=config.defective if belief > config.defective_above else config.good,
-                    group=f"rows-{row // config.block_rows * config.block_rows:05d}",
+                    group=Path(path).stem,
                     variant=variant,
                     defect_probability=belief,
                 )

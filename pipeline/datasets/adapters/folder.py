@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, PlainSerializer
+from pydantic import Field
 
 from pipeline.contracts.sample import SPLITS, Sample
 from pipeline.datasets.adapters._files import folders, images
@@ -26,11 +25,6 @@ class Config(PluginConfig):
         "folder a class in each; that split is kept. auto: splits where the root holds exactly "
         "those folders with folders in them, else classes.",
     )
-    group_pattern: Annotated[re.Pattern[str], PlainSerializer(lambda p: p.pattern)] | None = Field(
-        None,
-        description="Regular expression found in the path; images for which it (or its first "
-        "parenthesis) reads the same show one part. None: each image is a part of its own.",
-    )
 
 
 def root(config: Config) -> Path:
@@ -42,8 +36,8 @@ def read(config: Config) -> list[Sample]:
     """All images below the class folders, in name order, split by split where splits are given.
 
     Raises:
-        DataError: the folder is missing, has no class folders or no images, is not laid out as
-            `layout` says, or an image's path does not match `group_pattern`.
+        DataError: the folder is missing, has no class folders or no images, or is not laid out as
+            `layout` says.
     """
     if not config.root.is_dir():
         raise DataError(
@@ -56,7 +50,7 @@ def read(config: Config) -> list[Sample]:
             id=path.as_posix(),
             path=path.as_posix(),
             label=home.name,
-            group=_group(path, config.group_pattern),
+            group=path.as_posix(),
             split=split,
         )
         for split, home in homes
@@ -95,15 +89,3 @@ def _homes(config: Config) -> list[tuple[str, Path]]:
         f"{config.root} holds {', '.join(sorted(names))}; source.layout splits expects exactly "
         "train, val and test, or train and test; move what is there or set layout: classes"
     )
-
-
-def _group(path: Path, pattern: re.Pattern[str] | None) -> str:
-    if pattern is None:
-        return path.as_posix()
-    found = pattern.search(path.as_posix())
-    if found is None:
-        raise DataError(
-            f"{path} does not match source.group_pattern {pattern.pattern} in ingest.yaml, so "
-            "nothing says which part it shows"
-        )
-    return found[1] if pattern.groups else found[0]
