@@ -64,6 +64,7 @@ def main() -> None:
 
     scores = probe.out_of_fold(
         features,
+        np.tile(rows, 1 + settings.views),
         targets,
         index["label"].tolist(),
         index["group"].tolist(),
