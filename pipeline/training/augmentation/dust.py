@@ -56,7 +56,8 @@ class Specks(A.ImageOnlyTransform):  # type: ignore[misc]
             dark, bright = dark[:, :, None], bright[:, :, None]
         made = img * (1 - dark)
         made += (255 - made) * bright
-        return np.rint(made).astype(np.uint8)
+        done: Pixels = np.rint(made).astype(np.uint8)
+        return done
 
 
 def _add_speck(veil: Floats, size_px: float, rng: np.random.Generator) -> None:

@@ -102,7 +102,7 @@ def _paste_one(
     rings = surround(area, _moved_area(every, where)), surround(area, taken)
     if min(r.sum() for r in rings) < LEAST_RING_AREA_PX:
         return None
-    before, after = moved[rings[0]].mean(axis=0), background[rings[1]].mean(axis=0)
+    before, after = (np.median(v, axis=0) for v in (moved[rings[0]], background[rings[1]]))
     gain = (after + 1) / (before + 1)
     if gain.max() > LARGEST_GAIN or gain.min() < 1 / LARGEST_GAIN:
         return None

@@ -152,9 +152,9 @@ def write(folder: Path, stored: Shards, pasted: Iterable[Pasted]) -> pd.DataFram
             flush()
     if pending:
         flush()
-    index = stored.index.iloc[donors].reset_index(drop=True)
-    for column in ("sample_id", "shard", "row", "donor", "background", "background_group"):
-        index[column] = [fact[column] for fact in facts]
+    own = ["sample_id", "shard", "row", "donor", "background", "background_group"]
+    inherited = stored.index.iloc[donors].drop(columns=own[:3]).reset_index(drop=True)
+    index = pd.concat([pd.DataFrame(facts, columns=own), inherited], axis=1)
     index.to_parquet(folder / shards.INDEX, index=False)
     write_model(folder / shards.SPEC, stored.spec)
     return index
