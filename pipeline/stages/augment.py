@@ -162,8 +162,8 @@ def _share(image: Pixels, value: int) -> float:
 
 def _effects_sheet(policy: Policy, stored: Shards, rows: npt.NDArray[np.intp], out: Path) -> None:
     """Write effects.png: an example a class; before, each effect alone, all of them."""
-    columns = {name: Augmenter.of(policy.alone(name), full=True) for name in policy.effects}
-    columns[survival.ALL] = Augmenter.of(policy, full=True)
+    columns = {name: Augmenter.of(policy.only(name), full=True) for name in policy.effects}
+    columns[survival.ALL] = Augmenter.of(policy.only(*policy.effects), full=True)
     labels = stored.index["label"].to_numpy()
     tiles: list[tuple[str, Pixels]] = []
     for name in sorted(set(labels[rows]))[:MOST_ROWS]:

@@ -103,9 +103,9 @@ class Policy(Strict):
                 there.append(name)
         return tuple(there)
 
-    def alone(self, effect: str) -> Policy:
-        """The policy with one of its effects only."""
-        return Policy.model_validate({effect: getattr(self, effect)})
+    def only(self, *effects: str) -> Policy:
+        """The policy with some of its effects."""
+        return Policy.model_validate({effect: getattr(self, effect) for effect in effects})
 
     @property
     def smallest_detail_px(self) -> int:

@@ -70,8 +70,8 @@ def measure(stored: Shards, rows: npt.NDArray[np.intp], policy: Policy) -> Survi
         return None
     picks = np.linspace(0, len(where) - 1, min(AT_MOST, len(where))).astype(int)
     changing = [name for name in policy.effects if name != "flip"]
-    trials = {name: Augmenter.of(policy.alone(name), full=True) for name in changing}
-    trials[ALL] = Augmenter.of(policy, full=True)
+    trials = {name: Augmenter.of(policy.only(name), full=True) for name in changing}
+    trials[ALL] = Augmenter.of(policy.only(*policy.effects), full=True)
     lost = dict.fromkeys(trials, 0)
     judged = 0
     for row, number in (where[i] for i in picks):

@@ -47,7 +47,9 @@ def test_an_effect_changes_pixels_but_neither_shape_nor_type(effect: str, image:
 def test_at_full_strength_even_an_unlikely_effect_changes_every_image(
     effect: str, image: Pixels
 ) -> None:
-    made = views(Augmenter.of(Policy.model_validate({effect: {"probability": 0}}), full=True), image)
+    made = views(
+        Augmenter.of(Policy.model_validate({effect: {"probability": 0}}), full=True), image
+    )
     assert all((m != image).any() for m in made)
 
 

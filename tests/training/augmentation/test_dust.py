@@ -21,7 +21,7 @@ def dusty(channels: int = 1, level: int = 100, **settings: object) -> list[Pixel
 ])  # fmt: skip
 def test_dust_is_of_the_tone_asked_for(tone: str, darker: bool, brighter: bool) -> None:
     made = np.stack(dusty(tone=tone))
-    assert ((made < 100).any(), (made > 100).any()) == (darker, brighter)
+    assert (bool((made < 100).any()), bool((made > 100).any())) == (darker, brighter)
 
 
 def test_specks_are_no_larger_and_no_more_than_allowed() -> None:

@@ -28,7 +28,8 @@ def test_an_effect_as_large_as_the_image_is_refused(effect: str) -> None:
     policy = Policy.model_validate({effect: {"max_px": 31}})
     policy.check_size(40, 32)
     with pytest.raises(
-        DataError, match=rf"policy\.{effect}\.max_px 31 in augment\.yaml.*\(24x40 px\).*less than 24"
+        DataError,
+        match=rf"policy\.{effect}\.max_px 31 in augment\.yaml.*\(24x40 px\).*less than 24",
     ):
         policy.check_size(40, 24)
 
