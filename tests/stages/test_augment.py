@@ -88,7 +88,7 @@ def test_a_policy_that_leaves_too_little_of_an_image_is_refused(
 ) -> None:
     monkeypatch.setattr(augment, "MOST_CLIPPED", 0.3)
     exposure = {"probability": 1.0, "brightness": 0.3, "contrast": 0.0}
-    with pytest.raises(DataError, match="% of .* black; weaken exposure"):
+    with pytest.raises(DataError, match=r"% of .* black; weaken exposure"):
         augment.run(configured(policy={"exposure": exposure}), ran.data, tmp_path)
 
 

@@ -100,7 +100,8 @@ def test_any_number_of_threads_makes_the_same_pictures(workers: int, image: Pixe
     np.testing.assert_array_equal(alone, together)
 
 
-def test_spawned_processes_make_the_same_pictures(image: Pixels) -> None:
+def test_spawned_processes_make_the_same_pictures() -> None:
+    image = np.random.default_rng(0).integers(40, 200, (48, 64, 1), dtype=np.uint8)
     augmenter = Augmenter.of(EVERYTHING)
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(2, mp_context=spawn) as pool:
