@@ -66,7 +66,11 @@ def main() -> None:
 
     labels, groups_of = index["label"].tolist(), index["group"].tolist()
     folds = np.array(assign_folds(labels, groups_of, FOLDS, settings.seed), np.intp)
-    scores = probe.out_of_fold(features, targets, folds, settings.head, settings.seed)[:, 1]
+    image_of = np.tile(rows, 1 + settings.views)
+    unseen = probe.out_of_fold(
+        features, image_of, targets, folds, settings.head, settings.seed, groups_of
+    )
+    scores = unseen[:, 1]
     groups = (roc_auc_score(bad, scores), accuracy_score(bad, scores > 0.5))
 
     published = []

@@ -52,6 +52,11 @@ class Shards:
         masked = range(n_shards if (folder / name_of(0, MASKS)).is_file() else 0)
         self._masks = [np.load(folder / name_of(i, MASKS), mmap_mode="r") for i in masked]
 
+    @property
+    def training(self) -> npt.NDArray[np.intp]:
+        """Positions to learn from: of the training split, with the part found."""
+        return np.flatnonzero((self.index["split"] == "train") & self.index["found"])
+
     def __len__(self) -> int:
         return len(self.index)
 
@@ -75,6 +80,11 @@ def name_of(shard: int, kind: str = IMAGES) -> str:
     return f"{kind}-{shard:04d}.npy"
 
 
+def images_per_shard(spec: PreprocessSpec) -> int:
+    """Images, or tiles, that fill a shard of `SHARD_BYTES`."""
+    return max(1, SHARD_BYTES // int(np.prod(spec.shape)))
+
+
 def parts_per_shard(spec: PreprocessSpec) -> int:
     """Parts, with all their tiles, that fill a shard of `SHARD_BYTES`."""
-    return max(1, SHARD_BYTES // (spec.n_tiles * int(np.prod(spec.shape))))
+    return max(1, images_per_shard(spec) // spec.n_tiles)

@@ -26,7 +26,8 @@ from pipeline.inference.decide import defect_scores
 from pipeline.plugins import Strict
 from pipeline.stages import Report, progress, run_stage
 from pipeline.training import architectures, probe
-from pipeline.training.augmentation import Augmenter
+from pipeline.training.augmentation import Augmenter, oversampling
+from pipeline.training.augmentation.synthetic import FOLDER, TrainingImages
 from pipeline.training.export import export, join, parity
 from pipeline.training.network import Features, Network
 
@@ -78,7 +79,7 @@ def run(config: Config, source: Path, out: Path) -> Report:
     """
     stored = Shards(source / "preprocess")
     taxonomy = read_model(source / "ingest" / "taxonomy.json", Taxonomy)
-    rows = np.flatnonzero((stored.index["split"] == "train") & stored.index["found"])
+    rows = stored.training
     backbone = architectures.build(config.architecture, config.weights, config.seed)
     features = Features(backbone, stored.spec.shape[:2], config.scales)
     augmenter = Augmenter.read(source / "augment" / "policy.json")
@@ -87,18 +88,23 @@ def run(config: Config, source: Path, out: Path) -> Report:
     bundle.mkdir()
     graph = out / "features.onnx"
     export(features, stored[0], "image", ["features"], graph)
-    batches = probe.plan(rows, config.views)
-    computed = probe.extract(graph, stored, augmenter, batches, config.seed)
+    images = TrainingImages(stored, rows, Shards(source / "augment" / FOLDER))
+    wish = oversampling.read(source / "augment")
+    extra = oversampling.extra_views(images.index["label"].tolist(), config.views, wish)
+    batches = probe.plan(np.arange(len(images)), config.views, extra)
+    image_of = np.concatenate([batch.rows for batch in batches])
+    computed = probe.extract(graph, images, augmenter, batches, config.seed)
     values = np.concatenate(list(progress(computed, "computing features", total=len(batches))))
-    index = stored.index.iloc[rows]
-    targets = soft_targets(index, taxonomy, config.soft_labels)
-    head, history = probe.fit(
-        values, np.tile(targets, (1 + config.views, 1)), config.head, config.seed
-    )
+    index = images.index.iloc[: images.n_real]
+    targets = soft_targets(images.index, taxonomy, config.soft_labels)
+    head, history = probe.fit(values, targets[image_of], config.head, config.seed)
     folds = index["fold"].to_numpy()
     n_folds = int(folds.max()) + 1
     if n_folds:
-        unseen = probe.out_of_fold(values, targets, folds, config.head, config.seed)
+        groups = index["group"].tolist()
+        unseen = probe.out_of_fold(
+            values, image_of, targets, folds, config.head, config.seed, groups, images.kin
+        )
         _write_scores(out / scores.OUT_OF_FOLD, index["sample_id"], unseen, taxonomy)
 
     tail = out / "head.onnx"
@@ -127,10 +133,13 @@ def run(config: Config, source: Path, out: Path) -> Report:
     write_model(bundle / "provenance.json", provenance)
     epochs = range(1, len(history) + 1)
     pd.DataFrame({"epoch": epochs, "loss": history}).to_csv(out / "history.csv", index=False)
+    made = len(images) - images.n_real
     report = {
         "architecture": config.architecture,
         "weights": backbone.weights,
         "n_train": len(rows),
+        "n_synthetic": made,
+        "n_extra_views": int(extra.sum()),
         "n_features": int(values.shape[1]),
         "parity_max_relative": difference,
         "loss": history[-1],
@@ -138,8 +147,10 @@ def run(config: Config, source: Path, out: Path) -> Report:
     write_json(out / "report.json", report)
     return Report(
         [
-            f"{config.architecture} ({backbone.weights} weights), {len(rows)} images "
-            f"x {1 + config.views} views, {values.shape[1]} features",
+            f"{config.architecture} ({backbone.weights} weights), {len(rows)} images"
+            f"{f' and {made} synthetic' if made else ''} x {1 + config.views} views"
+            f"{f' and {extra.sum()} of rare classes' if extra.any() else ''}, "
+            f"{values.shape[1]} features",
             f"{n_folds} folds out of fold"
             if n_folds
             else "no out-of-fold scores: ingest made no folds",

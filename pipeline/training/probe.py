@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pytorch_lightning as pl
 import torch
 from pydantic import Field
@@ -22,8 +23,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
-from pipeline.datasets.shards import Shards
 from pipeline.errors import TrainingError
+from pipeline.imaging import Pixels
 from pipeline.inference.predictor import session, softmax
 from pipeline.plugins import Strict
 from pipeline.training.augmentation import Augmenter
@@ -53,14 +54,34 @@ class Batch:
     view: int | None
 
 
-def plan(rows: npt.NDArray[np.intp], views: int) -> list[Batch]:
-    """Batches of all images as they are, then of `views` augmented views of all."""
-    chunks = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
-    return [Batch(chunk, view) for view in (None, *range(views)) for chunk in chunks]
+class Images(Protocol):
+    """Prepared images by position, such as `Shards`."""
+
+    index: pd.DataFrame
+
+    def stack(self, positions: npt.NDArray[np.intp]) -> Pixels:
+        """Some images, uint8 n,H,W,C, a copy."""
+
+
+def plan(
+    rows: npt.NDArray[np.intp], views: int, extra: npt.NDArray[np.intp] | None = None
+) -> list[Batch]:
+    """Batches of all images as they are, then of `views` augmented views of all.
+
+    Where some images get `extra` views (one number for each row), those follow.
+    """
+    more = np.zeros(len(rows), np.intp) if extra is None else extra
+    last = views + int(more.max(initial=0))
+    return [
+        Batch(shown[start : start + BATCH], view)
+        for view in (None, *range(last))
+        for shown in [rows if view is None else rows[more > view - views]]
+        for start in range(0, len(shown), BATCH)
+    ]
 
 
 def extract(
-    graph: Path, stored: Shards, augmenter: Augmenter, batches: Sequence[Batch], seed: int
+    graph: Path, stored: Images, augmenter: Augmenter, batches: Sequence[Batch], seed: int
 ) -> Iterator[Floats]:
     """Run an exported feature graph over many images, one thread a core.
 
@@ -68,7 +89,7 @@ def extract(
 
     Args:
         graph: ONNX, `image` uint8 N,H,W,C to `features` float32 N,D.
-        stored: the prepared images.
+        stored: the prepared images; `index` names them by sample_id.
         augmenter: makes the views.
         batches: what to compute, as `plan` gives it.
         seed: of the views.
@@ -98,26 +119,39 @@ def predict(head: KernelHead, features: Floats) -> Floats:
 
 
 def out_of_fold(
-    features: Floats, targets: Floats, folds: npt.NDArray[np.intp], config: Head, seed: int
+    features: Floats,
+    image_of: npt.NDArray[np.intp],
+    targets: Floats,
+    folds: npt.NDArray[np.intp],
+    config: Head,
+    seed: int,
+    groups: Sequence[str] = (),
+    kin: Sequence[frozenset[str]] = (),
 ) -> Floats:
     """What heads that never saw a part's fold, and so its group, say of it.
 
     Args:
-        features: float32 V*N,D: all images as they are, then each further view of all.
-        targets: float32 N,K.
+        features: float32 F,D: the N parts as they are, then anything else.
+        image_of: which image each row of features shows, F positions in `targets`.
+        targets: float32 N+S,K, of the parts and of S synthetic images.
         folds: int N, 0 to k - 1, as `datasets.splits.assign_folds` gives them.
         config: settings of the head.
         seed: of each head.
+        groups: of the N parts, where there are synthetic images.
+        kin: for each of the S synthetic images the groups that it was made from; a head that may
+            not know one of them does not see it.
 
     Returns:
-        Probabilities float32 N,K of the images as they are.
+        Probabilities float32 N,K of the parts as they are.
     """
-    n = len(targets)
-    found = np.empty_like(targets)
+    n = len(folds)
+    found = np.empty_like(targets[:n])
     for fold in range(int(folds.max()) + 1):
         known, unseen = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        rows = np.concatenate([known + view for view in range(0, len(features), n)])
-        head, _ = fit(features[rows], targets[rows % n], config, seed)
+        held_out = {groups[int(i)] for i in unseen} if kin else set()
+        made = [n + s for s, parents in enumerate(kin) if parents.isdisjoint(held_out)]
+        rows = np.flatnonzero(np.isin(image_of, [*known, *made]))
+        head, _ = fit(features[rows], targets[image_of[rows]], config, seed)
         found[unseen] = predict(head, features[unseen])
     return found
 

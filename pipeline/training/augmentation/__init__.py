@@ -1,0 +1,17 @@
+"""What else the camera could have seen: a policy in the words of the line, and what it must not do.
+
+Owns the words (`policy`), their mapping to albumentations (`chain`, and `dust`, which that library
+lacks), how often each training image is shown (`oversampling`), defects cut out and pasted
+(`defects`, `pasting`, `synthetic`) and whether defects survive the policy (`survival`). May call
+`datasets`, `imaging` and `contracts`; does not need torch.
+"""
+
+import os
+
+# Set before its import: albumentations asks the package index for its version otherwise.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+from pipeline.training.augmentation.chain import Augmenter
+from pipeline.training.augmentation.policy import Policy
+
+__all__ = ["Augmenter", "Policy"]
