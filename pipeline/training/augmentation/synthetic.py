@@ -1,9 +1,9 @@
 """Synthetic training images: made from masks and good parts, kept as shards of their own.
 
 `synthetic/` is laid out like `preprocess/`; its index has the same columns, taken from the donor
-(`group` too), and where it comes from beside them: `donor`, `donor_position` in the prepared images,
-`background`, `background_position`, `background_group`. A head that must not know
-a group must not see an image that either came from.
+(`group` too), and beside them `donor` and `background`, each with its position in the prepared
+images, and `background_group`. A head that must not know a group must not see an image that either
+came from.
 """
 
 from __future__ import annotations
