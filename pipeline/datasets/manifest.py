@@ -25,6 +25,7 @@ import pandas as pd
 from pipeline.contracts.sample import Sample
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets.adapters import ADAPTERS, adapter
+from pipeline.datasets.location import Place, content
 from pipeline.errors import DataError, UnreadableImage
 from pipeline.files import read_model, write_model
 from pipeline.imaging import Pixels
@@ -58,11 +59,14 @@ class Scan:
     fault: str = ""
 
 
-def scan(sample: Sample, root: Path) -> Scan:
-    """Read and decode one image; a fault is an answer, not an exception."""
-    path = root / sample.path
+def scan(sample: Sample, root: Place) -> Scan:
+    """Read and decode one image; a fault is an answer, not an exception.
+
+    Raises:
+        DataError: images that are not on disk cannot be reached; that is no fault of one image.
+    """
     try:
-        data = path.read_bytes()
+        data = content(root / sample.path)
         rgb = decode(data, sample.path)
     except (UnreadableImage, OSError) as error:
         return Scan(sample, fault=str(error))
@@ -99,7 +103,7 @@ class Manifest:
 
     table: pd.DataFrame
     taxonomy: Taxonomy
-    root: Path
+    root: Place
     report: dict[str, Any]
 
     def image(self, row: int) -> bytes:
@@ -110,7 +114,7 @@ class Manifest:
         """
         path = self.root / str(self.table["path"].iat[row])
         try:
-            data = path.read_bytes()
+            data = content(path)
         except OSError as error:
             raise DataError(
                 f"{path} is in the manifest but cannot be read ({error.strerror}); run dvc repro"

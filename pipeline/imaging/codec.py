@@ -52,9 +52,9 @@ def encode_png(pixels: Pixels) -> bytes:
     return data.tobytes()
 
 
-def is_blank(path: Path) -> bool:
-    """Is every pixel of a mask 0, at any depth? Raises UnreadableImage."""
-    return not _decoded(_content(path), str(path)).any()
+def is_blank(data: bytes, name: str = "mask") -> bool:
+    """Is every pixel of an encoded mask 0, at any depth? Raises UnreadableImage."""
+    return not _decoded(data, name).any()
 
 
 def _content(path: Path) -> bytes:

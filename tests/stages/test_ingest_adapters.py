@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from upath import UPath
 
 from pipeline.datasets import manifest
+from pipeline.datasets.manifest import Manifest
 from pipeline.imaging.codec import encode_png
 from pipeline.stages import ingest
 from tests.stages.conftest import copy_cells
@@ -83,8 +85,48 @@ def as_mvtec(home: Path) -> dict[str, object]:
     return {"type": "mvtec", "root": "images"}
 
 
-@pytest.mark.parametrize("lay_out", [as_csv, as_coco, as_labelstudio, as_masks, as_mvtec])
-def test_a_tree_of_this_kind_is_ingested_by_yaml_alone(
+def as_folder(home: Path) -> dict[str, object]:
+    cells(home)
+    return {"type": "folder", "root": "images"}
+
+
+def zipped(home: Path, inner: str) -> str:
+    """Pack the images, remove them and say where `inner` is now."""
+    shutil.make_archive(str(home), "zip", home)
+    shutil.rmtree(home)
+    return f"zip://{inner}::images.zip" if inner else "images.zip"
+
+
+def in_memory(home: Path, inner: str) -> str:
+    """Move the images into fsspec's store in memory and say where `inner` is now."""
+    address = f"memory://{home.parent.name}"
+    for path in home.rglob("*"):
+        if path.is_file():
+            place = UPath(address, path.relative_to(home).as_posix())
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(path.read_bytes())
+    shutil.rmtree(home)
+    return f"{address}/{inner}".rstrip("/")
+
+
+def ingested(home: Path, source: dict[str, object]) -> Manifest:
+    """Run the stage on a project of these settings."""
+    conf = home / "conf/cells"
+    conf.mkdir(parents=True, exist_ok=True)
+    (conf / "ingest.yaml").write_text(
+        yaml.safe_dump({"source": source, "split": {"given": "ignore"}})
+    )
+    (conf / "taxonomy.yaml").write_text(
+        "classes:\n- {name: good, disposition: pass}\n- {name: defective, disposition: scrap}\n"
+    )
+    ingest.main(["ingest", "cells"])
+    return manifest.read(Path("data/cells/ingest"))
+
+
+@pytest.mark.parametrize(
+    "lay_out", [as_csv, as_coco, as_folder, as_labelstudio, as_masks, as_mvtec]
+)
+def test_a_tree_of_this_kind_is_ingested_by_yaml_alone_and_wherever_it_lies(
     lay_out: Callable[[Path], dict[str, object]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -92,20 +134,19 @@ def test_a_tree_of_this_kind_is_ingested_by_yaml_alone(
     (tmp_path / "images").mkdir()
     source = lay_out(tmp_path / "images")
     shutil.rmtree(tmp_path / "images/all", ignore_errors=True)
-    conf = tmp_path / "conf/cells"
-    conf.mkdir(parents=True)
-    (conf / "ingest.yaml").write_text(
-        yaml.safe_dump({"source": source, "split": {"given": "ignore"}})
-    )
-    (conf / "taxonomy.yaml").write_text(
-        "classes:\n- {name: good, disposition: pass}\n- {name: defective, disposition: scrap}\n"
-    )
     monkeypatch.chdir(tmp_path)
-    ingest.main(["ingest", "cells"])
-    data = manifest.read(Path("data/cells/ingest"))
+    data = ingested(tmp_path, source)
     assert data.table["label"].value_counts().to_dict() == {
         "good": PER_CLASS,
         "defective": PER_CLASS,
     }
     assert pd.crosstab(data.table["label"], data.table["split"]).to_numpy().min() > 0
     assert data.pixels(0).shape == (300, 300, 3)
+    key = "file" if "file" in source else "root"
+    inner = str(source[key]).removeprefix("images").lstrip("/")
+    for move in (zipped, in_memory):
+        shutil.copytree("images", "kept")
+        moved = ingested(tmp_path, source | {key: move(tmp_path / "images", inner)})
+        shutil.move("kept", "images")
+        pd.testing.assert_frame_equal(moved.table, data.table)
+        assert moved.image(3) == data.image(3)
