@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,18 @@ import pytest
 import yaml
 from upath import UPath
 
+from pipeline.contracts.bundle import Bundle
+from pipeline.daemon.clock import Clock
+from pipeline.daemon.keeping import Keeper
+from pipeline.daemon.ledger import Ledger
+from pipeline.daemon.line import Keep, Line, ModelSource
+from pipeline.daemon.loop import Station
+from pipeline.daemon.reviews import opened
+from pipeline.daemon.sources import replay
 from pipeline.datasets import manifest
 from pipeline.datasets.manifest import Manifest
 from pipeline.imaging.codec import encode_png
+from pipeline.inference.inspector import Inspector
 from pipeline.stages import ingest
 from tests.stages.conftest import copy_cells
 
@@ -150,3 +161,35 @@ def test_a_tree_of_this_kind_is_ingested_by_yaml_alone_and_wherever_it_lies(
         shutil.move("kept", "images")
         pd.testing.assert_frame_equal(moved.table, data.table)
         assert moved.image(3) == data.image(3)
+
+
+def test_what_people_say_of_a_stations_parts_is_what_the_next_model_learns(
+    tmp_path: Path, sealed_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = cells(tmp_path / "camera")
+    keep = Keep(folder=Path("kept"), verdicts=("FAIL", "REVIEW"), pass_share=1)
+    line = Line(
+        station="west-1",
+        recipe="cells",
+        model=ModelSource(cache=Path("models")),
+        source=replay.Config(type="replay", path=Path("camera")),
+        ledger=Path("ledger.sqlite"),
+        keep=keep,
+    )
+    clock, ledger = Clock(), Ledger(line.ledger, line.station)
+    source, inspector = line.source.open(clock), Inspector(sealed_bundle, threads=1)
+    Station(source, inspector, "cells/1", ledger, clock, Keeper(keep)).run(threading.Event())
+    records = {r.serial: r for r in ledger.records()}
+    # People look at all parts but two, while the station is still there.
+    truth = dict(rows[1:-1])
+    with opened(line) as reviews:
+        for serial, label in truth.items():
+            reviews.add(records[serial].id, label, "A. Weber", "", datetime.now(UTC))
+    ledger.close()
+    data = ingested(tmp_path, {"type": "line", "ledger": "ledger.sqlite", "images": "kept"})
+    learned = dict(zip(data.table["sample_id"], data.table["label"], strict=True))
+    assert learned == {records[serial].id: label for serial, label in truth.items()}
+    assert any(records[s].part_class != label for s, label in truth.items())
+    shown = {records[s].id: (tmp_path / "camera" / s).read_bytes() for s in truth}
+    assert {name: data.image(i) for i, name in enumerate(data.table["sample_id"])} == shown
