@@ -21,7 +21,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from pipeline import __version__
+from pipeline import __version__, cli_review
 from pipeline.errors import DataError, LinesideError, MissingExtra, choices
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ models = typer.Typer(
 app.add_typer(models, name="models")
 data = typer.Typer(help="Look at a data set before anything is learned.", no_args_is_help=True)
 app.add_typer(data, name="data")
+app.command()(cli_review.review)
 
 # In a pipe or a log there is no terminal's width that a table would have to fit.
 out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 160)

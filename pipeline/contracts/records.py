@@ -48,6 +48,7 @@ class Record:
         scores: probability of each class by name; empty when not inspected.
         model_version: `<recipe>/<version>` that judged, "" when none did.
         latency_ms: trigger to verdict, in milliseconds; None for records closed after a crash.
+        image: POSIX path of the kept frame in the station's folder of kept frames, "" for none.
     """
 
     id: str
@@ -61,3 +62,4 @@ class Record:
     scores: dict[str, float] = field(default_factory=dict)
     model_version: str = ""
     latency_ms: float | None = None
+    image: str = ""

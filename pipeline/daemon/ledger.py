@@ -12,36 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from pipeline.contracts.ledger import APPLICATION_ID, STEPS, VERSION
 from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.identity import Ids
 from pipeline.errors import LedgerError
 
-APPLICATION_ID = 0x4C6E5364  # marks the file as ours: "LnSd"
-SCHEMA_VERSION = 1
 RESTARTED = "station restarted"
-
-_VERDICTS = ", ".join(f"'{v}'" for v in Verdict)
-SCHEMA = f"""
-CREATE TABLE station (name TEXT NOT NULL);
--- AUTOINCREMENT never gives a number twice: a deleted record leaves a gap that the account shows.
-CREATE TABLE records (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    id TEXT NOT NULL UNIQUE,
-    captured_at TEXT NOT NULL,
-    serial TEXT NOT NULL,
-    verdict TEXT CHECK (verdict IN ({_VERDICTS})),
-    reason TEXT NOT NULL DEFAULT '',
-    part_class TEXT NOT NULL DEFAULT '',
-    defect_score REAL,
-    scores TEXT NOT NULL DEFAULT '{{}}',
-    model_version TEXT NOT NULL DEFAULT '',
-    latency_ms REAL
-);
-CREATE INDEX records_open ON records (seq) WHERE verdict IS NULL;
-CREATE INDEX records_serial ON records (serial);
-CREATE TRIGGER records_are_final BEFORE UPDATE ON records WHEN OLD.verdict IS NOT NULL
-BEGIN SELECT RAISE(ABORT, 'the record is closed already'); END;
-"""
 
 # The account in one query: it balances when triggers = passed + failed + review + not_inspected.
 ACCOUNT = """
@@ -76,7 +52,7 @@ class Ledger:
     """
 
     def __init__(self, path: Path, station: str) -> None:
-        """Open or create the file and close what a crash left open.
+        """Open or create the file, bring it up to date and close what a crash left open.
 
         Raises:
             LedgerError: not a ledger, another station's, a newer format, or in use.
@@ -97,9 +73,9 @@ class Ledger:
 
     def _prepare(self) -> None:
         self._db.row_factory = sqlite3.Row
-        if not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
-            self._create()
-        self._check()
+        if self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
+            self._check()
+        self._upgrade()
         self._db.execute("PRAGMA journal_mode = WAL")
         # Those found here were neither judged nor refused: the crash is their verdict.
         self.closed_at_start = self._db.execute(
@@ -110,24 +86,28 @@ class Ledger:
         self._ids = Ids(last or "")
         self.started_after: int = self._account_row(0)["triggers"]
 
-    def _create(self) -> None:
-        self._db.executescript(
-            f"BEGIN; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; "
-            f"PRAGMA user_version = {SCHEMA_VERSION};"
-        )
-        self._db.execute("INSERT INTO station VALUES (?)", (self.station,))
-        self._db.execute("COMMIT")
+    def _upgrade(self) -> None:
+        """Take the steps from the file's format to ours, all of them or none."""
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version == VERSION:
+            return
+        try:
+            self._db.executescript(
+                f"BEGIN IMMEDIATE; {' '.join(STEPS[version:])} "
+                f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};"
+            )
+            if version == 0:
+                self._db.execute("INSERT INTO station VALUES (?)", (self.station,))
+            self._db.execute("COMMIT")
+        except sqlite3.Error:
+            self._db.rollback()
+            raise
 
     def _check(self) -> None:
-        mark = self._db.execute("PRAGMA application_id").fetchone()[0]
-        if mark != APPLICATION_ID:
+        version = format_of(self._db, self.path)
+        if not 1 <= version <= VERSION:
             raise LedgerError(
-                f"{self.path} is a SQLite file but no ledger; give another path as `ledger`"
-            )
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version != SCHEMA_VERSION:
-            raise LedgerError(
-                f"{self.path} has ledger format {version}, this Lineside writes {SCHEMA_VERSION}; "
+                f"{self.path} has ledger format {version}, this Lineside writes {VERSION}; "
                 "use the Lineside that wrote it, or another path as `ledger`"
             )
         owner = self._db.execute("SELECT name FROM station").fetchone()[0]
@@ -174,6 +154,18 @@ class Ledger:
         if done.rowcount != 1:
             raise LedgerError(f"{self.path}: record {record.id} was never opened")
 
+    def note_image(self, identity: str, path: str) -> None:
+        """Note where the frame of a record was kept, once it is there.
+
+        Raises:
+            LedgerError: the record was never opened, or has an image already.
+        """
+        with self._spoken():
+            self._db.execute("PRAGMA synchronous = NORMAL")
+            done = self._db.execute("UPDATE records SET image = ? WHERE id = ?", (path, identity))
+        if done.rowcount != 1:
+            raise LedgerError(f"{self.path}: record {identity} was never opened")
+
     def account(self, after: int = 0) -> Account:
         """Triggers and verdicts of all records with a number above `after`."""
         with self._spoken():
@@ -210,22 +202,7 @@ class Ledger:
             for row in self._db.execute(
                 "SELECT * FROM records WHERE seq > ? AND verdict IS NOT NULL ORDER BY seq", (after,)
             ):
-                yield self._record(row)
-
-    def _record(self, row: Any) -> Record:
-        return Record(
-            id=row["id"],
-            station=self.station,
-            captured_at=row["captured_at"],
-            serial=row["serial"],
-            verdict=Verdict(row["verdict"]),
-            reason=row["reason"],
-            part_class=row["part_class"],
-            defect_score=row["defect_score"],
-            scores=json.loads(row["scores"]),
-            model_version=row["model_version"],
-            latency_ms=row["latency_ms"],
-        )
+                yield record_of(row, self.station)
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and let others open it."""
@@ -242,6 +219,32 @@ class Ledger:
                 f"{self.path} cannot be used as a ledger ({error}); check the path, the rights "
                 "and the free space, or give another path as `ledger`"
             ) from error
+
+
+def record_of(row: Any, station: str) -> Record:
+    """A closed record from its row."""
+    return Record(
+        id=row["id"],
+        station=station,
+        captured_at=row["captured_at"],
+        serial=row["serial"],
+        verdict=Verdict(row["verdict"]),
+        reason=row["reason"],
+        part_class=row["part_class"],
+        defect_score=row["defect_score"],
+        scores=json.loads(row["scores"]),
+        model_version=row["model_version"],
+        latency_ms=row["latency_ms"],
+        image=row["image"],
+    )
+
+
+def format_of(db: sqlite3.Connection, path: Path) -> int:
+    """The version of a ledger's format; raises LedgerError when the file is no ledger."""
+    if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
+        raise LedgerError(f"{path} is a SQLite file but no ledger; give another path as `ledger`")
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    return version
 
 
 def _lock(path: Path) -> IO[bytes]:

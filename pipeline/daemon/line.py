@@ -29,6 +29,18 @@ class ModelSource(Strict):
     )
 
 
+class Keep(Strict):
+    """Which frames the station keeps, as the camera gave them, for review and for training."""
+
+    folder: Path = Field(description="Where they go: one folder a day, named like the record.")
+    verdicts: tuple[Literal["FAIL", "REVIEW", "NOT_INSPECTED"], ...] = Field(
+        ("FAIL", "REVIEW"), description="Verdicts whose frames are all kept."
+    )
+    pass_share: float = Field(
+        0, ge=0, le=1, description="Share of the PASS frames that is kept beside them, by chance."
+    )
+
+
 class Line(Strict):
     """One station. Relative paths start at the folder where `lineside` is run."""
 
@@ -43,6 +55,7 @@ class Line(Strict):
         description="Where frames come from; `type` names a file of pipeline/daemon/sources/."
     )
     ledger: Path = Field(description="SQLite file with one record a trigger.")
+    keep: Keep | None = Field(None, description="Which frames to keep; none keeps no frame.")
     threads: int = Field(
         0, ge=0, le=256, description="Threads for the network; 0: one a physical core."
     )

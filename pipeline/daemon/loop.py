@@ -13,6 +13,7 @@ import numpy as np
 
 from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.clock import Clock
+from pipeline.daemon.keeping import Keeper
 from pipeline.daemon.ledger import Ledger
 from pipeline.daemon.line import Line
 from pipeline.daemon.models import fetch_champion
@@ -54,7 +55,7 @@ class Summary:
 
 
 class Station:
-    """One source, one model, one ledger."""
+    """One source, one model, one ledger, and a folder of kept frames if there is a keeper."""
 
     def __init__(
         self,
@@ -63,12 +64,14 @@ class Station:
         model_version: str,
         ledger: Ledger,
         clock: Clock,
+        keeper: Keeper | None = None,
     ) -> None:
         self.model_version = model_version
         self.ledger = ledger
         self._source = source
         self._inspector = inspector
         self._clock = clock
+        self._keeper = keeper
 
     def run(
         self, stop: threading.Event, on_record: Callable[[Record], None] | None = None
@@ -89,6 +92,10 @@ class Station:
             self.ledger.close_record(record)
             if on_record is not None:
                 on_record(record)
+            # Last, for no verdict waits for a disk; the file before its name, for a crash between
+            # the two must not leave a record of a file that is not there.
+            if self._keeper is not None and (kept := self._keeper.keep(frame, record)):
+                self.ledger.note_image(identity, kept)
         return self._summary(self._clock.monotonic_s() - started_s)
 
     def _judge(self, frame: Frame, identity: str) -> Record:
@@ -169,7 +176,8 @@ def assembled(line: Line, clock: Clock | None = None) -> Iterator[Station]:
             ledger.closed_at_start,
         )
     try:
-        yield Station(source, inspector, version.name, ledger, clock)
+        keeper = None if line.keep is None else Keeper(line.keep)
+        yield Station(source, inspector, version.name, ledger, clock, keeper)
     finally:
         ledger.close()
 

@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 from pipeline.contracts.bundle import Bundle, open_bundle
+from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.daemon.line import Line
 from pipeline.errors import BundleError, RegistryUnreachable
 from pipeline.files import write_json
@@ -53,6 +54,17 @@ def fetch_champion(line: Line, registry: Registry) -> tuple[Bundle, Version]:
     except OSError as error:
         log.warning("%s: a start without the registry will not be possible", error)
     return bundle, version
+
+
+def cached_taxonomy(line: Line) -> Taxonomy | None:
+    """The classes of the model that the station ran last, None where the cache holds none.
+
+    Raises:
+        BundleError: a file in the cache was altered.
+    """
+    last = _last_good(line)
+    bundle = None if last is None else _cached(line, last)
+    return None if bundle is None else bundle.taxonomy
 
 
 def _folder(line: Line, version: Version) -> Path:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pipeline.contracts.sample import Sample
 from pipeline.datasets.duplicates import Pair, clusters, near_duplicates
+from pipeline.datasets.location import Place
 from pipeline.datasets.manifest import Scan, scan
 from pipeline.datasets.splits import crossing, join_duplicates
 from pipeline.errors import DataError
@@ -94,7 +94,7 @@ Watch = Callable[[Iterable[Scan], int], Iterable[Scan]]
 
 
 def examine(
-    samples: Sequence[Sample], root: Path, *, near: bool = True, watch: Watch | None = None
+    samples: Sequence[Sample], root: Place, *, near: bool = True, watch: Watch | None = None
 ) -> Examination:
     """Read every image once and compare all of them.
 

@@ -11,14 +11,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from io import BytesIO
+from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.contracts.sample import Sample
+from pipeline.datasets import location
+from pipeline.datasets.location import Place
 from pipeline.errors import DataError, MissingExtra, UnreadableImage
-from pipeline.imaging.codec import read
+from pipeline.imaging.codec import decode
 from pipeline.plugins import Strict
 
 # Train, val and test need one each.
@@ -40,7 +43,7 @@ class Source(Strict):
             return "image (the data set names no groups)"
         return "groups that the data set names"
 
-    def groups(self, samples: Sequence[Sample], root: Path) -> list[str]:
+    def groups(self, samples: Sequence[Sample], root: Place) -> list[str]:
         """The group of each sample."""
         return [s.group for s in samples]
 
@@ -59,7 +62,7 @@ class Pattern(Strict):
         """What a group is, for the report."""
         return f"part named in the path by {self.pattern.pattern}"
 
-    def groups(self, samples: Sequence[Sample], root: Path) -> list[str]:
+    def groups(self, samples: Sequence[Sample], root: Place) -> list[str]:
         """The group of each sample; raises DataError when a path does not say."""
         return _matches(self.pattern, samples, "which part it shows")
 
@@ -80,7 +83,7 @@ class Blocks(Strict):
         where = f" of a {self.within}" if self.within else ""
         return f"blocks of {self.images} neighbouring images{where}"
 
-    def groups(self, samples: Sequence[Sample], root: Path) -> list[str]:
+    def groups(self, samples: Sequence[Sample], root: Place) -> list[str]:
         """The group of each sample, named by the first row of its block."""
         seen: Counter[str] = Counter()
         first: dict[tuple[str, int], str] = {}
@@ -145,7 +148,7 @@ class Time(Strict):
         clock = {"name": "in the path", "exif": "in EXIF", "modified": "of the file"}[self.clock]
         return f"captures at most {self.gap_s:g} s apart (time {clock})"
 
-    def groups(self, samples: Sequence[Sample], root: Path) -> list[str]:
+    def groups(self, samples: Sequence[Sample], root: Place) -> list[str]:
         """The group of each sample, named by when it began.
 
         Raises:
@@ -161,7 +164,7 @@ class Time(Strict):
             found[row], before = name, time
         return found
 
-    def _times(self, samples: Sequence[Sample], root: Path) -> list[float | None]:
+    def _times(self, samples: Sequence[Sample], root: Place) -> list[float | None]:
         """Seconds since 1970 of each sample; None for a file that is no image."""
         if self.clock == "modified":
             return [_modified(root / s.path) for s in samples]
@@ -185,7 +188,7 @@ class Automatic(Strict):
         """What a group is, for the report."""
         return "clusters of near-duplicates"
 
-    def groups(self, samples: Sequence[Sample], root: Path) -> list[str]:
+    def groups(self, samples: Sequence[Sample], root: Place) -> list[str]:
         """A group for each sample."""
         return [s.id for s in samples]
 
@@ -193,7 +196,7 @@ class Automatic(Strict):
 Grouping = Annotated[Source | Pattern | Blocks | Time | Automatic, Field(discriminator="by")]
 
 
-def regroup(choice: Grouping, samples: Sequence[Sample], root: Path) -> list[Sample]:
+def regroup(choice: Grouping, samples: Sequence[Sample], root: Place) -> list[Sample]:
     """The samples with the groups that were chosen.
 
     Raises:
@@ -248,14 +251,14 @@ def _seconds(text: str, form: str, what: str) -> float:
         raise DataError(f"{what} is no time by the format {form}: {error}") from None
 
 
-def _modified(path: Path) -> float | None:
+def _modified(place: Place) -> float | None:
     try:
-        return path.stat().st_mtime
+        return float(place.stat().st_mtime)
     except OSError:
         return None
 
 
-def _exposed(samples: Sequence[Sample], root: Path) -> list[float | None]:
+def _exposed(samples: Sequence[Sample], root: Place) -> list[float | None]:
     """When the cameras' own clocks say that the pictures were taken."""
     texts = [_date_time_original(root / s.path) for s in samples]
     silent = [s.path for s, text in zip(samples, texts, strict=True) if text == ""]
@@ -273,24 +276,28 @@ def _exposed(samples: Sequence[Sample], root: Path) -> list[float | None]:
     ]
 
 
-def _date_time_original(path: Path) -> str | None:
+def _date_time_original(place: Place) -> str | None:
     """As EXIF writes it, "" where it does not; None for a file that is no image."""
     try:
         from PIL import Image
     except ImportError as error:
         raise MissingExtra("pillow", "split.groups with clock: exif", "train") from error
     try:
-        with Image.open(path) as image:
+        data = location.image(place, str(place))
+    except UnreadableImage:
+        return None
+    try:
+        with Image.open(BytesIO(data)) as image:
             text = image.getexif().get_ifd(_EXPOSURE).get(_DATE_TIME_ORIGINAL, "")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         # Ingest quarantines what it cannot decode, and an image alone in its group does no harm.
-        return "" if _is_image(path) else None
+        return "" if _is_image(data) else None
     return str(text).strip("\0 ")
 
 
-def _is_image(path: Path) -> bool:
+def _is_image(data: bytes) -> bool:
     try:
-        read(path)
+        decode(data)
     except UnreadableImage:
         return False
     return True

@@ -26,11 +26,13 @@ import pandas as pd
 
 from pipeline.contracts.sample import Sample
 from pipeline.contracts.taxonomy import Taxonomy
+from pipeline.datasets import location
 from pipeline.datasets.adapters import ADAPTERS, adapter
+from pipeline.datasets.location import Place
 from pipeline.errors import DataError, UnreadableImage, printable
 from pipeline.files import read_model, write_model
 from pipeline.imaging import Pixels
-from pipeline.imaging.codec import content, decode, read_mask
+from pipeline.imaging.codec import decode, decode_mask
 from pipeline.imaging.fingerprint import Fingerprint, fingerprint
 from pipeline.plugins import PluginConfig
 
@@ -60,14 +62,18 @@ class Scan:
     fault: str = ""
 
 
-def scan(sample: Sample, root: Path) -> Scan:
-    """Read and decode one image; a fault is an answer, not an exception."""
+def scan(sample: Sample, root: Place) -> Scan:
+    """Read and decode one image; a fault is an answer, not an exception.
+
+    Raises:
+        DataError: images that are not on disk cannot be reached; that is no fault of one image.
+    """
     name = printable(sample.path)
     if name != sample.path:
         fault = f"{name} has a name that is not UTF-8, which no table can hold; rename it"
         return Scan(replace(sample, path=name), fault=fault)
     try:
-        data = content(root / sample.path, name)
+        data = location.image(root / sample.path, name)
         rgb = decode(data, name)
     except UnreadableImage as error:
         return Scan(sample, fault=str(error))
@@ -104,17 +110,17 @@ class Manifest:
 
     table: pd.DataFrame
     taxonomy: Taxonomy
-    root: Path
+    root: Place
     report: dict[str, Any]
 
-    def path(self, row: int) -> Path:
+    def path(self, row: int) -> Place:
         """Where the image of one row lies."""
         return self.root / str(self.table["path"].iat[row])
 
     def mask(self, row: int) -> Pixels | None:
         """The defect mask of one row, uint8 H,W, 0 where it is sound; None where it has none."""
         name = str(self.table["mask"].iat[row])
-        return read_mask(self.root / name) if name else None
+        return decode_mask(self._content(self.root / name), name) if name else None
 
     def image(self, row: int) -> bytes:
         """The encoded image of one row.
@@ -123,15 +129,18 @@ class Manifest:
             DataError: the file is gone or is no longer what was ingested.
         """
         path = self.path(row)
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise DataError(
-                f"{path} is in the manifest but cannot be read ({error.strerror}); run dvc repro"
-            ) from None
+        data = self._content(path)
         if hashlib.sha256(data).hexdigest() != self.table["sha256"].iat[row]:
             raise DataError(f"{path} has changed since it was ingested; run dvc repro")
         return data
+
+    def _content(self, place: Place) -> bytes:
+        try:
+            return location.content(place)
+        except OSError as error:
+            raise DataError(
+                f"{place} is in the manifest but cannot be read ({error.strerror}); run dvc repro"
+            ) from None
 
     def pixels(self, row: int) -> Pixels:
         """The decoded image of one row, uint8 RGB."""

@@ -80,13 +80,13 @@ def content(path: Path, name: str) -> bytes:
     raise UnreadableImage(f"{name} is a {kind}, not a file; rename or remove it")
 
 
-def read_mask(path: Path) -> Pixels:
+def decode_mask(data: bytes, name: str = "mask") -> Pixels:
     """Decode a mask of any depth: uint8 height x width, 255 where a channel is not 0.
 
     Raises:
-        UnreadableImage: as `read` does.
+        UnreadableImage: as `decode` does, but for the depth.
     """
-    marked = _decoded(content(path, str(path)), str(path)).any(axis=2)
+    marked = _decoded(data, name).any(axis=2)
     return np.where(marked, np.uint8(255), np.uint8(0))
 
 
@@ -99,9 +99,9 @@ def encode_png(pixels: Pixels) -> bytes:
     return data.tobytes()
 
 
-def is_blank(path: Path) -> bool:
-    """Is every pixel of a mask 0, at any depth? Raises UnreadableImage."""
-    return not _decoded(content(path, str(path)), str(path)).any()
+def is_blank(data: bytes, name: str = "mask") -> bool:
+    """Is every pixel of an encoded mask 0, at any depth? Raises UnreadableImage."""
+    return not _decoded(data, name).any()
 
 
 def _decoded(data: bytes, name: str) -> npt.NDArray[Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +15,42 @@ from pipeline.daemon.ledger import Ledger
 from pipeline.errors import LedgerError
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+# What `sqlite3 .dump` says of a ledger of commit 339e819, the last one of format 1: one closed
+# record and one that a crash left open.
+VERSION_1 = """
+PRAGMA application_id = 1282298724;
+PRAGMA user_version = 1;
+BEGIN TRANSACTION;
+CREATE TABLE records (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    captured_at TEXT NOT NULL,
+    serial TEXT NOT NULL,
+    verdict TEXT CHECK (verdict IN ('PASS', 'FAIL', 'REVIEW', 'NOT_INSPECTED')),
+    reason TEXT NOT NULL DEFAULT '',
+    part_class TEXT NOT NULL DEFAULT '',
+    defect_score REAL,
+    scores TEXT NOT NULL DEFAULT '{}',
+    model_version TEXT NOT NULL DEFAULT '',
+    latency_ms REAL
+);
+INSERT INTO "records" VALUES(1,'01a20320-a200-7000-bde5-5ed5262cdaa9',
+'2026-11-22T12:00:00.000000+00:00','a_good.png','PASS','defect score 0.000 below pass limit 0.200',
+'good',1.0e-05,'{"good": 0.99999, "defective": 1e-05}','cells/1',1.5);
+INSERT INTO "records" VALUES(2,'01a20320-a200-7001-9ab3-fec24b512e03',
+'2026-11-22T12:00:00.000000+00:00','b_bad.png',NULL,'','',NULL,'{}','',NULL);
+CREATE TABLE station (name TEXT NOT NULL);
+INSERT INTO "station" VALUES('west-1');
+CREATE INDEX records_open ON records (seq) WHERE verdict IS NULL;
+CREATE INDEX records_serial ON records (serial);
+CREATE TRIGGER records_are_final BEFORE UPDATE ON records WHEN OLD.verdict IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'the record is closed already'); END;
+DELETE FROM "sqlite_sequence";
+INSERT INTO "sqlite_sequence" VALUES('records',2);
+COMMIT;
+"""
 
 
 def closed(identity: str, verdict: Verdict = Verdict.PASS, latency_ms: float = 7.5) -> Record:
@@ -139,8 +177,69 @@ def test_newer_format_is_refused(path: Path) -> None:
     Ledger(path, "west-1").close()
     with sqlite3.connect(path) as other:
         other.execute("PRAGMA user_version = 9")
-    with pytest.raises(LedgerError, match="format 9, this Lineside writes 1"):
+    with pytest.raises(LedgerError, match="format 9, this Lineside writes 2"):
         Ledger(path, "west-1")
+
+
+def dump_version_1(path: Path) -> None:
+    """The ledger that an older Lineside left behind."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(VERSION_1)
+
+
+def test_ledger_of_version_1_is_brought_up_to_date_with_all_it_holds(path: Path) -> None:
+    dump_version_1(path)
+    ledger = Ledger(path, "west-1")
+    first, second = ledger.records()
+    assert (first.serial, first.verdict, first.part_class) == ("a_good.png", Verdict.PASS, "good")
+    assert first.scores == {"good": 0.99999, "defective": 1e-05}
+    assert (second.serial, second.reason) == ("b_bad.png", "station restarted")
+    assert (first.image, second.image) == ("", "")
+    assert ledger.account().balances
+    ledger.close()
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+
+
+def test_ledger_of_version_1_becomes_what_a_new_one_is(path: Path, tmp_path: Path) -> None:
+    dump_version_1(path)
+    Ledger(path, "west-1").close()
+    Ledger(tmp_path / "new.sqlite", "west-1").close()
+    schemas = []
+    for file in (path, tmp_path / "new.sqlite"):
+        with closing(sqlite3.connect(file)) as db:
+            rows = db.execute("SELECT name, sql FROM sqlite_master ORDER BY name").fetchall()
+        # A dump writes names in quotes and loses comments.
+        schemas.append([(n, re.sub(r'--.*|\s+|"', "", sql or "")) for n, sql in rows])
+    assert schemas[0] == schemas[1]
+
+
+def test_upgrade_that_fails_leaves_version_1_as_it_was(path: Path) -> None:
+    dump_version_1(path)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("CREATE TABLE reviews (in_the_way INTEGER)")
+    with pytest.raises(LedgerError, match="table reviews already exists"):
+        Ledger(path, "west-1")
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+        columns = [row[1] for row in db.execute("PRAGMA table_info(records)")]
+    assert "image" not in columns
+
+
+def test_image_is_noted_after_the_verdict_and_only_once(path: Path) -> None:
+    ledger = Ledger(path, "west-1")
+    identity = ledger.open_record(AT, "part-1")
+    ledger.close_record(closed(identity, Verdict.FAIL))
+    ledger.note_image(identity, "2026-11-22/a.png")
+    with pytest.raises(LedgerError, match="has its image already"):
+        ledger.note_image(identity, "2026-11-22/b.png")
+    assert [(r.verdict, r.image) for r in ledger.records()] == [(Verdict.FAIL, "2026-11-22/a.png")]
+
+
+def test_image_of_a_record_that_was_never_opened_cannot_be_noted(path: Path) -> None:
+    with pytest.raises(LedgerError, match="never opened"):
+        Ledger(path, "west-1").note_image("0199-none", "a.png")
 
 
 def test_text_file_is_refused_as_it_is(tmp_path: Path) -> None:

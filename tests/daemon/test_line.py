@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from pipeline import config
-from pipeline.daemon.line import Line, ModelSource
+from pipeline.daemon.line import Keep, Line, ModelSource
 from pipeline.errors import ConfigError
+from pipeline.plugins import Strict
 
 LineFile = Callable[..., Path]
 
@@ -41,6 +42,19 @@ def test_unknown_alias_lists_those_there_are(line_file: LineFile) -> None:
         config.load(path, Line)
 
 
-@pytest.mark.parametrize("model", [Line, ModelSource])
-def test_every_key_is_described(model: type[Line] | type[ModelSource]) -> None:
+def test_frames_to_keep_are_chosen_in_the_line_file(line_file: LineFile) -> None:
+    path = line_file()
+    path.write_text(f"{path.read_text()}keep:\n  folder: kept\n  verdicts: [FAIL]\n")
+    assert config.load(path, Line).keep == Keep(folder=Path("kept"), verdicts=("FAIL",))
+
+
+def test_verdict_that_there_is_not_lists_those_to_keep(line_file: LineFile) -> None:
+    path = line_file()
+    path.write_text(f"{path.read_text()}keep:\n  folder: kept\n  verdicts: [FIAL]\n")
+    with pytest.raises(ConfigError, match=r'keep\.verdicts\[0\] "FIAL" unknown; .*"FAIL"\?'):
+        config.load(path, Line)
+
+
+@pytest.mark.parametrize("model", [Keep, Line, ModelSource])
+def test_every_key_is_described(model: type[Strict]) -> None:
     assert [n for n, f in model.model_fields.items() if not f.description] == []

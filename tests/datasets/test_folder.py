@@ -50,9 +50,49 @@ def test_endings_in_capitals_count(tmp_path: Path) -> None:
     assert len(samples(tmp_path)) == 2
 
 
-def test_other_files_and_hidden_folders_are_passed_over(tmp_path: Path) -> None:
-    put(tmp_path, "a/1.png", "a/notes.txt", ".git/b.png", "readme.png")
+def test_companions_and_hidden_files_are_passed_over_in_silence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(tmp_path, "a/1.png", "a/notes.txt", "a/Thumbs.db", "a/list.csv", "readme.md", "setup.cfg")
+    put(tmp_path, ".git/b.png", "a/._1.png", "a/.ipynb_checkpoints/1.png", "__MACOSX/a/._1.png")
     assert [s.path for s in samples(tmp_path)] == ["a/1.png"]
+    assert caplog.messages == []
+
+
+def test_images_beside_the_class_folders_are_an_error(tmp_path: Path) -> None:
+    put(tmp_path, "good/1.png", "stray.jpg", "other.png")
+    with pytest.raises(DataError, match=r"has 2 image\(s\) beside its folders, such as other\.png"):
+        samples(tmp_path)
+
+
+def test_images_beside_the_class_folders_of_a_split_are_an_error(tmp_path: Path) -> None:
+    put(tmp_path, "train/good/1.png", "test/good/1.png", "test/stray.png")
+    with pytest.raises(DataError, match=r"test has 1 image\(s\) beside its folders"):
+        samples(tmp_path)
+
+
+def test_a_class_whose_files_are_all_of_unknown_kind_is_an_error(tmp_path: Path) -> None:
+    put(tmp_path, "good/1.png", "bad/1.gif", "bad/2.gif", "bad/notes.txt")
+    with pytest.raises(DataError, match=r"bad has no image, but 2 other .* 1\.gif; convert them"):
+        samples(tmp_path)
+
+
+def test_files_of_unknown_kind_among_images_are_named_in_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(tmp_path, "good/1.png", "good/2.heic", "good/raw/3.heic")
+    assert [s.path for s in samples(tmp_path)] == ["good/1.png"]
+    (said,) = caplog.messages
+    assert "2 file(s) passed over that are no known image, such as good/2.heic" in said
+
+
+def test_a_class_folder_that_is_empty_is_named_in_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(tmp_path, "good/1.png", "bad/notes.txt")
+    (tmp_path / "dent").mkdir()
+    assert [s.label for s in samples(tmp_path)] == ["good"]
+    assert caplog.messages == [f"{tmp_path}: no image in bad, dent"]
 
 
 def test_a_missing_root_shows_what_is_expected(tmp_path: Path) -> None:
@@ -71,6 +111,6 @@ def test_a_root_without_class_folders_says_so(tmp_path: Path) -> None:
 
 
 def test_class_folders_without_images_are_named_with_known_endings(tmp_path: Path) -> None:
-    put(tmp_path, "good/a.txt", "bad/b.gif")
+    put(tmp_path, "good/a.txt", "bad/b.csv")
     with pytest.raises(DataError, match=r"class folders \(bad, good\) but no image.*\.png"):
         samples(tmp_path)

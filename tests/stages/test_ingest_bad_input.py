@@ -154,9 +154,17 @@ def test_links_that_lead_nowhere_are_quarantined(images: Path, out: Path) -> Non
     }
 
 
-def test_a_folder_that_links_back_up_is_not_walked_round_and_round(images: Path, out: Path) -> None:
+def test_a_folder_that_links_back_up_is_named_not_walked_round_and_round(
+    images: Path, out: Path
+) -> None:
     (images / "good/again").symlink_to(images, target_is_directory=True)
-    (images / "good/self").symlink_to("self", target_is_directory=True)
+    with pytest.raises(DataError, match=r"good/again is a link to a folder; put the folder itself"):
+        quarantined(images, out)
+
+
+def test_a_class_folder_that_is_a_link_is_read(images: Path, out: Path) -> None:
+    (images / "good").rename(images.parent / "elsewhere")
+    (images / "good").symlink_to(images.parent / "elsewhere", target_is_directory=True)
     assert quarantined(images, out) == {}
 
 

@@ -27,6 +27,8 @@ class Frame:
         serial: part serial, or the file name in a replay.
         pixels: uint8 RGB, height x width x 3; None when the picture could not be decoded.
         fault: why there are no pixels, "" when there are.
+        data: the camera's own file, where there is one.
+        ending: of that file's name.
     """
 
     captured_at: datetime
@@ -34,6 +36,8 @@ class Frame:
     serial: str
     pixels: Pixels | None
     fault: str = ""
+    data: bytes | None = None
+    ending: str = ".png"
 
 
 class Source(Protocol):

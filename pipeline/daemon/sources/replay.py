@@ -72,7 +72,12 @@ class Replay:
     def _frame(self, path: Path) -> Frame:
         at, triggered_s = self._clock.now(), self._clock.monotonic_s()
         serial = path.relative_to(self._config.path).as_posix()
+        pixels, fault, data = None, "", None
         try:
-            return Frame(at, triggered_s, serial, codec.read(path))
+            data = path.read_bytes()
+            pixels = codec.decode(data, str(path))
         except UnreadableImage as error:
-            return Frame(at, triggered_s, serial, None, str(error))
+            fault = str(error)
+        except OSError as error:
+            fault = f"{path} cannot be read: {error.strerror}"
+        return Frame(at, triggered_s, serial, pixels, fault, data, path.suffix.lower())

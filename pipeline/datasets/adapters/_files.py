@@ -2,29 +2,77 @@
 
 from __future__ import annotations
 
+import logging
 import os.path
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from pipeline.errors import DataError
+from pipeline.datasets.location import Place, content, entries, files
+from pipeline.errors import DataError, UnreadableImage
+from pipeline.imaging import codec
 from pipeline.imaging.codec import SUFFIXES
 
 M = TypeVar("M", bound=BaseModel)
+KNOWN = f"known endings: {' '.join(sorted(SUFFIXES))}"
+# Files that stand beside images and that nobody takes for one.
+COMPANIONS = frozenset({".csv", ".html", ".ini", ".json", ".md", ".txt", ".xml", ".yaml", ".yml"})
+
+log = logging.getLogger(__name__)
 
 
-def folders(home: Path) -> list[Path]:
-    """The visible folders in a folder, in name order."""
-    return sorted(p for p in home.iterdir() if p.is_dir() and p.name[0] != ".")
+def images(root: Place, folder: str = "") -> list[PurePosixPath]:
+    """All images in a folder of the root and its folders, relative to the root, in name order.
+
+    Of other files, those that may have been meant as images are named in a warning.
+    """
+    there = [PurePosixPath(folder, path) for path in files(root / folder)]
+    known = [p for p in there if p.suffix.lower() in SUFFIXES]
+    strange = [p for p in there if p.suffix.lower() not in SUFFIXES and not _companion(p)]
+    if strange and known:
+        log.warning(
+            "%s: %d file(s) passed over that are no known image, such as %s; %s",
+            *(root, len(strange), strange[0], KNOWN),
+        )
+    elif strange:
+        # A class that is there for its owner and not for us must not vanish.
+        raise DataError(
+            f"{root / folder} has no image, but {len(strange)} other file(s) such as "
+            f"{strange[0].name}; convert them ({KNOWN}) or move them away"
+        )
+    return known
 
 
-def images(home: Path, below: Path) -> list[Path]:
-    """All images in a folder and its folders, relative to `below`, in name order."""
-    return sorted(p.relative_to(below) for p in home.rglob("*") if p.suffix.lower() in SUFFIXES)
+def _companion(path: PurePosixPath) -> bool:
+    return path.suffix.lower() in COMPANIONS or path.name.lower() == "thumbs.db"
 
 
-def inside(root: Path, given: str, where: str) -> str:
+def folders(home: Place) -> list[str]:
+    """The names of the visible folders in a folder whose images all lie in one of these.
+
+    Raises:
+        DataError: an image lies beside them, so that nothing says what class it is.
+    """
+    inner, loose = entries(home)
+    stray = [name for name in loose if PurePosixPath(name).suffix.lower() in SUFFIXES]
+    if inner and stray:
+        raise DataError(
+            f"{home} has {len(stray)} image(s) beside its folders, such as {stray[0]}; move each "
+            "into the folder of its class, or away"
+        )
+    return inner
+
+
+def is_blank(mask: Place) -> bool:
+    """Is every pixel of a mask 0? Raises DataError when it cannot be read."""
+    try:
+        return codec.is_blank(content(mask), str(mask))
+    except OSError as error:
+        raise UnreadableImage(f"{mask} cannot be read: {error.strerror}") from None
+
+
+def inside(root: Place, given: str, where: str) -> str:
     """An image's path as a listing gives it, as a POSIX path relative to the root.
 
     Args:
@@ -38,9 +86,13 @@ def inside(root: Path, given: str, where: str) -> str:
     path = given.strip().replace("\\", "/")
     if not path or "\0" in path:
         raise DataError(f"{where} has no usable path of an image (it reads {given!r})")
-    home = os.path.normpath(root.absolute())
+    if isinstance(root, Path):
+        home = os.path.normpath(root.absolute())
+    else:
+        home, path = "/root", path.removeprefix(f"{str(root).rstrip('/')}/")
     full = os.path.normpath(PurePosixPath(home, path))
-    if PureWindowsPath(path).drive or not full.startswith(home.rstrip("/") + "/"):
+    strange = PureWindowsPath(path).drive or "://" in path
+    if strange or not full.startswith(home.rstrip("/") + "/"):
         raise DataError(
             f"{where} names {given}, which is not in {root}; write paths relative to that folder "
             "or set source.root in ingest.yaml to one that holds all images"
@@ -55,14 +107,14 @@ def once(seen: dict[str, str], path: str, where: str) -> None:
         raise DataError(f"{where} names {path}, as {former} did; keep one of the two")
 
 
-def load(file: Path, model: type[M], expected: str) -> M:
+def load(file: Place, model: type[M], expected: str) -> M:
     """Read a JSON file that someone else's tool wrote.
 
     Raises:
         DataError: it is missing, no JSON or of another form; the message says what is `expected`.
     """
     try:
-        data = file.read_bytes().removeprefix(b"\xef\xbb\xbf")
+        data = content(file).removeprefix(b"\xef\xbb\xbf")
     except OSError as error:
         raise DataError(
             f"{file} (source.file in ingest.yaml) cannot be read: {error.strerror}; "

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
 from pipeline.contracts.sample import Sample
 from pipeline.datasets.adapters._files import inside, load, once
+from pipeline.datasets.location import Location, Place, opened
 from pipeline.errors import DataError, choices
 from pipeline.plugins import PluginConfig
 
@@ -24,8 +24,8 @@ class Config(PluginConfig):
     """Where the annotations are and which of them weighs most."""
 
     type: Literal["coco"]
-    file: Path = Field(description="The JSON file with images, annotations and categories.")
-    root: Path | None = Field(
+    file: Location = Field(description="The JSON file with images, annotations and categories.")
+    root: Location | None = Field(
         None, description="The folder that file_name is relative to. None: the folder of the file."
     )
     severity: Annotated[tuple[str, ...], AfterValidator(_no_name_twice)] = Field(
@@ -57,9 +57,9 @@ class _Export(BaseModel):
     categories: list[_Category]
 
 
-def root(config: Config) -> Path:
+def root(config: Config) -> Place:
     """The configured folder, or that of the annotations."""
-    return config.root or config.file.parent
+    return opened(config.root or config.file.parent)
 
 
 def read(config: Config) -> list[Sample]:
@@ -73,7 +73,7 @@ def read(config: Config) -> list[Sample]:
     export = load(config.file, _Export, "COCO's JSON with images, annotations and categories")
     if not export.images:
         raise DataError(f"{config.file} lists no images; export it with them")
-    ranks = _ranks(config, export)
+    ranks, home = _ranks(config, export), root(config)
     samples: list[Sample] = []
     seen: dict[str, str] = {}
     known: set[int | str] = set()
@@ -82,7 +82,7 @@ def read(config: Config) -> list[Sample]:
         if image.id in known:
             raise DataError(f"{where} has id {image.id}, as an image before it; ids must differ")
         known.add(image.id)
-        path = inside(root(config), image.file_name, where)
+        path = inside(home, image.file_name, where)
         once(seen, path, where)
         label = config.severity[ranks[image.id]] if image.id in ranks else config.good
         samples.append(Sample(path, path, label, path))

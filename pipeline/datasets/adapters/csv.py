@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
 from pipeline.contracts.sample import SPLITS, Sample
 from pipeline.datasets.adapters._files import inside, once
+from pipeline.datasets.location import Location, Place, content, opened
 from pipeline.errors import DataError, choices
 from pipeline.plugins import PluginConfig, Strict
 
@@ -37,17 +38,17 @@ class Config(PluginConfig):
     """Where the table is and how it reads."""
 
     type: Literal["csv"]
-    file: Path = Field(description="The table: UTF-8, its first line names the columns.")
-    root: Path | None = Field(
+    file: Location = Field(description="The table: UTF-8, its first line names the columns.")
+    root: Location | None = Field(
         None, description="The folder that paths are relative to. None: the folder of the table."
     )
     delimiter: str = Field(",", min_length=1, max_length=1, description="What parts the columns.")
     columns: Columns = Field(Columns(), description="The names of the columns.")
 
 
-def root(config: Config) -> Path:
+def root(config: Config) -> Place:
     """The configured folder, or that of the table."""
-    return config.root or config.file.parent
+    return opened(config.root or config.file.parent)
 
 
 def read(config: Config) -> list[Sample]:
@@ -70,13 +71,14 @@ def read(config: Config) -> list[Sample]:
     own_serials = len(set(serials)) == len(rows)
     samples: list[Sample] = []
     seen: dict[str, str] = {}
+    home = root(config)
     for line, row in rows:
         where = f"{config.file}:{line}"
         given = {name: row[i].strip() for name, i in cells.items()}
         for name in ("label", "group", "serial"):
             if given.get(name) == "":
                 raise DataError(f'{where} has nothing in column "{header[cells[name]]}"; fill it')
-        path = inside(root(config), given["path"], where)
+        path = inside(home, given["path"], where)
         once(seen, path, where)
         serial = given.get("serial", path)
         samples.append(
@@ -96,12 +98,7 @@ def read(config: Config) -> list[Sample]:
 def _lines(config: Config) -> list[tuple[int, list[str]]]:
     """Line number and cells of each line that is not blank, all as long as the first."""
     try:
-        with config.file.open(encoding="utf-8-sig", newline="") as handle:
-            reader = csv.reader(handle, delimiter=config.delimiter, strict=True)
-            try:
-                lines = [(reader.line_num, row) for row in reader if row]
-            except csv.Error as error:
-                raise DataError(f"{config.file}:{reader.line_num} is no CSV: {error}") from None
+        text = content(opened(config.file)).decode("utf-8-sig")
     except OSError as error:
         raise DataError(
             f"{config.file} (source.file in ingest.yaml) cannot be read: {error.strerror}; "
@@ -111,6 +108,12 @@ def _lines(config: Config) -> list[tuple[int, list[str]]]:
         raise DataError(
             f"{config.file} is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
         ) from None
+    table = io.StringIO(text, newline="")
+    reader = csv.reader(table, delimiter=config.delimiter, strict=True)
+    try:
+        lines = [(reader.line_num, row) for row in reader if row]
+    except csv.Error as error:
+        raise DataError(f"{config.file}:{reader.line_num} is no CSV: {error}") from None
     for line, row in lines:
         if len(row) != len(lines[0][1]):
             raise DataError(

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import logging
+from pathlib import PurePosixPath
 from typing import Literal
 
 from pydantic import Field
 
 from pipeline.contracts.sample import SPLITS, Sample
-from pipeline.datasets.adapters._files import folders, images
+from pipeline.datasets.adapters._files import KNOWN, folders, images
+from pipeline.datasets.location import Location, Place, is_folder, opened
 from pipeline.errors import DataError
-from pipeline.imaging.codec import SUFFIXES
 from pipeline.plugins import PluginConfig
+
+log = logging.getLogger(__name__)
 
 
 class Config(PluginConfig):
     """Where the class folders are."""
 
     type: Literal["folder"]
-    root: Path = Field(description="The folder that holds one folder a class, or one a split.")
+    root: Location = Field(description="The folder that holds one folder a class, or one a split.")
     layout: Literal["auto", "classes", "splits"] = Field(
         "auto",
         description="classes: one folder a class. splits: train, test and perhaps val, with one "
@@ -27,54 +30,58 @@ class Config(PluginConfig):
     )
 
 
-def root(config: Config) -> Path:
+def root(config: Config) -> Place:
     """The configured folder."""
-    return config.root
+    return opened(config.root)
 
 
 def read(config: Config) -> list[Sample]:
     """All images below the class folders, in name order, split by split where splits are given.
 
     Raises:
-        DataError: the folder is missing, has no class folders or no images, or is not laid out as
-            `layout` says.
+        DataError: the folder is missing, has no class folders or no images, or images outside of
+            them, a class has none but other files, or it is not laid out as `layout` says.
     """
-    if not config.root.is_dir():
+    if not is_folder(root(config)):
         raise DataError(
             f"{config.root} is not a folder (source.root in ingest.yaml); expected one folder a "
             f"class, such as {config.root}/good/part-0001.png"
         )
     homes = _homes(config)
-    samples = [
+    found = [(split, home, images(config.root, home)) for split, home in homes]
+    empty = ", ".join(home for _, home, paths in found if not paths)
+    if not any(paths for _, _, paths in found):
+        raise DataError(f"{config.root} has class folders ({empty}) but no image in them; {KNOWN}")
+    if empty:
+        log.warning("%s: no image in %s", config.root, empty)
+    return [
         Sample(
             id=path.as_posix(),
             path=path.as_posix(),
-            label=home.name,
+            label=PurePosixPath(home).name,
             group=path.as_posix(),
             split=split,
         )
-        for split, home in homes
-        for path in images(home, config.root)
+        for split, home, paths in found
+        for path in paths
     ]
-    if not samples:
-        names = ", ".join(home.relative_to(config.root).as_posix() for _, home in homes)
-        raise DataError(
-            f"{config.root} has class folders ({names}) but no image in them; known endings: "
-            f"{' '.join(sorted(SUFFIXES))}"
-        )
-    return samples
 
 
-def _homes(config: Config) -> list[tuple[str, Path]]:
-    """The split ("" when none is given) and the folder of each class."""
+def _homes(config: Config) -> list[tuple[str, str]]:
+    """The split ("" when none is given) and the folder of each class, as a path in the root."""
     there = folders(config.root)
     if not there:
         raise DataError(f"{config.root} has no folders; expected one a class, named like the class")
     if config.layout == "classes":
         return [("", home) for home in there]
-    names = {p.name for p in there}
+    names = set(there)
     are_splits = {"train", "test"} <= names <= set(SPLITS)
-    homes = [(s, home) for s in SPLITS if s in names for home in folders(config.root / s)]
+    homes = [
+        (s, f"{s}/{home}")
+        for s in SPLITS
+        if are_splits and s in names
+        for home in folders(config.root / s)
+    ]
     bare = names - {split for split, _ in homes}
     if are_splits and not bare:
         return homes

@@ -7,7 +7,6 @@ annotator has answered.
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -15,6 +14,7 @@ from pydantic import BaseModel, Field, RootModel
 
 from pipeline.contracts.sample import Sample
 from pipeline.datasets.adapters._files import inside, load, once
+from pipeline.datasets.location import Location, Place, is_file, opened
 from pipeline.errors import DataError, choices
 from pipeline.plugins import PluginConfig
 
@@ -26,8 +26,8 @@ class Config(PluginConfig):
     """Where the export is and which of its answers is the class."""
 
     type: Literal["labelstudio"]
-    file: Path = Field(description="The project's export in the format JSON (not JSON-MIN).")
-    root: Path | None = Field(
+    file: Location = Field(description="The project's export in the format JSON (not JSON-MIN).")
+    root: Location | None = Field(
         None,
         description="The folder that images are in: Label Studio's document root for local files, "
         "its media/upload (or a copy of the files in it) for uploaded ones. None: that of the "
@@ -66,9 +66,9 @@ class _Export(RootModel[list[_Task]]):
     pass
 
 
-def root(config: Config) -> Path:
+def root(config: Config) -> Place:
     """The configured folder, or that of the export."""
-    return config.root or config.file.parent
+    return opened(config.root or config.file.parent)
 
 
 def read(config: Config) -> list[Sample]:
@@ -84,12 +84,13 @@ def read(config: Config) -> list[Sample]:
     samples: list[Sample] = []
     seen: dict[str, str] = {}
     voted: set[str] = set()
+    home = root(config)
     for task in tasks:
         where = f"{config.file}: task {task.id}"
         votes = [v for a in task.annotations if (v := _vote(a, controls, where)) is not None]
         if not votes:
             continue
-        path = _path(config, task, where)
+        path = _path(config, home, task, where)
         once(seen, path, where)
         voted.update(votes)
         samples.append(
@@ -163,7 +164,7 @@ def _majority(votes: list[str], good: str | None) -> str:
     return max(counts, key=lambda choice: (counts[choice], choice != good))
 
 
-def _path(config: Config, task: _Task, where: str) -> str:
+def _path(config: Config, home: Place, task: _Task, where: str) -> str:
     """The image of a task, relative to the root."""
     given = task.data.get(config.field)
     if not isinstance(given, str):
@@ -176,16 +177,15 @@ def _path(config: Config, task: _Task, where: str) -> str:
         url = urlsplit(given)
     except ValueError as error:
         raise DataError(f"{where} names {given}, which is no path: {error}") from None
-    home = root(config)
     if LOCAL in url.path:
         return inside(home, "".join(parse_qs(url.query).get("d", [])).lstrip("/"), where)
     if UPLOAD in url.path:
         full = unquote(url.path.partition(UPLOAD)[2])
         # Beside the project's number in Label Studio's own folder, without it in a copy of one.
         places = [full, full.partition("/")[2]]
-        there = [p for p in places if p and (home / inside(home, p, where)).is_file()]
+        there = [p for p in places if p and is_file(home / inside(home, p, where))]
         return inside(home, there[0] if there else full, where)
-    if len(url.scheme) > 1:
+    if len(url.scheme) > 1 and not given.startswith(str(home)):
         raise DataError(
             f"{where} names {given}; expected a path, {LOCAL}?d=... or {UPLOAD}...: fetch the "
             "images and export a project that has them as local files"

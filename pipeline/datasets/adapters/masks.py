@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from pipeline.contracts.sample import Sample
-from pipeline.datasets.adapters._files import images
+from pipeline.datasets.adapters._files import KNOWN, images, is_blank
+from pipeline.datasets.location import Location, Place, is_folder, opened
 from pipeline.errors import DataError
-from pipeline.imaging.codec import SUFFIXES, is_blank
 from pipeline.plugins import PluginConfig
 
 
@@ -18,7 +18,7 @@ class Config(PluginConfig):
     """Where images and masks are and what the classes are called."""
 
     type: Literal["masks"]
-    root: Path = Field(description="The folder that holds the two.")
+    root: Location = Field(description="The folder that holds the two.")
     images: Path = Field(Path("images"), description="The folder of images, in the root.")
     masks: Path = Field(
         Path("masks"),
@@ -42,9 +42,9 @@ class Config(PluginConfig):
         return self
 
 
-def root(config: Config) -> Path:
+def root(config: Config) -> Place:
     """The configured folder."""
-    return config.root
+    return opened(config.root)
 
 
 def read(config: Config) -> list[Sample]:
@@ -54,11 +54,12 @@ def read(config: Config) -> list[Sample]:
         DataError: a folder is missing, there are no images, image and mask do not pair up, a mask
             cannot be read, or one is set for an image in the folder of good parts.
     """
-    home = config.root / config.images
-    pictures = _by_name(config.root, config.images, "images")
+    home = root(config) / config.images.as_posix()
+    pictures = _by_name(home, "images")
     if not pictures:
-        raise DataError(f"{home} has no image; known endings: {' '.join(sorted(SUFFIXES))}")
-    masks = _by_name(config.root, config.masks, "masks")
+        raise DataError(f"{home} has no image; {KNOWN}")
+    drawn = config.root / config.masks.as_posix()
+    masks = _by_name(drawn, "masks")
     samples = []
     for name, path in pictures.items():
         mask = masks.pop(name, None)
@@ -74,22 +75,21 @@ def read(config: Config) -> list[Sample]:
     if masks:
         # One that is merely misnamed would let its defect pass as good.
         raise DataError(
-            f"{len(masks)} of the masks in {config.root / config.masks} belong to no image in "
+            f"{len(masks)} of the masks in {drawn} belong to no image in "
             f"{home}, such as {min(masks.values())}; give mask and image one name, or remove it"
         )
     return samples
 
 
-def _by_name(root: Path, folder: Path, field: str) -> dict[Path, Path]:
+def _by_name(home: Place, field: str) -> dict[PurePosixPath, PurePosixPath]:
     """Files in a folder, relative to it, by their path without its ending, in name order."""
-    home = root / folder
-    if not home.is_dir():
+    if not is_folder(home):
         raise DataError(
             f"{home} is not a folder (source.root and source.{field} in ingest.yaml); expected "
             "images in one folder and masks of the same names in another"
         )
-    found: dict[Path, Path] = {}
-    for path in images(home, home):
+    found: dict[PurePosixPath, PurePosixPath] = {}
+    for path in images(home):
         former = found.setdefault(path.with_suffix(""), path)
         if former != path:
             raise DataError(
@@ -99,8 +99,8 @@ def _by_name(root: Path, folder: Path, field: str) -> dict[Path, Path]:
     return found
 
 
-def _label(config: Config, path: Path, mask: Path | None) -> str:
-    image = config.root / config.images / path
+def _label(config: Config, path: PurePosixPath, mask: PurePosixPath | None) -> str:
+    image = config.root / (config.images / path).as_posix()
     if config.label == "folder" and len(path.parts) == 1:
         raise DataError(
             f"{image} is in no class folder; move it to one, such as {image.parent}/good, or set "
@@ -109,18 +109,19 @@ def _label(config: Config, path: Path, mask: Path | None) -> str:
     if mask is None:
         if config.missing_mask == "good":
             return config.good
-        expected = config.root / config.masks / path.with_suffix(".png")
+        expected = config.root / (config.masks / path.with_suffix(".png")).as_posix()
         raise DataError(
             f"{image} has no mask such as {expected}; add it, or set source.missing_mask: good if "
             "only defective parts have one"
         )
-    if is_blank(config.root / config.masks / mask):
+    drawn = config.root / (config.masks / mask).as_posix()
+    if is_blank(drawn):
         return config.good
     if config.label == "mask":
         return config.defective
     if path.parts[0] == config.good:
         raise DataError(
             f"{image} is in the folder of {config.good} parts, but its mask "
-            f"{config.root / config.masks / mask} is not empty; move the image or clear the mask"
+            f"{drawn} is not empty; move the image or clear the mask"
         )
     return path.parts[0]

@@ -6,15 +6,15 @@ Bergmann et al., CVPR 2019. One category (bottle, cable, ...) is one data set.
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Literal
 
 from pydantic import Field
 
 from pipeline.contracts.sample import Sample
-from pipeline.datasets.adapters._files import folders, images
+from pipeline.datasets.adapters._files import KNOWN, folders, images, is_blank
+from pipeline.datasets.location import Location, Place, is_file, is_folder, opened
 from pipeline.errors import DataError
-from pipeline.imaging.codec import SUFFIXES, is_blank
 from pipeline.plugins import PluginConfig
 
 GOOD = "good"
@@ -24,12 +24,12 @@ class Config(PluginConfig):
     """Where the category is."""
 
     type: Literal["mvtec"]
-    root: Path = Field(description="The folder that holds train, test and ground_truth.")
+    root: Location = Field(description="The folder that holds train, test and ground_truth.")
 
 
-def root(config: Config) -> Path:
+def root(config: Config) -> Place:
     """The configured folder."""
-    return config.root
+    return opened(config.root)
 
 
 def read(config: Config) -> list[Sample]:
@@ -39,33 +39,31 @@ def read(config: Config) -> list[Sample]:
         DataError: the folder is missing, not laid out like this or without images, or a defective
             image has no mask or an empty one, though there is a folder of masks.
     """
-    _check_layout(config.root)
+    _check_layout(root(config))
     samples = [
-        Sample(path.as_posix(), path.as_posix(), home.name, path.as_posix(), split=split)
+        Sample(path.as_posix(), path.as_posix(), name, path.as_posix(), split=split)
         for split in ("train", "test")
-        for home in folders(config.root / split)
-        for path in images(home, config.root)
+        for name in folders(config.root / split)
+        for path in images(config.root, f"{split}/{name}")
     ]
     for split in ("train", "test"):
         if not any(s.split == split for s in samples):
-            raise DataError(
-                f"{config.root / split} has no image; known endings: {' '.join(sorted(SUFFIXES))}"
-            )
-    if not (config.root / "ground_truth").is_dir():
+            raise DataError(f"{config.root / split} has no image; {KNOWN}")
+    if not is_folder(config.root / "ground_truth"):
         return samples
     return [s if s.label == GOOD else replace(s, mask=_mask(config.root, s.path)) for s in samples]
 
 
-def _check_layout(root: Path) -> None:
+def _check_layout(root: Place) -> None:
     expected = "expected train/good, test/good, test/<defect> and ground_truth/<defect>"
-    if not root.is_dir():
+    if not is_folder(root):
         raise DataError(f"{root} is not a folder (source.root in ingest.yaml); {expected}")
-    missing = [p for p in ("train/good", "test") if not (root / p).is_dir()]
+    missing = [p for p in ("train/good", "test") if not is_folder(root / p)]
     if missing:
-        categories = [p.name for p in folders(root) if (p / "train" / GOOD).is_dir()]
+        categories = [p for p in folders(root) if is_folder(root / p / "train" / GOOD)]
         remedy = f"; set source.root to one of {', '.join(categories)} in it" if categories else ""
         raise DataError(f"{root} has no {' and no '.join(missing)}; {expected}{remedy}")
-    strange = [p.name for p in folders(root / "train") if p.name != GOOD]
+    strange = [name for name in folders(root / "train") if name != GOOD]
     if strange:
         raise DataError(
             f"{root}/train holds {', '.join(strange)} beside good; in the layout of MVTec AD it "
@@ -73,14 +71,14 @@ def _check_layout(root: Path) -> None:
         )
 
 
-def _mask(root: Path, given: str) -> str:
+def _mask(root: Place, given: str) -> str:
     """The mask of test/scratch/000.png is ground_truth/scratch/000_mask.png."""
     path = PurePosixPath(given)
     name = PurePosixPath("ground_truth", *path.parts[1:-1], f"{path.stem}_mask.png")
-    mask = root / name
-    if not mask.is_file():
+    mask = root / name.as_posix()
+    if not is_file(mask):
         raise DataError(
-            f"{root / path} has no mask {mask}; add it, move the image to test/{GOOD}, or remove "
+            f"{root / given} has no mask {mask}; add it, move the image to test/{GOOD}, or remove "
             "the folder ground_truth to do without masks"
         )
     if is_blank(mask):

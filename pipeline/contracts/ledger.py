@@ -1,0 +1,72 @@
+"""The ledger's file format: what the station writes and what training reads of it (SQLite).
+
+A record bears its verdict from the moment it is closed, unchanged. Beside it stand the image that
+the station kept, noted once, and the reviews of people, of which none is ever changed or removed.
+"""
+
+from __future__ import annotations
+
+from pipeline.contracts.records import Verdict
+
+APPLICATION_ID = 0x4C6E5364  # marks the file as ours: "LnSd"
+
+_VERDICTS = ", ".join(f"'{v}'" for v in Verdict)
+_VERSION_1 = f"""
+CREATE TABLE station (name TEXT NOT NULL);
+-- AUTOINCREMENT never gives a number twice: a deleted record leaves a gap that the account shows.
+CREATE TABLE records (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    captured_at TEXT NOT NULL,
+    serial TEXT NOT NULL,
+    verdict TEXT CHECK (verdict IN ({_VERDICTS})),
+    reason TEXT NOT NULL DEFAULT '',
+    part_class TEXT NOT NULL DEFAULT '',
+    defect_score REAL,
+    scores TEXT NOT NULL DEFAULT '{{}}',
+    model_version TEXT NOT NULL DEFAULT '',
+    latency_ms REAL
+);
+CREATE INDEX records_open ON records (seq) WHERE verdict IS NULL;
+CREATE INDEX records_serial ON records (serial);
+CREATE TRIGGER records_are_final BEFORE UPDATE ON records WHEN OLD.verdict IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'the record is closed already'); END;
+"""
+_VERSION_2 = """
+-- The file is written after the verdict, which waits for no disk, and named here once it is there.
+ALTER TABLE records ADD COLUMN image TEXT NOT NULL DEFAULT '';
+CREATE INDEX records_kept ON records (seq) WHERE image != '';
+DROP TRIGGER records_are_final;
+CREATE TRIGGER records_are_final BEFORE UPDATE OF seq, id, captured_at, serial, verdict, reason,
+    part_class, defect_score, scores, model_version, latency_ms
+ON records WHEN OLD.verdict IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'the record is closed already'); END;
+-- It may be forgotten, before the file is removed, but not replaced.
+CREATE TRIGGER records_keep_their_image BEFORE UPDATE OF image ON records
+WHEN OLD.image != '' AND NEW.image != ''
+BEGIN SELECT RAISE(ABORT, 'the record has its image already'); END;
+CREATE TABLE reviews (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    record TEXT NOT NULL REFERENCES records (id),
+    reviewed_at TEXT NOT NULL,
+    reviewer TEXT NOT NULL,
+    part_class TEXT NOT NULL,
+    comment TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX reviews_record ON reviews (record);
+CREATE TRIGGER reviews_are_final BEFORE UPDATE ON reviews
+BEGIN SELECT RAISE(ABORT, 'a review is not changed: add another'); END;
+CREATE TRIGGER reviews_stay BEFORE DELETE ON reviews
+BEGIN SELECT RAISE(ABORT, 'a review is not removed: add another'); END;
+"""
+# What each version adds to the one before; a new file takes all of them.
+STEPS = (_VERSION_1, _VERSION_2)
+VERSION = len(STEPS)
+
+# The records that people have reviewed, each with what was said last, in the order of triggers.
+REVIEWED = """
+SELECT records.id, records.serial, records.image, reviews.part_class
+FROM records JOIN reviews ON reviews.record = records.id
+WHERE reviews.seq = (SELECT max(seq) FROM reviews WHERE record = records.id)
+ORDER BY records.seq
+"""

@@ -1,0 +1,225 @@
+"""Where data lies: a path on disk or, with the extra `remote`, whatever fsspec reaches.
+
+`s3://bucket/parts`, `gs://...`, `memory://...`, a table's `https://...`, or the inside of an
+archive: `zip://images::parts.zip`, and `parts.zip` alone for all of it.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+from pydantic import PlainSerializer, PlainValidator
+
+from pipeline.errors import DataError, MissingExtra, UnreadableImage, printable
+from pipeline.imaging import codec
+
+if TYPE_CHECKING:
+    from upath import UPath
+
+    Place: TypeAlias = Path | UPath
+else:
+    Place = Path  # what `locate` returns beside it is loaded only where it is used
+
+# An archive is one open file, whose members are read one after the other.
+_ARCHIVES = ("zip", "tar")
+_archive = threading.Lock()
+# `key:secret@`, where the secret may hold slashes, or a token alone before the host.
+_SECRET = re.compile(r"[\w+.-]+://[^/:@]*:[^@]*@|https?://[^/]*@", re.IGNORECASE)
+
+
+def locate(given: object) -> Place:
+    """What a configuration names: a path, or an address with `://` or the ending .zip.
+
+    Raises:
+        ValueError: it is no text, or an address of a protocol that fsspec does not know or keeps
+            the host apart from.
+        DataError: it holds credentials.
+        MissingExtra: it is an address and universal-pathlib is not installed.
+    """
+    if not isinstance(given, str | os.PathLike):
+        raise ValueError("expected a path or an address such as s3://bucket/folder")
+    text = os.fspath(given)
+    if not isinstance(text, str):
+        raise ValueError("expected text, not bytes")
+    if "://" not in text and not text.lower().endswith(".zip"):
+        return Path(text)
+    # Not a ValueError: its message would come with the text as given.
+    if any(_SECRET.match(link) or "?" in link for link in text.split("::")):
+        raise DataError(
+            f"{_masked(text)} holds a password, a key or a query; write the address without it and "
+            "give credentials in the environment, such as AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY, or in the store's own configuration file"
+        )
+    try:
+        from upath import UPath
+    except ImportError as error:
+        raise MissingExtra("universal-pathlib", text, "remote") from error
+    try:
+        place = UPath(text if "://" in text else f"zip://::{text}")
+    except ValueError as error:
+        reason = str(error)
+        raise ValueError(f"{reason[:1].lower()}{reason[1:]}; such as s3, gs, https, zip") from None
+    if "://" in text and str(place).rstrip("/") != text.rstrip("/"):
+        # Later stages read it as it was written down, and would look elsewhere.
+        raise ValueError(
+            f"write it as {place} and give the rest in the environment, as fsspec reads it: "
+            f"FSSPEC_{place.protocol.upper()}_HOST, ..._USERNAME and so on"
+        )
+    return place
+
+
+def _masked(text: str) -> str:
+    return re.sub(r"\?.*", "?***", re.sub(r"(?<=://)[^:]*:?.*@", "***@", text), flags=re.DOTALL)
+
+
+def _written(place: Place) -> str:
+    """What `locate` reads as the same place: the text it was given, or a shorter one."""
+    return re.sub(r"^zip://::((?:(?!::|://).)*\.zip)$", r"\1", str(place), flags=re.IGNORECASE)
+
+
+Location = Annotated[Place, PlainValidator(locate), PlainSerializer(_written, return_type=str)]
+
+
+def opened(place: Place) -> Place:
+    """The same place, connected once for all paths that are made from it.
+
+    Raises:
+        DataError: there is no such archive, it is none, or its protocol needs another package.
+    """
+    if not isinstance(place, Path):
+        with _reached(place):
+            try:
+                _ = place.fs
+            except FileNotFoundError:
+                raise DataError(f"{place} is missing; check the address") from None
+    return place
+
+
+def content(place: Place) -> bytes:
+    """The bytes of a file. Many threads may read at once.
+
+    Raises:
+        OSError: on disk; elsewhere it is FileNotFoundError and says that there is no such file.
+        DataError: the place cannot be reached, or refuses.
+    """
+    if isinstance(place, Path):
+        return place.read_bytes()
+    with _reached(place):
+        # Not read_bytes(), for which a web server that is away is a file that is missing.
+        data: bytes = place.fs.cat_file(place.path)
+    return data
+
+
+def image(place: Place, name: str) -> bytes:
+    """The encoded bytes of an image, called `name` in messages.
+
+    Raises:
+        UnreadableImage: there is no such file, or it is none (a pipe is not waited for).
+        DataError: the place cannot be reached, or refuses.
+    """
+    if isinstance(place, Path):
+        return codec.content(place, name)
+    try:
+        return content(place)
+    except FileNotFoundError as error:
+        raise UnreadableImage(f"{name} cannot be read: {error.strerror}") from None
+
+
+def files(home: Place) -> list[PurePosixPath]:
+    """All that is visible in a folder and its folders and is none, relative to it, in name order.
+
+    Raises:
+        DataError: a folder in it cannot be listed, or is a link (which might lead in a circle).
+    """
+    if isinstance(home, Path):
+        found = list(_walk(home))
+    else:
+        with _reached(home):
+            top = home.path.rstrip("/")
+            found = [name[len(top) :].lstrip("/") for name in home.fs.find(home.path)]
+    return sorted(p for p in map(PurePosixPath, found) if all(map(_visible, p.parts)))
+
+
+def _walk(home: Path) -> Iterator[str]:
+    def refuse(error: OSError) -> None:
+        raise DataError(
+            f"{printable(str(error.filename))} cannot be listed ({error.strerror}); grant the "
+            "right to read it, or move it away"
+        )
+
+    for folder, inner, names in os.walk(home, onerror=refuse):
+        inner[:] = [name for name in inner if _visible(name)]
+        for name in inner:
+            if Path(folder, name).is_symlink():
+                raise DataError(
+                    f"{printable(str(Path(folder, name)))} is a link to a folder; put the folder "
+                    "itself there, or name it in a source of its own"
+                )
+        below = Path(folder).relative_to(home)
+        # A folder named like an image is shown to whoever reads it, and refuses.
+        odd = [name for name in inner if Path(name).suffix.lower() in codec.SUFFIXES]
+        yield from ((below / name).as_posix() for name in [*names, *odd])
+
+
+def entries(home: Place) -> tuple[list[str], list[str]]:
+    """The names of the visible folders and files in a folder, each in name order."""
+    if isinstance(home, Path):
+        found = [(p.name, p.is_dir()) for p in home.iterdir()]
+    else:
+        with _reached(home):
+            top = home.path.strip("/")
+            found = [
+                (PurePosixPath(e["name"]).name, e["type"] == "directory")
+                for e in home.fs.ls(home.path, detail=True)
+                if e["name"].strip("/") != top
+            ]
+    found = sorted((name, is_folder) for name, is_folder in found if _visible(name))
+    return [name for name, is_f in found if is_f], [name for name, is_f in found if not is_f]
+
+
+def is_folder(place: Place) -> bool:
+    """Is there a folder?"""
+    if isinstance(place, Path):
+        return place.is_dir()
+    with _reached(place):
+        return bool(place.fs.isdir(place.path))
+
+
+def is_file(place: Place) -> bool:
+    """Is there a file?"""
+    if isinstance(place, Path):
+        return place.is_file()
+    with _reached(place):
+        return bool(place.fs.isfile(place.path))
+
+
+def _visible(name: str) -> bool:
+    # macOS puts a second file of its own beside each in the archives that it makes.
+    return not name.startswith(".") and name != "__MACOSX"
+
+
+@contextmanager
+def _reached(place: Any) -> Iterator[None]:
+    with _archive if place.protocol in _ARCHIVES else nullcontext():
+        try:
+            yield
+        except DataError:
+            raise
+        except FileNotFoundError:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(place)) from None
+        except ImportError as error:
+            raise DataError(
+                f"{place} needs one more package, which is not installed: {error} (with pip)"
+            ) from error
+        except Exception as error:  # every store raises types of its own
+            raise DataError(
+                f"{place} cannot be read ({type(error).__name__}: {error}); check the address, the "
+                "rights and the connection"
+            ) from error
