@@ -25,11 +25,14 @@ import pandas as pd
 from pipeline.contracts.sample import Sample
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets.adapters import ADAPTERS, adapter
+from pipeline.datasets.header import Header, header
 from pipeline.errors import DataError, UnreadableImage
 from pipeline.files import read_model, write_model
 from pipeline.imaging import Pixels
 from pipeline.imaging.codec import decode
 from pipeline.imaging.fingerprint import Fingerprint, fingerprint
+from pipeline.imaging.quality import Quality, measure
+from pipeline.imaging.texture import Texture, texture
 from pipeline.plugins import PluginConfig
 
 TABLE = "manifest.parquet"
@@ -44,7 +47,10 @@ class Scan:
 
     Attributes:
         sample: the sample as the adapter gave it.
+        header: how the file stores its picture.
+        quality: brightness, contrast and sharpness of the whole picture; None with a fault.
         fingerprint: what it shows, to find near-duplicates; None with a fault.
+        texture: what its surface is like, to find wrong labels; None with a fault.
         fault: why it cannot be used, "" when it can.
     """
 
@@ -54,7 +60,10 @@ class Scan:
     bytes: int = 0
     sha256: str = ""
     pixels_sha256: str = ""
+    header: Header = Header()
+    quality: Quality | None = None
     fingerprint: Fingerprint | None = None
+    texture: Texture | None = None
     fault: str = ""
 
 
@@ -75,7 +84,10 @@ def scan(sample: Sample, root: Path) -> Scan:
         bytes=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
         pixels_sha256=pixels,
+        header=header(data),
+        quality=measure(rgb),
         fingerprint=fingerprint(rgb),
+        texture=texture(rgb),
     )
 
 

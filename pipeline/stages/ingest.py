@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,7 @@ from pipeline.datasets.splits import assign, complete
 from pipeline.errors import DataError
 from pipeline.files import write_json
 from pipeline.plugins import PluginConfig, Strict
+from pipeline.reporting.validation import PAGE, write_page
 from pipeline.stages import Report, progress, run_stage
 
 
@@ -69,13 +71,13 @@ def run(config: Config, taxonomy: Taxonomy, out: Path) -> Report:
             raise DataError(f"{root / sample.path}: {error}") from None
 
     seen = examine(
-        samples,
+        [replace(sample, label=labels[sample.label]) for sample in samples],
         root,
         near=config.split.near_duplicates,
         watch=lambda scans, total: progress(scans, "reading images", total=total),
     )
     good, groups = seen.scans, seen.groups
-    names = [labels[s.sample.label] for s in good]
+    names = [s.sample.label for s in good]
     splits, leak = _split(config.split, names, seen)
     table = pd.DataFrame(
         {
@@ -116,6 +118,7 @@ def run(config: Config, taxonomy: Taxonomy, out: Path) -> Report:
         },
     }
     write_json(out / manifest.REPORT, report)
+    write_page(out / PAGE, seen, splits, report, root, notes=[leak] if leak else [])
     return Report(
         [
             f"{len(table)} images, {len(set(groups))} groups (by {config.split.by}), "
