@@ -1,4 +1,4 @@
-"""What an image file says of itself before it is decoded: how colours are stored, which way is up."""
+"""What an image file says of itself before it is decoded: its colours, and which way is up."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 from dataclasses import dataclass
 
 from PIL import Image
+from PIL.ImageFile import ImageFile
 
 MODES = {
     "1": "black and white",
@@ -43,7 +44,9 @@ def header(data: bytes) -> Header:
     """Read the header of an encoded image, without its pixels; mode "unknown" if Pillow cannot."""
     try:
         with Image.open(io.BytesIO(data)) as image:
-            turned = image.getexif().get(_ORIENTATION, _UPRIGHT) != _UPRIGHT
+            # Of a PNG without EXIF Pillow would decode the pixels to look behind them for it.
+            known = image.format != "PNG" or "exif" in image.info
+            turned = known and image.getexif().get(_ORIENTATION, _UPRIGHT) != _UPRIGHT
             return Header(_mode(image), turned)
     # Pillow raises SyntaxError for some broken chunks; what OpenCV reads is judged by OpenCV.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
@@ -51,7 +54,9 @@ def header(data: bytes) -> Header:
 
 
 def _mode(image: Image.Image) -> str:
-    raw = str(image.tile[0].args) if image.tile else ""
+    # Pillow calls a 16-bit colour file plain RGB; only how it would unpack it tells.
+    tiles = image.tile if isinstance(image, ImageFile) else []
+    raw = str(tiles[0].args) if tiles else ""
     deep = "16-bit " if image.mode.startswith("I;16") or ";16" in raw else ""
     plain = image.mode.split(";")[0] if not image.mode.startswith("I;16") else "L"
     return deep + MODES.get("L" if deep and plain == "I" else plain, plain)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ class Scan:
     bytes: int = 0
     sha256: str = ""
     pixels_sha256: str = ""
-    header: Header = Header()
+    header: Header = field(default_factory=Header)
     quality: Quality | None = None
     fingerprint: Fingerprint | None = None
     texture: Texture | None = None

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pipeline.imaging.quality import Quality
 
 Values = npt.NDArray[np.float64]
+Ranges = dict[str, dict[str, list[float]]]
 
 MEASURES = ("brightness", "contrast", "sharpness")
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
@@ -19,7 +20,7 @@ QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 FAR = 5.0
 
 # A data set of one exposure has next to no spread; below these steps nobody sees a difference.
-_STEP = {"brightness": 1.0, "contrast": 1.0, "sharpness": 0.1}
+_STEP = {"brightness": 1.0, "contrast": 0.05, "sharpness": 0.1}
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class Outlier:
         measure: brightness, contrast or sharpness.
         value: its own; `median` that of all images.
         z: robust distance (0.6745 times the distance from the median, by the median distance),
-            the smaller of that from all and that from the class; of sharpness, which spans
-            decades, that of the logarithm.
+            the smaller of that from all and that from the class; of contrast and sharpness, in
+            which halves count like doubles, that of the logarithm.
     """
 
     row: int
@@ -42,9 +43,7 @@ class Outlier:
     z: float
 
 
-def ranges(
-    qualities: Sequence[Quality], labels: Sequence[str]
-) -> dict[str, dict[str, list[float]]]:
+def ranges(qualities: Sequence[Quality], labels: Sequence[str]) -> Ranges:
     """Quantiles (`QUANTILES`) of each measure, by class."""
     table, names = _table(qualities), np.asarray(labels)
     return {
@@ -61,7 +60,7 @@ def outliers(qualities: Sequence[Quality], labels: Sequence[str]) -> list[Outlie
     worst: dict[int, Outlier] = {}
     names = np.asarray(labels)
     for measure, values in _table(qualities).items():
-        scale = np.log1p(values) if measure == "sharpness" else values
+        scale = values if measure == "brightness" else np.log1p(values)
         z = _distance(scale, _STEP[measure])
         for name in set(labels):
             its = names == name

@@ -1,4 +1,4 @@
-"""Which labels are likely wrong: those that a cheap classifier, taught on other images, disputes."""
+"""Which labels are likely wrong: those disputed by a classifier taught on the other images."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ FOLDS = 5
 TAUGHT_AT_MOST = 20_000
 
 _DIRECTIONS = 64
-# Of 0.01, 0.1 and 1, with 2 to 5 % of real labels flipped, the one whose list is the best: among
-# steel strips and castings 9 in 10 of its images are flipped ones, and 3 in 4 flipped ones are in it.
+# Of 0.01, 0.1 and 1 the one whose list is the best: with 3 % of the labels of steel strips and
+# castings flipped, 9 in 10 of those listed are flipped ones, and 3 in 4 flipped ones are listed.
 _STRENGTH = 0.1
 
 Numbers = npt.NDArray[np.float64]

@@ -1,4 +1,4 @@
-"""What a surface looks like wherever on the picture it is: numbers that tell kinds of parts apart."""
+"""What a surface looks like, wherever on the picture: numbers that tell kinds of parts apart."""
 
 from __future__ import annotations
 

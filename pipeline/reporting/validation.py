@@ -12,6 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline.datasets.examination import Examination
+from pipeline.datasets.ranges import Ranges
 from pipeline.errors import UnreadableImage
 from pipeline.files import write_whole
 from pipeline.imaging.codec import decode, encode_jpeg
@@ -115,7 +116,8 @@ def render(
     html = environment.get_template(TEMPLATE).render(
         title=title,
         report=report,
-        faults=_faults(report),
+        faults=_faults(report, len(_alike(seen, splits))),
+        fine="OK: no leak, no damaged file" if report["splits"] else "OK: no damaged file",
         notes=list(notes),
         to_look_at=_to_look_at(report),
         sections=_sections(pictures, seen, splits, report),
@@ -151,15 +153,19 @@ class _Pictures:
         return f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
 
 
-def _faults(report: dict[str, Any]) -> list[str]:
+def _alike(seen: Examination, splits: Sequence[str]) -> list[tuple[int, int]]:
+    """Near-duplicates on different sides that are not identical."""
+    identical, near = seen.across(splits)
+    same = set(identical)
+    return [pair for pair in near if pair not in same]
+
+
+def _faults(report: dict[str, Any], alike: int) -> list[str]:
     """What makes the data set unfit as it stands: nothing, or a line each."""
     said = []
     if report["leaky"]:
-        said.append(
-            f"LEAKY: {report['identical_pairs_across_splits']} identical and "
-            f"{report['near_duplicate_pairs_across_splits']} near-duplicate pairs stand on "
-            "different sides of the split"
-        )
+        pairs = f"{report['identical_pairs_across_splits']} identical and {alike} similar pairs"
+        said.append(f"LEAKY: {pairs} of images stand on different sides of the split")
     if report["corrupt"]:
         said.append(f"{len(report['corrupt'])} of the files cannot be used")
     return said
@@ -179,9 +185,9 @@ def _to_look_at(report: dict[str, Any]) -> list[tuple[str, str]]:
 def _sections(
     pictures: _Pictures, seen: Examination, splits: Sequence[str], report: dict[str, Any]
 ) -> list[Section]:
-    identical, near = seen.across(splits)
+    identical, alike = seen.across(splits)[0], _alike(seen, splits)
     suspects, far = report["suspects"]["images"], report["outliers"]
-    distance = {(i, j): f"distance {d:.3f}" for i, j, d in seen.near}
+    distance = {(i, j): f"distance {d:.3f}" for i, j, d in seen.near if d > 0}
     kinds = seen.examples()
 
     def pairs(rows: Sequence[tuple[int, int]]) -> list[tuple[Picture, ...]]:
@@ -189,9 +195,6 @@ def _sections(
             (pictures.row(i), pictures.row(j, distance.get((i, j), ""))) for i, j in rows[:PAIRS]
         ]
 
-    # An exact copy has distance 0 and stands among the identical ones already.
-    same = set(identical)
-    alike = [pair for pair in near if pair not in same]
     together = [(i, j) for i, j, _ in seen.near if splits[i] == splits[j]]
     sections = [
         Section(
@@ -267,8 +270,8 @@ def _sections(
     return [section for section in sections if section.total]
 
 
-def _strips(ranges: dict[str, dict[str, list[float]]]) -> dict[str, dict[str, Strip]]:
-    """The quantiles of each measure on one scale for all classes; sharpness on a logarithmic one."""
+def _strips(ranges: Ranges) -> dict[str, dict[str, Strip]]:
+    """Each measure on one scale for all classes, logarithmic for sharpness."""
     strips: dict[str, dict[str, Strip]] = {name: {} for name in ranges}
     for measure in ("brightness", "contrast", "sharpness"):
         scale = math.log1p if measure == "sharpness" else float

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.errors import UnreadableImage
 from pipeline.imaging import Pixels
-from pipeline.imaging.codec import SUFFIXES, decode, encode_png, read
+from pipeline.imaging.codec import SUFFIXES, decode, encode_jpeg, encode_png, read
 
 
 def palette_png() -> bytes:
@@ -134,3 +134,10 @@ def test_every_known_ending_is_one_that_opencv_reads(tmp_path: Path) -> None:
     for suffix in SUFFIXES:
         (tmp_path / f"a{suffix}").write_bytes(encode(grey if suffix == ".pgm" else colour, suffix))
         assert abs(int(read(tmp_path / f"a{suffix}")[4, 4, 0]) - 77) <= 2
+
+
+def test_jpeg_keeps_red_red() -> None:
+    red = np.zeros((16, 16, 3), np.uint8)
+    red[:, :, 0] = 200
+    again = decode(encode_jpeg(red))
+    assert np.abs(again.astype(int) - red).max() <= 4
