@@ -261,7 +261,7 @@ def test_the_page_shows_the_split_that_was_decided_and_why(split_images: Path) -
     given(split_images)
     page = (split_images.parent / "out/report.html").read_text("utf-8")
     assert "OK: no leak, no damaged file" in page
-    assert "the given split is leaky: 1 identical" in page
+    assert "The given split is leaky: 1 identical" in page
     assert "Copies and near-duplicates on one side" in page
 
 
