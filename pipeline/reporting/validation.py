@@ -116,7 +116,7 @@ def render(
     html = environment.get_template(TEMPLATE).render(
         title=title,
         report=report,
-        faults=_faults(report, len(_alike(seen, splits))),
+        faults=_faults(report, len(_alike(seen, splits)), len(seen.leaks(splits))),
         fine="OK: no leak, no damaged file" if report["splits"] else "OK: no damaged file",
         notes=list(notes),
         to_look_at=_to_look_at(report),
@@ -160,12 +160,14 @@ def _alike(seen: Examination, splits: Sequence[str]) -> list[tuple[int, int]]:
     return [pair for pair in near if pair not in same]
 
 
-def _faults(report: dict[str, Any], alike: int) -> list[str]:
+def _faults(report: dict[str, Any], alike: int, groups: int) -> list[str]:
     """What makes the data set unfit as it stands: nothing, or a line each."""
     said = []
     if report["leaky"]:
         pairs = f"{report['identical_pairs_across_splits']} identical and {alike} similar pairs"
-        said.append(f"LEAKY: {pairs} of images stand on different sides of the split")
+        said.append(
+            f"LEAKY: {pairs} of images stand on different sides of the split, {groups} groups in all"
+        )
     if report["corrupt"]:
         said.append(f"{len(report['corrupt'])} of the files cannot be used")
     return said

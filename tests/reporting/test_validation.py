@@ -92,6 +92,7 @@ def test_a_leak_is_the_first_thing_said_with_the_pair_side_by_side(images: Path)
     leak(images)
     shown = page(images)
     assert "LEAKY: 1 identical and 0 similar pairs of images" in shown.text
+    assert "1 groups in all" in shown.text
     assert "1 of 1 pairs shown" in shown.text
     assert f"train/good/{original(images).name} good, train" in shown.text
     assert "test/good/copy-00.png good, test" in shown.text
