@@ -166,7 +166,8 @@ def _faults(report: dict[str, Any], alike: int, groups: int) -> list[str]:
     if report["leaky"]:
         pairs = f"{report['identical_pairs_across_splits']} identical and {alike} similar pairs"
         said.append(
-            f"LEAKY: {pairs} of images stand on different sides of the split, {groups} groups in all"
+            f"LEAKY: {pairs} of images stand on different sides of the split, "
+            f"{groups} groups in all"
         )
     if report["corrupt"]:
         said.append(f"{len(report['corrupt'])} of the files cannot be used")
