@@ -22,11 +22,13 @@ MAY_CALL: dict[str, set[str]] = {
         *("training", "reporting", "inference", "datasets", "metrics"),
         *("registry", "imaging", "contracts"),
     },
+    "cli": {"daemon", "reporting", "datasets", "registry", "__version__"},
 }
 TRAINING_ONLY = {"torch", "torchvision", "timm", "pytorch_lightning", "albumentations"}
 LINE_SIDE_NEVER = {
     *TRAINING_ONLY,
     *("pandas", "pyarrow", "sklearn", "scipy", "matplotlib", "onnx", "dvc", "safetensors"),
+    *("PIL", "jinja2"),
 }
 
 

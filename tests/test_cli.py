@@ -217,3 +217,29 @@ def test_data_check_of_a_missing_folder_is_one_message(lineside: Run) -> None:
     code, _, complaint = lineside("data", "check", "nowhere")
     assert code == 2
     assert complaint.startswith("error: nowhere is not a folder")
+
+
+def test_data_check_writes_the_page_and_names_it(lineside: Run, tmp_path: Path) -> None:
+    copy_cells(tmp_path / "images", per_class=3)
+    code, said, _ = lineside("data", "check", "images", "--html", "out/page.html")
+    assert code == 0
+    assert "page: out/page.html" in said
+    assert "OK: no damaged file" in (tmp_path / "out/page.html").read_text("utf-8")
+
+
+def test_data_check_tells_modes_tiny_classes_and_what_the_suspects_are_worth(
+    lineside: Run, tmp_path: Path
+) -> None:
+    copy_cells(tmp_path / "images", per_class=6)
+    _, said, _ = lineside("data", "check", "images")
+    assert "stored as grey 12; sizes 300x300 12" in said
+    assert "tiny class good: no mistake on all 6 images" in said
+    assert "a cheap classifier recognises" in said
+
+
+def test_a_page_that_cannot_be_written_is_one_message(lineside: Run, tmp_path: Path) -> None:
+    copy_cells(tmp_path / "images", per_class=3)
+    (tmp_path / "file").touch()
+    code, said, complaint = lineside("data", "check", "images", "--html", "file/page.html")
+    assert (code, said) == (2, "")
+    assert complaint.startswith("error: --html file/page.html cannot be written")

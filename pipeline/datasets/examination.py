@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,15 +10,25 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.contracts.sample import Sample
 from pipeline.datasets.duplicates import Pair, clusters, near_duplicates
 from pipeline.datasets.location import Place
+from pipeline.datasets.lookup import leak_worth
 from pipeline.datasets.manifest import Scan, scan
+from pipeline.datasets.ranges import outliers, ranges
 from pipeline.datasets.splits import crossing, join_duplicates
+from pipeline.datasets.suspects import dispute
 from pipeline.errors import DataError
 
 SHOWN = 20
+LISTED = 200
+EXAMPLES = 4
+# Fewer images or groups than these are named: 30 are the least from which a rate says anything
+# (none wrong among 30 still allows 1 in 10), and 3 groups the least that fill three splits.
+FEW_IMAGES = 30
+FEW_GROUPS = 3
 Rows = tuple[int, int]
 
 
@@ -73,7 +84,91 @@ class Examination:
             "label_conflicts": [self._paths(pair) for pair in self.conflicts],
             "corrupt": [{"path": s.sample.path, "reason": s.fault} for s in self.damaged],
             "pairs_shown": [self._paths(pair) for pair in [*identical, *near][:SHOWN]],
+            "n_groups": len(set(self.groups)),
+            **self._counts(labels, splits),
+            **self._doubts(labels),
+            "lookup": leak_worth(
+                self._stack("texture"),
+                labels,
+                self.groups,
+                [s.sample.split for s in self.scans],
+            ),
         }
+
+    def _counts(self, labels: Sequence[str], splits: Sequence[str]) -> dict[str, Any]:
+        """How many of what: classes by split and group, sizes, modes; and where they are few."""
+        groups: dict[str, set[str]] = {name: set() for name in sorted(set(labels))}
+        for label, group in zip(labels, self.groups, strict=True):
+            groups[label].add(group)
+        images, sides = Counter(labels), Counter(zip(labels, splits, strict=True))
+        sizes = Counter(f"{s.width_px}x{s.height_px}" for s in self.scans)
+        return {
+            "groups": {name: len(its) for name, its in groups.items()},
+            "class_splits": {
+                name: {side: sides[name, side] for side in sorted(set(splits) - {""})}
+                for name in groups
+            },
+            "tiny_classes": [
+                {"class": name, "images": images[name], "groups": len(its), "note": note}
+                for name, its in groups.items()
+                if (note := _too_few(images[name], len(its)))
+            ],
+            "n_sizes": len(sizes),
+            "sizes": dict(sizes.most_common(SHOWN)),
+            "modes": dict(Counter(s.header.mode for s in self.scans).most_common()),
+            "rotated_by_exif": sum(s.header.rotated for s in self.scans),
+        }
+
+    def _doubts(self, labels: Sequence[str]) -> dict[str, Any]:
+        """What a person should look at: images unlike the others, and labels likely wrong."""
+        qualities = [s.quality for s in self.scans if s.quality is not None]
+        far = outliers(qualities, labels)
+        disputed = dispute(self._stack("texture"), labels, self.groups)
+        return {
+            "ranges": ranges(qualities, labels),
+            "n_outliers": len(far),
+            "outliers": [
+                {
+                    "path": self._path(o.row),
+                    "measure": o.measure,
+                    "value": round(o.value, 1),
+                    "median": round(o.median, 1),
+                    "z": round(o.z, 1),
+                }
+                for o in far[:LISTED]
+            ],
+            "suspects": {
+                "note": disputed.note,
+                "balanced_accuracy": disputed.balanced_accuracy,
+                "chance": disputed.chance,
+                "classes_left_out": disputed.left_out,
+                "n": len(disputed.suspects),
+                "images": [
+                    {
+                        "path": self._path(s.row),
+                        "given": s.given,
+                        "likely": s.likely,
+                        "p_given": round(s.p_given, 3),
+                        "p_likely": round(s.p_likely, 3),
+                    }
+                    for s in disputed.suspects[:LISTED]
+                ],
+            },
+        }
+
+    def examples(self) -> dict[str, list[int]]:
+        """A few rows of each class, spread over its images."""
+        rows: dict[str, list[int]] = {}
+        for row in range(len(self.scans)):
+            rows.setdefault(self._label(row), []).append(row)
+        return {
+            name: [its[i * len(its) // n] for i in range(n)]
+            for name, its in sorted(rows.items())
+            if (n := min(EXAMPLES, len(its)))
+        }
+
+    def _stack(self, what: str) -> npt.NDArray[np.float32]:
+        return np.stack([getattr(s, what) for s in self.scans])
 
     def _all_identical(self) -> list[Rows]:
         order = sorted(range(len(self.scans)), key=lambda row: self.scans[row].pixels_sha256)
@@ -86,8 +181,26 @@ class Examination:
     def _label(self, row: int) -> str:
         return self.scans[row].sample.label
 
+    def _path(self, row: int) -> str:
+        return self.scans[row].sample.path
+
     def _paths(self, pair: Rows) -> list[str]:
-        return [self.scans[row].sample.path for row in pair]
+        return [self._path(row) for row in pair]
+
+
+def _too_few(images: int, groups: int) -> str:
+    """What follows from a class that is tiny, "" if it is not.
+
+    The rule of three: none among n means at most 3/n with 95 % confidence (Hanley and
+    Lippman-Hand, JAMA 1983).
+    """
+    said = []
+    if images < FEW_IMAGES:
+        bound = "nothing" if images <= 3 else f"only that their rate is below {3 / images:.0%}"
+        said.append(f"no mistake on all {images} images would prove {bound}")
+    if groups < FEW_GROUPS:
+        said.append(f"{groups} group(s) cannot stand in train, val and test")
+    return "; ".join(said)
 
 
 Watch = Callable[[Iterable[Scan], int], Iterable[Scan]]

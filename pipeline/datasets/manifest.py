@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +28,15 @@ from pipeline.contracts.sample import Sample
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets import location
 from pipeline.datasets.adapters import ADAPTERS, adapter
+from pipeline.datasets.header import Header, header
 from pipeline.datasets.location import Place
 from pipeline.errors import DataError, UnreadableImage, printable
 from pipeline.files import read_model, write_model
 from pipeline.imaging import Pixels
 from pipeline.imaging.codec import decode, decode_mask
 from pipeline.imaging.fingerprint import Fingerprint, fingerprint
+from pipeline.imaging.quality import Quality, measure
+from pipeline.imaging.texture import Texture, texture
 from pipeline.plugins import PluginConfig
 
 TABLE = "manifest.parquet"
@@ -48,7 +51,10 @@ class Scan:
 
     Attributes:
         sample: the sample as the adapter gave it; with a fault, its path can be printed.
+        header: how the file stores its picture.
+        quality: brightness, contrast and sharpness of the whole picture; None with a fault.
         fingerprint: what it shows, to find near-duplicates; None with a fault.
+        texture: what its surface is like, to find wrong labels; None with a fault.
         fault: why it cannot be used, "" when it can.
     """
 
@@ -58,7 +64,10 @@ class Scan:
     bytes: int = 0
     sha256: str = ""
     pixels_sha256: str = ""
+    header: Header = field(default_factory=Header)
+    quality: Quality | None = None
     fingerprint: Fingerprint | None = None
+    texture: Texture | None = None
     fault: str = ""
 
 
@@ -86,7 +95,10 @@ def scan(sample: Sample, root: Place) -> Scan:
         bytes=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
         pixels_sha256=pixels,
+        header=header(data),
+        quality=measure(rgb),
         fingerprint=fingerprint(rgb),
+        texture=texture(rgb),
     )
 
 

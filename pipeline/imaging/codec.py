@@ -99,6 +99,15 @@ def encode_png(pixels: Pixels) -> bytes:
     return data.tobytes()
 
 
+def encode_jpeg(pixels: Pixels, quality: int = 80) -> bytes:
+    """Encode uint8 H,W,3 RGB as JPEG, for people to look at: it loses detail."""
+    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    ok, data = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not ok:
+        raise UnreadableImage(f"an image of shape {pixels.shape} cannot be encoded as JPEG")
+    return data.tobytes()
+
+
 def is_blank(data: bytes, name: str = "mask") -> bool:
     """Is every pixel of an encoded mask 0, at any depth? Raises UnreadableImage."""
     return not _decoded(data, name).any()

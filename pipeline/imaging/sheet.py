@@ -33,14 +33,15 @@ def contact_sheet(
     sheet = np.full((rows * step_y + GAP_PX, columns * step_x + GAP_PX, 3), 255, np.uint8)
     for i, (caption, picture) in enumerate(tiles):
         top, left = GAP_PX + i // columns * step_y, GAP_PX + i % columns * step_x
-        small = _fit(picture, tile_px)
+        small = thumbnail(picture, tile_px)
         height, width = small.shape[:2]
         sheet[top : top + height, left : left + width] = small
         _write(sheet, caption, left, top + tile_px + CAPTION_PX - 5, tile_px)
     return sheet
 
 
-def _fit(picture: Pixels, side: int) -> Pixels:
+def thumbnail(picture: Pixels, side: int) -> Pixels:
+    """Fit a picture, uint8 height x width x 1 or 3, into a square; uint8 RGB."""
     rgb = cv2.cvtColor(picture, cv2.COLOR_GRAY2RGB) if picture.shape[2] == 1 else picture
     scale = side / max(rgb.shape[:2])
     size = (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))

@@ -1,4 +1,4 @@
-"""What people look at before they read: plots and galleries, as CSV and PNG.
+"""What people look at before they read: plots, galleries and the page of the validation report.
 
-May call `metrics`, `imaging` and `contracts`; `stages` call it.
+May call `datasets`, `metrics`, `imaging` and `contracts`; `stages` and `cli` call it.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -33,6 +33,7 @@ from pipeline.errors import DataError, printable
 from pipeline.files import write_json
 from pipeline.imaging import codec
 from pipeline.plugins import PluginConfig, Strict
+from pipeline.reporting.validation import PAGE, write_page
 from pipeline.stages import Report, progress, run_stage
 
 SAID = 5
@@ -140,13 +141,13 @@ def run(config: Config, taxonomy: Taxonomy, out: Path) -> Report:
 
     samples = regroup(config.split.groups, samples, root)
     seen = examine(
-        samples,
+        [replace(sample, label=labels[sample.label]) for sample in samples],
         root,
         near=config.split.near_duplicates,
         watch=lambda scans, total: progress(scans, "reading images", total=total),
     )
     good, groups = seen.scans, seen.groups
-    names = [labels[s.sample.label] for s in good]
+    names = [s.sample.label for s in good]
     if len(set(names)) == 1:
         others = ", ".join(n for n in taxonomy.names if n != names[0])
         raise DataError(
@@ -203,6 +204,9 @@ def run(config: Config, taxonomy: Taxonomy, out: Path) -> Report:
         },
     }
     write_json(out / manifest.REPORT, report)
+    write_page(
+        out / PAGE, seen, splits, report, root, notes=[decided.on_given] if decided.on_given else []
+    )
     return Report(
         [
             f"{len(table)} images, {len(set(groups))} groups (by {by}), "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from tests.imports import ROOT
 from tests.stages.conftest import copy_cells
 
 CASTING = ROOT.parent / "shared/data/casting"
+STEEL = ROOT.parent / "shared/data/x-sdd"
 
 
 @pytest.fixture
@@ -93,3 +95,49 @@ def test_the_leak_of_the_casting_data_set_is_found() -> None:
     assert report["leaky"] is True
     assert report["identical_pairs_across_splits"] == 64
     assert report["near_duplicate_pairs_across_splits"] >= 64
+
+
+def test_sizes_modes_and_groups_are_counted(images: Path) -> None:
+    report = examined(images)[0].report(["train"] * 12)
+    assert (report["sizes"], report["modes"]) == ({"300x300": 12}, {"grey": 12})
+    assert report["groups"] == {"defective": 6, "good": 6}
+    assert report["class_splits"]["good"] == {"train": 6}
+
+
+def test_a_tiny_class_is_named_with_the_bound_that_follows(images: Path) -> None:
+    for path in sorted((images / "good").glob("*.png"))[2:]:
+        path.unlink()
+    seen, splits = examined(images)
+    notes = {item["class"]: item["note"] for item in seen.report(splits)["tiny_classes"]}
+    assert "below 50%" in notes["defective"]
+    assert "would prove nothing; 2 group(s) cannot stand" in notes["good"]
+
+
+def test_classes_too_small_to_judge_get_no_list_of_suspects(images: Path) -> None:
+    for path in sorted((images / "good").glob("*.png"))[2:]:
+        path.unlink()
+    seen, splits = examined(images)
+    suspects = seen.report(splits)["suspects"]
+    assert (suspects["n"], suspects["classes_left_out"]) == (0, ["good"])
+
+
+def test_the_report_is_the_same_every_time(images: Path) -> None:
+    seen, splits = examined(images)
+    again, _ = examined(images)
+    assert seen.report(splits) == again.report(splits)
+
+
+@pytest.mark.skipif(not STEEL.is_dir(), reason=f"{STEEL} is not on this machine")
+def test_labels_flipped_among_real_steel_strips_are_found() -> None:
+    samples = folder.read(folder.Config(type="folder", root=STEEL))
+    names = sorted({s.label for s in samples})
+    flipped = set(np.random.default_rng(0).choice(len(samples), 40, replace=False).tolist())
+    wrong = [
+        replace(s, label=names[names.index(s.label) - 1]) if row in flipped else s
+        for row, s in enumerate(samples)
+    ]
+    seen = examine(wrong, STEEL)
+    listed = seen.report([""] * len(samples))["suspects"]["images"]
+    bad = {samples[row].path for row in flipped}
+    assert sum(s["path"] in bad for s in listed[:20]) >= 17
+    assert len(bad & {s["path"] for s in listed}) >= 20

@@ -19,7 +19,7 @@ from PIL import Image, ImageOps
 from pipeline.datasets.adapters import elpv
 from pipeline.errors import UnreadableImage
 from pipeline.imaging import Pixels
-from pipeline.imaging.codec import SUFFIXES, decode, encode_png, read
+from pipeline.imaging.codec import SUFFIXES, decode, encode_jpeg, encode_png, read
 
 
 def encode(image: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], suffix: str = ".png") -> bytes:
@@ -239,6 +239,13 @@ def test_every_known_ending_is_one_that_opencv_reads(tmp_path: Path) -> None:
     for suffix in SUFFIXES:
         (tmp_path / f"a{suffix}").write_bytes(encode(grey if suffix == ".pgm" else colour, suffix))
         assert abs(int(read(tmp_path / f"a{suffix}")[4, 4, 0]) - 77) <= 2
+
+
+def test_jpeg_keeps_red_red() -> None:
+    red = np.zeros((16, 16, 3), np.uint8)
+    red[:, :, 0] = 200
+    again = decode(encode_jpeg(red))
+    assert np.abs(again.astype(int) - red).max() <= 4
 
 
 def resized(data: bytes, at: int, layout: str, size_px: int) -> bytes:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.imaging import Pixels
-from pipeline.imaging.sheet import CAPTION_PX, GAP_PX, contact_sheet
+from pipeline.imaging.sheet import CAPTION_PX, GAP_PX, contact_sheet, thumbnail
 
 SIDE = 20
 STEP_X, STEP_Y = SIDE + GAP_PX, SIDE + CAPTION_PX + GAP_PX
@@ -70,3 +70,8 @@ def test_a_long_caption_is_cut_at_the_edge_of_its_picture() -> None:
 def test_a_caption_in_another_script_does_not_fail() -> None:
     sheet = contact_sheet([("欠陥 Bänder", tile(255))], columns=1, tile_px=90)
     assert (sheet < 255).any()
+
+
+def test_a_thumbnail_keeps_its_shape_within_the_square() -> None:
+    assert thumbnail(tile(7, height=300, width=100), 60).shape == (60, 20, 3)
+    assert thumbnail(tile(7, height=1, width=500, channels=1), 60).shape == (1, 60, 3)

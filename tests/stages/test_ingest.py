@@ -404,3 +404,21 @@ def test_an_unknown_recipe_lists_those_there_are(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert "got bolts; choose cells" in complaint(capsys, "bolts")
+
+
+def test_the_page_shows_the_split_that_was_decided_and_why(split_images: Path) -> None:
+    leak(split_images)
+    given(split_images)
+    page = (split_images.parent / "out/report.html").read_text("utf-8")
+    assert "OK: no leak, no damaged file" in page
+    assert "The given split is leaky: 1 identical" in page
+    assert "Copies and near-duplicates on one side" in page
+
+
+def test_an_alias_is_no_class_of_its_own_in_the_report(images: Path) -> None:
+    original = sorted((images / "good").glob("*.png"))[0]
+    (images / "ok").mkdir()
+    shutil.copy(original, images / "ok/copy.png")
+    _, report = ingested(images)
+    assert report["label_conflicts"] == []
+    assert set(report["groups"]) == {"good", "defective"}  # type: ignore[call-overload]

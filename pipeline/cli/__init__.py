@@ -1,4 +1,8 @@
-"""The `lineside` command. Each command imports what it needs when it runs: --help stays quick."""
+"""The `lineside` command: reads the command line, calls what does the work, prints for people.
+
+May call everything but `stages` and `training`. Each command imports what it needs when it runs:
+--help stays quick.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +20,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from pipeline import __version__, cli_review
-from pipeline.errors import DataError, LinesideError, MissingExtra, choices
+from pipeline import __version__
+from pipeline.cli.data import data
+from pipeline.cli.review import review
+from pipeline.cli.screen import err, out, say
+from pipeline.errors import DataError, LinesideError
 
 if TYPE_CHECKING:
     from pipeline.registry.store import Registry, Version
@@ -46,13 +52,8 @@ models = typer.Typer(
     no_args_is_help=True,
 )
 app.add_typer(models, name="models")
-data = typer.Typer(help="Look at a data set before anything is learned.", no_args_is_help=True)
 app.add_typer(data, name="data")
-app.command()(cli_review.review)
-
-# In a pipe or a log there is no terminal's width that a table would have to fit.
-out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 160)
-err = Console(stderr=True, soft_wrap=True)
+app.command()(review)
 
 LineFile = Annotated[Path, typer.Argument(metavar="LINE.yaml", help="The station's line file.")]
 Recipe = Annotated[str, typer.Argument(help="Name of the registered model, e.g. solar-cell.")]
@@ -105,7 +106,7 @@ def run(line_file: LineFile) -> None:
     # thread is not waiting for.
     with assembled(line) as station, ThreadPoolExecutor(1) as worker:
         _on_signals(stop.set)
-        _say(f"station {line.station} inspects with {station.model_version}; Ctrl-C ends it")
+        say(f"station {line.station} inspects with {station.model_version}; Ctrl-C ends it")
         with progress(err) as shown:
             summary = worker.submit(station.run, stop, shown.show).result()
     out.print(summary_table(summary))
@@ -133,11 +134,11 @@ def check(line_file: LineFile) -> None:
     settings = line.source.model_dump(mode="json", exclude={"type"})
     source = ", ".join(f"{key} {value}" for key, value in settings.items())
     uri = shown(line.model.registry or default_uri(Path.cwd()))
-    _say(f"{line_file} is valid: station {line.station} would")
-    _say(f"  pull    models:/{line.recipe}@{line.model.alias} from {uri}")
-    _say(f"  keep it in {line.model.cache}")
-    _say(f"  inspect source {line.source.type} ({source})")
-    _say(f"  write   one record a trigger to {line.ledger}")
+    say(f"{line_file} is valid: station {line.station} would")
+    say(f"  pull    models:/{line.recipe}@{line.model.alias} from {uri}")
+    say(f"  keep it in {line.model.cache}")
+    say(f"  inspect source {line.source.type} ({source})")
+    say(f"  write   one record a trigger to {line.ledger}")
 
 
 @models.command("list")
@@ -154,7 +155,7 @@ def list_versions(
         typer.echo(json.dumps([asdict(v) for v in versions], indent=2, ensure_ascii=False))
         return
     if not versions:
-        _say(f"no version of {recipe} is registered; run: make repro")
+        say(f"no version of {recipe} is registered; run: make repro")
         return
     table = Table("version", "alias", "registered", "bundle", "signed off", title=escape(recipe))
     for v in versions:
@@ -177,64 +178,13 @@ def promote(
     registry: Uri = None,
 ) -> None:
     """Sign a version off: it becomes the champion, which stations run."""
-    _say(_registry(registry).promote(recipe, version, reviewer, reason)[1])
+    say(_registry(registry).promote(recipe, version, reviewer, reason)[1])
 
 
 @models.command()
 def rollback(recipe: Recipe, reviewer: Reviewer, reason: Reason, registry: Uri = None) -> None:
     """Withdraw the champion and return to the one before it."""
-    _say(_registry(registry).rollback(recipe, reviewer, reason)[1])
-
-
-@data.command("check")
-def check_data(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where the images are.")],
-    kind: Annotated[str, typer.Option("--type", help="How they are laid out.")] = "folder",
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
-) -> None:
-    """Look for damage, copies, conflicts and leaks; exit code 1 when leaky or corrupt."""
-    try:
-        from pipeline.datasets.adapters import ADAPTERS, adapter
-        from pipeline.datasets.examination import examine
-    except ImportError as error:
-        raise MissingExtra(error.name or "pandas", "lineside data check", "train") from error
-    if kind not in ADAPTERS.names():
-        raise DataError(f'--type "{kind}" unknown; {choices(kind, ADAPTERS.names())}')
-    if "root" not in ADAPTERS.module(kind).Config.model_fields:
-        raise DataError(f"--type {kind} needs more than a folder; describe it in ingest.yaml")
-    config = ADAPTERS.configure({"type": kind, "root": str(folder)})
-    source = adapter(config)
-    seen = examine(source.read(config), source.root(config))
-    report = seen.report([s.sample.split for s in seen.scans])
-    if as_json:
-        typer.echo(json.dumps(report, indent=2, ensure_ascii=False))
-    else:
-        _show_check(folder, report)
-    if report["leaky"] or report["corrupt"]:
-        raise typer.Exit(1)
-
-
-def _show_check(folder: Path, report: dict[str, Any]) -> None:
-    table = Table("class", "images", title=escape(str(folder)))
-    for name, n in report["classes"].items():
-        table.add_row(escape(name), str(n))
-    out.print(table)
-    sides = ", ".join(f"{name} {n}" for name, n in report["splits"].items()) or "none given"
-    _say(f"{report['n']} images; split: {sides}")
-    _say(
-        f"identical copies {report['identical_pairs']} "
-        f"({report['identical_pairs_across_splits']} pairs across splits), clusters of "
-        f"near-duplicates {report['near_duplicate_groups']} "
-        f"({report['near_duplicate_pairs_across_splits']} pairs across splits)"
-    )
-    if report["leaky"]:
-        _say("LEAKY: the same part stands on both sides of the split, for example")
-        for first, second in report["pairs_shown"][:5]:
-            _say(f"  {first} = {second}")
-    for first, second in report["label_conflicts"]:
-        _say(f"conflict: {first} and {second} are the same picture with different labels")
-    for item in report["corrupt"]:
-        _say(f"corrupt: {item['path']}: {item['reason']}")
+    say(_registry(registry).rollback(recipe, reviewer, reason)[1])
 
 
 @app.command()
@@ -277,7 +227,7 @@ def _summarise(recipe: str) -> bool:
     title = f"{recipe}: {metrics.get('n_test')} test images"
     out.print(Panel(grid, title=escape(title), title_align="left", expand=False))
     for note in metrics.get("notes") or []:
-        _say(f"note: {note}")
+        say(f"note: {note}")
     _next_steps(recipe, _read_json(folder / "register" / "registration.json"))
     return True
 
@@ -286,15 +236,15 @@ def _next_steps(recipe: str, registration: dict[str, Any] | None) -> None:
     from pipeline.registry.store import promote_command
 
     if not registration or "version" not in registration:
-        _say("not registered yet; run: make repro")
+        say("not registered yet; run: make repro")
         return
     version, alias = registration["version"], registration.get("alias")
-    _say(f'registered as {registration.get("name", recipe)} version {version}, alias "{alias}"')
+    say(f'registered as {registration.get("name", recipe)} version {version}, alias "{alias}"')
     command = _own_command()
     line = next(iter(_lines_of(recipe)), Path("conf/lines/YOURS.yaml"))
-    _say("next, sign it off and put it to work:")
-    _say(f"  {command}{promote_command(recipe, version).removeprefix('lineside')}")
-    _say(f"  {command} run {line}")
+    say("next, sign it off and put it to work:")
+    say(f"  {command}{promote_command(recipe, version).removeprefix('lineside')}")
+    say(f"  {command} run {line}")
 
 
 def _own_command() -> str:
@@ -346,11 +296,3 @@ def _signoff(version: Version) -> str:
             word = "" if act == "signoff" else "withdrawn by "
             said.append(f"{word}{who}, {at}: {version.tags[f'{act}.reason']}")
     return "; ".join(said)
-
-
-def _say(text: str) -> None:
-    out.print(text, markup=False, highlight=False)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,173 @@
+"""`lineside data`: look at a data set before anyone writes YAML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.cli.screen import err, out, say
+from pipeline.errors import DataError, MissingExtra, choices
+from pipeline.files import write_whole
+
+if TYPE_CHECKING:
+    from pipeline.datasets.manifest import Scan
+
+LINES = 10
+
+data = typer.Typer(help="Look at a data set before anything is learned.", no_args_is_help=True)
+
+
+@data.callback()
+def group() -> None:
+    """Keep `check` a command of its own name while it is the only one."""
+
+
+@data.command("check")
+def check_data(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Where the images are.")],
+    kind: Annotated[str, typer.Option("--type", help="How they are laid out.")] = "folder",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    page: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with pictures too.")
+    ] = None,
+) -> None:
+    """Look for damage, copies, conflicts, leaks and wrong labels; exit 1 when leaky or corrupt."""
+    try:
+        from pipeline.datasets.adapters import ADAPTERS, adapter
+        from pipeline.datasets.examination import examine
+        from pipeline.reporting.validation import render
+    except ImportError as error:
+        raise MissingExtra(error.name or "pandas", "lineside data check", "train") from error
+    if kind not in ADAPTERS.names():
+        raise DataError(f'--type "{kind}" unknown; {choices(kind, ADAPTERS.names())}')
+    if "root" not in ADAPTERS.module(kind).Config.model_fields:
+        raise DataError(f"--type {kind} needs more than a folder; describe it in ingest.yaml")
+    config = ADAPTERS.configure({"type": kind, "root": folder})
+    source = adapter(config)
+    seen = examine(
+        source.read(config), source.root(config), watch=_progress if err.is_terminal else None
+    )
+    splits = [s.sample.split for s in seen.scans]
+    report = seen.report(splits)
+    if page:
+        _write(page, render(seen, splits, report, source.root(config), title=folder))
+    if as_json:
+        typer.echo(json.dumps(report, indent=2, ensure_ascii=False))
+    else:
+        _show(folder, report)
+        if page:
+            say(f"page: {page}")
+    if report["leaky"] or report["corrupt"]:
+        raise typer.Exit(1)
+
+
+def _progress(scans: Iterable[Scan], total: int) -> Iterable[Scan]:
+    from rich.progress import track
+
+    return track(scans, "reading images", total=total, console=err, transient=True)
+
+
+def _write(page: Path, html: bytes) -> None:
+    try:
+        write_whole(page, html)
+    except OSError as error:
+        raise DataError(
+            f"--html {page} cannot be written ({error.strerror}); name a file in a folder that "
+            "you may write to"
+        ) from error
+
+
+def _show(folder: str, report: dict[str, Any]) -> None:
+    out.print(_classes(folder, report))
+    sides = ", ".join(f"{name} {n}" for name, n in report["splits"].items()) or "none given"
+    say(f"{report['n']} images; split: {sides}")
+    say(f"stored as {_counts(report['modes'])}; sizes {_counts(report['sizes'])}")
+    if report["rotated_by_exif"]:
+        say(f"{report['rotated_by_exif']} images are turned upright as their EXIF header says")
+    say(
+        f"identical copies {report['identical_pairs']} "
+        f"({report['identical_pairs_across_splits']} pairs across splits), clusters of "
+        f"near-duplicates {report['near_duplicate_groups']} "
+        f"({report['near_duplicate_pairs_across_splits']} pairs across splits)"
+    )
+    if report["leaky"]:
+        say("LEAKY: the same part stands on both sides of the split, for example")
+        for first, second in report["pairs_shown"][:5]:
+            say(f"  {first} = {second}")
+    _show_lookup(report["lookup"])
+    for first, second in report["label_conflicts"][:LINES]:
+        say(f"conflict: {first} and {second} are the same picture with different labels")
+    _more(len(report["label_conflicts"]))
+    for item in report["corrupt"]:
+        say(f"corrupt: {item['path']}: {item['reason']}")
+    for item in report["tiny_classes"]:
+        say(f"tiny class {item['class']}: {item['note']}")
+    _show_suspects(report["suspects"])
+    for item in report["outliers"][:LINES]:
+        say(
+            f"unusual {item['measure']}: {item['path']} has {item['value']}, "
+            f"half of all images have less than {item['median']}"
+        )
+    _more(report["n_outliers"])
+
+
+def _classes(folder: str, report: dict[str, Any]) -> Table:
+    sides = list(report["splits"])
+    measures = ("brightness", "contrast", "sharpness")
+    table = Table("class", "images", *sides, "groups", *measures, title=escape(folder))
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, n in report["classes"].items():
+        spread = [report["ranges"][name][m] for m in measures]
+        table.add_row(
+            escape(name),
+            str(n),
+            *(str(report["class_splits"][name][side]) for side in sides),
+            str(report["groups"][name]),
+            *(f"{q[3]:.0f} ({q[1]:.0f} to {q[5]:.0f})" for q in spread),
+        )
+    table.caption = "brightness, contrast, sharpness: median (5 to 95 in 100)"
+    return table
+
+
+def _show_lookup(lookup: dict[str, float | None] | None) -> None:
+    if lookup is None:
+        return
+    anew = lookup["regrouped"]
+    other = "" if anew is None else f", {anew:.1%} on a split made anew by group"
+    say(
+        f"{lookup['known']:.1%} of the test images stand outside test too; the label of the most "
+        f"similar image there is right for {lookup['given']:.1%}{other}"
+    )
+
+
+def _show_suspects(suspects: dict[str, Any]) -> None:
+    say(f"labels: {suspects['note']}; {suspects['n']} likely wrong")
+    if not suspects["n"]:
+        return
+    table = Table("likely wrong label", "given", "rather", "probability")
+    for item in suspects["images"][:LINES]:
+        table.add_row(
+            escape(item["path"]),
+            escape(item["given"]),
+            escape(item["likely"]),
+            f"{item['p_given']:.0%} to {item['p_likely']:.0%}",
+        )
+    out.print(table)
+    _more(suspects["n"])
+
+
+def _more(n: int) -> None:
+    if n > LINES:
+        say(f"  {LINES} of {n} shown; --html FILE shows more, with pictures")
+
+
+def _counts(numbers: dict[str, int], most: int = 5) -> str:
+    shown = ", ".join(f"{name} {n}" for name, n in list(numbers.items())[:most])
+    return shown + (f" and {len(numbers) - most} more" if len(numbers) > most else "")

@@ -1,0 +1,16 @@
+"""Where commands write: results to stdout, messages to stderr."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console
+
+# In a pipe or a log there is no terminal's width that a table would have to fit.
+out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+err = Console(stderr=True, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    """Print one line as it is, without markup."""
+    out.print(text, markup=False, highlight=False)

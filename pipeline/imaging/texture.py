@@ -1,0 +1,65 @@
+"""What a surface looks like, wherever on the picture: numbers that tell kinds of parts apart."""
+
+from __future__ import annotations
+
+from typing import TypeAlias, cast
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.imaging import Pixels
+
+Texture: TypeAlias = npt.NDArray[np.float32]
+Plane: TypeAlias = npt.NDArray[np.float32]
+
+SIDE_PX = 128
+SCALES = 3
+CELLS = 8
+# Of the 64 cells in order: the least, the 10th, 25th, 50th, 75th and 90th in 100, and the greatest.
+_RANKS = (0, 6, 16, 32, 47, 57, 63)
+LENGTH = SCALES * 6 * (len(_RANKS) + 5) + 4
+
+
+def texture(rgb: Pixels) -> Texture:
+    """Describe a picture by how bright, how rough and how directed it is, and how unevenly so.
+
+    Grey level, four directions of slope and the Laplacian of a 128 x 128 grey thumbnail, at three
+    scales; of each the spread over 8 x 8 cells in order of size, so that it does not matter where
+    a scratch lies. Four numbers tell the colour.
+
+    Args:
+        rgb: uint8, height x width x 3, RGB.
+
+    Returns:
+        float32 of `LENGTH` numbers, logarithms but for the colour.
+    """
+    small = cv2.resize(rgb, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
+    grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    numbers: list[float] = []
+    for _ in range(SCALES):
+        for plane in _planes(grey):
+            numbers += _spread(plane)
+        grey = cast(Plane, cv2.pyrDown(grey))
+    tiny = cv2.resize(small, (CELLS, CELLS), interpolation=cv2.INTER_AREA).astype(np.float32)
+    colour = (tiny[:, :, ::2] - tiny[:, :, 1:2]).reshape(-1, 2)
+    shades = np.log1p(np.asarray(numbers, np.float32))
+    return np.concatenate([shades, colour.mean(axis=0), colour.std(axis=0)])
+
+
+def _planes(grey: Plane) -> list[Plane]:
+    """The grey picture, its slope across, down and along both diagonals, its Laplacian."""
+    across = cv2.Sobel(grey, cv2.CV_32F, 1, 0, ksize=1)
+    down = cv2.Sobel(grey, cv2.CV_32F, 0, 1, ksize=1)
+    edges = cv2.Laplacian(grey, cv2.CV_32F)
+    slopes = [across, down, across + down, across - down, edges]
+    return [grey, *(cast(Plane, np.abs(slope)) for slope in slopes)]
+
+
+def _spread(plane: Plane) -> list[float]:
+    """Cells in order, mean, deviation and maximum, and how uneven rows and columns are."""
+    cells = cv2.resize(plane, (CELLS, CELLS), interpolation=cv2.INTER_AREA)
+    mean, deviation = cv2.meanStdDev(plane)
+    sides = [cv2.meanStdDev(cv2.reduce(plane, i, cv2.REDUCE_AVG))[1][0, 0] for i in (1, 0)]
+    ordered = np.sort(cells, axis=None)[_RANKS,]
+    return [*ordered.tolist(), mean[0, 0], deviation[0, 0], cv2.minMaxLoc(plane)[1], *sides]
