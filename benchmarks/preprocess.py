@@ -27,7 +27,7 @@ from pipeline.contracts.spec import PreprocessSpec
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets import manifest
 from pipeline.datasets.adapters import elpv, folder
-from pipeline.datasets.manifest import scan
+from pipeline.datasets.scanning import scan
 from pipeline.files import write_json
 from pipeline.imaging import codec
 from pipeline.stages import preprocess
@@ -156,6 +156,7 @@ def _ingested(data: Path, root: Path, names: list[str]) -> None:
             "defect_probability": np.nan,
             "sha256": [known[name].sha256 for name in names],
             "mask": "",
+            "mask_sha256": "",
         }
     )
     manifest.write(out, table, TAXONOMY, source)

@@ -39,10 +39,15 @@ def imports(path: Path) -> Iterator[str]:
 
 
 def closure(module: str) -> set[str]:
-    """All modules of ours that importing `module` brings along, itself included."""
-    known, todo, seen = modules(), [module], set()
+    """All modules of ours that importing `module` brings along, itself included.
+
+    A plugin package brings all its plugins along, since a configuration may select any.
+    """
+    known, todo, seen = modules(), [module], set[str]()
     while todo:
         name = todo.pop()
+        if name in plugin_packages({name} & set(known)):
+            todo += [m for m in known if m.startswith(f"{name}.") and m not in seen]
         parts = name.split(".")
         for i in range(1, len(parts) + 1):
             parent = ".".join(parts[:i])

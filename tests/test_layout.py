@@ -53,7 +53,9 @@ def test_a_stage_is_built_for_every_recipe_listed(stage: str) -> None:
 def test_the_code_a_stage_depends_on_is_its_import_closure(stage: str) -> None:
     imported = closure(f"pipeline.stages.{stage}")
     folders = {p.replace(".", "/") for p in plugin_packages(imported)}
-    files = {modules()[m].relative_to(ROOT).as_posix() for m in imported}
+    paths = {modules()[m] for m in imported}
+    paths |= {page for path in paths for page in path.parent.glob(f"{path.stem}.*.j2")}
+    files = {path.relative_to(ROOT).as_posix() for path in paths}
     expected = sorted({f for f in files if str(Path(f).parent) not in folders} | folders)
     declared = sorted(d for d in DVC[stage]["deps"] if d.startswith("pipeline/"))
     listed = "\n".join(f"      - {d}" for d in expected)

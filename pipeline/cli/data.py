@@ -16,7 +16,7 @@ from pipeline.errors import DataError, MissingExtra, choices
 from pipeline.files import write_whole
 
 if TYPE_CHECKING:
-    from pipeline.datasets.manifest import Scan
+    from pipeline.datasets.scanning import Scan
 
 LINES = 10
 

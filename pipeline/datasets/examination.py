@@ -16,8 +16,8 @@ from pipeline.contracts.sample import Sample
 from pipeline.datasets.duplicates import Pair, clusters, near_duplicates
 from pipeline.datasets.location import Place
 from pipeline.datasets.lookup import leak_worth
-from pipeline.datasets.manifest import Scan, scan
 from pipeline.datasets.ranges import outliers, ranges
+from pipeline.datasets.scanning import Scan, scan
 from pipeline.datasets.splits import crossing, join_duplicates
 from pipeline.datasets.suspects import dispute
 from pipeline.errors import DataError

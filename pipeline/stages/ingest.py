@@ -176,6 +176,7 @@ def run(config: Config, taxonomy: Taxonomy, out: Path) -> Report:
             "sha256": [s.sha256 for s in good],
             "pixels_sha256": [s.pixels_sha256 for s in good],
             "mask": [s.sample.mask for s in good],
+            "mask_sha256": [s.mask_sha256 for s in good],
         }
     )
     manifest.write(out, table, taxonomy, config.source)

@@ -13,9 +13,8 @@ from pydantic import Field
 
 from pipeline import imaging
 from pipeline.contracts.spec import REFERENCES, PreprocessSpec
-from pipeline.datasets import manifest, shards
+from pipeline.datasets import manifest, sharding
 from pipeline.datasets.manifest import Manifest
-from pipeline.datasets.sharding import Sharding
 from pipeline.datasets.shards import Shards
 from pipeline.files import sha256
 from pipeline.imaging import Pixels
@@ -52,11 +51,11 @@ def run(config: Config, source: Path, out: Path) -> Report:
     ingested, spec = source / "ingest", config.spec
     data = manifest.read(ingested)
     preparation = Preparation.read(spec, ingested)
-    sharding = Sharding(data, preparation, out, _key(ingested, spec))
-    kept = sharding.n_kept
-    for _ in progress(sharding.work(), "preparing images", total=len(data.table), done=kept):
+    job = sharding.Sharding(data, preparation, out, _key(ingested, spec))
+    kept = job.n_kept
+    for _ in progress(job.work(), "preparing images", total=len(data.table), done=kept):
         pass
-    sharding.close()
+    job.close()
     for name in spec.references:
         (out / REFERENCES).mkdir(exist_ok=True)
         shutil.copy(ingested / REFERENCES / f"{name}.png", out / REFERENCES)
@@ -75,7 +74,7 @@ def run(config: Config, source: Path, out: Path) -> Report:
     cut = f" in {spec.n_tiles} tiles" if spec.tiles else ""
     said = [
         f"{n} images{cut} of {width}x{height}x{channels}, {bytes_each * spec.n_tiles / 1e3:.0f} kB "
-        f"each, {len(stored) * bytes_each / 1e6:.0f} MB in {sharding.n_shards} shard(s)"
+        f"each, {len(stored) * bytes_each / 1e6:.0f} MB in {job.n_shards} shard(s)"
     ]
     if kept:
         said.append(f"{kept} of them were ready from a run that was interrupted")
@@ -92,7 +91,7 @@ def run(config: Config, source: Path, out: Path) -> Report:
 
 def _key(ingested: Path, spec: PreprocessSpec) -> str:
     """Changes with all that a shard depends on: images, spec, reference pictures, code."""
-    files = [ingested / manifest.TABLE, Path(__file__), Path(shards.__file__)]
+    files = [ingested / manifest.TABLE, Path(__file__), Path(sharding.__file__)]
     files += [ingested / REFERENCES / f"{name}.png" for name in spec.references]
     files += sorted(Path(imaging.__path__[0]).glob("*.py"))
     parts = [spec.model_dump_json(), CV2_VERSION, *(sha256(file) for file in files)]

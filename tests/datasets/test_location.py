@@ -29,7 +29,7 @@ from pipeline.datasets.location import (
     locate,
     opened,
 )
-from pipeline.datasets.manifest import scan
+from pipeline.datasets.scanning import scan
 from pipeline.errors import DataError, MissingExtra
 from pipeline.imaging.codec import encode_png
 

@@ -13,7 +13,8 @@ from pipeline.contracts.sample import Sample
 from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
 from pipeline.datasets import manifest
 from pipeline.datasets.adapters.folder import Config
-from pipeline.datasets.manifest import Manifest, Scan, scan
+from pipeline.datasets.manifest import Manifest
+from pipeline.datasets.scanning import Scan, scan
 from pipeline.errors import DataError
 from pipeline.files import write_json
 from pipeline.imaging.codec import encode_png

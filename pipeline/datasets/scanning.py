@@ -1,0 +1,89 @@
+"""What reading one image file tells: the one pass over a data set that `ingest` makes."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field, replace
+
+from pipeline.contracts.sample import Sample
+from pipeline.datasets import location
+from pipeline.datasets.header import Header, header
+from pipeline.datasets.location import Place
+from pipeline.errors import UnreadableImage, printable
+from pipeline.imaging.codec import decode, decode_mask
+from pipeline.imaging.fingerprint import Fingerprint, fingerprint
+from pipeline.imaging.quality import Quality, measure
+from pipeline.imaging.texture import Texture, texture
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What reading one image file told.
+
+    Attributes:
+        sample: the sample as the adapter gave it; with a fault, its path can be printed.
+        header: how the file stores its picture.
+        quality: brightness, contrast and sharpness of the whole picture; None with a fault.
+        fingerprint: what it shows, to find near-duplicates; None with a fault.
+        texture: what its surface is like, to find wrong labels; None with a fault.
+        mask_sha256: of its defect mask, "" without one.
+        fault: why it cannot be used, "" when it can.
+    """
+
+    sample: Sample
+    width_px: int = 0
+    height_px: int = 0
+    bytes: int = 0
+    sha256: str = ""
+    pixels_sha256: str = ""
+    header: Header = field(default_factory=Header)
+    quality: Quality | None = None
+    fingerprint: Fingerprint | None = None
+    texture: Texture | None = None
+    mask_sha256: str = ""
+    fault: str = ""
+
+
+def scan(sample: Sample, root: Place) -> Scan:
+    """Read and decode one image; a fault is an answer, not an exception.
+
+    Raises:
+        DataError: images that are not on disk cannot be reached; that is no fault of one image.
+    """
+    name = printable(sample.path)
+    if name != sample.path:
+        fault = f"{name} has a name that is not UTF-8, which no table can hold; rename it"
+        return Scan(replace(sample, path=name), fault=fault)
+    try:
+        data = location.image(root / sample.path, name)
+        rgb = decode(data, name)
+        mask_sha256 = _mask(sample, root, rgb.shape[:2]) if sample.mask else ""
+    except UnreadableImage as error:
+        return Scan(sample, fault=str(error))
+    height, width = rgb.shape[:2]
+    pixels = hashlib.sha256(f"{width}x{height}".encode() + rgb.tobytes()).hexdigest()
+    return Scan(
+        sample=sample,
+        width_px=width,
+        height_px=height,
+        bytes=len(data),
+        sha256=hashlib.sha256(data).hexdigest(),
+        pixels_sha256=pixels,
+        header=header(data),
+        quality=measure(rgb),
+        fingerprint=fingerprint(rgb),
+        texture=texture(rgb),
+        mask_sha256=mask_sha256,
+    )
+
+
+def _mask(sample: Sample, root: Place, shape: tuple[int, ...]) -> str:
+    """Hash of its defect mask; raises UnreadableImage when the mask does not fit the image."""
+    data = location.image(root / sample.mask, sample.mask)
+    height, width = decode_mask(data, sample.mask).shape
+    if (height, width) != shape:
+        raise UnreadableImage(
+            f"{sample.path} has {shape[1]}x{shape[0]} pixels, its mask {sample.mask} "
+            f"{width}x{height}; draw the mask anew"
+        )
+    return hashlib.sha256(data).hexdigest()
