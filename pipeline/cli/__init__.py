@@ -139,6 +139,9 @@ def check(line_file: LineFile) -> None:
     say(f"  keep it in {line.model.cache}")
     say(f"  inspect source {line.source.type} ({source})")
     say(f"  write   one record a trigger to {line.ledger}")
+    if (keep := line.keep) is not None:
+        some = f" and {keep.pass_share:.0%} of PASS" if keep.pass_share else ""
+        say(f"  keep    the frames of {', '.join(keep.verdicts)}{some} in {keep.folder}")
 
 
 @models.command("list")

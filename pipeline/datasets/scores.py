@@ -13,6 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 
 OUT_OF_FOLD = "out-of-fold.parquet"
+# Beside it, where a data set's own split leaks: what the same method would say on that split.
+GIVEN_SPLIT = "given-split.json"
 
 
 def write(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,10 +23,9 @@ from pipeline.datasets.shards import Shards
 from pipeline.errors import choices
 from pipeline.files import read_model, write_json, write_model
 from pipeline.imaging.quality import measure, reference
-from pipeline.inference.decide import defect_scores
 from pipeline.plugins import Strict
 from pipeline.stages import Report, progress, run_stage
-from pipeline.training import architectures, probe
+from pipeline.training import architectures, given_split, probe
 from pipeline.training.augmentation import Augmenter, oversampling
 from pipeline.training.augmentation.synthetic import FOLDER, TrainingImages
 from pipeline.training.export import export, join, parity
@@ -105,7 +105,13 @@ def run(config: Config, source: Path, out: Path) -> Report:
         unseen = probe.out_of_fold(
             values, image_of, targets, folds, config.head, config.seed, groups, images.kin
         )
-        _write_scores(out / scores.OUT_OF_FOLD, index["sample_id"], unseen, taxonomy)
+        ids = index["sample_id"].to_numpy()
+        tiles = probe.worst_tiles(ids, unseen, taxonomy)
+        scores.write(out / scores.OUT_OF_FOLD, ids[tiles].tolist(), unseen[tiles], taxonomy.names)
+    naive = None
+    if given_split.replaced(stored.index):
+        naive = _naive(config, stored, taxonomy, graph, augmenter)
+        write_json(out / scores.GIVEN_SPLIT, asdict(naive))
 
     tail = out / "head.onnx"
     export(head, values[0], "features", ["logits", "embedding"], tail)
@@ -156,17 +162,24 @@ def run(config: Config, source: Path, out: Path) -> Report:
             else "no out-of-fold scores: ingest made no folds",
             f"loss {history[0]:.3f} to {history[-1]:.3f}; "
             f"ONNX equals torch within {difference:.0e}",
+            *([f"accuracy on the given, leaky split: {naive.accuracy:.1%}"] if naive else []),
         ]
     )
 
 
-def _write_scores(
-    path: Path, ids: pd.Series[str], unseen: npt.NDArray[np.float32], taxonomy: Taxonomy
-) -> None:
-    """Out-of-fold scores of parts: of several tiles those of the worst, as at the line."""
-    bad = pd.Series(defect_scores(unseen, taxonomy))
-    worst = bad.groupby(ids.to_numpy(), sort=False).idxmax()
-    scores.write(path, worst.index.tolist(), unseen[worst.to_numpy()], taxonomy.names)
+def _naive(
+    config: Config, stored: Shards, taxonomy: Taxonomy, graph: Path, augmenter: Augmenter
+) -> given_split.Naive:
+    """What the same method would say on the data set's own split, without augmented views."""
+    found = np.flatnonzero(stored.index["found"])
+    batches = probe.plan(found, 0)
+    computed = probe.extract(graph, stored, augmenter, batches, config.seed)
+    shown = progress(computed, "computing features for the given split", total=len(batches))
+    index = stored.index.iloc[found]
+    targets = soft_targets(index, taxonomy, config.soft_labels)
+    return given_split.judge(
+        np.concatenate(list(shown)), index, targets, taxonomy, config.head, config.seed
+    )
 
 
 def soft_targets(index: pd.DataFrame, taxonomy: Taxonomy, weight: float) -> npt.NDArray[np.float32]:

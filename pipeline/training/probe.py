@@ -23,8 +23,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
+from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.errors import TrainingError
 from pipeline.imaging import Pixels
+from pipeline.inference.decide import defect_scores
 from pipeline.inference.predictor import session, softmax
 from pipeline.plugins import Strict
 from pipeline.training.augmentation import Augmenter
@@ -116,6 +118,23 @@ def predict(head: KernelHead, features: Floats) -> Floats:
     """Class probabilities float32 N,K from features float32 N,D."""
     with torch.inference_mode():
         return softmax(head(torch.from_numpy(features))[0].numpy())
+
+
+def worst_tiles(
+    ids: npt.NDArray[Any], probabilities: Floats, taxonomy: Taxonomy
+) -> npt.NDArray[np.intp]:
+    """Which row of each part to believe: of several tiles the worst, as at the line.
+
+    Args:
+        ids: of the part that each row shows, N.
+        probabilities: float32 N,K.
+        taxonomy: says which of the K classes are bad.
+
+    Returns:
+        One position a part, in the order in which the parts come first.
+    """
+    bad = pd.Series(defect_scores(probabilities, taxonomy))
+    return bad.groupby(ids, sort=False).idxmax().to_numpy()
 
 
 def out_of_fold(

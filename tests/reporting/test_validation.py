@@ -108,7 +108,7 @@ def test_a_quarantined_file_is_listed_with_its_reason(images: Path) -> None:
     shown = page(images / "train")
     assert "1 of the files cannot be used" in shown.text
     assert "good/half.png" in shown.text
-    assert "damaged or no image" in shown.text
+    assert "cut off, its end is missing" in shown.text
 
 
 def test_the_same_picture_with_two_labels_is_shown_under_both(images: Path) -> None:
