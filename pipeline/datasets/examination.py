@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -17,6 +19,7 @@ from pipeline.datasets.duplicates import Pair, clusters, near_duplicates
 from pipeline.datasets.location import Place
 from pipeline.datasets.lookup import leak_worth
 from pipeline.datasets.ranges import outliers, ranges
+from pipeline.datasets.scan_cache import ScanCache
 from pipeline.datasets.scanning import Scan, scan
 from pipeline.datasets.splits import crossing, join_duplicates
 from pipeline.datasets.suspects import dispute
@@ -207,7 +210,12 @@ Watch = Callable[[Iterable[Scan], int], Iterable[Scan]]
 
 
 def examine(
-    samples: Sequence[Sample], root: Place, *, near: bool = True, watch: Watch | None = None
+    samples: Sequence[Sample],
+    root: Place,
+    *,
+    near: bool = True,
+    watch: Watch | None = None,
+    cache: ScanCache | None = None,
 ) -> Examination:
     """Read every image once and compare all of them.
 
@@ -216,13 +224,17 @@ def examine(
         root: the folder their paths are relative to.
         near: join the groups of near-duplicates too, not only of identical pixels.
         watch: wraps the iteration, to show progress.
+        cache: what is known of files that were read before; it is brought up to date.
 
     Raises:
         DataError: not one image can be read.
     """
-    with ThreadPoolExecutor() as pool:
-        found: Iterable[Scan] = pool.map(lambda s: scan(s, root), samples)
+    # More threads than cores only wait for each other: the work is in many short calls.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found: Iterable[Scan] = pool.map(cache.scan if cache else partial(scan, root=root), samples)
         scans = list(watch(found, len(samples)) if watch else found)
+    if cache:
+        cache.save(scans)
     good, damaged = [s for s in scans if not s.fault], [s for s in scans if s.fault]
     if not good:
         raise DataError(f"none of the {len(scans)} images in {root} can be read: {scans[0].fault}")

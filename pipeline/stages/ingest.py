@@ -20,6 +20,7 @@ from pipeline.datasets import manifest
 from pipeline.datasets.adapters import ADAPTERS, adapter
 from pipeline.datasets.examination import SHOWN, Examination, examine
 from pipeline.datasets.grouping import Grouping, Source, regroup
+from pipeline.datasets.scan_cache import ScanCache
 from pipeline.datasets.splits import (
     NO_FOLD,
     Shares,
@@ -121,7 +122,7 @@ class Config(Strict):
     )
 
 
-def run(config: Config, taxonomy: Taxonomy, out: Path) -> Report:
+def run(config: Config, taxonomy: Taxonomy, out: Path, cache: Path | None = None) -> Report:
     """Write manifest.parquet and what describes it (taxonomy, source, counts, report) into `out`.
 
     Raises:
@@ -145,6 +146,7 @@ def run(config: Config, taxonomy: Taxonomy, out: Path) -> Report:
         root,
         near=config.split.near_duplicates,
         watch=lambda scans, total: progress(scans, "reading images", total=total),
+        cache=ScanCache(cache, root) if cache else None,
     )
     good, groups = seen.scans, seen.groups
     names = [s.sample.label for s in good]
@@ -305,7 +307,7 @@ def main(argv: Sequence[str] = sys.argv) -> None:
 
     def stage(config: Config, data: Path, out: Path) -> Report:
         taxonomy = yaml_config.load(Path("conf", data.name, "taxonomy.yaml"), Taxonomy)
-        return run(config, taxonomy, out)
+        return run(config, taxonomy, out, Path(".cache", "scans", f"{data.name}.parquet"))
 
     run_stage("ingest", Config, stage, argv)
 

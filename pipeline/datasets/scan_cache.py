@@ -1,0 +1,109 @@
+"""What was read of image files before: a file that has not been touched is not read again.
+
+A file counts as untouched while size, inode and both times are the same, as git does it; the time
+of the inode's last change cannot be set back by a copy. What is not on disk is read each time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pyarrow import ArrowException
+
+from pipeline import imaging
+from pipeline.contracts.sample import Sample
+from pipeline.datasets import header, scanning
+from pipeline.datasets.header import Header
+from pipeline.datasets.location import Place
+from pipeline.datasets.scanning import Scan, scan
+from pipeline.files import sha256, whole_file
+from pipeline.imaging.codec import CV2_VERSION
+from pipeline.imaging.quality import Quality
+
+_PLAIN = ("width_px", "height_px", "bytes", "sha256", "pixels_sha256", "mask_sha256")
+_VECTORS = ("fingerprint", "texture")
+
+
+class ScanCache:
+    """The scans of one recipe, in one Parquet file."""
+
+    def __init__(self, file: Path, root: Place) -> None:
+        """Read the file; one that is missing, damaged or of other code is an empty cache."""
+        self._file, self._root = file, root
+        self._known: dict[tuple[str, str], Scan] = {}
+        self._states: dict[str, str] = {}
+        try:
+            table = pd.read_parquet(file)
+        except (OSError, ArrowException):
+            return
+        if table.attrs.get("code") == _code():
+            vectors = {name: np.stack(table[name].to_list()) for name in _VECTORS if len(table)}
+            for row, entry in enumerate(table.to_dict("records")):
+                self._known[entry["path"], entry["state"]] = Scan(
+                    Sample(entry["path"], entry["path"], "", ""),
+                    **{name: entry[name] for name in _PLAIN},
+                    header=Header(entry["mode"], entry["rotated"]),
+                    quality=Quality(entry["brightness"], entry["contrast"], entry["sharpness"]),
+                    **{name: vectors[name][row] for name in _VECTORS},
+                )
+
+    def scan(self, sample: Sample) -> Scan:
+        """As `scanning.scan`, from memory where the files are untouched."""
+        # Before it is read: what changes meanwhile is read again next time.
+        state = self._states[sample.path] = self._state(sample)
+        known = self._known.get((sample.path, state))
+        return scan(sample, self._root) if known is None else replace(known, sample=sample)
+
+    def save(self, scans: Sequence[Scan]) -> None:
+        """Keep these scans, those with a fault left out, and forget all others."""
+        states = self._states
+        rows = [(s, state) for s in scans if not s.fault and (state := states[s.sample.path])]
+        table = pd.DataFrame([_entry(s, state) for s, state in rows])
+        table.attrs["code"] = _code()
+        with whole_file(self._file) as handle:
+            table.to_parquet(handle, index=False)
+
+    def _state(self, sample: Sample) -> str:
+        """Changes when the image or its mask does; "" where that cannot be told."""
+        told: list[object] = [sample.mask]
+        for name in (sample.path, sample.mask) if sample.mask else (sample.path,):
+            place = self._root / name
+            if not isinstance(place, Path):
+                return ""
+            try:
+                status = place.stat()
+            except (OSError, ValueError):
+                return ""
+            told += [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+        return repr(told)
+
+
+def _entry(s: Scan, state: str) -> dict[str, Any]:
+    assert s.quality is not None
+    return {
+        "path": s.sample.path,
+        "state": state,
+        **{name: getattr(s, name) for name in (*_PLAIN, *_VECTORS)},
+        "mode": s.header.mode,
+        "rotated": s.header.rotated,
+        "brightness": s.quality.brightness,
+        "contrast": s.quality.contrast,
+        "sharpness": s.quality.sharpness,
+    }
+
+
+def _code() -> str:
+    """Changes with the code that scans, and with OpenCV."""
+    files = [
+        *Path(imaging.__path__[0]).glob("*.py"),
+        Path(scanning.__file__),
+        Path(header.__file__),
+    ]
+    texts = [CV2_VERSION, *(sha256(file) for file in sorted(files))]
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()
