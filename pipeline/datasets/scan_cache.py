@@ -100,10 +100,7 @@ def _entry(s: Scan, state: str) -> dict[str, Any]:
 
 def _code() -> str:
     """Changes with the code that scans, and with OpenCV."""
-    files = [
-        *Path(imaging.__path__[0]).glob("*.py"),
-        Path(scanning.__file__),
-        Path(header.__file__),
-    ]
-    texts = [CV2_VERSION, *(sha256(file) for file in sorted(files))]
+    files = sorted(Path(imaging.__path__[0]).glob("*.py"))
+    files += [Path(scanning.__file__), Path(header.__file__)]
+    texts = [CV2_VERSION, *map(sha256, files)]
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()

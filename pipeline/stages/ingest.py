@@ -125,6 +125,12 @@ class Config(Strict):
 def run(config: Config, taxonomy: Taxonomy, out: Path, cache: Path | None = None) -> Report:
     """Write manifest.parquet and what describes it (taxonomy, source, counts, report) into `out`.
 
+    Args:
+        config: where the images are and how they are divided.
+        taxonomy: the classes.
+        out: an empty folder.
+        cache: a file that keeps what was read, so that untouched images are not read again.
+
     Raises:
         DataError: no images, an unknown class, one class only, too few to split, or none readable.
     """
