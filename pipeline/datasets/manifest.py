@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -65,14 +66,14 @@ class Manifest:
 
     def path(self, row: int) -> Place:
         """Where the image of one row lies."""
-        return self.root / str(self.table["path"].iat[row])
+        return self.root / self._columns["path"][row]
 
     def mask(self, row: int) -> Pixels | None:
         """The defect mask of one row, uint8 H,W, 0 where it is sound; None where it has none."""
-        name = str(self.table["mask"].iat[row])
+        name = self._columns["mask"][row]
         if not name:
             return None
-        return decode_mask(self._content(name, str(self.table["mask_sha256"].iat[row])), name)
+        return decode_mask(self._content(name, self._columns["mask_sha256"][row]), name)
 
     def image(self, row: int) -> bytes:
         """The encoded image of one row.
@@ -80,8 +81,7 @@ class Manifest:
         Raises:
             DataError: the file is gone or is no longer what was ingested.
         """
-        table = self.table
-        return self._content(str(table["path"].iat[row]), str(table["sha256"].iat[row]))
+        return self._content(self._columns["path"][row], self._columns["sha256"][row])
 
     def _content(self, name: str, sha256: str) -> bytes:
         place = self.root / name
@@ -97,7 +97,13 @@ class Manifest:
 
     def pixels(self, row: int) -> Pixels:
         """The decoded image of one row, uint8 RGB."""
-        return decode(self.image(row), str(self.table["path"].iat[row]))
+        return decode(self.image(row), self._columns["path"][row])
+
+    @cached_property
+    def _columns(self) -> dict[str, list[str]]:
+        """As lists: a table takes long for one cell."""
+        names = ("path", "sha256", "mask", "mask_sha256")
+        return {name: self.table[name].tolist() for name in names if name in self.table}
 
 
 def read(folder: Path) -> Manifest:

@@ -1,21 +1,19 @@
-"""Fills the shards: in parallel, in constant memory, and again from where it was interrupted."""
+"""Fills the shards: in parallel, in constant memory, and on from where it was interrupted."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from pipeline.datasets.manifest import Manifest
-from pipeline.datasets.shards import COLUMNS, IMAGES, INDEX, MASKS, SPEC, name_of, parts_per_shard
+from pipeline.datasets.shards import COLUMNS, INDEX, MASKS, SPEC, name_of, parts_per_shard
 from pipeline.errors import DataError, UnreadableImage
 from pipeline.files import whole_file, write_model
 from pipeline.imaging import Pixels
@@ -24,12 +22,15 @@ from pipeline.imaging.prepare import Preparation
 KEY = "interrupted.key"
 NOTES = "notes"
 
+# Writes rows, from a first one on.
+Write = Callable[[int, Pixels], None]
+
 
 class Sharding:
     """The work of one preprocess run.
 
-    A shard is filled in memory, by all cores, and written whole: one that is there is finished.
-    Beside it lie notes on its parts, of which `close` makes the index.
+    All cores fill a shard beside its place, which it takes when it is whole: one that is there is
+    finished. Beside it lie notes on its parts, of which `close` makes the index.
 
     Attributes:
         n_shards: how many there will be.
@@ -65,31 +66,44 @@ class Sharding:
 
     def _fill(self, number: int, span: range, pool: ThreadPoolExecutor) -> Iterator[None]:
         spec = self._preparation.spec
-        images = np.empty((len(span), spec.n_tiles, *spec.shape), np.uint8)
-        masks = np.zeros(images.shape[:-1], np.uint8) if self._masked else None
         notes = np.zeros((len(span), 2 + spec.n_tiles), np.float32)
-        yield from pool.map(partial(self._part, span.start, images, masks, notes), span)
-        for kind, array in ((MASKS, masks), (NOTES, notes), (IMAGES, images)):
-            if array is not None:
-                if kind != NOTES:
-                    array = array.reshape(-1, *array.shape[2:])
-                _save(self._out / name_of(number, kind), array)
+        shape = (len(span) * spec.n_tiles, *spec.shape)
+        with ExitStack() as files:
+            # Entered first, so that it is the last to take its name: then the shard is whole.
+            images = files.enter_context(_rows_of(self._out / name_of(number), shape))
+            masks = None
+            if self._masked:
+                home = self._out / name_of(number, MASKS)
+                masks = files.enter_context(_rows_of(home, shape[:-1]))
+            doing = [pool.submit(self._part, row, row - span.start, images, masks) for row in span]
+            try:
+                for at, told in enumerate(doing):
+                    notes[at] = told.result()
+                    yield
+            finally:
+                # Nobody may write once the files are closed.
+                for one in doing:
+                    one.cancel()
+                wait(doing)
+            with whole_file(self._out / name_of(number, NOTES)) as handle:
+                np.save(handle, notes)
 
-    def _part(
-        self, first: int, images: Pixels, masks: Pixels | None, notes: np.ndarray, row: int
-    ) -> None:
+    def _part(self, row: int, at: int, images: Write, masks: Write | None) -> list[float]:
+        """Prepare and write one part; returns its notes."""
         try:
             mask = self._data.mask(row)
             part = self._preparation(self._data.pixels(row), mask)
         except UnreadableImage as error:
             raise DataError(f"{self._data.path(row)}: {error}") from None
-        at = row - first
-        images[at] = part.images
-        defect = np.ones(len(part.images), bool)
-        if masks is not None and part.masks is not None:
-            masks[at] = part.masks
-            defect = np.asarray(part.masks.any(axis=(1, 2)))
-        notes[at] = [part.confidence, part.complaint is None, *defect]
+        n_tiles = len(part.images)
+        images(at * n_tiles, part.images)
+        defect = [1.0] * n_tiles
+        if masks is not None:
+            drawn = np.zeros(part.images.shape[:-1], np.uint8) if part.masks is None else part.masks
+            masks(at * n_tiles, drawn)
+            if part.masks is not None:
+                defect = part.masks.any(axis=(1, 2)).astype(float).tolist()
+        return [part.confidence, float(part.complaint is None), *defect]
 
     def close(self) -> None:
         """Write the index and the spec, and remove what only an interrupted run needs."""
@@ -126,9 +140,23 @@ class Sharding:
             index.loc[sound, "defect_probability"] = np.nan
 
 
-def _save(path: Path, array: npt.NDArray[Any]) -> None:
-    """As np.save, which on a full disk says how many items it wrote but not what was wrong."""
+@contextmanager
+def _rows_of(path: Path, shape: tuple[int, ...]) -> Iterator[Write]:
+    """Yield a writer of rows of a uint8 array file, in any order and from several threads.
+
+    Not np.save, which on a full disk does not say what was wrong; not a memory map, which dies.
+    """
     with whole_file(path) as handle:
-        header = np.lib.format.header_data_from_array_1_0(array)
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(handle, header)
-        handle.write(array.data)
+        handle.flush()
+        start, row_bytes = handle.tell(), int(np.prod(shape[1:]))
+
+        def write(first: int, rows: Pixels) -> None:
+            left = memoryview(np.ascontiguousarray(rows).data).cast("B")
+            at = start + first * row_bytes
+            while left:
+                done = os.pwrite(handle.fileno(), left, at)
+                left, at = left[done:], at + done
+
+        yield write

@@ -7,7 +7,7 @@ import re
 import stat
 import zlib
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import cv2
 import numpy as np
@@ -26,6 +26,8 @@ _FORMATS = re.compile(
 )
 # Neither a stuffed 0xFF, a fill byte nor a restart marker: ITU-T T.81, B.1.1.
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)
+# RGB at once: turning OpenCV's own BGR round took a sixth of the time of decoding and resizing.
+_FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH
 _LARGEST_BYTES = 2**31 - 1  # imdecode takes no more
 _CUT_OFF = "cut off, its end is missing; copy it again"
 
@@ -47,13 +49,13 @@ def decode(data: bytes, name: str = "image") -> Pixels:
             (`pipeline/__init__.py`), or deeper than 8 bits a channel (no one scale would be right
             for 10, 12 and 16 bit cameras).
     """
-    bgr = _decoded(data, name)
-    if bgr.dtype != np.uint8:
+    pixels = _decoded(data, name)
+    if pixels.dtype != np.uint8:
         raise UnreadableImage(
-            f"{name} has {bgr.dtype.itemsize * 8} bits a channel; convert it to 8, by the scale "
+            f"{name} has {pixels.dtype.itemsize * 8} bits a channel; convert it to 8, by the scale "
             "that your camera's range asks for"
         )
-    return cast(Pixels, cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+    return pixels
 
 
 def read(path: Path) -> Pixels:
@@ -114,14 +116,14 @@ def is_blank(data: bytes, name: str = "mask") -> bool:
 
 
 def _decoded(data: bytes, name: str) -> npt.NDArray[Any]:
-    """Three channels in OpenCV's order, at the depth they were stored with."""
+    """Three channels, RGB where they have 8 bits, at the depth they were stored with."""
     if not data:
         raise UnreadableImage(f"{name} is empty (0 bytes)")
     cannot = f"{name} cannot be decoded ({len(data)} bytes)"
     if fault := _fault(data):
         raise UnreadableImage(f"{cannot}: {fault}")
     try:
-        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS)
     except cv2.error as error:
         if limit := re.search(r"CV_(IO_MAX_IMAGE_\w+)", error.err):
             variable = f"OPENCV_{limit[1]}"
@@ -131,9 +133,9 @@ def _decoded(data: bytes, name: str) -> npt.NDArray[Any]:
                 "variable higher"
             ) from None
         raise UnreadableImage(f"{cannot}: {error.err}") from None
-    if bgr is None:
+    if pixels is None:
         raise UnreadableImage(f"{cannot}: damaged")
-    return bgr
+    return pixels
 
 
 def _fault(data: bytes) -> str:
