@@ -16,10 +16,11 @@ from pipeline import config as yaml_config
 from pipeline.contracts.sample import SPLITS
 from pipeline.contracts.spec import REFERENCES, ReferenceName
 from pipeline.contracts.taxonomy import Taxonomy
-from pipeline.datasets import manifest
+from pipeline.datasets import location, manifest
 from pipeline.datasets.adapters import ADAPTERS, adapter
 from pipeline.datasets.examination import SHOWN, Examination, examine
 from pipeline.datasets.grouping import Grouping, Source, regroup
+from pipeline.datasets.location import Location, Place
 from pipeline.datasets.scan_cache import ScanCache
 from pipeline.datasets.splits import (
     NO_FOLD,
@@ -117,7 +118,7 @@ class Config(Strict):
         description="Where the images are; `type` names a file in pipeline/datasets/adapters/."
     )
     split: Split = Field(description="How train, val and test are divided.")
-    references: dict[ReferenceName, Path] = Field(
+    references: dict[ReferenceName, Location] = Field(
         {}, description="Pictures that preprocess names, such as a golden sample or a flat field."
     )
 
@@ -233,12 +234,12 @@ def run(config: Config, taxonomy: Taxonomy, out: Path, cache: Path | None = None
     )
 
 
-def _copy_references(references: dict[str, Path], home: Path) -> None:
+def _copy_references(references: dict[str, Place], home: Path) -> None:
     """Keep the pictures as PNG: their pixels, whatever they were stored as."""
     for name, path in references.items():
         home.mkdir(exist_ok=True)
         try:
-            picture = codec.read(path)
+            picture = codec.decode(location.image(path, str(path)), str(path))
         except DataError as error:
             raise DataError(f"references.{name} in ingest.yaml: {error}") from None
         (home / f"{name}.png").write_bytes(codec.encode_png(picture))

@@ -282,6 +282,22 @@ def test_an_alias_in_the_taxonomy_merges_two_labels(images: Path) -> None:
     assert set(table["label"]) == {"good", "defective"}
 
 
+def test_pictures_that_preprocess_names_are_taken_along_pixel_for_pixel(images: Path) -> None:
+    picture = sorted((images / "good").glob("*.png"))[0]
+    config = folder_of(images).model_copy(update={"references": {"golden": picture}})
+    out = images.parent / "out"
+    out.mkdir()
+    ingest.run(config, TAXONOMY, out)
+    assert (read(out / "references/golden.png") == read(picture)).all()
+
+
+def test_a_reference_that_cannot_be_read_names_its_key(images: Path) -> None:
+    config = folder_of(images).model_copy(update={"references": {"flat": images / "none.png"}})
+    (images.parent / "out").mkdir()
+    with pytest.raises(DataError, match=r"references\.flat in ingest\.yaml: .*none\.png cannot be"):
+        ingest.run(config, TAXONOMY, images.parent / "out")
+
+
 def test_the_report_counts_what_the_table_holds(ran: Ran) -> None:
     table = pd.read_parquet(ran.data / "ingest/manifest.parquet")
     report = json.loads((ran.data / "ingest/report.json").read_bytes())
