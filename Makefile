@@ -27,7 +27,10 @@ bench-accuracy: .venv/train.stamp ## Accuracy of the shipped method, by two prot
 bench-duplicates: .venv/train.stamp ## Time and memory of the search for near-duplicates
 	$(BIN)/python -m benchmarks.duplicates
 
-bench: bench-accuracy bench-duplicates ## All benchmarks
+bench-preprocess: .venv/train.stamp ## Rate and memory of preparing images, beside the bare OpenCV loop
+	$(BIN)/python -m benchmarks.preprocess
+
+bench: bench-accuracy bench-duplicates bench-preprocess ## All benchmarks
 
 .venv/train.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -38,4 +41,4 @@ bench: bench-accuracy bench-duplicates ## All benchmarks
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[train,demo,dev]'
 	touch $@
 
-.PHONY: help repro test lint demo bench bench-accuracy bench-duplicates
+.PHONY: help repro test lint demo bench bench-accuracy bench-duplicates bench-preprocess

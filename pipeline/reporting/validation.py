@@ -119,7 +119,7 @@ def render(
         title=title,
         report=report,
         faults=_faults(report, len(_alike(seen, splits)), len(seen.leaks(splits))),
-        fine="OK: no leak, no damaged file" if report["splits"] else "OK: no damaged file",
+        fine=_fine(report),
         notes=list(notes),
         to_look_at=_to_look_at(report),
         sections=_sections(pictures, seen, splits, report),
@@ -153,6 +153,13 @@ class _Pictures:
             return ""
         data = encode_jpeg(thumbnail(rgb, min(THUMBNAIL_PX, max(rgb.shape[:2]))))
         return f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
+
+
+def _fine(report: dict[str, Any]) -> str:
+    """The first line where nothing is wrong, or no longer."""
+    if report.get("split", {}).get("regrouped"):
+        return "LEAKY as given; split anew by group, and no leak is left"
+    return "OK: no leak, no damaged file" if report["splits"] else "OK: no damaged file"
 
 
 def _alike(seen: Examination, splits: Sequence[str]) -> list[tuple[int, int]]:

@@ -63,6 +63,12 @@ def test_the_report_counts_the_pairs_and_says_that_it_split_anew(data: Path) -> 
     assert table.groupby("pixels_sha256")["split"].nunique().max() == 1
 
 
+def test_the_page_says_leaky_first(data: Path) -> None:
+    page = (data / "ingest/report.html").read_text()
+    assert "LEAKY as given; split anew by group, and no leak is left" in page
+    assert "OK: no leak" not in page
+
+
 def test_the_naive_figure_stands_beside_the_honest_one(metrics: dict[str, Any]) -> None:
     naive = metrics["split"]["naive"]
     assert naive["n_test"] == N_TEST
