@@ -70,22 +70,32 @@ POLICY = augment.Config.model_validate(
 TRAIN = train.Config.model_validate({"head": {"components": 32, "landmarks": 64, "max_epochs": 4}})
 
 
+def build(
+    data: Path,
+    config: ingest.Config,
+    spec: preprocess.Config = SPEC,
+    training: train.Config = TRAIN,
+) -> None:
+    """Run the stages from ingest to evaluate."""
+    with whole_folder(data / "ingest") as out:
+        ingest.run(config, TAXONOMY, out)
+    with whole_folder(data / "preprocess") as out:
+        preprocess.run(spec, data, out)
+    with whole_folder(data / "augment") as out:
+        augment.run(POLICY, data, out)
+    with whole_folder(data / "train") as out:
+        train.run(training, data, out)
+    with whole_folder(data / "evaluate") as out:
+        evaluate.run(evaluate.Config(bootstrap_draws=100), data, out)
+
+
 @pytest.fixture(scope="session")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     home = tmp_path_factory.mktemp("recipe")
     images, data = home / "images", home / "data" / "cells"
     copy_cells(images)
     registry = Registry(f"sqlite:///{home / 'mlflow.db'}")
-    with whole_folder(data / "ingest") as out:
-        ingest.run(folder_of(images), TAXONOMY, out)
-    with whole_folder(data / "preprocess") as out:
-        preprocess.run(SPEC, data, out)
-    with whole_folder(data / "augment") as out:
-        augment.run(POLICY, data, out)
-    with whole_folder(data / "train") as out:
-        train.run(TRAIN, data, out)
-    with whole_folder(data / "evaluate") as out:
-        evaluate.run(evaluate.Config(bootstrap_draws=100), data, out)
+    build(data, folder_of(images))
     with whole_folder(data / "register") as out:
         register.run(register.Config(), {"train.seed": "0"}, {}, registry, data, out)
     return Ran(images, data, registry, TRAIN)

@@ -11,9 +11,8 @@ import pandas as pd
 import pytest
 
 from pipeline.datasets.adapters import folder
-from pipeline.files import whole_folder
-from pipeline.stages import augment, evaluate, ingest, preprocess, train
-from tests.stages.conftest import POLICY, SPEC, TAXONOMY, copy_cells
+from pipeline.stages import ingest, train
+from tests.stages.conftest import build, copy_cells
 
 N_TEST, N_LEAKED = 20, 14
 
@@ -36,17 +35,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         source=folder.Config(type="folder", root=home / "images"),
         split=ingest.Split(val_fraction=0.25, test_fraction=0.25, folds=0),
     )
-    with whole_folder(data / "ingest") as out:
-        ingest.run(config, TAXONOMY, out)
-    with whole_folder(data / "preprocess") as out:
-        preprocess.run(SPEC, data, out)
-    with whole_folder(data / "augment") as out:
-        augment.run(POLICY, data, out)
-    with whole_folder(data / "train") as out:
-        settings = {"head": {"components": 32, "landmarks": 64, "max_epochs": 4}, "views": 0}
-        train.run(train.Config.model_validate(settings), data, out)
-    with whole_folder(data / "evaluate") as out:
-        evaluate.run(evaluate.Config(bootstrap_draws=100), data, out)
+    settings = {"head": {"components": 32, "landmarks": 64, "max_epochs": 4}, "views": 0}
+    build(data, config, training=train.Config.model_validate(settings))
     return data
 
 

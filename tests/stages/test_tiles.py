@@ -12,11 +12,10 @@ from pipeline.contracts.bundle import open_bundle
 from pipeline.contracts.records import Verdict
 from pipeline.datasets import manifest, scores
 from pipeline.datasets.adapters import elpv, masks
-from pipeline.files import whole_folder
 from pipeline.imaging import codec
 from pipeline.inference.inspector import Inspector
-from pipeline.stages import augment, evaluate, ingest, preprocess, train
-from tests.stages.conftest import POLICY, TAXONOMY
+from pipeline.stages import ingest, preprocess, train
+from tests.stages.conftest import build
 
 N = 48
 SPEC = {
@@ -56,17 +55,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         source=masks.Config(type="masks", root=home / "tree"),
         split=ingest.Split(val_fraction=0.25, test_fraction=0.25, near_duplicates=False),
     )
-    with whole_folder(data / "ingest") as out:
-        ingest.run(config, TAXONOMY, out)
-    with whole_folder(data / "preprocess") as out:
-        preprocess.run(preprocess.Config.model_validate({"spec": SPEC}), data, out)
-    with whole_folder(data / "augment") as out:
-        augment.run(POLICY, data, out)
-    with whole_folder(data / "train") as out:
-        settings = {"head": {"components": 16, "landmarks": 64, "max_epochs": 4}, "views": 0}
-        train.run(train.Config.model_validate(settings), data, out)
-    with whole_folder(data / "evaluate") as out:
-        evaluate.run(evaluate.Config(bootstrap_draws=100), data, out)
+    settings = {"head": {"components": 16, "landmarks": 64, "max_epochs": 4}, "views": 0}
+    spec = preprocess.Config.model_validate({"spec": SPEC})
+    build(data, config, spec, train.Config.model_validate(settings))
     return data
 
 
