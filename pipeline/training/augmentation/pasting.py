@@ -1,7 +1,8 @@
 """Copy-paste: a defect cut out by its mask and set into a good part (Dwibedi et al., ICCV 2017).
 
-The place is as bright as what it came from or is made so, the edge is feathered, and a defect that
-would not be seen in its new place is not pasted: its label would be wrong.
+What is pasted is what the defect adds to its surroundings (these are guessed beneath it by Telea's
+inpainting, J. Graphics Tools 2004), in proportion to the light of the new place and with a feathered
+edge. A defect that would not be seen in its new place is not pasted: its label would be wrong.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pipeline.training.augmentation.defects import (
 )
 
 PLACES = 8  # tried for each defect
+INPAINT_PX = 3
 FEATHER_PX = 2
 LARGEST_GAIN = 2.0  # more than one stop apart, the two places are not lit alike
 
@@ -98,7 +100,7 @@ def _paste_one(
     if area.sum() < SMALLEST_AREA_PX or _at_border(area) or (area & taken).any():
         return None
     moved = cv2.warpAffine(donor, where, (width, height), borderMode=cv2.BORDER_REFLECT_101)
-    moved = moved.reshape(background.shape).astype(np.float32)
+    moved = moved.reshape(background.shape)
     rings = surround(area, _moved_area(every, where)), surround(area, taken)
     if min(r.sum() for r in rings) < LEAST_RING_AREA_PX:
         return None
@@ -108,8 +110,14 @@ def _paste_one(
         return None
     edge = cv2.dilate(area.astype(np.float32), np.ones((2 * FEATHER_PX + 1,) * 2, np.uint8))
     alpha = cv2.GaussianBlur(edge, (0, 0), FEATHER_PX / 2)[:, :, None]
-    mixed = background * (1 - alpha) + np.clip(moved * gain, 0, 255) * alpha
-    made = np.rint(mixed).astype(np.uint8)
+    # What the defect adds to the donor there, not the donor's own surface: that left a pale fringe.
+    sound = cv2.inpaint(moved, (edge > 0).astype(np.uint8), INPAINT_PX, cv2.INPAINT_TELEA)
+    added = gain * (moved.astype(np.float32) - sound.reshape(moved.shape))
+    # A dark defect does not brighten: where it crosses something dark, the guess of the sound
+    # surface is wrong.
+    dark = np.median(added[area], axis=0) < 0
+    added = np.where(dark, np.minimum(added, 0), np.maximum(added, 0))
+    made = np.rint(np.clip(background + alpha * added, 0, 255)).astype(np.uint8)
     seen = visibility(made, area, taken)
     if not seen >= max(1.0, visibility(donor, defect.area, every) / 2):
         return None
