@@ -2,7 +2,7 @@
 
     model.onnx             uint8 N,H,W,C in; `logits` N,K and `embedding` N,D out
     preprocess.json        PreprocessSpec
-    references/<name>.png  the pictures that the spec names (golden sample, flat field), if any
+    reference-<name>.png   the pictures that the spec names (golden sample, flat field), if any
     taxonomy.json          Taxonomy
     operating_point.json   OperatingPoint      (added by evaluate, which seals the bundle)
     reference.json         Reference           (what training images look like)
@@ -23,7 +23,7 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from pipeline.contracts.spec import REFERENCES, PreprocessSpec
+from pipeline.contracts.spec import PreprocessSpec, reference_file
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.errors import BundleError
 from pipeline.files import read_model, sha256, write_json
@@ -191,9 +191,9 @@ def open_bundle(folder: Path, expected_sha256: str | None = None) -> Bundle:
             raise BundleError(f"{folder} has no {name}; the bundle is incomplete")
     preprocess = read_part(folder, "preprocess.json", PreprocessSpec)
     for name in preprocess.references:
-        if f"{REFERENCES}/{name}.png" not in manifest.files:
+        if reference_file(name) not in manifest.files:
             raise BundleError(
-                f"{folder} has no {REFERENCES}/{name}.png, which preprocess.json names; the "
+                f"{folder} has no {reference_file(name)}, which preprocess.json names; the "
                 "bundle is incomplete"
             )
     return Bundle(

@@ -17,7 +17,11 @@ ReferenceName = Annotated[
     ),
 ]
 Point = tuple[float, float]
-REFERENCES = "references"  # their folder, beside preprocess.json
+
+
+def reference_file(name: str) -> str:
+    """The file of a reference picture: in what ingest writes, beside the shards, in the bundle."""
+    return f"reference-{name}.png"
 
 
 class FlatField(Strict):
@@ -99,7 +103,7 @@ class Unwrap(Strict):
         None, description="x and y of the centre; none: the middle of the picture."
     )
     inner_px: float = Field(0.0, ge=0, description="Inner radius: the strip's last row.")
-    outer_px: float = Field(gt=0, description="Outer radius: the strip's first row.")
+    outer_px: float = Field(gt=0, le=5200, description="Outer radius: the strip's first row.")
 
     @model_validator(mode="after")
     def _is_a_ring(self) -> Unwrap:

@@ -53,6 +53,11 @@ class Taxonomy(Strict):
         return tuple(c.name for c in self.classes)
 
     @property
+    def good(self) -> tuple[str, ...]:
+        """Names of the classes whose parts are good."""
+        return tuple(c.name for c in self.classes if c.disposition is Disposition.PASS)
+
+    @property
     def passing(self) -> tuple[bool, ...]:
         """For each class in output order: is a part of it good?"""
         return tuple(c.disposition is Disposition.PASS for c in self.classes)

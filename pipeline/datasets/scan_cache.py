@@ -7,6 +7,8 @@ of the inode's last change cannot be set back by a copy. What is not on disk is 
 from __future__ import annotations
 
 import hashlib
+import logging
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +27,8 @@ from pipeline.datasets.scanning import Scan, scan
 from pipeline.files import sha256, whole_file
 from pipeline.imaging.codec import CV2_VERSION
 from pipeline.imaging.quality import Quality
+
+log = logging.getLogger(__name__)
 
 _PLAIN = ("width_px", "height_px", "bytes", "sha256", "pixels_sha256", "mask_sha256")
 _VECTORS = ("fingerprint", "texture")
@@ -66,8 +70,11 @@ class ScanCache:
         rows = [(s, state) for s in scans if not s.fault and (state := states[s.sample.path])]
         table = pd.DataFrame([_entry(s, state) for s, state in rows])
         table.attrs["code"] = _code()
-        with whole_file(self._file) as handle:
-            table.to_parquet(handle, index=False)
+        try:
+            with whole_file(self._file) as handle:
+                table.to_parquet(handle, index=False)
+        except OSError as error:
+            log.warning("%s is not written (%s): all is read again next time", self._file, error)
 
     def _state(self, sample: Sample) -> str:
         """Changes when the image or its mask does; "" where that cannot be told."""
@@ -102,5 +109,6 @@ def _code() -> str:
     """Changes with the code that scans, and with OpenCV."""
     files = sorted(Path(imaging.__path__[0]).glob("*.py"))
     files += [Path(scanning.__file__), Path(header.__file__)]
-    texts = [CV2_VERSION, *map(sha256, files)]
+    limit = os.environ.get("OPENCV_IO_MAX_IMAGE_PIXELS", "")
+    texts = [CV2_VERSION, limit, *map(sha256, files)]
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()

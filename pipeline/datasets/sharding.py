@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
-from pipeline.datasets.manifest import Manifest
-from pipeline.datasets.shards import COLUMNS, INDEX, MASKS, SPEC, name_of, parts_per_shard
+from pipeline import imaging
+from pipeline.contracts.spec import PreprocessSpec, reference_file
+from pipeline.datasets.manifest import TABLE, Manifest
+from pipeline.datasets.shards import COLUMNS, IMAGES, INDEX, MASKS, SPEC, name_of, parts_per_shard
 from pipeline.errors import DataError, UnreadableImage
-from pipeline.files import whole_file, write_model
+from pipeline.files import sha256, whole_file, write_model
 from pipeline.imaging import Pixels
+from pipeline.imaging.codec import CV2_VERSION
 from pipeline.imaging.prepare import Preparation
 
 KEY = "interrupted.key"
@@ -30,27 +32,40 @@ class Sharding:
     """The work of one preprocess run.
 
     All cores fill a shard beside its place, which it takes when it is whole: one that is there is
-    finished. Beside it lie notes on its parts, of which `close` makes the index.
+    finished. Beside it lie notes on its parts, of which the index is made.
 
     Attributes:
         n_shards: how many there will be.
         n_kept: parts in shards that an interrupted run had finished.
     """
 
-    def __init__(self, data: Manifest, preparation: Preparation, out: Path, key: str) -> None:
-        """Look at what `out` holds: it is kept if written under the same key, else removed."""
+    def __init__(self, data: Manifest, preparation: Preparation, ingested: Path, out: Path) -> None:
+        """Look at what `out` holds: what an interrupted run finished there is kept if it fits.
+
+        Args:
+            data: what to prepare.
+            preparation: how.
+            ingested: the folder that the manifest and the reference pictures are in.
+            out: where the shards go; empty, or with what an interrupted run left.
+        """
         self._data, self._preparation, self._out = data, preparation, out
-        self._masked = bool((data.table["mask"] != "").any())
+        self._kinds = (
+            (IMAGES, NOTES, MASKS) if (data.table["mask"] != "").any() else (IMAGES, NOTES)
+        )
         n, step = len(data.table), parts_per_shard(preparation.spec)
         self._spans = [range(first, min(first + step, n)) for first in range(0, n, step)]
         self.n_shards = len(self._spans)
-        marker = out / KEY
+        marker, key = out / KEY, _key(preparation.spec, ingested)
         if not marker.is_file() or marker.read_text() != key:
-            shutil.rmtree(out)
-            out.mkdir()
+            for kind in (IMAGES, NOTES, MASKS):
+                for file in out.glob(f"{kind}-*.npy"):
+                    file.unlink()
             marker.write_text(key)
-        self._finished = {i for i in range(self.n_shards) if (out / name_of(i)).is_file()}
+        self._finished = {i for i in range(self.n_shards) if self._is_whole(i)}
         self.n_kept = sum(len(self._spans[i]) for i in self._finished)
+
+    def _is_whole(self, number: int) -> bool:
+        return all((self._out / name_of(number, kind)).is_file() for kind in self._kinds)
 
     def work(self) -> Iterator[None]:
         """Write what is missing, yielding once a part.
@@ -69,10 +84,9 @@ class Sharding:
         notes = np.zeros((len(span), 2 + spec.n_tiles), np.float32)
         shape = (len(span) * spec.n_tiles, *spec.shape)
         with ExitStack() as files:
-            # Entered first, so that it is the last to take its name: then the shard is whole.
             images = files.enter_context(_rows_of(self._out / name_of(number), shape))
             masks = None
-            if self._masked:
+            if MASKS in self._kinds:
                 home = self._out / name_of(number, MASKS)
                 masks = files.enter_context(_rows_of(home, shape[:-1]))
             doing = [pool.submit(self._part, row, row - span.start, images, masks) for row in span]
@@ -105,39 +119,56 @@ class Sharding:
                 defect = part.masks.any(axis=(1, 2)).astype(float).tolist()
         return [part.confidence, float(part.complaint is None), *defect]
 
-    def close(self) -> None:
-        """Write the index and the spec, and remove what only an interrupted run needs."""
-        out, spec, table = self._out, self._preparation.spec, self._data.table
-        files = [out / name_of(i, NOTES) for i in range(self.n_shards)]
-        notes = np.concatenate([np.load(file) for file in files])
+    def write_index(self) -> int:
+        """Write the index and the spec.
+
+        Returns:
+            How many bad parts show no defect in any tile, though the data set has masks.
+        """
+        spec, table = self._preparation.spec, self._data.table
+        notes = np.concatenate([np.load(file) for file in self._notes()])
         n, n_tiles = len(table), spec.n_tiles
         index = table[list(COLUMNS)].loc[np.repeat(np.arange(n), n_tiles)].reset_index(drop=True)
         per_shard = parts_per_shard(spec) * n_tiles
         position = np.arange(len(index))
         index = index.assign(
+            part_label=index["label"],
             tile=position % n_tiles,
             confidence=np.repeat(notes[:, 0], n_tiles),
             found=np.repeat(notes[:, 1] > 0, n_tiles),
             shard=position // per_shard,
             row=position % per_shard,
         )
-        if n_tiles > 1:
-            self._clear_sound_tiles(index, notes[:, 2:].ravel() > 0)
-        index.to_parquet(out / INDEX, index=False)
-        write_model(out / SPEC, spec)
-        for file in (*files, out / KEY):
+        good = self._data.taxonomy.good
+        bad = ~table["label"].isin(good).to_numpy()
+        marked = notes[:, 2:] > 0
+        if good:
+            # A tile without a piece of the mask is good, whatever other tiles of its part show.
+            # Where none has one the mask says nothing: the label stays.
+            sound = (bad & marked.any(axis=1))[:, None] & ~marked
+            index.loc[sound.ravel(), "label"] = good[0]
+            index.loc[sound.ravel(), "defect_probability"] = np.nan
+        index.to_parquet(self._out / INDEX, index=False)
+        write_model(self._out / SPEC, spec)
+        return int((bad & ~marked.any(axis=1)).sum())
+
+    def close(self) -> None:
+        """Remove what only an interrupted run needs; then the work is done."""
+        (self._out / KEY).unlink()
+        for file in self._notes():
             file.unlink()
 
-    def _clear_sound_tiles(self, index: pd.DataFrame, defect: np.ndarray) -> None:
-        """A tile without a part of the mask is good, whatever the other tiles of its part show."""
-        taxonomy = self._data.taxonomy
-        good = [
-            name for name, passes in zip(taxonomy.names, taxonomy.passing, strict=True) if passes
-        ]
-        if good:
-            sound = ~defect & ~index["label"].isin(good).to_numpy()
-            index.loc[sound, "label"] = good[0]
-            index.loc[sound, "defect_probability"] = np.nan
+    def _notes(self) -> list[Path]:
+        return [self._out / name_of(i, NOTES) for i in range(self.n_shards)]
+
+
+def _key(spec: PreprocessSpec, ingested: Path) -> str:
+    """Changes with all that a shard depends on: images, spec, reference pictures, code."""
+    files = [ingested / TABLE, *(ingested / reference_file(name) for name in spec.references)]
+    files += sorted(Path(__file__).parent.glob("*.py"))
+    files += sorted(Path(imaging.__path__[0]).glob("*.py"))
+    parts = [spec.model_dump_json(), CV2_VERSION, *map(sha256, files)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 @contextmanager

@@ -4,6 +4,7 @@
 the manifest sample_id, label, group, split, given_split, fold, variant and defect_probability;
 further
 
+part_label      the part's own label; that of a tile differs where masks show it to be sound
 tile            which tile of the part it is, row by row from 0; several where the spec cuts tiles
 confidence      of the place where the part was found; `found` whether that was enough
 shard, row      where it lies

@@ -17,6 +17,7 @@ AnyPixels = npt.NDArray[Any]  # a picture, uint8, or a mask on its way, float32
 # A picture (height x width, perhaps x channels) and OpenCV's interpolation to a new picture.
 Warp = Callable[[AnyPixels, int], AnyPixels]
 Box = tuple[slice, slice]
+LONGEST_PX = 32_766  # what OpenCV's remap takes
 
 
 def crop(picture: Pixels, roi: Roi) -> Warp:
@@ -34,14 +35,24 @@ def crop(picture: Pixels, roi: Roi) -> Warp:
 def rectify(picture: Pixels, spec: Rectify) -> Warp:
     """Map four corners onto a rectangle; raises UnreadableImage when one is outside."""
     _refuse_outside(picture, spec.corners_px, "a corner of rectify")
-    right, bottom = spec.width_px - 1, spec.height_px - 1
+    corners = np.array(spec.corners_px, np.float32)
+    sides = np.linalg.norm(corners - np.roll(corners, -1, axis=0), axis=1)
+    # A warp looks at single pixels: what is to shrink is warped large, then averaged.
+    target = (spec.width_px, spec.height_px, spec.width_px, spec.height_px)
+    times = max(1, int(np.ceil((sides / target).max())))
+    size = (spec.width_px * times, spec.height_px * times)
+    right, bottom = size[0] - 1, size[1] - 1
     onto = np.array([(0, 0), (right, 0), (right, bottom), (0, bottom)], np.float32)
-    matrix = cv2.getPerspectiveTransform(np.array(spec.corners_px, np.float32), onto)
-    size = (spec.width_px, spec.height_px)
-    return lambda image, how: cast(
-        AnyPixels,
-        cv2.warpPerspective(image, matrix, size, flags=how, borderMode=cv2.BORDER_REPLICATE),
-    )
+    matrix = cv2.getPerspectiveTransform(corners, onto)
+
+    def warp(image: AnyPixels, how: int) -> AnyPixels:
+        flat = cv2.warpPerspective(image, matrix, size, flags=how, borderMode=cv2.BORDER_REPLICATE)
+        if times > 1:
+            small = (spec.width_px, spec.height_px)
+            flat = cv2.resize(flat, small, interpolation=cv2.INTER_AREA)
+        return cast(AnyPixels, flat)
+
+    return warp
 
 
 def window(matrix: npt.NDArray[np.float64], size: tuple[int, int]) -> Warp:
@@ -61,6 +72,11 @@ def window(matrix: npt.NDArray[np.float64], size: tuple[int, int]) -> Warp:
 def unwrap(picture: Pixels, spec: Unwrap) -> Warp:
     """Unroll a ring, as long as its outer rim; raises UnreadableImage when it reaches outside."""
     height, width = picture.shape[:2]
+    if max(height, width) > LONGEST_PX:
+        raise UnreadableImage(
+            f"unwrap takes pictures of up to {LONGEST_PX} px a side, this has {width}x{height}; "
+            "keep less of it with roi"
+        )
     x, y = spec.centre_px or ((width - 1) / 2, (height - 1) / 2)
     outer = spec.outer_px
     # A ring as large as the picture touches its border half a pixel further out.

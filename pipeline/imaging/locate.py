@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import cv2
@@ -77,12 +77,15 @@ def by_contour(grey: Pixels, spec: Contour) -> Place:
         quarter = round(turn / 90)
         turn -= 90 * quarter
         across, down = (down, across) if quarter % 2 else (across, down)
+        across, down = across + 1, down + 1  # it is measured between the middles of pixels
     else:
         left, top, across, down = cv2.boundingRect(part)
         x, y, turn = left + (across - 1) / 2, top + (down - 1) / 2, 0.0
+    # Rounding makes the two sides shrink a little differently.
+    kx, ky = small.shape[1] / width, small.shape[0] / height
     return Place(
-        ((x + 0.5) / scale - 0.5, (y + 0.5) / scale - 0.5),
-        (across / scale, down / scale),
+        ((x + 0.5) / kx - 0.5, (y + 0.5) / ky - 0.5),
+        (across / kx, down / ky),
         float(turn),
         float(min(confidence, 1.0)),
     )
@@ -142,20 +145,23 @@ def _best(
     """
     scale = min(1.0, side_px / max(golden.shape))
     small, pattern = _scaled(grey, scale), _scaled(golden, scale)
-    middle = ((grey.shape[1] - 1) / 2, (grey.shape[0] - 1) / 2)
+    height, width = small.shape
+    shrunk = np.array([width / grey.shape[1], height / grey.shape[0]])
     rows, columns = pattern.shape
+    middle = ((grey.shape[1] - 1) / 2, (grey.shape[0] - 1) / 2)
     found = Place(middle, (golden.shape[1], golden.shape[0]), 0.0, -1.0)
     for turn in turns.tolist():
-        # Turning the picture back by the part's turn puts the part upright.
-        about = ((small.shape[1] - 1) / 2, (small.shape[0] - 1) / 2)
-        back = cv2.getRotationMatrix2D(about, turn, 1.0)
-        size = (small.shape[1], small.shape[0])
+        # Turning the picture back by the part's turn puts the part upright; nothing is cut off.
+        back = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), turn, 1.0)
+        cos, sin = abs(back[0, 0]), abs(back[0, 1])
+        size = (int(np.ceil(width * cos + height * sin)), int(np.ceil(width * sin + height * cos)))
+        back[:, 2] += (size[0] - width) / 2, (size[1] - height) / 2
         level: AnyPixels = small
         if turn:
             level = cv2.warpAffine(small, back, size, borderMode=cv2.BORDER_REPLICATE)
         left = top = 0
         if near is not None:
-            centre = (np.array(near[0]) + 0.5) * scale - 0.5
+            centre = (np.array(near[0]) + 0.5) * shrunk - 0.5
             x, y = back[:, :2] @ centre + back[:, 2]
             span = near[1] * scale
             left = int(np.clip(x - columns / 2 - span, 0, level.shape[1] - columns))
@@ -169,10 +175,9 @@ def _best(
         dx, dy = _between(likeness, row, column)
         at = np.array([left + column + dx + (columns - 1) / 2, top + row + dy + (rows - 1) / 2])
         ahead = cv2.invertAffineTransform(back)
-        x, y = ahead[:, :2] @ at + ahead[:, 2]
-        centre_px = (float((x + 0.5) / scale - 0.5), float((y + 0.5) / scale - 0.5))
-        found = Place(centre_px, found.size, turn, float(peak))
-    return Place(found.centre, found.size, found.turn_deg, float(np.clip(found.confidence, 0, 1)))
+        x, y = (ahead[:, :2] @ at + ahead[:, 2] + 0.5) / shrunk - 0.5
+        found = Place((float(x), float(y)), found.size, turn, float(peak))
+    return replace(found, confidence=float(np.clip(found.confidence, 0, 1)))
 
 
 def _between(likeness: AnyPixels, row: int, column: int) -> tuple[float, float]:

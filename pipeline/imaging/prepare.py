@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.contracts.spec import REFERENCES, Contour, FlatField, PreprocessSpec
+from pipeline.contracts.spec import Contour, FlatField, PreprocessSpec, reference_file
 from pipeline.errors import DataError, UnreadableImage
 from pipeline.imaging import Pixels, codec, geometry, locate
 from pipeline.imaging.geometry import AnyPixels, Warp
@@ -72,9 +72,8 @@ class Preparation:
 
     @classmethod
     def read(cls, spec: PreprocessSpec, folder: Path) -> Preparation:
-        """Take the spec and its pictures from `<folder>/references/<name>.png`."""
-        home = folder / REFERENCES
-        files = {name: home / f"{name}.png" for name in spec.references}
+        """Take the spec, and its pictures from the folder, as `reference_file` names them."""
+        files = {name: folder / reference_file(name) for name in spec.references}
         return cls(spec, {name: codec.read(f) for name, f in files.items() if f.is_file()})
 
     @property
@@ -213,7 +212,10 @@ def _gain(
     if spec is None:
         return None
     light = np.maximum(references[spec.reference], spec.floor).astype(np.float32)
-    gain: npt.NDArray[np.float32] = light.mean(axis=(0, 1)) / light
+    # In double precision: a sum of millions of float32 is off by several per cent.
+    gain: npt.NDArray[np.float32] = (light.mean(axis=(0, 1), dtype=np.float64) / light).astype(
+        np.float32
+    )
     return gain
 
 

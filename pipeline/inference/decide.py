@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,9 +22,11 @@ def defect_scores(probabilities: Floats, taxonomy: Taxonomy) -> npt.NDArray[np.f
     return scores.clip(0.0, 1.0)
 
 
-def worst(probabilities: Floats, taxonomy: Taxonomy) -> int:
-    """Which of a part's tiles looks worst: the row of T,K with the highest defect score."""
-    return int(defect_scores(probabilities, taxonomy).argmax())
+def worst(decisions: Sequence[Decision]) -> int:
+    """Which of a part's tiles decides: FAIL before REVIEW before PASS, then the highest score."""
+    order = (Verdict.PASS, Verdict.REVIEW, Verdict.FAIL)
+    ranks = [(order.index(d.verdict), d.defect_score) for d in decisions]
+    return ranks.index(max(ranks))
 
 
 def decide(

@@ -59,15 +59,19 @@ class Inspector:
         prepared = time.perf_counter()
         prediction = self._predictor.predict(part.images)
         predicted = time.perf_counter()
-        tile = worst(prediction.probabilities, self.bundle.taxonomy)
         qualities = [measure(image) for image in part.images]
-        complaints = [part.complaint, *(complaint(q, self.bundle.reference) for q in qualities)]
-        decision = decide(
-            prediction.probabilities[tile],
-            self.bundle.taxonomy,
-            self.bundle.operating_point,
-            next((said for said in complaints if said), None),
-        )
+        bundle = self.bundle
+        decisions = [
+            decide(
+                scores,
+                bundle.taxonomy,
+                bundle.operating_point,
+                part.complaint or complaint(quality, bundle.reference),
+            )
+            for scores, quality in zip(prediction.probabilities, qualities, strict=True)
+        ]
+        tile = worst(decisions)
+        decision = decisions[tile]
         if len(part.images) > 1:
             place = f"tile {tile + 1} of {len(part.images)}"
             decision = replace(decision, reason=f"{place}: {decision.reason}")

@@ -112,6 +112,9 @@ def run_stage(
     except LinesideError as error:
         _stop(str(error))
     except FileNotFoundError as error:
+        missing = Path(error.filename or "")
+        if missing.parts[:2] != data.parts or not data.parts:
+            _stop(f"{error.strerror}: {error.filename}; the former output stays")
         _stop(f"{error.filename} is missing; run `dvc repro`, which runs the stages before it")
     except OSError as error:
         _stop(f"{error.strerror}: {error.filename or data / stage}; the former output stays")

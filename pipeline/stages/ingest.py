@@ -14,7 +14,7 @@ from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
 from pipeline import config as yaml_config
 from pipeline.contracts.sample import SPLITS
-from pipeline.contracts.spec import REFERENCES, ReferenceName
+from pipeline.contracts.spec import ReferenceName, reference_file
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets import location, manifest
 from pipeline.datasets.adapters import ADAPTERS, adapter
@@ -173,7 +173,7 @@ def run(config: Config, taxonomy: Taxonomy, out: Path, cache: Path | None = None
             "label": names,
             "group": groups,
             "split": splits,
-            "given_split": [s.sample.split for s in good],
+            "given_split": [s.sample.split if decided.regrouped else "" for s in good],
             "fold": folds,
             "variant": [s.sample.variant for s in good],
             "defect_probability": pd.Series(
@@ -189,7 +189,7 @@ def run(config: Config, taxonomy: Taxonomy, out: Path, cache: Path | None = None
         }
     )
     manifest.write(out, table, taxonomy, config.source)
-    _copy_references(config.references, out / REFERENCES)
+    _copy_references(config.references, out)
     counts = pd.crosstab(table["label"], table["split"]).reindex(
         index=pd.Index(taxonomy.names, name="class"), columns=list(SPLITS), fill_value=0
     )
@@ -237,12 +237,11 @@ def run(config: Config, taxonomy: Taxonomy, out: Path, cache: Path | None = None
 def _copy_references(references: dict[str, Place], home: Path) -> None:
     """Keep the pictures as PNG: their pixels, whatever they were stored as."""
     for name, path in references.items():
-        home.mkdir(exist_ok=True)
         try:
             picture = codec.decode(location.image(path, str(path)), str(path))
         except DataError as error:
             raise DataError(f"references.{name} in ingest.yaml: {error}") from None
-        (home / f"{name}.png").write_bytes(codec.encode_png(picture))
+        (home / reference_file(name)).write_bytes(codec.encode_png(picture))
 
 
 def _split(config: Split, names: list[str], seen: Examination) -> _Decided:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import sys
 from collections.abc import Sequence
@@ -11,21 +10,21 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from pipeline import imaging
-from pipeline.contracts.spec import REFERENCES, PreprocessSpec
-from pipeline.datasets import manifest, sharding
+from pipeline.contracts.spec import PreprocessSpec, reference_file
+from pipeline.datasets import manifest
 from pipeline.datasets.manifest import Manifest
+from pipeline.datasets.sharding import Sharding
 from pipeline.datasets.shards import Shards
-from pipeline.files import sha256
+from pipeline.errors import DataError
 from pipeline.imaging import Pixels
-from pipeline.imaging.codec import CV2_VERSION, encode_png
+from pipeline.imaging.codec import encode_png
 from pipeline.imaging.prepare import Preparation, Steps
-from pipeline.imaging.sheet import contact_sheet
+from pipeline.imaging.sheet import contact_sheet, thumbnail
 from pipeline.plugins import Strict
 from pipeline.stages import Report, progress, run_stage
 
 SHOWN = 64
-STEPS_SHOWN, TILES_SHOWN = 6, 6
+STEPS_SHOWN, TILES_SHOWN, TILE_PX = 6, 6, 144
 
 
 class Config(Strict):
@@ -36,7 +35,7 @@ class Config(Strict):
 
 
 def run(config: Config, source: Path, out: Path) -> Report:
-    """Write shards, index.parquet, preprocess.json, references/, contact.png and steps.png.
+    """Write shards, index.parquet, preprocess.json, contact.png and steps.png.
 
     Args:
         config: the spec.
@@ -45,20 +44,19 @@ def run(config: Config, source: Path, out: Path) -> Report:
             spec, images and this code are still the same.
 
     Raises:
-        DataError: an image changed since it was ingested, the spec does not fit it, or a picture
-            that the spec names was not given.
+        DataError: an image changed since it was ingested, the spec does not fit it, a picture that
+            the spec names was not given, or the part was found in no training image of a class.
     """
     ingested, spec = source / "ingest", config.spec
     data = manifest.read(ingested)
     preparation = Preparation.read(spec, ingested)
-    job = sharding.Sharding(data, preparation, out, _key(ingested, spec))
+    job = Sharding(data, preparation, ingested, out)
     kept = job.n_kept
     for _ in progress(job.work(), "preparing images", total=len(data.table), done=kept):
         pass
-    job.close()
+    unseen = job.write_index()
     for name in spec.references:
-        (out / REFERENCES).mkdir(exist_ok=True)
-        shutil.copy(ingested / REFERENCES / f"{name}.png", out / REFERENCES)
+        shutil.copy(ingested / reference_file(name), out)
 
     stored = Shards(out)
     tiles = [
@@ -78,6 +76,11 @@ def run(config: Config, source: Path, out: Path) -> Report:
     ]
     if kept:
         said.append(f"{kept} of them were ready from a run that was interrupted")
+    if unseen:
+        said.append(
+            f"{unseen} bad parts show no defect in their mask after this (not marked, or outside "
+            "of what is kept); they keep their label"
+        )
     lost = np.flatnonzero(~stored.index["found"] & (stored.index["tile"] == 0))
     if len(lost):
         shown = [(_caption(stored, i), stored[i]) for i in _spread(lost, SHOWN)]
@@ -86,16 +89,20 @@ def run(config: Config, source: Path, out: Path) -> Report:
             f"the part was not found in {len(lost)} images (not-found.png); they are not learned "
             "from, and at the line they never pass"
         )
+    _refuse_untaught(stored)
+    job.close()
     return Report(said)
 
 
-def _key(ingested: Path, spec: PreprocessSpec) -> str:
-    """Changes with all that a shard depends on: images, spec, reference pictures, code."""
-    files = [ingested / manifest.TABLE, Path(__file__), Path(sharding.__file__)]
-    files += [ingested / REFERENCES / f"{name}.png" for name in spec.references]
-    files += sorted(Path(imaging.__path__[0]).glob("*.py"))
-    parts = [spec.model_dump_json(), CV2_VERSION, *(sha256(file) for file in files)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+def _refuse_untaught(stored: Shards) -> None:
+    taught = set(stored.index["part_label"].iloc[stored.training])
+    for name, of_class in stored.index.groupby("part_label"):
+        if name not in taught:
+            raise DataError(
+                f"the part was found in no training image of class {name}: the best confidence is "
+                f"{of_class['confidence'].max():.2f}; see whether locate in preprocess.yaml fits "
+                "these images, or lower its min_confidence"
+            )
 
 
 def _steps(data: Manifest, preparation: Preparation) -> Pixels:
@@ -104,6 +111,7 @@ def _steps(data: Manifest, preparation: Preparation) -> Pixels:
     for row in _spread(np.arange(len(data.table)), STEPS_SHOWN):
         steps: Steps = []
         images = preparation(data.pixels(row), steps=steps).images
+        steps = [(name, thumbnail(picture, TILE_PX)) for name, picture in steps]
         tiles = [
             (f"tile {i + 1}" if len(images) > 1 else "network", t) for i, t in enumerate(images)
         ]

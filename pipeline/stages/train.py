@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 from safetensors.torch import save_file
 
 from pipeline.contracts.bundle import MODEL, Provenance
-from pipeline.contracts.spec import REFERENCES
+from pipeline.contracts.spec import reference_file
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets import scores
 from pipeline.datasets.shards import Shards
@@ -111,7 +111,8 @@ def run(config: Config, source: Path, out: Path) -> Report:
     naive = None
     if given_split.replaced(stored.index):
         naive = _naive(config, stored, taxonomy, graph, augmenter)
-        write_json(out / scores.GIVEN_SPLIT, asdict(naive))
+        if naive is not None:
+            write_json(out / scores.GIVEN_SPLIT, asdict(naive))
 
     tail = out / "head.onnx"
     export(head, values[0], "features", ["logits", "embedding"], tail)
@@ -125,16 +126,17 @@ def run(config: Config, source: Path, out: Path) -> Report:
         {k: v.contiguous() for k, v in network.state_dict().items()}, out / "weights.safetensors"
     )
     write_model(bundle / "preprocess.json", stored.spec)
-    if stored.spec.references:
-        shutil.copytree(source / "preprocess" / REFERENCES, bundle / REFERENCES)
+    for name in stored.spec.references:
+        shutil.copy(source / "preprocess" / reference_file(name), bundle)
     write_model(bundle / "taxonomy.json", taxonomy)
     write_model(bundle / "reference.json", reference([measure(stored[int(i)]) for i in rows]))
+    n_parts = int(index["sample_id"].nunique())
     provenance = Provenance(
         recipe=source.name,
         architecture=config.architecture,
         method=config.method,
         weights=backbone.weights,
-        n_train=len(rows),
+        n_train=n_parts,
     )
     write_model(bundle / "provenance.json", provenance)
     epochs = range(1, len(history) + 1)
@@ -143,7 +145,7 @@ def run(config: Config, source: Path, out: Path) -> Report:
     report = {
         "architecture": config.architecture,
         "weights": backbone.weights,
-        "n_train": len(rows),
+        "n_train": n_parts,
         "n_synthetic": made,
         "n_extra_views": int(extra.sum()),
         "n_features": int(values.shape[1]),
@@ -153,7 +155,8 @@ def run(config: Config, source: Path, out: Path) -> Report:
     write_json(out / "report.json", report)
     return Report(
         [
-            f"{config.architecture} ({backbone.weights} weights), {len(rows)} images"
+            f"{config.architecture} ({backbone.weights} weights), {n_parts} parts"
+            f"{f' in {stored.spec.n_tiles} tiles' if stored.spec.tiles else ''}"
             f"{f' and {made} synthetic' if made else ''} x {1 + config.views} views"
             f"{f' and {extra.sum()} of rare classes' if extra.any() else ''}, "
             f"{values.shape[1]} features",
@@ -169,7 +172,7 @@ def run(config: Config, source: Path, out: Path) -> Report:
 
 def _naive(
     config: Config, stored: Shards, taxonomy: Taxonomy, graph: Path, augmenter: Augmenter
-) -> given_split.Naive:
+) -> given_split.Naive | None:
     """What the same method would say on the data set's own split, without augmented views."""
     found = np.flatnonzero(stored.index["found"])
     batches = probe.plan(found, 0)

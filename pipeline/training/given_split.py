@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from pipeline.contracts.taxonomy import Taxonomy
@@ -32,8 +31,8 @@ class Naive:
 
 
 def replaced(index: pd.DataFrame) -> bool:
-    """Did ingest part the images anew, though the data set has a test side of its own?"""
-    return bool(((index["given_split"] == "test") & (index["split"] != "test")).any())
+    """Did ingest part the images anew, because the data set's own split leaks?"""
+    return bool((index["given_split"] != "").any())
 
 
 def judge(
@@ -43,7 +42,7 @@ def judge(
     taxonomy: Taxonomy,
     config: probe.Head,
     seed: int,
-) -> Naive:
+) -> Naive | None:
     """Train on the given training side and judge the given test side.
 
     Args:
@@ -52,14 +51,20 @@ def judge(
         targets: float32 N,K.
         taxonomy: the recipe's classes.
         config, seed: of the head.
+
+    Returns:
+        The figures; None where its training side holds fewer than two classes.
     """
     given = index["given_split"].to_numpy()
     known, asked = np.flatnonzero(given == "train"), np.flatnonzero(given == "test")
+    if not len(asked) or len(set(index["label"].iloc[known])) < 2:
+        return None
     head, _ = probe.fit(features[known], targets[known], config, seed)
     probabilities = probe.predict(head, features[asked])
     ids = index["sample_id"].to_numpy()
     tiles = probe.worst_tiles(ids[asked], probabilities, taxonomy)
-    truth = _labels(index.iloc[asked], taxonomy)[tiles]
+    names = index["part_label"].iloc[asked].iloc[tiles]
+    truth = np.array([taxonomy.names.index(name) for name in names])
     value = auroc(*questions(truth, probabilities[tiles], taxonomy.passing))
     return Naive(
         accuracy=float((probabilities[tiles].argmax(axis=1) == truth).mean()),
@@ -67,12 +72,3 @@ def judge(
         n_train=len(set(ids[known])),
         n_test=len(tiles),
     )
-
-
-def _labels(index: pd.DataFrame, taxonomy: Taxonomy) -> npt.NDArray[np.intp]:
-    """Of each tile the class of its part: that of the worst of its tiles."""
-    labels = np.array([taxonomy.names.index(name) for name in index["label"]])
-    rank = np.where(np.array(taxonomy.passing)[labels], -1, labels)
-    worst = pd.Series(rank).groupby(index["sample_id"].to_numpy()).transform("max").to_numpy()
-    found: npt.NDArray[np.intp] = np.where(worst < 0, labels, worst)
-    return found

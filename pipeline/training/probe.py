@@ -123,7 +123,9 @@ def predict(head: KernelHead, features: Floats) -> Floats:
 def worst_tiles(
     ids: npt.NDArray[Any], probabilities: Floats, taxonomy: Taxonomy
 ) -> npt.NDArray[np.intp]:
-    """Which row of each part to believe: of several tiles the worst, as at the line.
+    """Which row of each part to believe: of several tiles the one with the highest defect score.
+
+    The station's rule without limits, which are chosen by these scores.
 
     Args:
         ids: of the part that each row shows, N.

@@ -116,15 +116,14 @@ def test_a_part_that_is_not_found_is_reviewed_not_passed(sealed_bundle: Bundle) 
 def test_a_bundle_without_the_picture_that_its_spec_names_is_incomplete(
     sealed_bundle: Bundle,
 ) -> None:
-    with pytest.raises(BundleError, match=r"no references/flat\.png, which preprocess\.json names"):
+    with pytest.raises(BundleError, match=r"no reference-flat\.png, which preprocess\.json names"):
         retouched(sealed_bundle, flat_field={"reference": "flat"})
 
 
 def test_an_altered_reference_picture_is_refused(sealed_bundle: Bundle) -> None:
-    home = sealed_bundle.folder / "references"
-    home.mkdir()
-    (home / "flat.png").write_bytes(encode_png(np.full((48, 64, 1), 200, np.uint8)))
+    home = sealed_bundle.folder
+    (home / "reference-flat.png").write_bytes(encode_png(np.full((48, 64, 1), 200, np.uint8)))
     retouched(sealed_bundle, flat_field={"reference": "flat"}).inspect(frame(200))
-    (home / "flat.png").write_bytes(encode_png(np.full((48, 64, 1), 100, np.uint8)))
+    (home / "reference-flat.png").write_bytes(encode_png(np.full((48, 64, 1), 100, np.uint8)))
     with pytest.raises(BundleError, match=r"flat\.png was altered"):
         open_bundle(sealed_bundle.folder)

@@ -71,7 +71,7 @@ def make(
             "paste in augment.yaml needs defect masks, and this data set has none; the adapters "
             "masks and mvtec (source.type in ingest.yaml) bring them; remove paste to do without"
         )
-    passing = {n for n, good in zip(taxonomy.names, taxonomy.passing, strict=True) if good}
+    passing = set(taxonomy.good)
     labels = stored.index["label"].to_numpy()
     variants = stored.index["variant"].to_numpy()
     grounds: dict[str, list[int]] = {}
