@@ -49,9 +49,8 @@ class Sharding:
             out: where the shards go; empty, or with what an interrupted run left.
         """
         self._data, self._preparation, self._out = data, preparation, out
-        self._kinds = (
-            (IMAGES, NOTES, MASKS) if (data.table["mask"] != "").any() else (IMAGES, NOTES)
-        )
+        masked = bool((data.table["mask"] != "").any())
+        self._kinds = (IMAGES, NOTES, MASKS) if masked else (IMAGES, NOTES)
         n, step = len(data.table), parts_per_shard(preparation.spec)
         self._spans = [range(first, min(first + step, n)) for first in range(0, n, step)]
         self.n_shards = len(self._spans)

@@ -100,13 +100,16 @@ def extract(
         float32 n,D for each batch, in order.
     """
     run = session(graph, threads=1)
-    ids = stored.index["sample_id"].astype(str).to_numpy()
+    ids = stored.index["sample_id"].astype(str)
+    if (tile := stored.index["tile"]).any():
+        ids += "#" + tile.astype(str)  # each tile its own dust and noise
+    names = ids.to_numpy()
 
     def features(batch: Batch) -> Floats:
         images = stored.stack(batch.rows)
         if batch.view is not None:
             for i, row in enumerate(batch.rows):
-                images[i] = augmenter(images[i], seed=seed, sample_id=ids[row], view=batch.view)
+                images[i] = augmenter(images[i], seed=seed, sample_id=names[row], view=batch.view)
         found: Floats = run.run(["features"], {"image": images})[0]
         return found
 

@@ -43,9 +43,17 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.datasets.shards.SHARD_BYTES", PER_SHARD * 32 * 32)
 
 
-def sharding(ingested: Path, out: Path, key: str = "a") -> Sharding:
+def sharding(ingested: Path, out: Path, spec: PreprocessSpec = SPEC) -> Sharding:
     out.mkdir(exist_ok=True)
-    return Sharding(manifest.read(ingested), Preparation(SPEC), out, key)
+    return Sharding(manifest.read(ingested), Preparation(spec), ingested, out)
+
+
+def finish(work: Sharding) -> None:
+    """Do what is left."""
+    for _ in work.work():
+        pass
+    work.write_index()
+    work.close()
 
 
 def interrupted(work: Iterator[None], after: int) -> None:
@@ -63,6 +71,7 @@ def test_finished_shards_of_an_interrupted_run_are_not_made_again(
     again = sharding(ingested, tmp_path)
     assert again.n_kept == 2 * PER_SHARD
     assert len(list(again.work())) == 16 - 2 * PER_SHARD
+    again.write_index()
     again.close()
     assert finished.items() <= {p.name: p.stat().st_mtime_ns for p in tmp_path.iterdir()}.items()
 
@@ -70,9 +79,7 @@ def test_finished_shards_of_an_interrupted_run_are_not_made_again(
 def test_a_resumed_run_gives_what_an_undisturbed_one_gives(ingested: Path, tmp_path: Path) -> None:
     interrupted(sharding(ingested, tmp_path / "resumed").work(), PER_SHARD + 2)
     for name in ("resumed", "whole"):
-        work = sharding(ingested, tmp_path / name)
-        list(work.work())
-        work.close()
+        finish(sharding(ingested, tmp_path / name))
     files = {p.name: p.read_bytes() for p in (tmp_path / "whole").iterdir()}
     assert files == {p.name: p.read_bytes() for p in (tmp_path / "resumed").iterdir()}
     assert not any("notes" in name or "key" in name for name in files)
@@ -82,7 +89,8 @@ def test_shards_of_another_spec_or_other_images_are_made_again(
     ingested: Path, tmp_path: Path
 ) -> None:
     interrupted(sharding(ingested, tmp_path).work(), 2 * PER_SHARD)
-    assert sharding(ingested, tmp_path, key="b").n_kept == 0
+    lighter = SPEC.model_copy(update={"pad_value": 1})
+    assert sharding(ingested, tmp_path, lighter).n_kept == 0
     assert list(tmp_path.glob("images-*.npy")) == []
 
 
@@ -96,7 +104,8 @@ from pipeline.imaging.prepare import Preparation
 
 shards.SHARD_BYTES = {per_shard} * 32 * 32
 spec = PreprocessSpec(colour="grey", width_px=32, height_px=32)
-work = Sharding(manifest.read(Path({ingested!r})), Preparation(spec), Path({out!r}), "a").work()
+ingested, out = Path({ingested!r}), Path({out!r})
+work = Sharding(manifest.read(ingested), Preparation(spec), ingested, out).work()
 {act}
 """
 
@@ -125,8 +134,7 @@ def test_a_process_killed_at_work_leaves_whole_shards_only(ingested: Path, tmp_p
     assert np.load(tmp_path / "images-0000.npy").shape == (PER_SHARD, 32, 32, 1)
     again = sharding(ingested, tmp_path)
     assert again.n_kept == PER_SHARD
-    list(again.work())
-    again.close()
+    finish(again)
     assert len(Shards(tmp_path)) == 16
 
 
@@ -177,9 +185,7 @@ def test_only_the_tiles_with_a_defect_are_bad_where_masks_tell(
     spec = SPEC.model_copy(update={"tiles": Tiles(rows=2, columns=2, overlap=0)})
     out = tmp_path / "out"
     out.mkdir()
-    work = Sharding(manifest.read(tmp_path / "ingest"), Preparation(spec), out, "a")
-    list(work.work())
-    work.close()
+    finish(sharding(tmp_path / "ingest", out, spec))
     stored = Shards(out)
     bad = stored.index[stored.index["label"] == "defective"]
     assert len(stored) == 8 * 4
@@ -194,9 +200,7 @@ def test_parts_keep_their_shard_together_with_all_their_tiles(
     ingested: Path, tmp_path: Path
 ) -> None:
     spec = SPEC.model_copy(update={"tiles": Tiles(rows=3, columns=1)})
-    work = Sharding(manifest.read(ingested), Preparation(spec), tmp_path, "a")
-    assert len(list(work.work())) == 16
-    work.close()
+    finish(sharding(ingested, tmp_path, spec))
     index = pd.read_parquet(tmp_path / "index.parquet")
     assert index["tile"].tolist() == [0, 1, 2] * 16
     assert index.groupby("sample_id")["shard"].nunique().max() == 1

@@ -14,7 +14,7 @@ from pipeline.datasets.shards import Shards
 from pipeline.errors import DataError
 from pipeline.imaging.codec import read
 from pipeline.imaging.prepare import Preparation
-from pipeline.stages import ingest, preprocess
+from pipeline.stages import Report, ingest, preprocess
 from tests.stages.conftest import SPEC, TAXONOMY, Ran, copy_cells, folder_of
 
 
@@ -52,15 +52,31 @@ def test_a_sheet_shows_what_each_step_does_to_some_pictures(ran: Ran, tmp_path: 
     assert sheet.shape == (6 * (144 + 18 + 4) + 4, 5 * (144 + 4) + 4, 3)
 
 
+def located(ran: Ran, out: Path, min_confidence: float) -> Report:
+    locate = {"by": "contour", "part": "brighter", "min_confidence": min_confidence}
+    spec = {"locate": locate, "width_px": 32, "height_px": 32}
+    return preprocess.run(preprocess.Config.model_validate({"spec": spec}), ran.data, out)
+
+
 def test_parts_that_are_not_found_are_counted_shown_and_not_learned_from(
     ran: Ran, tmp_path: Path
 ) -> None:
-    locate = {"by": "contour", "part": "brighter", "min_confidence": 1.0}
-    spec = {"locate": locate, "width_px": 32, "height_px": 32}
-    said = preprocess.run(preprocess.Config.model_validate({"spec": spec}), ran.data, tmp_path)
-    assert f"the part was not found in {len(Shards(tmp_path))} images" in said.lines[-1]
-    assert not Shards(tmp_path).index["found"].any()
-    assert (tmp_path / "not-found.png").is_file()
+    (tmp_path / "all").mkdir()
+    located(ran, tmp_path / "all", 0.0)
+    middle = float(Shards(tmp_path / "all").index["confidence"].median())
+    (tmp_path / "some").mkdir()
+    said = located(ran, tmp_path / "some", middle)
+    stored = Shards(tmp_path / "some")
+    lost = np.flatnonzero(~stored.index["found"])
+    assert 0 < len(lost) < len(stored)
+    assert f"the part was not found in {len(lost)} images" in said.lines[-1]
+    assert (tmp_path / "some/not-found.png").is_file()
+    assert not set(lost) & set(stored.training)
+
+
+def test_a_class_in_which_the_part_is_never_found_is_an_error(ran: Ran, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"found in no training image of class \w+: the best conf"):
+        located(ran, tmp_path, 1.0)
 
 
 def test_images_fill_several_shards_in_order(

@@ -1,8 +1,8 @@
 """Copy-paste: a defect cut out by its mask and set into a good part (Dwibedi et al., ICCV 2017).
 
-What is pasted is what the defect adds to its surroundings (guessed beneath it by Telea's inpainting,
-J. Graphics Tools 2004), in proportion to the light of the new place and with a feathered edge. A
-defect that would not be seen in its new place is not pasted: its label would be wrong.
+What is pasted is what the defect adds to its surroundings (guessed beneath it by the inpainting of
+Telea, J. Graphics Tools 2004), in proportion to the light of the new place and with a feathered
+edge. A defect that would not be seen in its new place is not pasted: its label would be wrong.
 """
 
 from __future__ import annotations
