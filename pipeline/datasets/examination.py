@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -55,15 +54,34 @@ class Examination:
 
     @property
     def conflicts(self) -> list[Rows]:
-        """Identical images with different labels."""
-        return [(i, j) for i, j in self.identical if self._label(i) != self._label(j)]
+        """Images of the same shot with different labels: the identical ones, then the near ones."""
+        pairs = [*self.identical, *self._alike]
+        return [(i, j) for i, j in pairs if self._label(i) != self._label(j)]
+
+    @property
+    def _alike(self) -> list[Rows]:
+        """Near-duplicates that are not identical."""
+        content = [s.pixels_sha256 for s in self.scans]
+        return [(i, j) for i, j, _ in self.near if content[i] != content[j]]
 
     def across(self, splits: Sequence[str]) -> tuple[list[Rows], list[Rows]]:
-        """Identical pairs, and near ones, whose images are on different sides."""
-        return (
-            [(i, j) for i, j in self._all_identical() if splits[i] != splits[j]],
-            [(i, j) for i, j, _ in self.near if splits[i] != splits[j]],
-        )
+        """Identical pairs, and near ones that are not identical, on different sides.
+
+        Of identical images each is paired with the first that stands elsewhere: with all of them,
+        a thousand frames of a frozen camera would be a million pairs.
+        """
+        kin: dict[int, list[int]] = {}
+        for origin, row in self.identical:
+            kin.setdefault(origin, [origin]).append(row)
+        identical = set()
+        for rows in kin.values():
+            first: dict[str, int] = {}
+            for row in rows:
+                first.setdefault(splits[row], row)
+            for row in rows if len(first) > 1 else ():
+                other = min(r for side, r in first.items() if side != splits[row])
+                identical.add((min(row, other), max(row, other)))
+        return sorted(identical), [(i, j) for i, j in self._alike if splits[i] != splits[j]]
 
     def leaks(self, splits: Sequence[str]) -> list[str]:
         """Groups that stand on more than one side, or have a near-duplicate on another."""
@@ -172,14 +190,6 @@ class Examination:
 
     def _stack(self, what: str) -> npt.NDArray[np.float32]:
         return np.stack([getattr(s, what) for s in self.scans])
-
-    def _all_identical(self) -> list[Rows]:
-        order = sorted(range(len(self.scans)), key=lambda row: self.scans[row].pixels_sha256)
-        found: list[Rows] = []
-        for _, rows in groupby(order, key=lambda row: self.scans[row].pixels_sha256):
-            kin = sorted(rows)
-            found += [(i, j) for n, i in enumerate(kin) for j in kin[n + 1 :]]
-        return sorted(found)
 
     def _label(self, row: int) -> str:
         return self.scans[row].sample.label

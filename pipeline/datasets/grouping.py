@@ -237,10 +237,10 @@ def _matches(pattern: re.Pattern[str], samples: Sequence[Sample], purpose: str) 
 
 
 def _run(sample: Sample, within: Literal["folder", "variant"] | None) -> str:
-    """Images are counted through in each of these."""
+    """Images are counted through in each of these; never past the end of a given split."""
     if within == "folder":
         return PurePosixPath(sample.path).parent.as_posix()
-    return sample.variant if within == "variant" else ""
+    return f"{sample.split}/{sample.variant if within == 'variant' else ''}"
 
 
 def _seconds(text: str, form: str, what: str) -> float:

@@ -118,7 +118,7 @@ def render(
     html = environment.get_template(TEMPLATE).render(
         title=title,
         report=report,
-        faults=_faults(report, len(_alike(seen, splits)), len(seen.leaks(splits))),
+        faults=_faults(report, len(seen.across(splits)[1]), len(seen.leaks(splits))),
         fine=_fine(report),
         notes=list(notes),
         to_look_at=_to_look_at(report),
@@ -162,13 +162,6 @@ def _fine(report: dict[str, Any]) -> str:
     return "OK: no leak, no damaged file" if report["splits"] else "OK: no damaged file"
 
 
-def _alike(seen: Examination, splits: Sequence[str]) -> list[tuple[int, int]]:
-    """Near-duplicates on different sides that are not identical."""
-    identical, near = seen.across(splits)
-    same = set(identical)
-    return [pair for pair in near if pair not in same]
-
-
 def _faults(report: dict[str, Any], alike: int, groups: int) -> list[str]:
     """What makes the data set unfit as it stands: nothing, or a line each."""
     said = []
@@ -197,7 +190,7 @@ def _to_look_at(report: dict[str, Any]) -> list[tuple[str, str]]:
 def _sections(
     pictures: _Pictures, seen: Examination, splits: Sequence[str], report: dict[str, Any]
 ) -> list[Section]:
-    identical, alike = seen.across(splits)[0], _alike(seen, splits)
+    identical, alike = seen.across(splits)
     suspects, far = report["suspects"]["images"], report["outliers"]
     distance = {(i, j): f"distance {d:.3f}" for i, j, d in seen.near if d > 0}
     kinds = seen.examples()
@@ -227,7 +220,7 @@ def _sections(
         ),
         Section(
             "conflicts",
-            "The same picture with two labels",
+            "The same shot with two labels",
             "One of the two labels is wrong; nothing can be learned from both.",
             len(seen.conflicts),
             "pairs",

@@ -268,7 +268,7 @@ def _decide(config: Split, names: list[str], seen: Examination) -> _Decided:
             f"{told}; mend the split, or set split.on_leak to regroup or warn in ingest.yaml"
         )
     identical, near = seen.across(given)
-    pairs = list(dict.fromkeys([*identical, *near]))[:SHOWN]
+    pairs = [*identical, *near][:SHOWN]
     paths = [s.sample.path for s in seen.scans]
     parted = [(paths[i], paths[j]) for i, j in pairs]
     # Groups cannot mend what they do not hold together: look-alikes, with near_duplicates off.

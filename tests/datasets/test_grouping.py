@@ -25,8 +25,8 @@ def choice(**raw: Any) -> Grouping:
     return parsed
 
 
-def sample(path: str, group: str = "", variant: str = "") -> Sample:
-    return Sample(id=path, path=path, label="good", group=group or path, variant=variant)
+def sample(path: str, group: str = "", variant: str = "", split: str = "") -> Sample:
+    return Sample(path, path, "good", group or path, variant=variant, split=split)
 
 
 def groups(paths: list[str], root: Path = Path(), **raw: Any) -> list[str]:
@@ -83,6 +83,12 @@ def test_blocks_can_begin_anew_in_each_folder() -> None:
     paths = ["bad/1.png", "bad/2.png", "bad/3.png", "good/1.png", "good/2.png"]
     found = groups(paths, by="blocks", images=2, within="folder")
     assert kin(found) == [0, 0, 1, 2, 2]
+
+
+def test_a_block_ends_where_a_given_split_does() -> None:
+    samples = [sample(f"{i}", split=("train", "test")[i // 5]) for i in range(10)]
+    found = regroup(choice(by="blocks", images=3), samples, Path())
+    assert kin([s.group for s in found]) == [0, 0, 0, 1, 1, 2, 2, 2, 3, 3]
 
 
 def test_blocks_can_be_counted_in_each_variant_where_variants_take_turns() -> None:

@@ -205,3 +205,51 @@ def test_parts_keep_their_shard_together_with_all_their_tiles(
     assert index["tile"].tolist() == [0, 1, 2] * 16
     assert index.groupby("sample_id")["shard"].nunique().max() == 1
     assert len(list(tmp_path.glob("images-*"))) == 16
+
+
+@pytest.mark.parametrize("step", range(6))
+def test_a_run_interrupted_while_it_cleans_up_can_go_on(
+    ingested: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    work = sharding(ingested, tmp_path)
+    list(work.work())
+    work.write_index()
+    left, unlink = iter(range(step)), Path.unlink
+
+    def fails(path: Path, missing_ok: bool = False) -> None:
+        if next(left, None) is None:
+            raise KeyboardInterrupt
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", fails)
+        if step <= work.n_shards:
+            with pytest.raises(KeyboardInterrupt):
+                work.close()
+    finish(sharding(ingested, tmp_path))
+    assert len(Shards(tmp_path)) == 16
+
+
+def test_files_of_someone_else_are_left_alone(ingested: Path, tmp_path: Path) -> None:
+    (tmp_path / "precious.txt").write_text("mine")
+    sharding(ingested, tmp_path)
+    assert (tmp_path / "precious.txt").read_text() == "mine"
+
+
+def test_bad_parts_whose_defect_is_cut_away_keep_their_label_and_are_counted(
+    masked: Path, tmp_path: Path
+) -> None:
+    config = ingest.Config(
+        source=masks.Config(type="masks", root=masked),
+        split=ingest.Split(val_fraction=0.25, test_fraction=0.25, near_duplicates=False),
+    )
+    (tmp_path / "ingest").mkdir()
+    ingest.run(config, TAXONOMY, tmp_path / "ingest")
+    lower = {"x_px": 0, "y_px": 32, "width_px": 64, "height_px": 32}
+    spec = PreprocessSpec.model_validate(
+        SPEC.model_dump() | {"roi": lower, "tiles": {"columns": 2, "overlap": 0}}
+    )
+    work = sharding(tmp_path / "ingest", tmp_path / "out", spec)
+    list(work.work())
+    assert work.write_index() == 4
+    assert (Shards(tmp_path / "out").index["label"] == "defective").sum() == 8

@@ -110,3 +110,33 @@ def test_a_window_has_the_margin_on_every_side() -> None:
     matrix, size = Place((50.0, 40.0), (20, 10), 0.0, 1.0).window(0.5)
     assert size == (40, 20)
     assert matrix[:, 2].tolist() == [50 - 19.5, 40 - 9.5]
+
+
+def test_a_part_far_turned_in_a_corner_is_found() -> None:
+    rng = np.random.default_rng(0)
+    texture = cv2.resize(rng.integers(60, 220, (10, 10)).astype(np.uint8), (80, 80))
+    golden = np.asarray(texture, np.uint8)
+    matrix, _ = Place((100.0, 100.0), (80, 80), 40.0, 1.0).window(0.0)
+    picture = np.full((400, 1200), 30, np.uint8)
+    lies = cv2.warpAffine(golden, matrix, (1200, 400))
+    covered = cv2.warpAffine(np.full_like(golden, 255), matrix, (1200, 400)) > 127
+    scene = np.where(covered, lies, picture).astype(np.uint8)
+    wide = Template(by="template", reference="golden", max_turn_deg=45)
+    place = by_template(scene, golden, wide)
+    assert place.centre == pytest.approx((100, 100), abs=1.5)
+    assert place.turn_deg == pytest.approx(40, abs=1.5)
+
+
+def test_a_long_narrow_picture_is_measured_as_well_as_a_square_one() -> None:
+    picture = np.full((100, 4096), 20, np.uint8)
+    picture[30:66, 200:3900] = 200
+    place = by_contour(picture, BRIGHTER)
+    assert place.centre == pytest.approx((2049.5, 47.5), abs=4)
+    assert place.size[1] == pytest.approx(36, abs=9)
+
+
+def test_an_upright_window_holds_the_part_to_its_edges() -> None:
+    picture = np.full((1500, 2048), 20, np.uint8)
+    picture[200:1200, 300:1500] = 200
+    assert by_contour(picture, UPRIGHT).size == pytest.approx((1200, 1000), abs=6)
+    assert min(by_contour(picture, UPRIGHT).size) >= 1000

@@ -304,3 +304,48 @@ def test_a_frame_of_the_size_it_names_is_accepted(steps: dict[str, object]) -> N
     preparation = Preparation(spec, {"picture": noise(33, 44)})
     height, width = preparation.frame_px
     assert preparation(noise(height, width)).images.shape == (1, 16, 16, 3)
+
+
+@pytest.mark.parametrize("grey", [100, 200, 250])
+def test_an_even_flat_field_of_a_large_camera_changes_nothing(grey: int) -> None:
+    spec = PreprocessSpec(width_px=64, height_px=64, flat_field=FlatField(reference="flat"))
+    even = np.full((2048, 2448, 3), grey, np.uint8)
+    assert (Preparation(spec, {"flat": even})(even).images == grey).all()
+
+
+def test_a_defect_of_one_pixel_survives_a_rectification_that_shrinks() -> None:
+    spec = PreprocessSpec.model_validate(
+        {
+            "width_px": 60,
+            "height_px": 40,
+            "rectify": {
+                "corners_px": [[10, 10], [590, 30], [580, 390], [20, 380]],
+                "width_px": 60,
+                "height_px": 40,
+            },
+        }
+    )
+    preparation = Preparation(spec)
+    for x, y in np.random.default_rng(0).integers((60, 60), (540, 340), (40, 2)).tolist():
+        mask = np.zeros((400, 600), np.uint8)
+        mask[y, x] = 1
+        seen = preparation(np.zeros((400, 600, 3), np.uint8), mask).masks
+        assert seen is not None
+        assert seen.any(), (x, y)
+
+
+def test_a_rectification_that_shrinks_averages_fine_stripes() -> None:
+    stripes = np.zeros((400, 600, 3), np.uint8)
+    stripes[:, ::10] = 200
+    spec = PreprocessSpec.model_validate(
+        {
+            "width_px": 60,
+            "height_px": 40,
+            "rectify": {
+                "corners_px": [[0, 0], [599, 0], [599, 399], [0, 399]],
+                "width_px": 60,
+                "height_px": 40,
+            },
+        }
+    )
+    assert prepare(stripes, spec).mean() == pytest.approx(20, abs=2)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pipeline.contracts.bundle import OperatingPoint
 from pipeline.contracts.records import Verdict
 from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
-from pipeline.inference.decide import decide, defect_scores
+from pipeline.inference.decide import decide, defect_scores, worst
 from pipeline.inference.predictor import softmax
 
 POINT = OperatingPoint(pass_below=0.25, fail_from=0.75)
@@ -162,3 +162,23 @@ def test_a_score_that_is_no_number_never_passes(where: int) -> None:
     probabilities[where] = np.nan
     probabilities[3] = np.nan
     assert decide(probabilities, PARTS, POINT).verdict is not Verdict.PASS
+
+
+def test_of_several_tiles_a_fail_decides_before_a_review_with_a_higher_score() -> None:
+    odd = decide(row(0.05, 0, 0, 0, 0.95), PARTS, POINT)
+    crack = decide(row(0.06, 0, 0, 0.94, 0), PARTS, POINT)
+    good = decide(row(1, 0, 0, 0, 0), PARTS, POINT)
+    assert (odd.verdict, crack.verdict) == (Verdict.REVIEW, Verdict.FAIL)
+    assert worst([good, odd, crack]) == 2
+
+
+def test_of_tiles_with_one_verdict_the_highest_score_decides_and_of_equals_the_first() -> None:
+    scores = (0.8, 0.9, 0.9)
+    tiles = [decide(row(1 - s, 0, 0, s, 0), PARTS, POINT) for s in scores]
+    assert worst(tiles) == 1
+
+
+def test_a_tile_with_a_complaint_decides_before_one_that_passes() -> None:
+    good = decide(row(0.8, 0, 0.2, 0, 0), PARTS, POINT)
+    dark = decide(row(1, 0, 0, 0, 0), PARTS, POINT, complaint="too dark")
+    assert worst([good, dark]) == 1

@@ -102,7 +102,8 @@ def test_one_tile_unlike_all_training_images_keeps_the_part_from_passing(
     rgb[:, 32:] = 250
     seen = inspector.inspect(rgb)
     assert seen.decision.verdict is Verdict.REVIEW
-    assert "too bright" in seen.decision.reason
+    assert seen.decision.reason.startswith("tile 2 of 2: too bright")
+    assert seen.tile == 1
 
 
 def test_a_part_that_is_not_found_is_reviewed_not_passed(sealed_bundle: Bundle) -> None:

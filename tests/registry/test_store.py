@@ -6,11 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlparse
 
+import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 
-from pipeline.contracts.bundle import Bundle
+from pipeline.contracts.bundle import Bundle, open_bundle, seal
+from pipeline.contracts.records import Verdict
+from pipeline.contracts.spec import FlatField, reference_file
 from pipeline.errors import BundleError, NoChampion, RegistryError
+from pipeline.files import write_model
+from pipeline.imaging.codec import encode_png
+from pipeline.inference.inspector import Inspector
 from pipeline.registry.push import Registration
 from pipeline.registry.store import Registry
 
@@ -162,6 +168,22 @@ def test_bundle_travels_through_a_real_server(
     registry.promote("cells", 1, "A. Weber", "first release")
     pulled = registry.pull(registry.champion("cells"), tmp_path / "cache" / "1")
     assert pulled.sha256 == sealed_bundle.sha256
+
+
+def test_a_bundle_with_a_reference_picture_travels_and_inspects(
+    registry: Registry, sealed_bundle: Bundle, register: Register, tmp_path: Path
+) -> None:
+    folder = sealed_bundle.folder
+    light = FlatField(reference="flat")
+    spec = sealed_bundle.preprocess.model_copy(update={"flat_field": light})
+    write_model(folder / "preprocess.json", spec)
+    even = np.full((48, 64, 3), 200, np.uint8)
+    (folder / reference_file("flat")).write_bytes(encode_png(even))
+    seal(folder)
+    register(registry, open_bundle(folder))
+    registry.promote("cells", 1, "A. Weber", "first release")
+    pulled = registry.pull(registry.champion("cells"), tmp_path / "cache" / "1")
+    assert Inspector(pulled).inspect(even).decision.verdict is Verdict.PASS
 
 
 def _stored(registry: Registry, name: str) -> Path:

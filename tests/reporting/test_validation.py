@@ -114,7 +114,7 @@ def test_a_quarantined_file_is_listed_with_its_reason(images: Path) -> None:
 def test_the_same_picture_with_two_labels_is_shown_under_both(images: Path) -> None:
     shutil.copy(original(images), images / "train/defective/copy.png")
     shown = page(images / "train")
-    assert "The same picture with two labels" in shown.text
+    assert "The same shot with two labels" in shown.text
     assert "defective/copy.png defective" in shown.text
 
 

@@ -135,6 +135,7 @@ def test_a_given_split_can_be_ignored(split_images: Path) -> None:
     table, split, _ = given(split_images, given="ignore")
     in_test = table["path"].str.startswith("test/")
     assert len(set(table.loc[in_test, "split"])) > 1
+    assert set(table["given_split"]) == {""}
     assert split["given"] == ""
 
 
@@ -425,7 +426,7 @@ def test_the_page_shows_the_split_that_was_decided_and_why(split_images: Path) -
     leak(split_images)
     given(split_images)
     page = (split_images.parent / "out/report.html").read_text("utf-8")
-    assert "OK: no leak, no damaged file" in page
+    assert "LEAKY as given; split anew by group, and no leak is left" in page
     assert "The given split is leaky: 1 identical" in page
     assert "Copies and near-duplicates on one side" in page
 
