@@ -42,7 +42,8 @@ def decode(data: bytes, name: str = "image") -> Pixels:
     Returns:
         uint8 RGB, height x width x 3: grey images have three equal channels, alpha is dropped (in
         TIFF, libtiff has multiplied the colours by it), EXIF's orientation is applied, and of
-        several pages or frames it is the first.
+        several pages or frames it is the first. A JPEG that has its end but is damaged before it
+        is decoded as far as that goes.
 
     Raises:
         UnreadableImage: empty, cut off, not an image, larger than OPENCV_IO_MAX_IMAGE_PIXELS
