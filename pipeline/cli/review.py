@@ -1,4 +1,4 @@
-"""`lineside review`: what people say of parts that the station was not sure of."""
+"""`lineside review`: what people say of parts that the station judged."""
 
 from __future__ import annotations
 
@@ -32,6 +32,11 @@ def review(
     from pipeline.daemon.line import Line
     from pipeline.daemon.reviews import opened
 
+    if listed and (record or part_class or reviewer or comment):
+        raise DataError(
+            "--list takes no review; leave it out to give one, or leave out --record, --class, "
+            "--reviewer and --comment to see what waits"
+        )
     line = config.load(line_file, Line)
     with opened(line) as reviews:
         if listed:
@@ -59,5 +64,5 @@ def _show(waiting: list[Record], folder: Path | None, as_json: bool) -> None:
     if not waiting:
         typer.echo("no part waits for a review")
     for r in waiting:
-        typer.echo(f"{r.id}  {r.captured_at[:19]}  {r.verdict:<6}  {r.part_class}  {r.serial}")
+        typer.echo(f"{r.id}  {r.captured_at[:19]}  {r.verdict:<13}  {r.part_class}  {r.serial}")
         typer.echo(f"  {r.image if folder is None else folder / r.image}: {r.reason}")

@@ -214,7 +214,7 @@ class Ledger:
     def _spoken(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeError) as error:
             raise LedgerError(
                 f"{self.path} cannot be used as a ledger ({error}); check the path, the rights "
                 "and the free space, or give another path as `ledger`"

@@ -79,24 +79,42 @@ class Station:
         """Inspect until the source ends or `stop` is set; the frame at work is finished first.
 
         Args:
-            stop: set by whoever ends the station.
+            stop: set by whoever ends the station; frames that wait to be kept are still written.
             on_record: called with each record after it is in the ledger.
 
         Raises:
             LedgerError: a record cannot be written, so nothing may be inspected either.
         """
         started_s = self._clock.monotonic_s()
-        for frame in self._source.frames(stop):
-            identity = self.ledger.open_record(frame.captured_at, frame.serial)
-            record = self._judge(frame, identity)
-            self.ledger.close_record(record)
-            if on_record is not None:
-                on_record(record)
-            # Last, for no verdict waits for a disk; the file before its name, for a crash between
-            # the two must not leave a record of a file that is not there.
-            if self._keeper is not None and (kept := self._keeper.keep(frame, record)):
-                self.ledger.note_image(identity, kept)
+        with self._keeping():
+            for frame in self._source.frames(stop):
+                identity = self.ledger.open_record(frame.captured_at, frame.serial)
+                record = self._judge(frame, identity)
+                self.ledger.close_record(record)
+                if on_record is not None:
+                    on_record(record)
+                if self._keeper is not None:
+                    self._keeper.offer(frame, record)
+                    self._note_kept(self._keeper)
         return self._summary(self._clock.monotonic_s() - started_s)
+
+    @contextmanager
+    def _keeping(self) -> Iterator[None]:
+        """Have the keeper at work, if there is one, and in the end name all that it kept."""
+        if self._keeper is None:
+            yield
+            return
+        try:
+            with self._keeper:
+                yield
+        finally:
+            self._note_kept(self._keeper)
+
+    def _note_kept(self, keeper: Keeper) -> None:
+        # The file before its name: a crash between the two must not leave a record of a file that
+        # is not there.
+        for identity, path in keeper.kept():
+            self.ledger.note_image(identity, path)
 
     def _judge(self, frame: Frame, identity: str) -> Record:
         try:

@@ -17,9 +17,11 @@ from pipeline.daemon.line import Line
 from pipeline.daemon.models import cached_taxonomy
 from pipeline.errors import DataError, LedgerError, choices
 
+# PASS as well: only a person's word on a part that passed shows what escaped.
 WAITING = """
-SELECT * FROM records WHERE image != '' AND verdict IN ('FAIL', 'REVIEW')
-AND NOT EXISTS (SELECT 1 FROM reviews WHERE record = records.id) ORDER BY seq
+SELECT * FROM records WHERE image != ''
+AND NOT EXISTS (SELECT 1 FROM reviews WHERE record = records.id)
+ORDER BY CASE verdict WHEN 'REVIEW' THEN 1 WHEN 'FAIL' THEN 2 WHEN 'PASS' THEN 3 ELSE 4 END, seq
 """
 
 
@@ -50,7 +52,7 @@ class Reviews:
         self._db = db
 
     def waiting(self) -> list[Record]:
-        """FAIL and REVIEW records with a kept frame that nobody has reviewed, the oldest first."""
+        """Records with a kept frame that nobody has reviewed, REVIEW first, then the oldest."""
         return [record_of(row, self._line.station) for row in self._db.execute(WAITING)]
 
     def of(self, identity: str) -> list[Review]:

@@ -263,3 +263,10 @@ def test_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(LedgerError, match="cannot be used as a ledger"):
         Ledger(tmp_path / "file" / "ledger.sqlite", "west-1")
+
+
+def test_text_that_is_not_unicode_is_refused_and_leaves_no_record(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite", "west-1")
+    with pytest.raises(LedgerError, match="surrogates not allowed"):
+        ledger.open_record(AT, "part-\udcfc")
+    assert ledger.account().triggers == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from itertools import islice
 from pathlib import Path
@@ -9,8 +10,12 @@ from pathlib import Path
 import pytest
 
 from pipeline.daemon.clock import FakeClock
+from pipeline.daemon.ledger import Ledger
+from pipeline.daemon.line import Line
+from pipeline.daemon.loop import assembled
 from pipeline.daemon.sources.replay import Config
 from pipeline.errors import DataError
+from pipeline.registry.store import Registry
 
 
 def test_files_come_in_order_with_their_names_as_serials(parts: Path) -> None:
@@ -35,6 +40,33 @@ def test_file_that_vanishes_is_a_frame_with_a_fault(parts: Path) -> None:
     frames = list(source.frames(threading.Event()))
     assert len(frames) == 4
     assert "No such file" in frames[1].fault
+
+
+def named_in_latin_1(parts: Path, *files: str) -> None:
+    """Give files names that are not UTF-8, as an old camera or share does."""
+    for file in files:
+        (parts / file).rename(os.fsdecode(os.fsencode(parts) + b"/\xfc" + file.encode()))
+
+
+def test_file_whose_name_is_not_utf_8_gets_its_record(
+    line: Line, parts: Path, champion: Registry
+) -> None:
+    named_in_latin_1(parts, "b_bad.png", "c_damaged.png")
+    with assembled(line) as station:
+        station.run(threading.Event())
+    records = {r.serial: r for r in Ledger(line.ledger, "west-1").records()}
+    assert records["\\udcfcb_bad.png"].verdict == "FAIL"
+    assert "\\udcfcc_damaged.png cannot be decoded" in records["\\udcfcc_damaged.png"].reason
+    assert len(records) == 4
+
+
+def test_vanished_file_whose_name_is_not_utf_8_is_named_as_it_can_be_written(parts: Path) -> None:
+    named_in_latin_1(parts, "b_bad.png")
+    source = Config(type="replay", path=parts).open(FakeClock())
+    (parts / os.fsdecode(b"\xfcb_bad.png")).unlink()
+    (fault,) = [f.fault for f in source.frames(threading.Event()) if "b_bad" in f.serial]
+    assert f"{parts}/\\udcfcb_bad.png cannot be read: No such file" in fault
+    assert fault.encode()
 
 
 def test_rate_spaces_the_frames(parts: Path) -> None:

@@ -41,9 +41,27 @@ def ids(line: Line) -> dict[str, str]:
         return dict(db.execute("SELECT serial, id FROM records"))
 
 
-def test_failed_and_doubtful_parts_with_a_frame_wait(judged: Line) -> None:
+def test_every_part_with_a_frame_waits_the_doubtful_first_then_the_oldest(
+    line: Line, champion: Registry, tmp_path: Path
+) -> None:
+    keep = Keep(
+        folder=tmp_path / "kept", verdicts=("FAIL", "REVIEW", "NOT_INSPECTED"), pass_share=1
+    )
+    line = line.model_copy(update={"keep": keep})
+    for _ in range(2):
+        with assembled(line) as station:
+            station.run(threading.Event())
+    with opened(line) as reviews:
+        waiting = reviews.waiting()
+    order = [Verdict.REVIEW, Verdict.FAIL, Verdict.PASS, Verdict.NOT_INSPECTED]
+    assert [r.verdict for r in waiting] == [v for v in order for _ in range(2)]
+    assert all(old.id < new.id for old, new in zip(waiting[::2], waiting[1::2], strict=True))
+
+
+def test_part_without_a_frame_does_not_wait(judged: Line) -> None:
     with opened(judged) as reviews:
-        assert [r.verdict for r in reviews.waiting()] == [Verdict.FAIL, Verdict.REVIEW]
+        waiting = [r.serial for r in reviews.waiting()]
+    assert waiting == ["tray/d_doubt.png", "b_bad.png"]
 
 
 def test_reviewed_part_waits_no_longer(judged: Line) -> None:
@@ -192,7 +210,14 @@ def test_command_lists_what_waits_with_the_path_of_each_frame(review: Run, judge
 def test_command_lists_as_json(review: Run) -> None:
     code, said, _ = review("--list", "--json")
     assert code == 0
-    assert [r["verdict"] for r in json.loads(said)] == ["FAIL", "REVIEW"]
+    assert [r["verdict"] for r in json.loads(said)] == ["REVIEW", "FAIL"]
+
+
+@pytest.mark.parametrize("option", ["--record", "--class", "--reviewer", "--comment"])
+def test_command_neither_lists_nor_reviews_when_asked_for_both(review: Run, option: str) -> None:
+    code, said, complaint = review("--list", option, "x")
+    assert (code, said) == (2, "")
+    assert "--list takes no review; leave it out to give one" in complaint
 
 
 def test_command_takes_a_review_and_says_what_counts(review: Run, judged: Line) -> None:

@@ -25,7 +25,8 @@ class Frame:
         captured_at: time of capture, in UTC.
         triggered_s: the same moment on the clock's monotonic scale; latency counts from it.
         serial: part serial, or the file name in a replay.
-        pixels: uint8 RGB, height x width x 3; None when the picture could not be decoded.
+        pixels: uint8 RGB, height x width x 3; None when the picture could not be decoded. Nobody
+            writes to them after the frame was yielded: it may be waiting to be kept.
         fault: why there are no pixels, "" when there are.
         data: the camera's own file, where there is one.
         ending: of that file's name.

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from pipeline.daemon.clock import Clock
 from pipeline.daemon.sources import Frame, SourceConfig
-from pipeline.errors import DataError, UnreadableImage
+from pipeline.errors import DataError, UnreadableImage, printable
 from pipeline.imaging import codec
 
 
@@ -71,13 +71,15 @@ class Replay:
 
     def _frame(self, path: Path) -> Frame:
         at, triggered_s = self._clock.now(), self._clock.monotonic_s()
-        serial = path.relative_to(self._config.path).as_posix()
+        # A name need not be UTF-8, but the ledger's text is.
+        serial = printable(path.relative_to(self._config.path).as_posix())
+        name = printable(str(path))
         pixels, fault, data = None, "", None
         try:
             data = path.read_bytes()
-            pixels = codec.decode(data, str(path))
+            pixels = codec.decode(data, name)
         except UnreadableImage as error:
             fault = str(error)
         except OSError as error:
-            fault = f"{path} cannot be read: {error.strerror}"
+            fault = f"{name} cannot be read: {error.strerror}"
         return Frame(at, triggered_s, serial, pixels, fault, data, path.suffix.lower())
