@@ -19,6 +19,7 @@ without a traceback and end with exit code 2. Anything else that escapes is a bu
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 
 
@@ -81,5 +82,9 @@ def choices(given: str, allowed: Iterable[str]) -> str:
 
 
 def printable(name: str) -> str:
-    """A file's name that can be printed and written as UTF-8: bytes that are not stand escaped."""
-    return name.encode("utf-8", "backslashreplace").decode()
+    """A file's name that can be printed and written as UTF-8.
+
+    Bytes that are not UTF-8, and control characters, which a terminal would obey, stand escaped.
+    """
+    text = name.encode("utf-8", "backslashreplace").decode()
+    return "".join(ascii(c)[1:-1] if unicodedata.category(c) == "Cc" else c for c in text)

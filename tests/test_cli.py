@@ -243,3 +243,37 @@ def test_a_page_that_cannot_be_written_is_one_message(lineside: Run, tmp_path: P
     code, said, complaint = lineside("data", "check", "images", "--html", "file/page.html")
     assert (code, said) == (2, "")
     assert complaint.startswith("error: --html file/page.html cannot be written")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["foo://bar"], "unsupported filesystem: 'foo'"),
+        (["images", "--type", "csv"], "--type csv needs more than a folder"),
+        (["images", "--type", "coco"], "--type coco needs more than a folder"),
+        (["images", "--type", "labelstudio"], "--type labelstudio needs more than a folder"),
+        (["nowhere", "--html", ""], "--html . cannot be written"),
+        (["x" * 300], "cannot be looked at (File name too long)"),
+    ],
+)
+def test_a_mistake_in_data_check_is_one_message(
+    lineside: Run, arguments: list[str], said: str
+) -> None:
+    code, _, complaint = lineside("data", "check", *arguments)
+    assert code == 2
+    assert complaint.startswith("error: ")
+    assert said in complaint
+
+
+def test_data_check_of_corrupt_files_alone_lists_them_for_a_ci_job(
+    lineside: Run, tmp_path: Path
+) -> None:
+    for name in ("good", "bad"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        (tmp_path / "images" / name / "a\x1b[31m.png").write_text("no image")
+        (tmp_path / "images" / name / "b.png").write_text("no image")
+    code, said, _ = lineside("data", "check", "images", "--json", "--html", "page.html")
+    report = json.loads(said)
+    assert (code, report["n"], len(report["corrupt"])) == (1, 0, 4)
+    assert report["corrupt"][0]["path"] == "bad/a\\x1b[31m.png"
+    assert (tmp_path / "page.html").is_file()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.cli.screen import err, out, say
-from pipeline.errors import DataError, MissingExtra, choices
+from pipeline.errors import DataError, MissingExtra, choices, printable
 from pipeline.files import write_whole
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ def check_data(
 ) -> None:
     """Look for damage, copies, conflicts, leaks and wrong labels; exit 1 when leaky or corrupt."""
     try:
+        from pydantic import ValidationError
+
         from pipeline.datasets.adapters import ADAPTERS, adapter
         from pipeline.datasets.examination import examine
         from pipeline.reporting.validation import render
@@ -46,9 +50,15 @@ def check_data(
         raise MissingExtra(error.name or "pandas", "lineside data check", "train") from error
     if kind not in ADAPTERS.names():
         raise DataError(f'--type "{kind}" unknown; {choices(kind, ADAPTERS.names())}')
-    if "root" not in ADAPTERS.module(kind).Config.model_fields:
+    fields = ADAPTERS.module(kind).Config.model_fields
+    if {name for name, field in fields.items() if field.is_required()} != {"type", "root"}:
         raise DataError(f"--type {kind} needs more than a folder; describe it in ingest.yaml")
-    config = ADAPTERS.configure({"type": kind, "root": folder})
+    try:
+        config = ADAPTERS.configure({"type": kind, "root": folder})
+    except ValidationError as error:
+        raise DataError(f"{folder}: {error.errors(include_url=False)[0]['msg']}") from None
+    if page:
+        _check_writable(page)
     source = adapter(config)
     seen = examine(
         source.read(config), source.root(config), watch=_progress if err.is_terminal else None
@@ -73,14 +83,31 @@ def _progress(scans: Iterable[Scan], total: int) -> Iterable[Scan]:
     return track(scans, "reading images", total=total, console=err, transient=True)
 
 
+def _check_writable(page: Path) -> None:
+    """Whether the page can be written, told before all images are read; makes nothing."""
+    try:
+        if page.is_dir():
+            raise _unwritable(page, os.strerror(errno.EISDIR))
+        home = next(p for p in page.absolute().parents if p.exists())
+        if not home.is_dir():
+            raise _unwritable(page, os.strerror(errno.ENOTDIR))
+        if not os.access(home, os.W_OK | os.X_OK):
+            raise _unwritable(page, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise _unwritable(page, error.strerror) from None
+
+
 def _write(page: Path, html: bytes) -> None:
     try:
         write_whole(page, html)
     except OSError as error:
-        raise DataError(
-            f"--html {page} cannot be written ({error.strerror}); name a file in a folder that "
-            "you may write to"
-        ) from error
+        raise _unwritable(page, error.strerror) from error
+
+
+def _unwritable(page: Path, reason: str | None) -> DataError:
+    return DataError(
+        f"--html {page} cannot be written ({reason}); name a file in a folder that you may write to"
+    )
 
 
 def _show(folder: str, report: dict[str, Any]) -> None:
@@ -120,13 +147,13 @@ def _show(folder: str, report: dict[str, Any]) -> None:
 def _classes(folder: str, report: dict[str, Any]) -> Table:
     sides = list(report["splits"])
     measures = ("brightness", "contrast", "sharpness")
-    table = Table("class", "images", *sides, "groups", *measures, title=escape(folder))
+    table = Table("class", "images", *sides, "groups", *measures, title=escape(printable(folder)))
     for column in table.columns[1:]:
         column.justify = "right"
     for name, n in report["classes"].items():
         spread = [report["ranges"][name][m] for m in measures]
         table.add_row(
-            escape(name),
+            escape(printable(name)),
             str(n),
             *(str(report["class_splits"][name][side]) for side in sides),
             str(report["groups"][name]),
@@ -155,8 +182,8 @@ def _show_suspects(suspects: dict[str, Any]) -> None:
     for item in suspects["images"][:LINES]:
         table.add_row(
             escape(item["path"]),
-            escape(item["given"]),
-            escape(item["likely"]),
+            escape(printable(item["given"])),
+            escape(printable(item["likely"])),
             f"{item['p_given']:.0%} to {item['p_likely']:.0%}",
         )
     out.print(table)

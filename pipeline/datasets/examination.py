@@ -22,7 +22,6 @@ from pipeline.datasets.scan_cache import ScanCache
 from pipeline.datasets.scanning import Scan, scan
 from pipeline.datasets.splits import crossing, join_duplicates
 from pipeline.datasets.suspects import dispute
-from pipeline.errors import DataError
 
 SHOWN = 20
 LISTED = 200
@@ -189,7 +188,8 @@ class Examination:
         }
 
     def _stack(self, what: str) -> npt.NDArray[np.float32]:
-        return np.stack([getattr(s, what) for s in self.scans])
+        rows = [getattr(s, what) for s in self.scans]
+        return np.stack(rows) if rows else np.zeros((0, 0), np.float32)
 
     def _label(self, row: int) -> str:
         return self.scans[row].sample.label
@@ -236,8 +236,8 @@ def examine(
         watch: wraps the iteration, to show progress.
         cache: what is known of files that were read before; it is brought up to date.
 
-    Raises:
-        DataError: not one image can be read.
+    Returns:
+        All of them under `damaged` where not one can be read.
     """
     # More threads than cores only wait for each other: the work is in many short calls.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -246,11 +246,9 @@ def examine(
     if cache:
         cache.save(scans)
     good, damaged = [s for s in scans if not s.fault], [s for s in scans if s.fault]
-    if not good:
-        raise DataError(f"none of the {len(scans)} images in {root} can be read: {scans[0].fault}")
     groups = join_duplicates([s.sample.group for s in good], [s.pixels_sha256 for s in good])
     shown = [s.fingerprint for s in good if s.fingerprint is not None]
-    pairs = near_duplicates(np.stack(shown))
+    pairs = near_duplicates(np.stack(shown)) if shown else []
     if near:
         groups = join_duplicates(groups, [str(c) for c in clusters(len(good), pairs)])
     first: dict[str, int] = {}

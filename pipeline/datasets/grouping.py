@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from io import BytesIO
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -152,7 +152,8 @@ class Time(Strict):
         """The group of each sample, named by when it began.
 
         Raises:
-            DataError: a sample has no capture time.
+            DataError: a sample has no capture time, or the files' own is asked for and they are
+                not on disk.
         """
         taken = self._times(samples, root)
         order = sorted((time, row) for row, time in enumerate(taken) if time is not None)
@@ -167,6 +168,11 @@ class Time(Strict):
     def _times(self, samples: Sequence[Sample], root: Place) -> list[float | None]:
         """Seconds since 1970 of each sample; None for a file that is no image."""
         if self.clock == "modified":
+            if not isinstance(root, Path):
+                raise DataError(
+                    f"split.groups.clock: modified in ingest.yaml needs files on disk, not {root}; "
+                    "set clock: name or exif"
+                )
             return [_modified(root / s.path) for s in samples]
         if self.clock == "exif":
             return _exposed(samples, root)

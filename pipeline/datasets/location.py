@@ -30,8 +30,15 @@ else:
 # An archive is one open file, whose members are read one after the other.
 _ARCHIVES = ("zip", "tar")
 _archive = threading.Lock()
-# `key:secret@`, where the secret may hold slashes, or a token alone before the host.
-_SECRET = re.compile(r"[\w+.-]+://[^/:@]*:[^@]*@|https?://[^/]*@", re.IGNORECASE)
+# What stands before a `::`: a way to read or keep what the rest names, and perhaps a member.
+_OUTER = re.compile(
+    r"(?:(?:zip|tar|libarchive|dir|simplecache|filecache|blockcache)://(?:(?!::).)*|\w+)::", re.I
+)
+# `key:secret@`, where the secret may hold slashes and `::`, a token alone before the host, or one
+# behind a #. In `github://org:repo@branch/` and git's addresses neither is a secret.
+_SECRET = re.compile(
+    r"(?!git(?:hub)?://)[\w+.-]+://[^/:@]*:[^@]*@|https?://(?:[^/]*@|[^#]*#)", re.I | re.DOTALL
+)
 
 
 def locate(given: object) -> Place:
@@ -51,10 +58,10 @@ def locate(given: object) -> Place:
     if "://" not in text and not text.lower().endswith(".zip"):
         return Path(text)
     # Not a ValueError: its message would come with the text as given.
-    if any(_SECRET.match(link) or "?" in link for link in text.split("::")):
+    if any(_SECRET.match(link) or "?" in link for link in _links(text)):
         raise DataError(
-            f"{_masked(text)} holds a password, a key or a query; write the address without it and "
-            "give credentials in the environment, such as AWS_ACCESS_KEY_ID and "
+            f"{_masked(text)} holds a password, a key, a query or a #; write the address without "
+            "it and give credentials in the environment, such as AWS_ACCESS_KEY_ID and "
             "AWS_SECRET_ACCESS_KEY, or in the store's own configuration file"
         )
     try:
@@ -66,7 +73,7 @@ def locate(given: object) -> Place:
     except ValueError as error:
         reason = str(error)
         raise ValueError(f"{reason[:1].lower()}{reason[1:]}; such as s3, gs, https, zip") from None
-    if "://" in text and str(place).rstrip("/") != text.rstrip("/"):
+    if "://" in text and _address(place).rstrip("/") != text.rstrip("/"):
         # Later stages read it as it was written down, and would look elsewhere.
         raise ValueError(
             f"write it as {place} and give the rest in the environment, as fsspec reads it: "
@@ -75,13 +82,34 @@ def locate(given: object) -> Place:
     return place
 
 
+def _links(text: str) -> Iterator[str]:
+    """The parts of a chain: `zip://images::s3://bucket/parts.zip` has two."""
+    while outer := _OUTER.match(text):
+        yield outer[0]
+        text = text[outer.end() :]
+    yield text
+
+
 def _masked(text: str) -> str:
-    return re.sub(r"\?.*", "?***", re.sub(r"(?<=://)[^:]*:?.*@", "***@", text), flags=re.DOTALL)
+    return re.sub(
+        r"([?#]).*", r"\1***", re.sub(r"(?<=://)[^:]*:?.*@", "***@", text), flags=re.DOTALL
+    )
 
 
 def _written(place: Place) -> str:
     """What `locate` reads as the same place: the text it was given, or a shorter one."""
-    return re.sub(r"^zip://::((?:(?!::|://).)*\.zip)$", r"\1", str(place), flags=re.IGNORECASE)
+    text = _address(place)
+    return re.sub(r"^zip://::((?:(?!::|://).)*\.zip)$", r"\1", text, flags=re.IGNORECASE)
+
+
+def _address(place: Place) -> str:
+    """The place as text, with the repository, which universal-pathlib keeps apart on GitHub."""
+    if isinstance(place, Path) or place.protocol != "github":
+        return str(place)
+    kept = place.storage_options
+    at = f"@{kept['sha']}" if kept.get("sha") else ""
+    home = f"{kept['org']}:{kept['repo']}{at}/" if {"org", "repo"} <= set(kept) else ""
+    return f"github://{home}{place.path}"
 
 
 Location = Annotated[Place, PlainValidator(locate), PlainSerializer(_written, return_type=str)]
@@ -148,13 +176,7 @@ def files(home: Place) -> list[PurePosixPath]:
 
 
 def _walk(home: Path) -> Iterator[str]:
-    def refuse(error: OSError) -> None:
-        raise DataError(
-            f"{printable(str(error.filename))} cannot be listed ({error.strerror}); grant the "
-            "right to read it, or move it away"
-        )
-
-    for folder, inner, names in os.walk(home, onerror=refuse):
+    for folder, inner, names in os.walk(home, onerror=_refuse):
         inner[:] = [name for name in inner if _visible(name)]
         for name in inner:
             if Path(folder, name).is_symlink():
@@ -168,10 +190,25 @@ def _walk(home: Path) -> Iterator[str]:
         yield from ((below / name).as_posix() for name in [*names, *odd])
 
 
+def _refuse(error: OSError) -> None:
+    raise DataError(
+        f"{printable(str(error.filename))} cannot be listed ({error.strerror}); grant the "
+        "right to read it, or move it away"
+    ) from None
+
+
 def entries(home: Place) -> tuple[list[str], list[str]]:
-    """The names of the visible folders and files in a folder, each in name order."""
+    """The names of the visible folders and files in a folder, each in name order.
+
+    Raises:
+        DataError: it cannot be listed.
+    """
+    found: list[tuple[str, bool]] = []
     if isinstance(home, Path):
-        found = [(p.name, p.is_dir()) for p in home.iterdir()]
+        try:
+            found = [(p.name, p.is_dir()) for p in home.iterdir()]
+        except OSError as error:
+            _refuse(error)
     else:
         with _reached(home):
             top = home.path.strip("/")
@@ -185,17 +222,19 @@ def entries(home: Place) -> tuple[list[str], list[str]]:
 
 
 def is_folder(place: Place) -> bool:
-    """Is there a folder?"""
+    """Is there a folder? Raises DataError when nobody may look."""
     if isinstance(place, Path):
-        return place.is_dir()
+        with _seen(place):
+            return place.is_dir()
     with _reached(place):
         return bool(place.fs.isdir(place.path))
 
 
 def is_file(place: Place) -> bool:
-    """Is there a file?"""
+    """Is there a file? Raises DataError when nobody may look."""
     if isinstance(place, Path):
-        return place.is_file()
+        with _seen(place):
+            return place.is_file()
     with _reached(place):
         return bool(place.fs.isfile(place.path))
 
@@ -203,6 +242,18 @@ def is_file(place: Place) -> bool:
 def _visible(name: str) -> bool:
     # macOS puts a second file of its own beside each in the archives that it makes.
     return not name.startswith(".") and name != "__MACOSX"
+
+
+@contextmanager
+def _seen(place: Path) -> Iterator[None]:
+    # Path itself answers False only where there is nothing.
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{printable(str(place))} cannot be looked at ({error.strerror}); check its name and "
+            "the rights of the folders above it"
+        ) from None
 
 
 @contextmanager

@@ -52,7 +52,7 @@ def scan(sample: Sample, root: Place) -> Scan:
     """
     name = printable(sample.path)
     if name != sample.path:
-        fault = f"{name} has a name that is not UTF-8, which no table can hold; rename it"
+        fault = f"{name} has a name with control characters or that is not UTF-8; rename it"
         return Scan(replace(sample, path=name), fault=fault)
     try:
         data = location.image(root / sample.path, name)
@@ -79,11 +79,12 @@ def scan(sample: Sample, root: Place) -> Scan:
 
 def _mask(sample: Sample, root: Place, shape: tuple[int, ...]) -> str:
     """Hash of its defect mask; raises UnreadableImage when the mask does not fit the image."""
-    data = location.image(root / sample.mask, sample.mask)
-    height, width = decode_mask(data, sample.mask).shape
+    name = printable(sample.mask)
+    data = location.image(root / sample.mask, name)
+    height, width = decode_mask(data, name).shape
     if (height, width) != shape:
         raise UnreadableImage(
-            f"{sample.path} has {shape[1]}x{shape[0]} pixels, its mask {sample.mask} "
+            f"{sample.path} has {shape[1]}x{shape[0]} pixels, its mask {name} "
             f"{width}x{height}; draw the mask anew"
         )
     return hashlib.sha256(data).hexdigest()

@@ -281,7 +281,8 @@ def _strips(ranges: Ranges) -> dict[str, dict[str, Strip]]:
     for measure in ("brightness", "contrast", "sharpness"):
         scale = math.log1p if measure == "sharpness" else float
         ends = [scale(quantiles[measure][end]) for quantiles in ranges.values() for end in (0, -1)]
-        low, width = min(ends), max(max(ends) - min(ends), 1e-9)
+        low = min(ends, default=0.0)
+        width = max(max(ends, default=0.0) - low, 1e-9)
         for name, quantiles in ranges.items():
             at = [(scale(q) - low) / width * STRIP_PX for q in quantiles[measure]]
             strips[name][measure] = Strip([round(x, 1) for x in at], quantiles[measure])

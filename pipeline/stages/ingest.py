@@ -144,7 +144,8 @@ def run(config: Config, taxonomy: Taxonomy, out: Path, cache: Path | None = None
             labels[sample.label] = taxonomy.names[taxonomy.index(sample.label)]
         except DataError as error:
             name = printable(sample.label)
-            remedy = "" if name == sample.label else "; its folder's name is not UTF-8: rename it"
+            odd = "has control characters or is not UTF-8"
+            remedy = "" if name == sample.label else f"; its folder's name {odd}: rename it"
             raise DataError(printable(f"{root / sample.path}: {error}{remedy}")) from None
 
     samples = regroup(config.split.groups, samples, root)
@@ -156,6 +157,10 @@ def run(config: Config, taxonomy: Taxonomy, out: Path, cache: Path | None = None
         cache=ScanCache(cache, root) if cache else None,
     )
     good, groups = seen.scans, seen.groups
+    if not good:
+        raise DataError(
+            f"none of the {len(samples)} images in {root} can be read: {seen.damaged[0].fault}"
+        )
     names = [s.sample.label for s in good]
     if len(set(names)) == 1:
         others = ", ".join(n for n in taxonomy.names if n != names[0])

@@ -46,9 +46,33 @@ def test_hidden_folders_beside_splits_do_not_matter(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("stray", ["good/1.png", "extra/good/1.png"])
-def test_another_folder_beside_splits_makes_all_of_them_classes(tmp_path: Path, stray: str) -> None:
+def test_another_folder_beside_splits_is_named(tmp_path: Path, stray: str) -> None:
     put(tmp_path, "train/good/1.png", "test/good/1.png", stray)
-    assert {s.split for s in samples(tmp_path)} == {""}
+    with pytest.raises(DataError, match=r"looks like a split but holds (good|extra) too; move it"):
+        samples(tmp_path)
+
+
+@pytest.mark.parametrize("layout", ["auto", "splits"])
+@pytest.mark.parametrize("val", ["valid", "Validation", "VAL"])
+def test_splits_by_other_spellings_are_kept(tmp_path: Path, val: str, layout: str) -> None:
+    put(tmp_path, "Train/good/1.png", f"{val}/good/1.png", "TEST/bad/1.png")
+    assert [(s.path, s.label, s.split) for s in samples(tmp_path, layout)] == [
+        ("Train/good/1.png", "good", "train"),
+        (f"{val}/good/1.png", "good", "val"),
+        ("TEST/bad/1.png", "bad", "test"),
+    ]
+
+
+def test_two_folders_of_one_split_are_named(tmp_path: Path) -> None:
+    put(tmp_path, "train/a/1.png", "test/a/1.png", "val/a/1.png", "valid/a/1.png")
+    with pytest.raises(DataError, match="val and valid, both of which mean val"):
+        samples(tmp_path)
+
+
+def test_the_wrapping_folder_of_an_archive_is_named(tmp_path: Path) -> None:
+    put(tmp_path, "parts/good/1.png", "parts/bad/1.png")
+    with pytest.raises(DataError, match=rf"set source\.root to {tmp_path}/parts"):
+        samples(tmp_path)
 
 
 def test_train_and_test_without_folders_in_them_are_classes(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from pipeline.contracts.sample import Sample
 from pipeline.datasets.adapters import masks
+from pipeline.datasets.scanning import scan
 from pipeline.errors import DataError
 from pipeline.imaging.codec import encode_png
 
@@ -114,17 +115,17 @@ def test_two_files_of_one_name_are_refused(pairs: Path, folder: str) -> None:
         samples(pairs)
 
 
-def test_a_mask_that_is_cut_off_is_no_empty_mask(pairs: Path) -> None:
+def test_a_mask_that_is_cut_off_is_left_to_quarantine(pairs: Path) -> None:
     whole = (pairs / "masks/2.png").read_bytes()
     (pairs / "masks/2.png").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DataError, match=r"masks/2\.png cannot be decoded"):
-        samples(pairs)
+    _, cut = samples(pairs)
+    assert (cut.label, cut.mask) == ("defective", "masks/2.png")
+    assert scan(cut, pairs).fault.startswith("masks/2.png cannot be decoded")
 
 
-def test_a_mask_of_no_bytes_is_refused(pairs: Path) -> None:
+def test_a_mask_of_no_bytes_is_left_to_quarantine(pairs: Path) -> None:
     (pairs / "masks/2.png").write_bytes(b"")
-    with pytest.raises(DataError, match=r"masks/2\.png is empty \(0 bytes\)"):
-        samples(pairs)
+    assert scan(samples(pairs)[1], pairs).fault == "masks/2.png is empty (0 bytes)"
 
 
 @pytest.mark.parametrize("folder", ["images", "masks"])

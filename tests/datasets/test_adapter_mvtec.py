@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.contracts.sample import Sample
 from pipeline.datasets.adapters import mvtec
+from pipeline.datasets.scanning import scan
 from pipeline.errors import DataError
 from pipeline.imaging.codec import encode_png
 
@@ -74,10 +75,11 @@ def test_an_empty_mask_of_a_defective_image_is_named(bottle: Path) -> None:
         samples(bottle)
 
 
-def test_a_mask_that_cannot_be_read_is_named(bottle: Path) -> None:
+def test_a_mask_that_cannot_be_read_is_left_to_quarantine(bottle: Path) -> None:
     (bottle / "ground_truth/crack/000_mask.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"000_mask\.png cannot be decoded"):
-        samples(bottle)
+    (cut,) = [s for s in samples(bottle) if s.mask]
+    assert cut.label == "crack"
+    assert "000_mask.png cannot be decoded" in scan(cut, bottle).fault
 
 
 def test_the_folder_of_all_categories_names_them(bottle: Path) -> None:

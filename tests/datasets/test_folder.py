@@ -36,7 +36,8 @@ def test_classes_and_images_come_in_name_order(tmp_path: Path) -> None:
 
 def test_images_in_folders_of_a_class_belong_to_the_class(tmp_path: Path) -> None:
     put(tmp_path, "good/line1/monday/a.png")
-    (only,) = samples(tmp_path)
+    put(tmp_path, "bad/b.png")
+    _, only = samples(tmp_path)
     assert (only.label, only.path) == ("good", "good/line1/monday/a.png")
 
 

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pipeline.contracts.sample import Sample
 from pipeline.datasets.grouping import Grouping, regroup
+from pipeline.datasets.location import locate
 from pipeline.errors import DataError
 from pipeline.imaging.codec import encode_png
 
@@ -173,6 +174,12 @@ def test_capture_times_can_be_those_of_the_files(tmp_path: Path) -> None:
         os.utime(tmp_path / name, (seconds, seconds))
     found = groups(["a", "b", "c", "d"], tmp_path, by="time", gap_s=5, clock="modified")
     assert kin(found) == [0, 0, 1, 2]
+
+
+def test_the_time_of_files_that_are_not_on_disk_is_refused() -> None:
+    root = locate("memory://parts")
+    with pytest.raises(DataError, match="needs files on disk, not memory://parts"):
+        regroup(choice(by="time", gap_s=5, clock="modified"), [sample("a")], root)
 
 
 def test_automatic_groups_are_single_images_to_begin_with() -> None:

@@ -84,6 +84,8 @@ def server(tmp_path: Path) -> Iterator[ThreadingHTTPServer]:
         "memory://bucket/images",
         "s3://bucket/images",
         "https://host:8080/images",
+        "github://org:repo@main/images",
+        "zip://images::parts@2.zip",
     ],
 )
 def test_a_place_is_written_down_as_it_was_given(text: str) -> None:
@@ -115,6 +117,9 @@ def test_an_address_without_the_package_says_what_to_install(
         "https://host/list.csv?token=hunter2",
         "sftp://ann:hunter2@host/images",
         "zip://images::s3://AKIA123:hunter2@bucket/parts.zip",
+        "https://ann:hun::ter2@host/images",
+        "zip://images::https://ann:hun::ter2@host/parts.zip",
+        "https://host/list.csv#token=hunter2",
     ],
 )
 def test_credentials_in_an_address_are_refused_and_not_repeated(text: str) -> None:
@@ -122,6 +127,17 @@ def test_credentials_in_an_address_are_refused_and_not_repeated(text: str) -> No
         Given.model_validate({"place": text})
     assert "ter2" not in str(raised.value)
     assert "AKIA" not in str(raised.value)
+
+
+def test_a_folder_that_cannot_be_listed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(DataError, match=r"cannot be listed \(Permission denied\); grant"):
+        entries(tmp_path)
 
 
 @pytest.mark.parametrize("given", [None, 7, b"images", ["images"]])

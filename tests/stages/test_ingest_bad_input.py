@@ -182,7 +182,7 @@ def test_a_name_that_is_not_utf_8_is_quarantined_under_one_that_can_be_printed(
     shutil.copy(min((images / "good").glob("*.png")), images / "good" / os.fsdecode(b"caf\xe9.png"))
     ((path, reason),) = quarantined(images, out).items()
     assert path == "good/caf\\udce9.png"
-    assert reason.endswith("has a name that is not UTF-8, which no table can hold; rename it")
+    assert reason.endswith("has a name with control characters or that is not UTF-8; rename it")
 
 
 @ANY_BYTES_IN_NAMES
@@ -192,7 +192,7 @@ def test_a_class_folder_whose_name_is_not_utf_8_is_one_error_that_says_to_rename
     (images / "defective").rename(images / os.fsdecode(b"d\xe9fectueux"))
     said = refused(folder_of(images), out)
     assert "d\\udce9fectueux" in said
-    assert said.endswith("its folder's name is not UTF-8: rename it")
+    assert said.endswith("name has control characters or is not UTF-8: rename it")
 
 
 def test_every_kind_of_image_that_is_whole_is_used(images: Path, out: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from pipeline.datasets.location import Place, content, entries, files
-from pipeline.errors import DataError, UnreadableImage
+from pipeline.errors import DataError, UnreadableImage, printable
 from pipeline.imaging import codec
 from pipeline.imaging.codec import SUFFIXES
 
@@ -33,13 +33,13 @@ def images(root: Place, folder: str = "") -> list[PurePosixPath]:
     if strange and known:
         log.warning(
             "%s: %d file(s) passed over that are no known image, such as %s; %s",
-            *(root, len(strange), strange[0], KNOWN),
+            *(root, len(strange), printable(str(strange[0])), KNOWN),
         )
     elif strange:
         # A class that is there for its owner and not for us must not vanish.
         raise DataError(
             f"{root / folder} has no image, but {len(strange)} other file(s) such as "
-            f"{strange[0].name}; convert them ({KNOWN}) or move them away"
+            f"{printable(strange[0].name)}; convert them ({KNOWN}) or move them away"
         )
     return known
 
@@ -58,14 +58,14 @@ def folders(home: Place) -> list[str]:
     stray = [name for name in loose if PurePosixPath(name).suffix.lower() in SUFFIXES]
     if inner and stray:
         raise DataError(
-            f"{home} has {len(stray)} image(s) beside its folders, such as {stray[0]}; move each "
-            "into the folder of its class, or away"
+            f"{home} has {len(stray)} image(s) beside its folders, such as {printable(stray[0])}; "
+            "move each into the folder of its class, or away"
         )
     return inner
 
 
 def is_blank(mask: Place) -> bool:
-    """Is every pixel of a mask 0? Raises DataError when it cannot be read."""
+    """Is every pixel of a mask 0? Raises UnreadableImage when it cannot be read."""
     try:
         return codec.is_blank(content(mask), str(mask))
     except OSError as error:

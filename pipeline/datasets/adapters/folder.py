@@ -10,11 +10,15 @@ from pydantic import Field
 
 from pipeline.contracts.sample import SPLITS, Sample
 from pipeline.datasets.adapters._files import KNOWN, folders, images
-from pipeline.datasets.location import Location, Place, is_folder, opened
+from pipeline.datasets.location import Location, Place, entries, is_folder, opened
 from pipeline.errors import DataError
+from pipeline.imaging.codec import SUFFIXES
 from pipeline.plugins import PluginConfig
 
 log = logging.getLogger(__name__)
+
+# What others call a split.
+_SPELLINGS = {"valid": "val", "validation": "val", "training": "train", "testing": "test"}
 
 
 class Config(PluginConfig):
@@ -25,8 +29,9 @@ class Config(PluginConfig):
     layout: Literal["auto", "classes", "splits"] = Field(
         "auto",
         description="classes: one folder a class. splits: train, test and perhaps val, with one "
-        "folder a class in each; that split is kept. auto: splits where the root holds exactly "
-        "those folders with folders in them, else classes.",
+        "folder a class in each; that split is kept; capitals do not matter, and val may be "
+        "called valid or validation. auto: splits where the root holds exactly those folders with "
+        "folders in them, an error where they are mixed with others, else classes.",
     )
 
 
@@ -74,25 +79,57 @@ def _homes(config: Config) -> list[tuple[str, str]]:
         raise DataError(f"{config.root} has no folders; expected one a class, named like the class")
     if config.layout == "classes":
         return [("", home) for home in there]
-    names = set(there)
-    are_splits = {"train", "test"} <= names <= set(SPLITS)
-    homes = [
-        (s, f"{s}/{home}")
-        for s in SPLITS
-        if are_splits and s in names
-        for home in folders(config.root / s)
-    ]
-    bare = names - {split for split, _ in homes}
-    if are_splits and not bare:
-        return homes
-    if config.layout == "auto":
-        return [("", home) for home in there]
-    if are_splits:
+    if len(there) == 1 and _only_holds_folders(config.root / there[0]):
         raise DataError(
-            f"{config.root / min(bare)} has no folders; source.layout splits expects one a class, "
-            f"such as {config.root / min(bare)}/good/part-0001.png"
+            f"{config.root} holds nothing but {there[0]}, which holds folders; set source.root to "
+            f"{config.root / there[0]}, or source.layout to classes if that is a class"
         )
-    raise DataError(
-        f"{config.root} holds {', '.join(sorted(names))}; source.layout splits expects exactly "
-        "train, val and test, or train and test; move what is there or set layout: classes"
-    )
+    splits = _splits(config, there)
+    inner = {name: folders(config.root / name) for name in splits.values()}
+    bare = [name for name, classes in inner.items() if not classes]
+    if bare and (config.layout == "splits" or len(bare) < len(inner)):
+        raise DataError(
+            f"{config.root / bare[0]} has no folders; source.layout splits expects one a class, "
+            f"such as {config.root / bare[0]}/good/part-0001.png"
+        )
+    if bare or not splits:
+        return [("", home) for home in there]
+    return [(s, f"{splits[s]}/{home}") for s in SPLITS if s in splits for home in inner[splits[s]]]
+
+
+def _splits(config: Config, there: list[str]) -> dict[str, str]:
+    """The folder of each split; none where the layout is auto and these are classes.
+
+    Raises:
+        DataError: the folders are neither exactly splits nor, with layout auto, without any.
+    """
+    found: dict[str, str] = {}
+    others = []
+    for name in there:
+        split = _SPELLINGS.get(name.lower(), name.lower())
+        if split not in SPLITS:
+            others.append(name)
+        elif found.setdefault(split, name) != name:
+            raise DataError(
+                f"{config.root} holds {found[split]} and {name}, both of which mean {split}; put "
+                "the images of both in one, or set source.layout: classes"
+            )
+    if {"train", "test"} <= set(found) and not others:
+        return found
+    if config.layout == "splits":
+        raise DataError(
+            f"{config.root} holds {', '.join(there)}; source.layout splits expects exactly "
+            "train, val and test, or train and test; move what is there or set layout: classes"
+        )
+    if "train" in found and len(found) > 1:
+        wrong = f"but holds {', '.join(others)} too; move it" if others else "without test; add it"
+        raise DataError(
+            f"{config.root} with {', '.join(found.values())} looks like a split {wrong}, or set "
+            "source.layout: classes"
+        )
+    return {}
+
+
+def _only_holds_folders(home: Place) -> bool:
+    inner, loose = entries(home)
+    return bool(inner) and not any(PurePosixPath(p).suffix.lower() in SUFFIXES for p in loose)

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from pipeline.contracts.sample import Sample
 from pipeline.datasets.adapters._files import KNOWN, images, is_blank
 from pipeline.datasets.location import Location, Place, is_folder, opened
-from pipeline.errors import DataError
+from pipeline.errors import DataError, UnreadableImage
 from pipeline.plugins import PluginConfig
 
 
@@ -50,9 +50,11 @@ def root(config: Config) -> Place:
 def read(config: Config) -> list[Sample]:
     """All images below the folder of images, in name order.
 
+    A part whose mask cannot be read counts as defective until the scan quarantines it.
+
     Raises:
-        DataError: a folder is missing, there are no images, image and mask do not pair up, a mask
-            cannot be read, or one is set for an image in the folder of good parts.
+        DataError: a folder is missing, there are no images, image and mask do not pair up, or a
+            mask is set for an image in the folder of good parts.
     """
     home = root(config) / config.images.as_posix()
     pictures = _by_name(home, "images")
@@ -115,8 +117,12 @@ def _label(config: Config, path: PurePosixPath, mask: PurePosixPath | None) -> s
             "only defective parts have one"
         )
     drawn = config.root / (config.masks / mask).as_posix()
-    if is_blank(drawn):
-        return config.good
+    try:
+        if is_blank(drawn):
+            return config.good
+    except UnreadableImage:
+        # The scan quarantines image and mask, and the others are used.
+        return config.defective if config.label == "mask" else path.parts[0]
     if config.label == "mask":
         return config.defective
     if path.parts[0] == config.good:

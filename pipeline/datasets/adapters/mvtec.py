@@ -14,7 +14,7 @@ from pydantic import Field
 from pipeline.contracts.sample import Sample
 from pipeline.datasets.adapters._files import KNOWN, folders, images, is_blank
 from pipeline.datasets.location import Location, Place, is_file, is_folder, opened
-from pipeline.errors import DataError
+from pipeline.errors import DataError, UnreadableImage
 from pipeline.plugins import PluginConfig
 
 GOOD = "good"
@@ -81,7 +81,11 @@ def _mask(root: Place, given: str) -> str:
             f"{root / given} has no mask {mask}; add it, move the image to test/{GOOD}, or remove "
             "the folder ground_truth to do without masks"
         )
-    if is_blank(mask):
+    try:
+        blank = is_blank(mask)
+    except UnreadableImage:
+        blank = False  # the scan quarantines image and mask, and the others are used
+    if blank:
         raise DataError(
             f"{mask} is empty, though its image is in {path.parent}; mend the mask or move the "
             f"image to test/{GOOD}"
