@@ -57,6 +57,8 @@ def ranges(qualities: Sequence[Quality], labels: Sequence[str]) -> Ranges:
 
 def outliers(qualities: Sequence[Quality], labels: Sequence[str]) -> list[Outlier]:
     """Images with a measure farther than `FAR` from the others, the farthest first, each once."""
+    if not qualities:
+        return []
     worst: dict[int, Outlier] = {}
     names = np.asarray(labels)
     for measure, values in _table(qualities).items():
