@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -21,37 +22,40 @@ KINDS: dict[str, Callable[[Path], dict[str, object]]] = {
     "masks": as_masks,
     "mvtec": as_mvtec,
 }
-PLACES = ("root", "file")
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with one small recipe of each kind, built once; the code is a link to ours."""
-    home = tmp_path_factory.mktemp("kinds")
+def projects(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A project with one small recipe of each kind, built two at a time."""
+    homes = {kind: tmp_path_factory.mktemp(kind) for kind in KINDS}
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(built, KINDS, homes.values()))
+    return homes
+
+
+def built(kind: str, home: Path) -> None:
+    """Lay out the data, write nothing but YAML, and run `dvc repro`; the code is a link to ours."""
     for name in ("dvc.yaml", ".dvcignore"):
         shutil.copy(ROOT / name, home)
     (home / "pipeline").symlink_to(ROOT / "pipeline", target_is_directory=True)
-    for kind, lay_out in KINDS.items():
-        tree = home / kind
-        tree.mkdir()
-        source = lay_out(tree)
-        shutil.rmtree(tree / "all", ignore_errors=True)
-        where = {k: str(v).replace("images", kind, 1) for k, v in source.items() if k in PLACES}
-        conf = home / "conf" / kind
-        conf.mkdir(parents=True)
-        split = {"folds": 0, "given": "ignore", "near_duplicates": False}
-        settings = RECIPE | {"ingest": {"source": {**source, **where}, "split": split}}
-        for stage, values in settings.items():
-            (conf / f"{stage}.yaml").write_text(yaml.safe_dump(values))
-    (home / "conf/recipes.yaml").write_text(yaml.safe_dump({"recipes": list(KINDS)}))
+    (home / "images").mkdir()
+    source = KINDS[kind](home / "images")
+    shutil.rmtree(home / "images/all", ignore_errors=True)
+    split = {"folds": 0, "given": "ignore", "near_duplicates": False}
+    conf = home / "conf" / kind
+    conf.mkdir(parents=True)
+    for stage, values in (RECIPE | {"ingest": {"source": source, "split": split}}).items():
+        (conf / f"{stage}.yaml").write_text(yaml.safe_dump(values))
+    (home / "conf/recipes.yaml").write_text(yaml.safe_dump({"recipes": [kind]}))
     dvc(home, "init", "--no-scm", "-q")
     dvc(home, "repro")
-    return home
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_data_set_of_this_kind_ends_as_a_registered_version(project: Path, kind: str) -> None:
-    data = project / "data" / kind
+def test_a_data_set_of_this_kind_ends_as_a_registered_version(
+    projects: dict[str, Path], kind: str
+) -> None:
+    data = projects[kind] / "data" / kind
     said = json.loads((data / "register/registration.json").read_bytes())
     assert (said["name"], said["version"], said["alias"]) == (kind, 1, "challenger")
     report = json.loads((data / "ingest/report.json").read_bytes())
@@ -59,8 +63,8 @@ def test_a_data_set_of_this_kind_ends_as_a_registered_version(project: Path, kin
     assert (data / "ingest/report.html").stat().st_size > 10_000
 
 
-def test_masks_reach_training(project: Path) -> None:
-    stored = Shards(project / "data/masks/preprocess")
+def test_masks_reach_training(projects: dict[str, Path]) -> None:
+    stored = Shards(projects["masks"] / "data/masks/preprocess")
     marked = [bool(mask.any()) for i in range(len(stored)) if (mask := stored.mask(i)) is not None]
     assert marked == (stored.index["label"] == "defective").tolist()
-    assert Shards(project / "data/csv/preprocess").mask(0) is None
+    assert Shards(projects["csv"] / "data/csv/preprocess").mask(0) is None
