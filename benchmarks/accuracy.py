@@ -23,7 +23,7 @@ from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets.shards import Shards
 from pipeline.datasets.splits import assign_folds
 from pipeline.stages import augment, ingest, preprocess, progress, train
-from pipeline.training import architectures, probe
+from pipeline.training import architectures, extraction, probe
 from pipeline.training.augmentation import Augmenter
 from pipeline.training.export import export
 from pipeline.training.network import Features
@@ -55,9 +55,9 @@ def main() -> None:
         graph = data / "features.onnx"
         network = Features(backbone, stored.spec.shape[:2], settings.scales)
         export(network, stored[0], "image", ["features"], graph)
-        batches = probe.plan(rows, settings.views)
+        batches = extraction.plan(rows, settings.views)
         augmenter = Augmenter.of(policy)
-        computed = probe.extract(graph, stored, augmenter, batches, settings.seed)
+        computed = extraction.extract(graph, stored, augmenter, batches, settings.seed)
         features = np.concatenate(list(progress(computed, "features", total=len(batches))))
     index = stored.index
     targets = train.soft_targets(index, taxonomy, settings.soft_labels)

@@ -25,7 +25,7 @@ from pipeline.files import read_model, write_json, write_model
 from pipeline.imaging.quality import measure, reference
 from pipeline.plugins import Strict
 from pipeline.stages import Report, progress, run_stage
-from pipeline.training import architectures, given_split, probe
+from pipeline.training import architectures, extraction, given_split, probe
 from pipeline.training.augmentation import Augmenter, oversampling
 from pipeline.training.augmentation.synthetic import FOLDER, TrainingImages
 from pipeline.training.export import export, join, parity
@@ -91,9 +91,9 @@ def run(config: Config, source: Path, out: Path) -> Report:
     images = TrainingImages(stored, rows, Shards(source / "augment" / FOLDER))
     wish = oversampling.read(source / "augment")
     extra = oversampling.extra_views(images.index["label"].tolist(), config.views, wish)
-    batches = probe.plan(np.arange(len(images)), config.views, extra)
+    batches = extraction.plan(np.arange(len(images)), config.views, extra)
     image_of = np.concatenate([batch.rows for batch in batches])
-    computed = probe.extract(graph, images, augmenter, batches, config.seed)
+    computed = extraction.extract(graph, images, augmenter, batches, config.seed)
     values = np.concatenate(list(progress(computed, "computing features", total=len(batches))))
     index = images.index.iloc[: images.n_real]
     targets = soft_targets(images.index, taxonomy, config.soft_labels)
@@ -175,8 +175,8 @@ def _naive(
 ) -> given_split.Naive | None:
     """What the same method would say on the data set's own split, without augmented views."""
     found = np.flatnonzero(stored.index["found"])
-    batches = probe.plan(found, 0)
-    computed = probe.extract(graph, stored, augmenter, batches, config.seed)
+    batches = extraction.plan(found, 0)
+    computed = extraction.extract(graph, stored, augmenter, batches, config.seed)
     shown = progress(computed, "computing features for the given split", total=len(batches))
     index = stored.index.iloc[found]
     targets = soft_targets(index, taxonomy, config.soft_labels)

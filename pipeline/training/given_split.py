@@ -11,7 +11,7 @@ import pandas as pd
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.metrics.classification import auroc, questions
 from pipeline.training import probe
-from pipeline.training.probe import Floats
+from pipeline.training.extraction import Floats
 
 
 @dataclass(frozen=True)

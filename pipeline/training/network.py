@@ -46,7 +46,9 @@ class Features(nn.Module):
             if size != self._native:
                 seen = interpolate(x, size, mode="bilinear", align_corners=False)
             for m in self._maps(self._backbone, seen):
-                pooled += [m.mean((2, 3)), m.amax((2, 3)), m.std((2, 3), correction=0)]
+                mean = m.mean((2, 3), keepdim=True)
+                deviation = (m - mean).square().mean((2, 3)).clamp_min(1e-12).sqrt()
+                pooled += [mean.flatten(1), m.amax((2, 3)), deviation]
         return torch.cat(pooled, 1)
 
 

@@ -9,7 +9,7 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from pipeline.errors import TrainingError
-from pipeline.training import probe
+from pipeline.training import extraction, probe
 from pipeline.training.network import kernel
 
 HEAD = probe.Head(components=8, landmarks=64, l2=0.01, max_epochs=8)
@@ -82,7 +82,7 @@ def test_an_out_of_fold_score_knows_nothing_of_its_fold() -> None:
 
 def test_the_plan_covers_every_image_once_as_it_is_and_once_a_view() -> None:
     rows = np.arange(21)
-    planned = probe.plan(rows, views=2)
+    planned = extraction.plan(rows, views=2)
     for view in (None, 0, 1):
         covered = [int(r) for batch in planned if batch.view == view for r in batch.rows]
         assert covered == rows.tolist()
@@ -90,17 +90,17 @@ def test_the_plan_covers_every_image_once_as_it_is_and_once_a_view() -> None:
 
 def test_without_extra_views_the_features_come_in_order_of_views_then_images() -> None:
     rows = np.arange(21)
-    image_of = np.concatenate([batch.rows for batch in probe.plan(rows, views=2)])
+    image_of = np.concatenate([batch.rows for batch in extraction.plan(rows, views=2)])
     assert image_of.tolist() == np.tile(rows, 3).tolist()
-    nothing_more = probe.plan(rows, views=2, extra=np.zeros(21, np.intp))
+    nothing_more = extraction.plan(rows, views=2, extra=np.zeros(21, np.intp))
     assert [(b.rows.tolist(), b.view) for b in nothing_more] == [
-        (b.rows.tolist(), b.view) for b in probe.plan(rows, views=2)
+        (b.rows.tolist(), b.view) for b in extraction.plan(rows, views=2)
     ]
 
 
 def test_extra_views_follow_with_numbers_that_the_image_does_not_have_yet() -> None:
     rows = np.array([10, 11, 12])
-    planned = probe.plan(rows, views=1, extra=np.array([0, 2, 1]))
+    planned = extraction.plan(rows, views=1, extra=np.array([0, 2, 1]))
     seen = [(int(row), batch.view) for batch in planned for row in batch.rows]
     assert seen == [
         *((10, None), (11, None), (12, None)),
@@ -111,7 +111,7 @@ def test_extra_views_follow_with_numbers_that_the_image_does_not_have_yet() -> N
 
 
 def test_only_rare_classes_are_augmented_when_no_view_is_asked_for() -> None:
-    planned = probe.plan(np.arange(3), views=0, extra=np.array([0, 0, 2]))
+    planned = extraction.plan(np.arange(3), views=0, extra=np.array([0, 0, 2]))
     assert [(b.rows.tolist(), b.view) for b in planned] == [([0, 1, 2], None), ([2], 0), ([2], 1)]
 
 
