@@ -6,7 +6,8 @@ import logging
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,6 @@ import pandas as pd
 import pytorch_lightning as pl
 import torch
 from pydantic import Field
-from sklearn.decomposition import PCA
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
@@ -27,6 +27,8 @@ from pipeline.plugins import Strict
 from pipeline.training.extraction import Floats
 from pipeline.training.network import KernelHead, kernel
 
+Strength = Annotated[float, Field(gt=0)]
+
 
 class Head(Strict):
     """Settings of the trained head."""
@@ -36,14 +38,29 @@ class Head(Strict):
     kernel_width: float = Field(
         0.6, gt=0, description="1 / mean squared distance units; larger fits finer detail."
     )
-    l2: float = Field(0.015, gt=0, description="Regularisation; larger fits less.")
+    l2: Strength | Annotated[tuple[Strength, ...], Field(min_length=1)] = Field(
+        (0.005, 0.015, 0.05),
+        description="Regularisation; larger fits less. Of several, the one that says most of "
+        "groups it has not seen; the first where ingest made no folds.",
+    )
     max_epochs: int = Field(8, ge=1, description="Steps of L-BFGS, of 10 iterations each.")
 
+    @property
+    def strengths(self) -> tuple[float, ...]:
+        """The values of `l2` to choose from."""
+        return self.l2 if isinstance(self.l2, tuple) else (self.l2,)
 
-def predict(head: KernelHead, features: Floats) -> Floats:
-    """Class probabilities float32 N,K from features float32 N,D."""
+
+def judge(head: nn.Module, features: Floats) -> Floats:
+    """Logits float32 N,K from features float32 N,D."""
     with torch.inference_mode():
-        return softmax(head(torch.from_numpy(features))[0].numpy())
+        logits: Floats = head(torch.from_numpy(features))[0].numpy()
+    return logits
+
+
+def predict(head: nn.Module, features: Floats) -> Floats:
+    """Class probabilities float32 N,K from features float32 N,D."""
+    return softmax(judge(head, features))
 
 
 def worst_tiles(
@@ -65,6 +82,21 @@ def worst_tiles(
     return bad.groupby(ids, sort=False).idxmax().to_numpy()
 
 
+@dataclass(frozen=True)
+class Unseen:
+    """What heads that never saw a part's fold, and so its group, say of it.
+
+    Attributes:
+        logits: float32 N,K of the parts as they are.
+        l2: the regularisation that says most, of those offered.
+        log_loss: of each offered, in nats a part.
+    """
+
+    logits: Floats
+    l2: float
+    log_loss: dict[float, float]
+
+
 def out_of_fold(
     features: Floats,
     image_of: npt.NDArray[np.intp],
@@ -74,8 +106,8 @@ def out_of_fold(
     seed: int,
     groups: Sequence[str] = (),
     kin: Sequence[frozenset[str]] = (),
-) -> Floats:
-    """What heads that never saw a part's fold, and so its group, say of it.
+) -> Unseen:
+    """Judge every part by heads that do not know its group, and choose the regularisation so.
 
     Args:
         features: float32 F,D: the N parts as they are, then anything else.
@@ -89,18 +121,24 @@ def out_of_fold(
             not know one of them does not see it.
 
     Returns:
-        Probabilities float32 N,K of the parts as they are.
+        The scores of the regularisation with the lowest log loss. Chosen by the same parts, they
+        flatter a little: one number among a few, for thousands of parts.
     """
     n = len(folds)
-    found = np.empty_like(targets[:n])
+    found = {l2: np.empty_like(targets[:n]) for l2 in config.strengths}
     for fold in range(int(folds.max()) + 1):
         known, unseen = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         held_out = {groups[int(i)] for i in unseen} if kin else set()
         made = [n + s for s, parents in enumerate(kin) if parents.isdisjoint(held_out)]
         rows = np.flatnonzero(np.isin(image_of, [*known, *made]))
-        head, _ = fit(features[rows], targets[image_of[rows]], config, seed)
-        found[unseen] = predict(head, features[unseen])
-    return found
+        space = _Space.of(features[rows], config, seed)
+        for l2, logits in found.items():
+            head, _ = space.train(targets[image_of[rows]], l2, config.max_epochs)
+            logits[unseen] = judge(head, features[unseen])
+    truth = torch.from_numpy(targets[:n])
+    losses = {l2: float(cross_entropy(torch.from_numpy(f), truth)) for l2, f in found.items()}
+    best = min(losses, key=losses.__getitem__)
+    return Unseen(found[best], best, losses)
 
 
 class _HeadTraining(pl.LightningModule):
@@ -131,7 +169,7 @@ class _HeadTraining(pl.LightningModule):
 
 
 def fit(
-    features: Floats, targets: Floats, config: Head, seed: int
+    features: Floats, targets: Floats, config: Head, seed: int, l2: float | None = None
 ) -> tuple[KernelHead, list[float]]:
     """Train a head.
 
@@ -140,6 +178,7 @@ def fit(
         targets: float32 N,K; rows sum to 1 (soft labels are welcome).
         config: settings.
         seed: of the components and the choice of landmarks.
+        l2: the regularisation chosen of `config.strengths`; without, the first.
 
     Returns:
         The head, and the loss after each epoch.
@@ -147,49 +186,88 @@ def fit(
     Raises:
         TrainingError: features that are not finite, or a loss that is not.
     """
-    if not np.isfinite(features).all():
-        bad = int((~np.isfinite(features)).any(axis=1).sum())
-        raise TrainingError(f"the features of {bad} image(s) are not finite; training stopped")
-    projection, shift = _components(features, config, seed)
-    embedding = torch.from_numpy(features) @ projection + shift
-    rng = torch.Generator().manual_seed(seed)
-    landmarks = embedding[torch.randperm(len(embedding), generator=rng)[: config.landmarks]]
-    # Nystroem: with K_mm = L L', the features K_nm L'^-1 have the kernel as their inner
-    # product, so that plain L2 on the weights is the kernel's own regularisation.
-    gram = kernel(landmarks, landmarks).double()
-    factor = torch.linalg.cholesky(gram + 1e-6 * torch.eye(len(gram), dtype=torch.float64))
-    similarity = kernel(embedding, landmarks).double()
-    x = torch.linalg.solve_triangular(factor.T, similarity, upper=True, left=False).float()
-    model = _train(x, torch.from_numpy(targets), config)
-    trained = model.linear.weight.detach().double().T
-    weight = torch.linalg.solve_triangular(factor.T, trained, upper=True).float()
-    head = KernelHead(projection, shift, landmarks, weight, model.linear.bias.detach())
-    return head, model.history
+    space = _Space.of(features, config, seed)
+    return space.train(targets, config.strengths[0] if l2 is None else l2, config.max_epochs)
 
 
-def _components(features: Floats, config: Head, seed: int) -> tuple[Tensor, Tensor]:
-    """Standardise, keep principal components, scale by the kernel width: as one affine map."""
+@dataclass(frozen=True)
+class _Space:
+    """Features seen through the kernel: all that does not depend on targets and regularisation.
+
+    Nystroem: with K_mm = L L', the features K_nm L'^-1 have the kernel as their inner product, so
+    that plain L2 on the weights is the kernel's own regularisation.
+    """
+
+    projection: Tensor
+    shift: Tensor
+    landmarks: Tensor
+    factor: Tensor
+    x: Tensor
+
+    @classmethod
+    def of(cls, features: Floats, config: Head, seed: int) -> _Space:
+        if not np.isfinite(features).all():
+            bad = int((~np.isfinite(features)).any(axis=1).sum())
+            raise TrainingError(f"the features of {bad} image(s) are not finite; training stopped")
+        projection, shift = components(features, config, seed)
+        embedding = torch.from_numpy(features) @ projection + shift
+        rng = torch.Generator().manual_seed(seed)
+        landmarks = embedding[torch.randperm(len(embedding), generator=rng)[: config.landmarks]]
+        gram = kernel(landmarks, landmarks).double()
+        factor = torch.linalg.cholesky(gram + 1e-6 * torch.eye(len(gram), dtype=torch.float64))
+        similarity = kernel(embedding, landmarks).double()
+        x = torch.linalg.solve_triangular(factor.T, similarity, upper=True, left=False).float()
+        return cls(projection, shift, landmarks, factor, x)
+
+    def train(self, targets: Floats, l2: float, max_epochs: int) -> tuple[KernelHead, list[float]]:
+        model = logistic(self.x, torch.from_numpy(targets), l2, max_epochs)
+        trained = model.linear.weight.detach().double().T
+        weight = torch.linalg.solve_triangular(self.factor.T, trained, upper=True).float()
+        bias = model.linear.bias.detach()
+        return KernelHead(self.projection, self.shift, self.landmarks, weight, bias), model.history
+
+
+def components(features: Floats, config: Head, seed: int) -> tuple[Tensor, Tensor]:
+    """Standardise, keep principal components, scale by the kernel width: as one affine map.
+
+    Args:
+        features: float32 N,D.
+        config: how many components, how wide.
+        seed: of the randomised decomposition (Halko et al., SIAM Review 2011).
+
+    Returns:
+        Projection float32 D,P and shift float32 P: `embedding = features @ projection + shift`.
+    """
     mean, std = features.mean(0), features.std(0)
     std[std < 1e-6] = np.inf  # a feature that never changes says nothing
+    standard = torch.from_numpy((features - mean) / std)
     n = min(config.components, *features.shape)
-    standard = (features - mean) / std
-    pca = PCA(n, svd_solver="randomized", iterated_power=2, random_state=seed).fit(standard)
-    kept = pca.components_.T.astype(np.float64) / std[:, None]
-    spread = float(pca.explained_variance_.sum())
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        _, sizes, axes = torch.svd_lowrank(standard, q=min(n + 10, *features.shape), niter=1)
+    spread = float(sizes[:n].double().square().sum()) / max(1, len(features) - 1)
     scale = np.sqrt(config.kernel_width / max(spread, 1e-12))
-    projection = torch.from_numpy((kept * scale).astype(np.float32))
-    return projection, torch.from_numpy((-(mean @ kept) * scale).astype(np.float32))
+    projection = axes[:, :n].double().numpy() / std[:, None] * scale
+    shift = -(mean @ projection)
+    return torch.from_numpy(projection.astype(np.float32)), torch.from_numpy(
+        shift.astype(np.float32)
+    )
 
 
-def _train(x: Tensor, targets: Tensor, config: Head) -> _HeadTraining:
-    model = _HeadTraining(x.shape[1], targets.shape[1], config.l2)
+def logistic(x: Tensor, targets: Tensor, l2: float, max_epochs: int) -> _HeadTraining:
+    """Multinomial logistic regression of targets N,K on x N,W, both float32.
+
+    Raises:
+        TrainingError: the loss is not finite.
+    """
+    model = _HeadTraining(x.shape[1], targets.shape[1], l2)
     for name in ("pytorch_lightning", "lightning.pytorch"):
         logging.getLogger(name).setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         trainer = pl.Trainer(
             accelerator="cpu",
-            max_epochs=config.max_epochs,
+            max_epochs=max_epochs,
             logger=False,
             enable_checkpointing=False,
             enable_model_summary=False,

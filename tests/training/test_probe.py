@@ -77,7 +77,27 @@ def test_an_out_of_fold_score_knows_nothing_of_its_fold() -> None:
     seen = probe.fit(rows, one_hot(labels), HEAD, seed=0)[0]
     unseen = probe.out_of_fold(rows, np.arange(200), one_hot(labels), groups % 5, HEAD, seed=0)
     assert roc_auc_score(labels, probe.predict(seen, rows)[:, 1]) > 0.95
-    assert roc_auc_score(labels, unseen[:, 1]) < 0.75
+    assert roc_auc_score(labels, unseen.logits[:, 1]) < 0.75
+
+
+def test_of_several_strengths_the_one_that_says_most_of_unseen_groups_is_taken() -> None:
+    known, labels = ring(200, seed=0)
+    noisy = np.where(np.random.default_rng(0).random(200) < 0.3, 1 - labels, labels)
+    offered = HEAD.model_copy(update={"l2": (1e-6, 2.0, 1e6)})
+    found = probe.out_of_fold(
+        known, np.arange(200), one_hot(noisy), np.arange(200) % 5, offered, seed=0
+    )
+    assert found.l2 == 2.0
+    assert min(found.log_loss, key=found.log_loss.__getitem__) == 2.0
+    assert found.log_loss[1e6] == pytest.approx(np.log(2), abs=0.05)
+
+
+def test_one_strength_stands_without_a_choice() -> None:
+    known, labels = ring(40, seed=0)
+    found = probe.out_of_fold(
+        known, np.arange(40), one_hot(labels), np.arange(40) % 2, HEAD, seed=0
+    )
+    assert (found.l2, list(found.log_loss)) == (0.01, [0.01])
 
 
 def test_the_plan_covers_every_image_once_as_it_is_and_once_a_view() -> None:
@@ -135,8 +155,8 @@ def test_a_synthetic_image_is_hidden_from_heads_that_may_not_know_its_groups(
         groups=[str(g) for g in groups],
         kin=kin,
     )
-    assert unseen.shape == (200, 2)
-    score = roc_auc_score(labels, unseen[:, 1])
+    assert unseen.logits.shape == (200, 2)
+    score = roc_auc_score(labels, unseen.logits[:, 1])
     assert score < 0.75 if declared else score > 0.95
 
 
