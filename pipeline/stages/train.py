@@ -165,7 +165,7 @@ def follow(config: Config, source: Path, out: Path, work: Path) -> Report:
     Raises:
         TrainingError: the leader has stopped, or what `run` raises.
     """
-    if config.method == "finetune" or (config.method == "auto" and _auto_tunes(config)):
+    if _tunes(config):
         material = _gather(config, source)
         if config.method == "finetune" or material.held is not None:
             _tune(config, material, finetune.receive(work), work)
@@ -185,13 +185,17 @@ def _gather(config: Config, source: Path) -> _Material:
             "labels and the split that ingest reports"
         )
     backbone = architectures.build(config.architecture, config.weights, config.seed)
+    features = Features(backbone, stored.spec.shape[:2], config.scales)
+    pretrained = backbone.weights != "none"
+    if _tunes(config) and not config.finetune.freezes_batch_norm(len(images), pretrained=pretrained):
+        finetune.settle_batch_norm(features, images, len(images))
     return _Material(
         stored=stored,
         taxonomy=taxonomy,
         augmenter=Augmenter.read(source / "augment" / "policy.json"),
         wish=oversampling.read(source / "augment"),
         backbone=backbone,
-        features=Features(backbone, stored.spec.shape[:2], config.scales),
+        features=features,
         images=images,
         targets=soft_targets(images.index, taxonomy, config.soft_labels),
         held=_held_out(config, stored, taxonomy),
@@ -229,7 +233,7 @@ def _fit(config: Config, its: _Material, frozen: _Frozen, work: Path) -> _Traine
         return _probe(config, its, frozen)
     if config.method == "finetune":
         return _finetune(config, its, frozen, work)
-    if not _auto_tunes(config):
+    if not _tunes(config):
         trained = _probe(config, its, frozen)
         trained.lines.append("method auto: the probe, since there is no GPU")
         return trained
@@ -252,8 +256,10 @@ def _fit(config: Config, its: _Material, frozen: _Frozen, work: Path) -> _Traine
     return trained
 
 
-def _auto_tunes(config: Config) -> bool:
-    return finetune.on_gpu(config.trainer)
+def _tunes(config: Config) -> bool:
+    """Does the method fine-tune here?"""
+    wanted = config.method == "auto" and finetune.on_gpu(config.trainer)
+    return wanted or config.method == "finetune"
 
 
 def _probe(config: Config, its: _Material, frozen: _Frozen) -> _Trained:

@@ -6,6 +6,7 @@ several processes share the work. May call the rest of `training` and what that 
 
 from pipeline.training.finetune.batches import Examples
 from pipeline.training.finetune.fitting import Tuned, fit, forget
+from pipeline.training.finetune.layers import settle_batch_norm
 from pipeline.training.finetune.ranks import alone, announce_failure, hand_over, is_leader, receive
 from pipeline.training.finetune.settings import Finetune, TrainerSettings, on_gpu
 from pipeline.training.finetune.start import linear_head
@@ -27,4 +28,5 @@ __all__ = [
     "linear_head",
     "on_gpu",
     "receive",
+    "settle_batch_norm",
 ]

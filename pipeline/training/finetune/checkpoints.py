@@ -157,9 +157,11 @@ class Checkpoints(pl.callbacks.Checkpoint):
         """Keep the epoch, unless it went wrong."""
         assert isinstance(pl_module, FineTuning)
         state, figures = self.state, pl_module.figures
-        metrics = {k: float(v) for k, v in trainer.callback_metrics.items()}
+        metrics = {k: float(trainer.callback_metrics[k]) for k in ("loss", "lr", "images_per_s")}
+        if figures is not None:
+            metrics |= {f"val_{k.removeprefix('log_')}": v for k, v in asdict(figures).items()}
         state.epoch = trainer.current_epoch + 1
-        losses = [metrics["loss"], *([] if figures is None else [figures.log_loss])]
+        losses = [v for k, v in metrics.items() if k.endswith("loss")]
         if not all(map(math.isfinite, losses)):
             raise NotFinite(
                 f"the loss became {' and on validation parts '.join(map(str, losses))} in epoch "

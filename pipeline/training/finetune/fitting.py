@@ -86,7 +86,7 @@ def fit(
     if state is not None:
         print(f"  resuming after epoch {state.epoch} of {config.epochs}", flush=True)
     if state is None or not state.is_over(config):
-        frozen = pretrained and len(examples.names) < config.freeze_bn_below
+        frozen = config.freezes_batch_norm(len(examples.names), pretrained=pretrained)
         shape = examples.images.stack(np.arange(1)).shape[1:]
         prior = examples.targets.astype(np.float64).repeat(1 + examples.extra, axis=0).mean(axis=0)
         if config.balance != "none":

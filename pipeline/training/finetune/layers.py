@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from pipeline.training.extraction import Images
 from pipeline.training.finetune.settings import Finetune
 from pipeline.training.network import Features, Network
+
+SETTLE_ON, SETTLE_BATCH = 256, 32  # images
 
 
 def depths(features: Features, shape: tuple[int, int, int]) -> dict[str, int]:
@@ -43,6 +47,34 @@ def depths(features: Features, shape: tuple[int, int, int]) -> dict[str, int]:
     for parameter, flag in zip(parameters, wanted, strict=True):
         parameter.requires_grad_(flag)
     return found
+
+
+def settle_batch_norm(features: Features, images: Images, n: int) -> None:
+    """Give batch norm that is to be trained the statistics of the images it will see.
+
+    The head is fitted on features in evaluation mode. Were the statistics still those of random
+    weights, or of other images, the first step would see quite different features.
+
+    Args:
+        features: of the network, changed in place.
+        images: n training images by position, of which at most `SETTLE_ON` are looked at.
+        n: how many there are.
+    """
+    found = [m for m in features.modules() if isinstance(m, _BatchNorm)]
+    if not found:
+        return
+    momenta = [m.momentum for m in found]
+    rows = np.linspace(0, n - 1, min(n, SETTLE_ON)).astype(np.intp)
+    for module in found:
+        module.reset_running_stats()
+        module.momentum = None  # the plain mean over all batches
+        module.train()
+    with torch.no_grad():
+        for part in np.array_split(rows, -(-len(rows) // SETTLE_BATCH)):
+            features(torch.from_numpy(images.stack(part)))
+    for module, momentum in zip(found, momenta, strict=True):
+        module.momentum = momentum
+        module.eval()
 
 
 def prepare(network: Network, used: Mapping[str, int], *, freeze_batch_norm: bool) -> None:

@@ -132,15 +132,10 @@ class FineTuning(pl.LightningModule):
         loss = summed * self.trainer.world_size / total
         self._last = loss.detach(), rows, index
         self._shown += total
-        self.log(
-            "loss",
-            loss.detach(),
-            on_step=False,
-            on_epoch=True,
-            batch_size=len(rows),
-            sync_dist=True,
-            prog_bar=True,
-        )
+        optimizer: Any = self.optimizers()
+        of_epoch: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": len(rows)}
+        self.log("loss", loss.detach(), sync_dist=True, prog_bar=True, **of_epoch)
+        self.log("lr", optimizer.param_groups[-1]["lr"], **of_epoch)  # of the coarsest level
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, index: int) -> None:
@@ -167,9 +162,7 @@ class FineTuning(pl.LightningModule):
             )
 
     def on_train_epoch_end(self) -> None:
-        """Log what is known of an epoch beside its losses."""
-        optimizer: Any = self.optimizers()
-        self.log("lr", optimizer.param_groups[-1]["lr"])
+        """Log how fast it went, without the validation."""
         self.log("images_per_s", self._shown / self._since)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:

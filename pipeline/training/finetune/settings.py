@@ -65,6 +65,10 @@ class Finetune(Strict):
     )
     max_grad_norm: float = Field(1.0, ge=0, description="Longer gradients are cut; 0: never.")
 
+    def freezes_batch_norm(self, images: int, *, pretrained: bool) -> bool:
+        """Does batch norm stay as it is with so many training images?"""
+        return pretrained and images < self.freeze_bn_below
+
     @field_validator("progressive")
     @classmethod
     def _ends_at_full_size(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
