@@ -187,7 +187,9 @@ def _gather(config: Config, source: Path) -> _Material:
     backbone = architectures.build(config.architecture, config.weights, config.seed)
     features = Features(backbone, stored.spec.shape[:2], config.scales)
     pretrained = backbone.weights != "none"
-    if _tunes(config) and not config.finetune.freezes_batch_norm(len(images), pretrained=pretrained):
+    if _tunes(config) and not config.finetune.freezes_batch_norm(
+        len(images), pretrained=pretrained
+    ):
         finetune.settle_batch_norm(features, images, len(images))
     return _Material(
         stored=stored,

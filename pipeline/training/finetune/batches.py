@@ -6,7 +6,7 @@ classes more often. Batches are uint8 until they are on the device.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +54,11 @@ class Step:
     total: int
 
 
+def steps_per_epoch(extra: npt.NDArray[np.intp], batch_size: int) -> int:
+    """Steps in which every image is shown `1 + extra` times."""
+    return -(-int((1 + extra).sum()) // batch_size)
+
+
 class Epochs(Sampler[Step]):
     """The steps of an epoch for one of `world` processes, shuffled by seed and epoch.
 
@@ -65,7 +70,7 @@ class Epochs(Sampler[Step]):
         extra: npt.NDArray[np.intp],
         batch_size: int,
         seed: int,
-        epoch: int = 0,
+        epoch: Callable[[], int] = lambda: 0,
         rank: int = 0,
         world: int = 1,
     ) -> None:
@@ -74,7 +79,7 @@ class Epochs(Sampler[Step]):
         first = np.repeat(np.cumsum(shown) - shown, shown)
         self._which = np.arange(len(self._rows)) - first
         self._views = int(shown.max())
-        self._steps = -(-len(self._rows) // batch_size)
+        self._steps = steps_per_epoch(extra, batch_size)
         self._seed, self._epoch, self._rank, self._world = seed, epoch, rank, world
         smallest = len(self._rows) // self._steps
         if smallest < world:
@@ -83,16 +88,13 @@ class Epochs(Sampler[Step]):
                 " raise finetune.batch_size in train.yaml or use fewer devices"
             )
 
-    def set_epoch(self, epoch: int) -> None:
-        """Lightning calls this at the start of every epoch."""
-        self._epoch = epoch
-
     def __len__(self) -> int:
         return self._steps
 
     def __iter__(self) -> Iterator[Step]:
-        rng = np.random.default_rng((self._seed, self._epoch))
-        views = self._epoch * self._views + self._which
+        epoch = self._epoch()
+        rng = np.random.default_rng((self._seed, epoch))
+        views = epoch * self._views + self._which
         for step in np.array_split(rng.permutation(len(self._rows)), self._steps):
             mine = step[self._rank :: self._world]
             yield Step(self._rows[mine], views[mine], len(step))
@@ -154,13 +156,14 @@ class Batches(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         """Batches of the epoch that comes next, also when resumed."""
         assert self.trainer is not None
-        # `current_epoch` is still one behind here when a checkpoint was loaded.
-        progress: Any = self.trainer.fit_loop.epoch_progress.current
+        # Asked when an epoch begins: loading processes do so before Lightning calls `set_epoch`,
+        # and `current_epoch` is still one behind then where a checkpoint was loaded.
+        progress: Any = self.trainer.fit_loop.epoch_progress
         sampler = Epochs(
             self._examples.extra,
             self._batch_size,
             self._seed,
-            epoch=progress.processed,
+            epoch=lambda: int(progress.current.processed),
             rank=self.trainer.global_rank,
             world=self.trainer.world_size,
         )

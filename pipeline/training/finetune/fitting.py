@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 
 from pipeline.errors import TrainingError
 from pipeline.training.finetune import checkpoints
-from pipeline.training.finetune.batches import Batches, Examples
+from pipeline.training.finetune.batches import Batches, Examples, steps_per_epoch
 from pipeline.training.finetune.checkpoints import Checkpoints, State
 from pipeline.training.finetune.module import FineTuning, NotFinite
 from pipeline.training.finetune.settings import Finetune, TrainerSettings, on_gpu
@@ -100,6 +100,7 @@ def fit(
             names=examples.names,
             prior=prior.astype(np.float32),
             held=held,
+            steps=config.epochs * steps_per_epoch(examples.extra, config.batch_size),
             shape=shape,
             freeze_batch_norm=frozen,
         )

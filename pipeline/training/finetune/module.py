@@ -49,6 +49,7 @@ class FineTuning(pl.LightningModule):
         names: Sequence[str],
         prior: Floats,
         held: HeldOut | None,
+        steps: int,
         shape: tuple[int, int, int],
         freeze_batch_norm: bool,
     ) -> None:
@@ -60,6 +61,7 @@ class FineTuning(pl.LightningModule):
             names: of the training images, for messages.
             prior: share of each class among the training images, K.
             held: validation images.
+            steps: of the whole training.
             shape: of an image, H,W,C.
             freeze_batch_norm: keep batch norm as it is.
         """
@@ -74,7 +76,7 @@ class FineTuning(pl.LightningModule):
             self.network.features.compile()
         self.figures: Figures | None = None
         self._config, self._seed, self._names, self._held = config, seed, names, held
-        self._prior = prior
+        self._prior, self._steps = prior, steps
         log_prior = torch.from_numpy(np.log(np.maximum(prior, 1e-6)))
         self.register_buffer("_log_prior", log_prior.float(), persistent=False)
         weights = 1 / (len(prior) * np.maximum(prior, 1e-6))
@@ -133,7 +135,7 @@ class FineTuning(pl.LightningModule):
         self._last = loss.detach(), rows, index
         self._shown += total
         optimizer: Any = self.optimizers()
-        of_epoch: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": len(rows)}
+        of_epoch: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": total}
         self.log("loss", loss.detach(), sync_dist=True, prog_bar=True, **of_epoch)
         self.log("lr", optimizer.param_groups[-1]["lr"], **of_epoch)  # of the coarsest level
         return loss
@@ -190,7 +192,8 @@ class FineTuning(pl.LightningModule):
             layers.groups(self.network, self._above, self._config),
             fused=self.device.type == "cuda",
         )
-        steps = int(self.trainer.estimated_stepping_batches)
+        # Not the trainer's own estimate, which starts loading before a checkpoint says where.
+        steps = self._steps
         rise = round(self._config.warmup * steps)
 
         def share(step: int) -> float:

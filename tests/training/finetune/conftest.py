@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ class Tiny(nn.Module):
                 nn.ReLU(),
                 nn.Dropout(0.2),
             )
-            for a, b in zip(widths, widths[1:], strict=False)
+            for a, b in pairwise(widths)
         )
         self.classifier = nn.Linear(16, 10)
 
@@ -143,5 +144,6 @@ def tune(work: Path, settings: dict[str, Any] | None = None, **given: Any) -> tu
     shown = given.pop("examples", None) or examples()
     net = given.pop("network", None) or network(shown)
     held = given.pop("held", held_out())
+    trainer, seed = given.pop("trainer", TRAINER), given.pop("seed", 0)
     rest = {"work": work, "pretrained": False, **given}
-    return net, fit(net, shown, held, config, TRAINER, given.pop("seed", 0), **rest)
+    return net, fit(net, shown, held, config, trainer, seed, **rest)
