@@ -95,11 +95,13 @@ def run_stage(
     argv: Sequence[str],
     *,
     resumable: bool = False,
+    leads: bool = True,
 ) -> None:
     """Run one stage for the recipe named on the command line.
 
     A mistake of the user's ends in its message and exit code 2; the stage's old output stays then.
-    A resumable stage finds what it had finished when it was interrupted.
+    A resumable stage finds what it had finished when it was interrupted. Of several processes that
+    run it together only the one that leads writes and reports.
     """
     started = time.perf_counter()
     data = Path("data")
@@ -107,6 +109,9 @@ def run_stage(
         recipe = _recipe(argv, stage)
         data /= recipe
         config = yaml_config.load(Path("conf", recipe, f"{stage}.yaml"), model)
+        if not leads:
+            run(config, data, data / stage)
+            return
         with whole_folder(data / stage, resumable=resumable) as out:
             report = run(config, data, out)
     except LinesideError as error:

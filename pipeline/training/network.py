@@ -31,25 +31,39 @@ class Features(nn.Module):
         super().__init__()
         self._backbone = backbone.module
         self._maps = backbone.architecture.maps
-        self._sizes = [(round(size_px[0] * s), round(size_px[1] * s)) for s in scales]
-        self._native = size_px
+        self._size_px = size_px
+        self._scales = tuple(scales)
+        self.share = 1.0  # of the size; fine-tuning may begin with smaller images
         self.register_buffer("mean", torch.tensor(backbone.architecture.mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(backbone.architecture.std).view(1, 3, 1, 1))
 
     def forward(self, image: Tensor) -> Tensor:
-        """uint8 N,H,W,C to float32 N,D."""
-        x = image.permute(0, 3, 1, 2).float().expand(-1, 3, -1, -1)
-        x = (x - self.mean) / self.std
+        """uint8 N,H,W,C (or float, of the same range) to float32 N,D."""
+        x = self._normalised(image)
         pooled: list[Tensor] = []
-        for size in self._sizes:
-            seen = x
-            if size != self._native:
-                seen = interpolate(x, size, mode="bilinear", align_corners=False)
-            for m in self._maps(self._backbone, seen):
+        for scale in self._scales:
+            for m in self._maps_at(x, scale):
+                if m.dtype != torch.float32:  # mixed precision: not enough digits to pool with
+                    m = m.float()
                 mean = m.mean((2, 3), keepdim=True)
                 deviation = (m - mean).square().mean((2, 3)).clamp_min(1e-12).sqrt()
                 pooled += [mean.flatten(1), m.amax((2, 3)), deviation]
         return torch.cat(pooled, 1)
+
+    def maps(self, image: Tensor) -> list[Tensor]:
+        """The feature maps of uint8 N,H,W,C at the first scale, from fine to coarse."""
+        return self._maps_at(self._normalised(image), self._scales[0])
+
+    def _normalised(self, image: Tensor) -> Tensor:
+        x = image.permute(0, 3, 1, 2).float().expand(-1, 3, -1, -1)
+        return (x - self.mean) / self.std
+
+    def _maps_at(self, x: Tensor, scale: float) -> list[Tensor]:
+        height, width = self._size_px
+        size = (round(height * scale * self.share), round(width * scale * self.share))
+        if size != self._size_px:
+            x = interpolate(x, size, mode="bilinear", align_corners=False)
+        return self._maps(self._backbone, x)
 
 
 class KernelHead(nn.Module):
@@ -83,6 +97,29 @@ class KernelHead(nn.Module):
         return kernel(embedding, self.landmarks) @ self.weight + self.bias, embedding
 
 
+class LinearHead(nn.Module):
+    """Multinomial logistic regression: `logits = e @ weight + bias`, `e` as in `KernelHead`.
+
+    Weight and bias are parameters, which fine-tuning trains together with the backbone.
+    """
+
+    projection: Tensor
+    shift: Tensor
+
+    def __init__(self, projection: Tensor, shift: Tensor, weight: Tensor, bias: Tensor) -> None:
+        """Shapes: projection D,P; shift P; weight P,K; bias K; all float32."""
+        super().__init__()
+        self.register_buffer("projection", projection)
+        self.register_buffer("shift", shift)
+        self.weight = nn.Parameter(weight)
+        self.bias = nn.Parameter(bias)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Float32 N,D to logits N,K and embedding N,P."""
+        embedding = features @ self.projection + self.shift
+        return embedding @ self.weight + self.bias, embedding
+
+
 def kernel(a: Tensor, b: Tensor) -> Tensor:
     """exp(-|a_i - b_j|^2), N,P and M,P to N,M."""
     distance = (a * a).sum(1, keepdim=True) + (b * b).sum(1) - 2 * a @ b.T
@@ -92,7 +129,7 @@ def kernel(a: Tensor, b: Tensor) -> Tensor:
 class Network(nn.Module):
     """Features and head: what the bundle holds."""
 
-    def __init__(self, features: Features, head: KernelHead) -> None:
+    def __init__(self, features: Features, head: KernelHead | LinearHead) -> None:
         super().__init__()
         self.features = features
         self.head = head

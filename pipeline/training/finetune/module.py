@@ -1,0 +1,209 @@
+"""The Lightning module: one step, the running mean of the weights, and their validation."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torchvision.transforms import v2
+
+from pipeline.errors import TrainingError
+from pipeline.training.extraction import Floats
+from pipeline.training.finetune import layers
+from pipeline.training.finetune.settings import Finetune
+from pipeline.training.finetune.validation import Figures, HeldOut
+from pipeline.training.network import Network
+
+Batch = tuple[Tensor, Tensor, Tensor, int]
+
+
+class FineTuning(pl.LightningModule):
+    """Backbone and linear head together.
+
+    Lightning's own EMA callback keeps its mean to itself between validations; here it is a module
+    (`averaged`), so that it lies in the checkpoint and on the device like any other.
+
+    Attributes:
+        averaged: the network with the running mean of the weights: validated and exported.
+        figures: of the last validation.
+    """
+
+    _log_prior: Tensor
+    _weights: Tensor
+
+    def __init__(
+        self,
+        network: Network,
+        config: Finetune,
+        seed: int,
+        *,
+        names: Sequence[str],
+        prior: Floats,
+        held: HeldOut | None,
+        steps: int,
+        shape: tuple[int, int, int],
+        freeze_batch_norm: bool,
+    ) -> None:
+        """Copy a network to train.
+
+        Args:
+            network: with a `LinearHead`.
+            config, seed: of the training; the seed for what is random in a step.
+            names: of the training images, for messages.
+            prior: share of each class among the training images, K.
+            held: validation images.
+            steps: of the whole training.
+            shape: of an image, H,W,C.
+            freeze_batch_norm: keep batch norm as it is.
+        """
+        super().__init__()
+        self.network = copy.deepcopy(network)
+        if config.channels_last:
+            self.network.to(memory_format=torch.channels_last)
+        self._above = layers.depths(self.network.features, shape)
+        layers.prepare(self.network, self._above, freeze_batch_norm=freeze_batch_norm)
+        self.averaged = copy.deepcopy(self.network).requires_grad_(False).eval()
+        if config.compile:
+            self.network.features.compile()
+        self.figures: Figures | None = None
+        self._config, self._seed, self._names, self._held = config, seed, names, held
+        self._prior, self._steps = prior, steps
+        log_prior = torch.from_numpy(np.log(np.maximum(prior, 1e-6)))
+        self.register_buffer("_log_prior", log_prior.float(), persistent=False)
+        weights = 1 / (len(prior) * np.maximum(prior, 1e-6))
+        self.register_buffer("_weights", torch.from_numpy(weights).float(), persistent=False)
+        mixes = ((config.mixup, v2.MixUp), (config.cutmix, v2.CutMix))
+        self._mixes = [mix(alpha=alpha) for alpha, mix in mixes if alpha > 0]
+        self._last: tuple[Tensor, Tensor, int] | None = None
+        self._said: list[tuple[Tensor, Tensor]] = []
+        self._since, self._shown = 0.0, 0
+
+    def logits(self, network: Network, image: Tensor) -> Tensor:
+        """uint8 N,H,W,C to float32 N,K; the head in full precision, whatever the rest has."""
+        features = network.features(image)
+        with torch.autocast(self.device.type, enabled=False):
+            found: Tensor = network.head(features.float())[0]
+        return found
+
+    def on_train_start(self) -> None:
+        """Find the numbers that have a running mean, now that they lie on the device."""
+        mean, live = (
+            [t for t in m.state_dict().values() if t.is_floating_point()]
+            for m in (self.averaged, self.network)
+        )
+        self._pair = mean, live
+
+    def on_train_batch_start(self, batch: Batch, index: int) -> None:
+        """Make what is random in a step depend on nothing but its number."""
+        if index == 0:
+            self._since, self._shown = time.perf_counter(), 0
+        here = self.trainer.global_step * self.trainer.world_size + self.trainer.global_rank
+        torch.manual_seed((self._seed * 1_000_003 + here) % 2**63)
+        spans = self._config.progressive
+        span = self.trainer.current_epoch * len(spans) // self._config.epochs
+        self.network.features.share = spans[min(span, len(spans) - 1)]
+
+    def training_step(self, batch: Batch, index: int) -> Tensor:
+        """The loss of this process's share, so that the mean over processes is the batch's mean."""
+        # The loss of the step before is there by now: looking at this one would stall a GPU.
+        self._check_last_loss()
+        image, target, rows, total = batch
+        if self._mixes:
+            mix = self._mixes[int(torch.randint(len(self._mixes), ()))]
+            pixels, target = mix(image.permute(0, 3, 1, 2).float(), target)
+            image = pixels.permute(0, 2, 3, 1)
+        logits = self.logits(self.network, image)
+        if self._config.balance == "logits":
+            logits = logits + self._log_prior
+        summed = cross_entropy(
+            logits,
+            target,
+            weight=self._weights if self._config.balance == "weights" else None,
+            label_smoothing=self._config.label_smoothing,
+            reduction="sum",
+        )
+        loss = summed * self.trainer.world_size / total
+        self._last = loss.detach(), rows, index
+        self._shown += total
+        optimizer: Any = self.optimizers()
+        of_epoch: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": total}
+        self.log("loss", loss.detach(), sync_dist=True, prog_bar=True, **of_epoch)
+        self.log("lr", optimizer.param_groups[-1]["lr"], **of_epoch)  # of the coarsest level
+        return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, index: int) -> None:
+        """Move the running mean towards the new weights."""
+        step = self.trainer.global_step
+        # At first over few steps only, lest the mean lag behind a short training.
+        decay = min(self._config.ema, (1 + step) / (10 + step)) if self._config.ema else 0.0
+        average: Any = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+        average(*self._pair, step)
+        if self.trainer.is_last_batch:
+            self._check_last_loss()
+            self._since = time.perf_counter() - self._since
+
+    def _check_last_loss(self) -> None:
+        if self._last is None:
+            return
+        (loss, rows, index), self._last = self._last, None
+        if not math.isfinite(float(loss)):
+            shown = [self._names[int(row)] for row in rows[:8]]
+            more = f" and {len(rows) - 8} more" if len(rows) > 8 else ""
+            raise NotFinite(
+                f"the loss became {float(loss)} in epoch {self.trainer.current_epoch + 1}, batch "
+                f"{index + 1}; it held {', '.join(shown)}{more}"
+            )
+
+    def on_train_epoch_end(self) -> None:
+        """Log how fast it went, without the validation."""
+        self.log("images_per_s", self._shown / self._since)
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        """Judge images as they are by the running mean of the weights."""
+        image, which = batch
+        self._said.append((self.logits(self.averaged, image), which))
+
+    def on_validation_epoch_end(self) -> None:
+        """Put the answers of all processes together."""
+        assert self._held is not None
+        logits, which = (torch.cat(parts) for parts in zip(*self._said, strict=True))
+        self._said.clear()
+        logits, which = self.all_gather((logits.float(), which))
+        answers = np.empty((len(self._held.rows), logits.shape[-1]), np.float32)
+        answers[which.flatten().cpu().numpy()] = logits.flatten(0, -2).cpu().numpy()
+        prior = None if self._config.balance == "none" else np.log(np.maximum(self._prior, 1e-6))
+        self.figures = self._held.figures(answers, prior)
+        self.log("val_loss", self.figures.log_loss, prog_bar=True)
+        self.log("val_accuracy", self.figures.accuracy)
+        self.log("val_auroc", self.figures.auroc)
+
+    def configure_optimizers(self) -> Any:
+        """AdamW, a rate for each level, a short rise and a cosine."""
+        optimizer = torch.optim.AdamW(
+            layers.groups(self.network, self._above, self._config),
+            fused=self.device.type == "cuda",
+        )
+        # Not the trainer's own estimate, which starts loading before a checkpoint says where.
+        steps = self._steps
+        rise = round(self._config.warmup * steps)
+
+        def share(step: int) -> float:
+            if step < rise:
+                return (step + 1) / (rise + 1)
+            return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
+        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+
+class NotFinite(TrainingError):
+    """The loss is no number any more."""

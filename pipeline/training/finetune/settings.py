@@ -1,0 +1,133 @@
+"""What `finetune:` and `trainer:` of train.yaml may say."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field, field_validator
+from pytorch_lightning.accelerators import CUDAAccelerator, MPSAccelerator
+
+from pipeline.plugins import Strict
+
+MOST_WORKERS = 16
+
+
+class Finetune(Strict):
+    """Settings of fine-tuning; the defaults suit hundreds to thousands of images."""
+
+    epochs: int = Field(20, ge=1, description="How often every training image is shown.")
+    batch_size: int = Field(32, ge=2, description="Images a step, over all devices together.")
+    lr: float = Field(2e-4, gt=0, description="Learning rate of the coarsest level of the network.")
+    head_lr: float = Field(1e-3, gt=0, description="Learning rate of the head.")
+    layer_decay: float = Field(
+        0.75, gt=0, le=1, description="Learning rate of each finer level, as a share of the next."
+    )
+    warmup: float = Field(
+        0.1, ge=0, lt=1, description="Share of all steps in which the rate rises; then a cosine."
+    )
+    weight_decay: float = Field(0.01, ge=0, description="AdamW's, of weights; biases have none.")
+    ema: float = Field(
+        0.995,
+        ge=0,
+        lt=1,
+        description="Decay of the running mean of the weights, which is what is validated and "
+        "exported; 0: the last weights themselves.",
+    )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="Share of each target spread over all classes."
+    )
+    balance: Literal["none", "weights", "logits"] = Field(
+        "none",
+        description="For rare classes: weights: each class weighs the same in the loss; logits: "
+        "logit adjustment (Menon et al., ICLR 2021).",
+    )
+    mixup: float = Field(0.0, ge=0, description="Alpha of mixup; 0: off.")
+    cutmix: float = Field(0.0, ge=0, description="Alpha of CutMix; 0: off. With both, in turns.")
+    patience: int = Field(
+        6, ge=0, description="Epochs without a better validation loss, then it ends; 0: never."
+    )
+    freeze_bn_below: int = Field(
+        10_000,
+        ge=0,
+        description="With fewer training images, batch norm of pretrained weights stays as it is.",
+    )
+    channels_last: bool = Field(True, description="Memory layout that most devices prefer.")
+    compile: bool = Field(
+        False, description="torch.compile: minutes at the start, faster steps; for long trainings."
+    )
+    progressive: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        (1.0,),
+        min_length=1,
+        description="Image sizes as shares, one after the other for equal spans of the epochs; "
+        "[0.5, 0.75, 1.0] is faster at first.",
+    )
+    max_grad_norm: float = Field(1.0, ge=0, description="Longer gradients are cut; 0: never.")
+
+    def freezes_batch_norm(self, images: int, *, pretrained: bool) -> bool:
+        """Does batch norm stay as it is with so many training images?"""
+        return pretrained and images < self.freeze_bn_below
+
+    @field_validator("progressive")
+    @classmethod
+    def _ends_at_full_size(cls, shares: tuple[float, ...]) -> tuple[float, ...]:
+        if shares[-1] != 1:
+            raise ValueError("must end with 1.0, the size that the line will see")
+        return shares
+
+
+class TrainerSettings(Strict):
+    """Where and how fine-tuning computes; all but `num_workers` go to Lightning's Trainer."""
+
+    accelerator: str = Field("auto", description="auto, cpu, gpu, cuda, mps.")
+    devices: int | list[int] | Literal["auto"] = Field(
+        "auto", description="How many, or which; auto: all GPUs, or one CPU process."
+    )
+    num_nodes: int = Field(1, ge=1, description="Machines.")
+    strategy: str = Field("auto", description="auto, ddp, or another of Lightning's strategies.")
+    precision: Literal[
+        "auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"
+    ] = Field("auto", description="auto: bf16-mixed on a GPU that has it, else 32-true.")
+    num_workers: int | Literal["auto"] = Field(
+        "auto",
+        description="Processes that load images, for each device; auto: none on two cores.",
+    )
+
+    def for_lightning(self) -> dict[str, Any]:
+        """Arguments of `pl.Trainer`, with every auto that Lightning would not resolve resolved."""
+        devices, nodes = self.devices, self.num_nodes
+        if devices == "auto" and (processes := os.environ.get("LOCAL_WORLD_SIZE")):
+            devices = int(processes)  # torchrun has said how many
+            nodes = int(os.environ.get("GROUP_WORLD_SIZE", nodes))
+        return {
+            "accelerator": self.accelerator,
+            "devices": devices,
+            "num_nodes": nodes,
+            "strategy": self.strategy,
+            "precision": self.resolved_precision(),
+        }
+
+    def resolved_precision(self) -> str:
+        """The precision that Lightning is asked for."""
+        if self.precision != "auto":
+            return self.precision
+        cuda = on_gpu(self) and torch.cuda.is_available()
+        return "bf16-mixed" if cuda and torch.cuda.is_bf16_supported() else "32-true"
+
+    def workers(self) -> int:
+        """Processes that load images, for each training process.
+
+        With two cores they lose: 459 to 524 images/s without, 330 to 401 with two workers.
+        """
+        if self.num_workers != "auto":
+            return self.num_workers
+        cores = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+        return 0 if cores <= 2 else min(cores - 1, MOST_WORKERS)
+
+
+def on_gpu(trainer: TrainerSettings) -> bool:
+    """Will fine-tuning compute on a GPU?"""
+    if trainer.accelerator == "auto":
+        return bool(CUDAAccelerator.is_available() or MPSAccelerator.is_available())
+    return trainer.accelerator in ("gpu", "cuda", "mps")

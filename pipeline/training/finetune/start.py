@@ -1,0 +1,39 @@
+"""The head that fine-tuning starts from.
+
+A random head would tear up good features in its first steps; one fitted on them first does not
+(LP-FT; Kumar et al., ICLR 2022).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from pipeline.errors import TrainingError
+from pipeline.training import probe
+from pipeline.training.extraction import Floats
+from pipeline.training.network import LinearHead
+
+
+def linear_head(features: Floats, targets: Floats, config: probe.Head, seed: int) -> LinearHead:
+    """Logistic regression on the principal components of frozen features.
+
+    Args:
+        features: float32 N,D.
+        targets: float32 N,K.
+        config: `components`, `l2` and `max_epochs` of the probe's head.
+        seed: of the components.
+
+    Raises:
+        TrainingError: features that are not finite, or a loss that is not.
+    """
+    if not np.isfinite(features).all():
+        bad = int((~np.isfinite(features)).any(axis=1).sum())
+        raise TrainingError(f"the features of {bad} image(s) are not finite; training stopped")
+    projection, shift = probe._components(features, config, seed)
+    embedding = torch.from_numpy(features) @ projection + shift
+    linear = probe._train(embedding, torch.from_numpy(targets), config).linear
+    # The kernel's scale makes for huge weights, which AdamW's steps of fixed size would not move.
+    unit = float(embedding.square().mean().sqrt().clamp_min(1e-12))
+    weight = linear.weight.detach().T.contiguous() * unit
+    return LinearHead(projection / unit, shift / unit, weight, linear.bias.detach().clone())
