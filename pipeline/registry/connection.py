@@ -62,12 +62,8 @@ def set_defaults() -> None:
         os.environ.setdefault(name, value)
 
 
-def connect(uri: str, *, create: bool = False) -> MlflowClient:
-    """Open the registry.
-
-    Args:
-        uri: a server (`http://…`) or a file (`sqlite:///…`).
-        create: make a SQLite registry that is not there yet; a read never does.
+def check(uri: str, *, create: bool = False) -> None:
+    """Is a registry there? Takes milliseconds: MLflow itself takes seconds to import.
 
     Raises:
         RegistryUnreachable: nothing answers there, or the file does not exist.
@@ -77,6 +73,19 @@ def connect(uri: str, *, create: bool = False) -> MlflowClient:
         _probe_server(uri)
     elif (file := sqlite_file(uri)) is not None:
         _probe_file(file, create)
+
+
+def connect(uri: str, *, create: bool = False) -> MlflowClient:
+    """Open the registry.
+
+    Args:
+        uri: a server (`http://…`) or a file (`sqlite:///…`).
+        create: make a SQLite registry that is not there yet; a read never does.
+
+    Raises:
+        RegistryUnreachable, RegistryError: as `check` does.
+    """
+    check(uri, create=create)
     set_defaults()
     from mlflow.tracking import MlflowClient
 
@@ -123,7 +132,10 @@ def _probe_file(file: Path, create: bool) -> None:
             f"{file} is not a registry ({error}); restore it from a backup, or move it away and "
             "run `make repro`"
         ) from error
-    if "registered_models" not in tables and (tables or not create):
+    # MLflow's first table is there before the one for models: another training, begun at the
+    # same moment, is making the registry. MLflow waits for it.
+    begun = create and (not tables or "experiments" in tables)
+    if "registered_models" not in tables and not begun:
         raise RegistryError(
             f"{file} is a SQLite file without MLflow's tables; give the registry's own file"
         )
