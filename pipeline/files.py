@@ -16,6 +16,20 @@ from pydantic import BaseModel
 M = TypeVar("M", bound=BaseModel)
 
 
+def project(root: Path = Path()) -> Path:
+    """The project's folder, absolute: `root`, unless DVC says which.
+
+    `dvc exp run --queue` and `--temp` work in a copy without what git ignores; there `DVC_ROOT`
+    still names the project itself.
+    """
+    return Path(os.environ.get("DVC_ROOT") or root).absolute()
+
+
+def cache_folder(name: str) -> Path:
+    """`.cache/<name>` of the project: what can be computed again, shared by all experiments."""
+    return project() / ".cache" / name
+
+
 @contextmanager
 def whole_folder(out: Path, *, resumable: bool = False) -> Iterator[Path]:
     """Yield an empty folder beside `out` that takes its place only if the block succeeds.

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import RegistryError, RegistryUnreachable
+from pipeline.files import project
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -35,12 +36,8 @@ DEFAULTS = {
 
 
 def default_uri(root: Path) -> str:
-    """`MLFLOW_TRACKING_URI`, or else `mlflow.db` in the project folder.
-
-    `DVC_ROOT` wins over `root`: in `dvc exp run --temp` it still names the project itself.
-    """
-    project = Path(os.environ.get("DVC_ROOT") or root).absolute()
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{project / 'mlflow.db'}"
+    """`MLFLOW_TRACKING_URI`, or else `mlflow.db` in the project folder, found from `root`."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{project(root) / 'mlflow.db'}"
 
 
 def shown(uri: str) -> str:
