@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from pipeline.files import cache_folder
+from pipeline.registry.store import Registry, Version
 from tests.test_repro import dvc, lay_out
 
 METRICS, SETTINGS = "data/cells/evaluate/metrics.json", "conf/cells/train.yaml"
@@ -49,7 +50,12 @@ def test_queued_settings_are_trained_and_compared_and_none_is_registered(project
         found[settings["data"]["head"]["l2"]] = metrics["data"]["auroc"]
     assert set(found) == {0.01, 10}
     assert all(0 <= auroc <= 1 for auroc in found.values())
-    assert not (project / "mlflow.db").exists()
+    assert registered(project) == []
+
+
+def registered(project: Path) -> list[Version]:
+    file = project / "mlflow.db"
+    return Registry(f"sqlite:///{file}").versions("cells") if file.exists() else []
 
 
 def experiments(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
