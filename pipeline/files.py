@@ -1,4 +1,7 @@
-"""Files that are either whole or not there: write aside, then rename. Calls nothing of ours."""
+"""Where the project is, and files in it that are either whole or not there. Calls nothing of ours.
+
+Writing is done aside, then renamed.
+"""
 
 from __future__ import annotations
 

@@ -7,6 +7,8 @@ offered again, and what it never took is told at the end.
 
 from __future__ import annotations
 
+import hashlib
+import platform
 import re
 import sys
 import threading
@@ -46,8 +48,8 @@ class About:
 
     Attributes:
         recipe: name of the experiment.
-        training_key: names what a killed training resumes, its place on this machine included;
-            an unfinished run that bears it is continued.
+        training_key: names what a killed training resumes, as `training_key` makes it; an
+            unfinished run that bears it is continued.
         params: settings by dotted key, as registration logs them (`registry.runs.settings`).
         tags: what people search for.
         name: of the run; MLflow makes one up where it is empty.
@@ -100,6 +102,13 @@ class Untracked:
 
     def __exit__(self, *_: object) -> None:
         pass
+
+
+def training_key(folder: Path, *parts: str) -> str:
+    """A key for `About`: this machine, the training's folder and what its checkpoint depends on."""
+    return hashlib.sha256(
+        "\n".join([platform.node(), str(folder.absolute()), *parts]).encode()
+    ).hexdigest()
 
 
 def open_run(uri: str, about: About) -> LiveRun | Untracked:

@@ -263,3 +263,9 @@ def test_training_without_a_record_is_training(tmp_path: Path) -> None:
 def test_of_several_processes_only_the_first_has_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rank_zero_only, "rank", 1)
     assert isinstance(open_run("http://127.0.0.1:9", ABOUT), Untracked)
+
+
+def test_another_folder_or_setting_is_another_training(tmp_path: Path) -> None:
+    given = [(tmp_path, "seed 0"), (tmp_path / "other", "seed 0"), (tmp_path, "seed 1")]
+    assert len({tracking.training_key(*key) for key in given}) == 3
+    assert tracking.training_key(*given[0]) == tracking.training_key(*given[0])
