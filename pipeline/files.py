@@ -1,4 +1,7 @@
-"""Files that are either whole or not there: write aside, then rename. Calls nothing of ours."""
+"""Where the project is, and files in it that are either whole or not there. Calls nothing of ours.
+
+Writing is done aside, then renamed.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,20 @@ from typing import Any, BinaryIO, TypeVar
 from pydantic import BaseModel
 
 M = TypeVar("M", bound=BaseModel)
+
+
+def project(root: Path = Path()) -> Path:
+    """The project's folder, absolute: `root`, unless DVC says which.
+
+    `dvc exp run --queue` and `--temp` work in a copy without what git ignores; there `DVC_ROOT`
+    still names the project itself.
+    """
+    return Path(os.environ.get("DVC_ROOT") or root).absolute()
+
+
+def cache_folder(name: str) -> Path:
+    """`.cache/<name>` of the project: what can be computed again, shared by all experiments."""
+    return project() / ".cache" / name
 
 
 @contextmanager

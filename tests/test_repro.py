@@ -51,6 +51,14 @@ def dvc(project: Path, *argv: str, fails: bool = False) -> str:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project of its own with one small recipe, built once."""
     home = tmp_path_factory.mktemp("project")
+    lay_out(home)
+    dvc(home, "init", "--no-scm", "-q")
+    dvc(home, "repro")
+    return home
+
+
+def lay_out(home: Path) -> None:
+    """What a user has before the first `dvc init`: code, settings and images."""
     for name in ("dvc.yaml", ".dvcignore"):
         shutil.copy(ROOT / name, home)
     shutil.copytree(
@@ -62,9 +70,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "conf/recipes.yaml").write_text("recipes: [cells]\n")
     for stage, settings in RECIPE.items():
         (conf / f"{stage}.yaml").write_text(yaml.safe_dump(settings))
-    dvc(home, "init", "--no-scm", "-q")
-    dvc(home, "repro")
-    return home
 
 
 def state(project: Path) -> dict[str, bytes]:

@@ -74,6 +74,7 @@ class Provenance(Strict):
     method: str
     weights: str = Field(description="Which weights training started from.")
     n_train: int
+    teacher: str = Field("", description="Identity of the bundle it was distilled from, if any.")
 
 
 class FileSeal(Strict):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import RegistryError, RegistryUnreachable
+from pipeline.files import project
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -35,12 +36,8 @@ DEFAULTS = {
 
 
 def default_uri(root: Path) -> str:
-    """`MLFLOW_TRACKING_URI`, or else `mlflow.db` in the project folder.
-
-    `DVC_ROOT` wins over `root`: in `dvc exp run --temp` it still names the project itself.
-    """
-    project = Path(os.environ.get("DVC_ROOT") or root).absolute()
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{project / 'mlflow.db'}"
+    """`MLFLOW_TRACKING_URI`, or else `mlflow.db` in the project folder, found from `root`."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{project(root) / 'mlflow.db'}"
 
 
 def shown(uri: str) -> str:
@@ -62,12 +59,8 @@ def set_defaults() -> None:
         os.environ.setdefault(name, value)
 
 
-def connect(uri: str, *, create: bool = False) -> MlflowClient:
-    """Open the registry.
-
-    Args:
-        uri: a server (`http://…`) or a file (`sqlite:///…`).
-        create: make a SQLite registry that is not there yet; a read never does.
+def check(uri: str, *, create: bool = False) -> None:
+    """Is a registry there? Takes milliseconds: MLflow itself takes seconds to import.
 
     Raises:
         RegistryUnreachable: nothing answers there, or the file does not exist.
@@ -77,6 +70,19 @@ def connect(uri: str, *, create: bool = False) -> MlflowClient:
         _probe_server(uri)
     elif (file := sqlite_file(uri)) is not None:
         _probe_file(file, create)
+
+
+def connect(uri: str, *, create: bool = False) -> MlflowClient:
+    """Open the registry.
+
+    Args:
+        uri: a server (`http://…`) or a file (`sqlite:///…`).
+        create: make a SQLite registry that is not there yet; a read never does.
+
+    Raises:
+        RegistryUnreachable, RegistryError: as `check` does.
+    """
+    check(uri, create=create)
     set_defaults()
     from mlflow.tracking import MlflowClient
 
@@ -123,7 +129,10 @@ def _probe_file(file: Path, create: bool) -> None:
             f"{file} is not a registry ({error}); restore it from a backup, or move it away and "
             "run `make repro`"
         ) from error
-    if "registered_models" not in tables and (tables or not create):
+    # MLflow's first table is there before the one for models: another training, begun at the
+    # same moment, is making the registry. MLflow waits for it.
+    begun = create and (not tables or "experiments" in tables)
+    if "registered_models" not in tables and not begun:
         raise RegistryError(
             f"{file} is a SQLite file without MLflow's tables; give the registry's own file"
         )

@@ -13,10 +13,13 @@ import numpy as np
 
 from pipeline.contracts.bundle import Bundle
 from pipeline.errors import MissingExtra, RegistryError
-from pipeline.registry.connection import connect, set_defaults, spoken, sqlite_file
+from pipeline.files import sha256
+from pipeline.registry import runs
+from pipeline.registry.connection import connect, set_defaults, spoken
 from pipeline.registry.store import CHALLENGER, SHA256_TAG, Registry, moment
 
 if TYPE_CHECKING:
+    from mlflow.entities.logged_model import LoggedModel
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import ModelSignature
     from mlflow.tracking import MlflowClient
@@ -54,11 +57,15 @@ def push(
 ) -> Registration:
     """Register a bundle unless it is registered, and make it the challenger.
 
+    The run that logged the training, if there is one, is continued; what a crash left behind is
+    found again, so that a bundle has one run, one logged model and one version.
+
     Args:
         registry: where; a SQLite file that is not there yet is made.
         recipe: name of the registered model and of the experiment.
         bundle: what is registered, byte for byte.
-        metrics, params: logged with the run.
+        metrics: logged with the run.
+        params: likewise, those that its training has not logged.
         tags: set on the run and, where people look for them, on the version.
         description: markdown shown on the version's page.
         artifacts: (local file or folder, folder among the run's artifacts).
@@ -80,24 +87,29 @@ def push(
         raise MissingExtra(error.name or "mlflow", "registering a model", "train") from error
 
     with spoken(registry.uri), _mlflow_at(registry.uri):
-        _use_experiment(client, registry.uri, recipe)
-        with mlflow.start_run(run_name=bundle.sha256[:12], tags=dict(tags)) as run:
-            mlflow.log_params(dict(params))
+        home = runs.experiment(client, registry.uri, recipe)
+        mlflow.set_experiment(experiment_id=home)
+        identity = {runs.MODEL_TAG: sha256(bundle.model), SHA256_TAG: bundle.sha256}
+        with mlflow.start_run(**_run(client, home, identity), tags={**tags, **identity}) as run:
+            mlflow.log_params(runs.new_params(run, params))
             mlflow.log_metrics(dict(metrics))
             for local, folder in artifacts:
                 log = mlflow.log_artifacts if local.is_dir() else mlflow.log_artifact
                 log(str(local), folder)
-            graph = onnx.load(str(bundle.model))
-            model = mlflow.onnx.log_model(
-                graph,
-                name="model",
-                save_as_external_data=False,
-                signature=_signature(graph, bundle),
-                # The bundle as it is, so that what a station downloads bears the same seal;
-                # MLflow's own copy of the graph may be serialised in another order.
-                extra_files=[str(p) for p in _flat(bundle)],
-                pip_requirements=["numpy", "onnx", "onnxruntime"],
-            )
+            model = _logged(client, home, bundle)
+            if model is None:
+                graph = onnx.load(str(bundle.model))
+                model = mlflow.onnx.log_model(
+                    graph,
+                    name="model",
+                    save_as_external_data=False,
+                    signature=_signature(graph, bundle),
+                    # The bundle as it is, so that what a station downloads bears the same seal;
+                    # MLflow's own copy of the graph may be serialised in another order.
+                    extra_files=[str(p) for p in _flat(bundle)],
+                    pip_requirements=["numpy", "onnx", "onnxruntime"],
+                    tags={SHA256_TAG: bundle.sha256},
+                )
         _ensure_model(client, recipe)
         # The version comes last and with its tags, so there is never half a version to see.
         made = client.create_model_version(
@@ -122,6 +134,28 @@ def _registered(
         return None
     newest = max(found, key=lambda v: int(v.version))
     return _registration(newest, recipe, sha256, new=False)
+
+
+def _run(client: MlflowClient, experiment_id: str, identity: Mapping[str, str]) -> dict[str, Any]:
+    """What `mlflow.start_run` continues: the bundle's run, else the one that trained the model.
+
+    A run holds one evaluation. The same model sealed again, with other limits, gets a run of its
+    own, shown under its training's.
+    """
+    trained = runs.tagged(client, experiment_id, **{runs.MODEL_TAG: identity[runs.MODEL_TAG]})
+    for sealed in (identity[SHA256_TAG], None):
+        for run in trained:
+            if run.data.tags.get(SHA256_TAG) == sealed:
+                return {"run_id": run.info.run_id}
+    new = {"run_name": identity[SHA256_TAG][:12]}
+    return new | {"parent_run_id": trained[-1].info.run_id} if trained else new
+
+
+def _logged(client: MlflowClient, experiment_id: str, bundle: Bundle) -> LoggedModel | None:
+    """The bundle as a logged model, from a registration that did not come to its end."""
+    query = f"tags.{SHA256_TAG} = '{bundle.sha256}'"
+    found = client.search_logged_models([experiment_id], query)
+    return next((model for model in found if model.status == "READY"), None)
 
 
 def _registration(entry: ModelVersion, recipe: str, sha256: str, *, new: bool) -> Registration:
@@ -149,17 +183,6 @@ def _mlflow_at(uri: str) -> Iterator[None]:
         mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # its body takes None to unset
         if before is not None:
             os.environ["MLFLOW_TRACKING_URI"] = before
-
-
-def _use_experiment(client: MlflowClient, uri: str, recipe: str) -> None:
-    import mlflow
-
-    if client.get_experiment_by_name(recipe) is None:
-        # Without this, artifacts would land in ./mlruns of whoever happens to run it.
-        file = sqlite_file(uri)
-        beside = (file.absolute().parent / "mlruns" / recipe).as_uri() if file else None
-        client.create_experiment(recipe, artifact_location=beside)
-    mlflow.set_experiment(recipe)
 
 
 def _ensure_model(client: MlflowClient, recipe: str) -> None:

@@ -89,6 +89,17 @@ class Registry:
         versions = [_version(entry, aliases) for entry in found]
         return sorted(versions, key=lambda v: v.version)
 
+    def version(self, recipe: str, number: int) -> Version:
+        """One version; raises RegistryError where there is none of this number."""
+        return self._one_of(self.versions(recipe), recipe, number)
+
+    def _one_of(self, versions: list[Version], recipe: str, number: int) -> Version:
+        for version in versions:
+            if version.version == number:
+                return version
+        there = f"versions there: {_numbers(versions)}" if versions else "none is registered"
+        raise RegistryError(f"{recipe} has no version {number} at {self}; {there}")
+
     def champion(self, recipe: str, alias: str = CHAMPION) -> Version:
         """The version that a person has signed off (or that another alias points to).
 
@@ -162,10 +173,7 @@ class Registry:
         """
         reviewer, reason = _signed(reviewer, reason)
         versions = self.versions(recipe)
-        chosen = next((v for v in versions if v.version == version), None)
-        if chosen is None:
-            there = f"versions there: {_numbers(versions)}" if versions else "none is registered"
-            raise RegistryError(f"{recipe} has no version {version} at {self}; {there}")
+        chosen = self._one_of(versions, recipe, version)
         if not chosen.bundle_sha256:
             raise RegistryError(
                 f"{chosen.name} was not registered by Lineside (it has no tag {SHA256_TAG}); no "

@@ -13,12 +13,12 @@ from typing import Any
 
 from pydantic import Field
 
-from pipeline import config as yaml_config
 from pipeline.contracts.bundle import open_bundle
 from pipeline.datasets import manifest
 from pipeline.files import sha256, write_json
 from pipeline.plugins import Strict
 from pipeline.registry.push import push
+from pipeline.registry.runs import UP_TO_TRAINING, settings
 from pipeline.registry.store import Registry
 from pipeline.reporting.description import describe
 from pipeline.stages import Report, run_stage
@@ -122,23 +122,6 @@ def _git_tags() -> dict[str, str]:
     return {"git_commit": commit.strip() + ("-dirty" if changed else "")}
 
 
-def _params(conf: Path) -> dict[str, str]:
-    """Every value of the recipe's YAML files, as `train.head.l2`."""
-    found: dict[str, str] = {}
-
-    def walk(prefix: str, value: Any) -> None:
-        if isinstance(value, dict):
-            for key, inner in value.items():
-                walk(f"{prefix}.{key}", inner)
-        else:
-            found[prefix] = str(value)
-
-    for path in sorted(conf.glob("*.yaml")):
-        if path.stem not in ("register", "taxonomy"):
-            walk(path.stem, yaml_config.plain(path))
-    return found
-
-
 def main(argv: Sequence[str] = sys.argv) -> None:
     """`python -m pipeline.stages.register RECIPE`.
 
@@ -150,7 +133,7 @@ def main(argv: Sequence[str] = sys.argv) -> None:
         if name := os.environ.get("DVC_EXP_NAME"):
             write_json(out / REGISTRATION, {"skipped": f"experiment {name}"})
             return Report([f"experiment {name}: not registered"])
-        params = _params(Path("conf", source.name))
+        params = settings(Path("conf", source.name), (*UP_TO_TRAINING, "evaluate"))
         return run(config, params, _git_tags(), Registry(), source, out)
 
     run_stage("register", Config, stage, argv)

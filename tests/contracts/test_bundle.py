@@ -170,3 +170,11 @@ def test_limits_that_are_no_scores_are_refused(limit: float) -> None:
         OperatingPoint(pass_below=limit, fail_from=1.1)
     with pytest.raises(ValidationError):
         OperatingPoint(pass_below=0.0, fail_from=limit)
+
+
+def test_a_bundle_sealed_before_teachers_were_named_still_opens(sealed_bundle: Bundle) -> None:
+    path = sealed_bundle.folder / "provenance.json"
+    known = json.loads(path.read_text())
+    del known["teacher"]
+    path.write_text(json.dumps(known))
+    assert open_bundle(sealed_bundle.folder, seal(sealed_bundle.folder)).provenance.teacher == ""

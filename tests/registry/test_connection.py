@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import RegistryError, RegistryUnreachable
-from pipeline.registry.connection import default_uri, shown
+from pipeline.registry.connection import check, default_uri, shown
 from pipeline.registry.store import Registry
 
 
@@ -113,3 +114,12 @@ def test_what_the_user_has_set_for_mlflow_stays(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "6")
     registry.versions("cells")
     assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "6"
+
+
+def test_a_registry_that_another_training_is_making_is_no_foreign_file(tmp_path: Path) -> None:
+    file = tmp_path / "mlflow.db"
+    with closing(sqlite3.connect(file)) as database:
+        database.execute("CREATE TABLE experiments (name TEXT)")
+    check(f"sqlite:///{file}", create=True)
+    with pytest.raises(RegistryError, match="without MLflow's tables"):
+        check(f"sqlite:///{file}")

@@ -9,11 +9,14 @@ from urllib.parse import urlparse
 
 import mlflow.onnx
 import pytest
+from mlflow.entities import Run
 from mlflow.models import Model
 from mlflow.tracking import MlflowClient
 
 from pipeline.contracts.bundle import Bundle
 from pipeline.errors import RegistryError
+from pipeline.files import sha256
+from pipeline.registry import runs
 from pipeline.registry.push import Registration, push
 from pipeline.registry.store import Registry
 
@@ -111,3 +114,79 @@ def test_registering_leaves_the_environment_as_it_was(
     register(registry, sealed_bundle)
     assert os.environ["MLFLOW_TRACKING_URI"] == "http://mlflow:5000"
     assert mlflow.get_tracking_uri() == "http://mlflow:5000"
+
+
+def trained_run(registry: Registry, bundle: Bundle, **params: str) -> str:
+    """A run as training leaves it: finished, with its settings and what it has made."""
+    client = MlflowClient(registry.uri, registry.uri)
+    tags = {runs.MODEL_TAG: sha256(bundle.model), "mlflow.runName": "training"}
+    run = client.create_run(runs.experiment(client, registry.uri, "cells"), tags=tags)
+    for key, value in params.items():
+        client.log_param(run.info.run_id, key, value)
+    client.log_metric(run.info.run_id, "loss", 0.2, step=1)
+    client.set_terminated(run.info.run_id)
+    return str(run.info.run_id)
+
+
+def all_runs(registry: Registry) -> list[Run]:
+    client = MlflowClient(registry.uri, registry.uri)
+    return list(client.search_runs([runs.experiment(client, registry.uri, "cells")]))
+
+
+def test_registration_continues_the_run_that_trained_the_model(
+    registry: Registry, sealed_bundle: Bundle, register: Register
+) -> None:
+    trained = trained_run(registry, sealed_bundle)
+    done = register(registry, sealed_bundle)
+    (run,) = all_runs(registry)
+    assert (done.run_id, run.info.run_id) == (trained, trained)
+    assert run.data.metrics == {"loss": 0.2, "auroc": 0.9}
+    assert run.data.tags["gate"] == "passed"
+    assert (run.info.status, run.info.run_name) == ("FINISHED", "training")
+
+
+def test_a_setting_that_training_logged_stays_though_the_yaml_has_changed(
+    registry: Registry, sealed_bundle: Bundle, register: Register
+) -> None:
+    trained_run(registry, sealed_bundle, method="finetune")
+    register(registry, sealed_bundle)
+    (run,) = all_runs(registry)
+    assert run.data.params == {"method": "finetune"}
+
+
+def test_other_limits_on_the_same_model_are_a_run_below_its_trainings(
+    registry: Registry,
+    sealed_bundle: Bundle,
+    seal_bundle: Callable[..., Bundle],
+    register: Register,
+    tmp_path: Path,
+) -> None:
+    trained = trained_run(registry, sealed_bundle)
+    register(registry, sealed_bundle)
+    other = register(registry, seal_bundle(tmp_path / "other", fail_from=0.7))
+    assert other.run_id != trained
+    tags = {run.info.run_id: run.data.tags for run in all_runs(registry)}
+    assert tags[other.run_id]["mlflow.parentRunId"] == trained
+    assert len(tags) == 2
+
+
+def test_a_registration_cut_off_before_its_version_leaves_no_orphan(
+    registry: Registry,
+    sealed_bundle: Bundle,
+    register: Register,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def crash(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "create_model_version", crash)
+        with pytest.raises(KeyboardInterrupt):
+            register(registry, sealed_bundle)
+    assert registry.versions("cells") == []
+    done = register(registry, sealed_bundle)
+    (run,) = all_runs(registry)
+    client = MlflowClient(registry.uri, registry.uri)
+    (model,) = client.search_logged_models([run.info.experiment_id])
+    assert (done.version, done.run_id) == (1, run.info.run_id)
+    assert client.get_model_version("cells", "1").source == f"models:/{model.model_id}"
