@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -29,6 +29,7 @@ from pipeline.training import architectures, extraction, given_split, probe
 from pipeline.training.augmentation import Augmenter, oversampling
 from pipeline.training.augmentation.synthetic import FOLDER, TrainingImages
 from pipeline.training.export import export, join, parity
+from pipeline.training.feature_cache import FeatureCache
 from pipeline.training.network import Features, Network
 
 PARITY_IMAGES = 16
@@ -66,13 +67,14 @@ class Config(Strict):
         return name
 
 
-def run(config: Config, source: Path, out: Path) -> Report:
+def run(config: Config, source: Path, out: Path, cache: Path | None = None) -> Report:
     """Write bundle/ (not yet sealed), weights.safetensors, history.csv and report.json.
 
     Args:
         config: the method and its settings.
         source: the recipe's data folder; `ingest/`, `preprocess/` and `augment/` are read.
         out: an empty folder.
+        cache: a file that keeps the features, so that they are not computed again.
 
     Raises:
         TrainingError: no such architecture or weights, no convergence, no parity with torch.
@@ -93,8 +95,8 @@ def run(config: Config, source: Path, out: Path) -> Report:
     extra = oversampling.extra_views(images.index["label"].tolist(), config.views, wish)
     batches = extraction.plan(np.arange(len(images)), config.views, extra)
     image_of = np.concatenate([batch.rows for batch in batches])
-    computed = extraction.extract(graph, images, augmenter, batches, config.seed)
-    values = np.concatenate(list(progress(computed, "computing features", total=len(batches))))
+    known = FeatureCache(cache) if cache else None
+    values = extraction.extract(graph, images, augmenter, batches, config.seed, known, _watch)
     index = images.index.iloc[: images.n_real]
     targets = soft_targets(images.index, taxonomy, config.soft_labels)
     head, history = probe.fit(values, targets[image_of], config.head, config.seed)
@@ -110,7 +112,7 @@ def run(config: Config, source: Path, out: Path) -> Report:
         scores.write(out / scores.OUT_OF_FOLD, ids[tiles].tolist(), unseen[tiles], taxonomy.names)
     naive = None
     if given_split.replaced(stored.index):
-        naive = _naive(config, stored, taxonomy, graph, augmenter)
+        naive = _naive(config, stored, taxonomy, graph, augmenter, known)
         if naive is not None:
             write_json(out / scores.GIVEN_SPLIT, asdict(naive))
 
@@ -159,7 +161,8 @@ def run(config: Config, source: Path, out: Path) -> Report:
             f"{f' in {stored.spec.n_tiles} tiles' if stored.spec.tiles else ''}"
             f"{f' and {made} synthetic' if made else ''} x {1 + config.views} views"
             f"{f' and {extra.sum()} of rare classes' if extra.any() else ''}, "
-            f"{values.shape[1]} features",
+            f"{values.shape[1]} features"
+            f"{f', {known.found} of {known.asked} rows from the cache' if known else ''}",
             f"{n_folds} folds out of fold"
             if n_folds
             else "no out-of-fold scores: ingest made no folds",
@@ -171,18 +174,26 @@ def run(config: Config, source: Path, out: Path) -> Report:
 
 
 def _naive(
-    config: Config, stored: Shards, taxonomy: Taxonomy, graph: Path, augmenter: Augmenter
+    config: Config,
+    stored: Shards,
+    taxonomy: Taxonomy,
+    graph: Path,
+    augmenter: Augmenter,
+    known: FeatureCache | None,
 ) -> given_split.Naive | None:
     """What the same method would say on the data set's own split, without augmented views."""
     found = np.flatnonzero(stored.index["found"])
     batches = extraction.plan(found, 0)
-    computed = extraction.extract(graph, stored, augmenter, batches, config.seed)
-    shown = progress(computed, "computing features for the given split", total=len(batches))
+    values = extraction.extract(graph, stored, augmenter, batches, config.seed, known, _watch)
     index = stored.index.iloc[found]
     targets = soft_targets(index, taxonomy, config.soft_labels)
-    return given_split.judge(
-        np.concatenate(list(shown)), index, targets, taxonomy, config.head, config.seed
-    )
+    return given_split.judge(values, index, targets, taxonomy, config.head, config.seed)
+
+
+def _watch(
+    vectors: Iterable[extraction.Floats], total: int, found: int
+) -> Iterator[extraction.Floats]:
+    return progress(vectors, "computing features", total, done=found)
 
 
 def soft_targets(index: pd.DataFrame, taxonomy: Taxonomy, weight: float) -> npt.NDArray[np.float32]:
@@ -203,7 +214,11 @@ def soft_targets(index: pd.DataFrame, taxonomy: Taxonomy, weight: float) -> npt.
 
 def main(argv: Sequence[str] = sys.argv) -> None:
     """`python -m pipeline.stages.train RECIPE`."""
-    run_stage("train", Config, run, argv)
+
+    def stage(config: Config, data: Path, out: Path) -> Report:
+        return run(config, data, out, Path(".cache", "features", f"{data.name}.sqlite"))
+
+    run_stage("train", Config, stage, argv)
 
 
 if __name__ == "__main__":
