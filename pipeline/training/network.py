@@ -66,6 +66,18 @@ class Features(nn.Module):
         return self._maps(self._backbone, x)
 
 
+class Together(nn.Module):
+    """Features of several networks, one behind the other."""
+
+    def __init__(self, parts: Sequence[Features]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """uint8 N,H,W,C to float32 N,D."""
+        return torch.cat([part(image) for part in self.parts], 1)
+
+
 class KernelHead(nn.Module):
     """Gaussian-kernel logistic regression on landmarks (Nystroem; Williams and Seeger, NIPS 2000).
 
@@ -129,7 +141,7 @@ def kernel(a: Tensor, b: Tensor) -> Tensor:
 class Network(nn.Module):
     """Features and head: what the bundle holds."""
 
-    def __init__(self, features: Features, head: KernelHead | LinearHead) -> None:
+    def __init__(self, features: Features | Together, head: KernelHead | LinearHead) -> None:
         super().__init__()
         self.features = features
         self.head = head

@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ import pandas as pd
 import pytorch_lightning as pl
 import torch
 from pydantic import Field
+from pytorch_lightning.loggers import Logger
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
@@ -169,7 +170,12 @@ class _HeadTraining(pl.LightningModule):
 
 
 def fit(
-    features: Floats, targets: Floats, config: Head, seed: int, l2: float | None = None
+    features: Floats,
+    targets: Floats,
+    config: Head,
+    seed: int,
+    l2: float | None = None,
+    logger: Logger | Literal[False] = False,
 ) -> tuple[KernelHead, list[float]]:
     """Train a head.
 
@@ -179,6 +185,7 @@ def fit(
         config: settings.
         seed: of the components and the choice of landmarks.
         l2: the regularisation chosen of `config.strengths`; without, the first.
+        logger: gets the loss of each epoch.
 
     Returns:
         The head, and the loss after each epoch.
@@ -187,7 +194,8 @@ def fit(
         TrainingError: features that are not finite, or a loss that is not.
     """
     space = _Space.of(features, config, seed)
-    return space.train(targets, config.strengths[0] if l2 is None else l2, config.max_epochs)
+    strength = config.strengths[0] if l2 is None else l2
+    return space.train(targets, strength, config.max_epochs, logger)
 
 
 @dataclass(frozen=True)
@@ -219,8 +227,10 @@ class _Space:
         x = torch.linalg.solve_triangular(factor.T, similarity, upper=True, left=False).float()
         return cls(projection, shift, landmarks, factor, x)
 
-    def train(self, targets: Floats, l2: float, max_epochs: int) -> tuple[KernelHead, list[float]]:
-        model = logistic(self.x, torch.from_numpy(targets), l2, max_epochs)
+    def train(
+        self, targets: Floats, l2: float, max_epochs: int, logger: Logger | Literal[False] = False
+    ) -> tuple[KernelHead, list[float]]:
+        model = logistic(self.x, torch.from_numpy(targets), l2, max_epochs, logger)
         trained = model.linear.weight.detach().double().T
         weight = torch.linalg.solve_triangular(self.factor.T, trained, upper=True).float()
         bias = model.linear.bias.detach()
@@ -254,7 +264,13 @@ def components(features: Floats, config: Head, seed: int) -> tuple[Tensor, Tenso
     )
 
 
-def logistic(x: Tensor, targets: Tensor, l2: float, max_epochs: int) -> _HeadTraining:
+def logistic(
+    x: Tensor,
+    targets: Tensor,
+    l2: float,
+    max_epochs: int,
+    logger: Logger | Literal[False] = False,
+) -> _HeadTraining:
     """Multinomial logistic regression of targets N,K on x N,W, both float32.
 
     Raises:
@@ -268,7 +284,8 @@ def logistic(x: Tensor, targets: Tensor, l2: float, max_epochs: int) -> _HeadTra
         trainer = pl.Trainer(
             accelerator="cpu",
             max_epochs=max_epochs,
-            logger=False,
+            logger=logger,
+            log_every_n_steps=1,
             enable_checkpointing=False,
             enable_model_summary=False,
             enable_progress_bar=sys.stderr.isatty(),

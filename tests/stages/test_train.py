@@ -16,6 +16,7 @@ from pipeline.datasets.shards import Shards
 from pipeline.errors import ConfigError, TrainingError
 from pipeline.inference.predictor import session
 from pipeline.stages import train
+from pipeline.training.material import soft_targets
 from tests.stages.conftest import TAXONOMY, TRAIN, Ran
 
 
@@ -138,13 +139,13 @@ def index_of(labels: list[str], beliefs: list[float]) -> pd.DataFrame:
 
 def test_soft_labels_mix_the_class_with_the_annotators_belief() -> None:
     index = index_of(["good", "defective", "defective"], [1 / 3, 2 / 3, float("nan")])
-    targets = train.soft_targets(index, TAXONOMY, weight=0.5)
+    targets = soft_targets(index, TAXONOMY, weight=0.5)
     np.testing.assert_allclose(targets[:, 1], [1 / 6, 5 / 6, 1.0], atol=1e-6)
     np.testing.assert_allclose(targets.sum(axis=1), 1)
 
 
 def test_without_soft_labels_the_class_is_the_target() -> None:
-    targets = train.soft_targets(index_of(["good", "defective"], [1 / 3, 2 / 3]), TAXONOMY, 0)
+    targets = soft_targets(index_of(["good", "defective"], [1 / 3, 2 / 3]), TAXONOMY, 0)
     np.testing.assert_array_equal(targets, [[1, 0], [0, 1]])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from torch import nn
@@ -11,7 +12,7 @@ from pipeline.training.calibration import cool, temperature
 from pipeline.training.network import KernelHead
 
 
-def honest(n: int, seed: int) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.float32]], ...]:
+def honest(n: int, seed: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.intp]]:
     """Logits of two classes, and labels drawn with exactly the chances that they state."""
     rng = np.random.default_rng(seed)
     logits = np.stack([np.zeros(n), rng.normal(0, 2, n)], axis=1).astype(np.float32)

@@ -5,7 +5,7 @@ several processes share the work. May call the rest of `training` and what that 
 """
 
 from pipeline.training.finetune.batches import Examples
-from pipeline.training.finetune.fitting import Tuned, fit, forget
+from pipeline.training.finetune.fitting import Tuned, answers, fit, forget
 from pipeline.training.finetune.layers import settle_batch_norm
 from pipeline.training.finetune.ranks import alone, announce_failure, hand_over, is_leader, receive
 from pipeline.training.finetune.settings import Finetune, TrainerSettings, on_gpu
@@ -21,6 +21,7 @@ __all__ = [
     "Tuned",
     "alone",
     "announce_failure",
+    "answers",
     "fit",
     "forget",
     "hand_over",

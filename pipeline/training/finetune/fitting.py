@@ -7,6 +7,7 @@ import logging
 import shutil
 import sys
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,8 +20,9 @@ from pytorch_lightning.loggers import Logger
 from safetensors.torch import load_file
 
 from pipeline.errors import TrainingError
+from pipeline.training.extraction import Floats
 from pipeline.training.finetune import checkpoints
-from pipeline.training.finetune.batches import Batches, Examples, steps_per_epoch
+from pipeline.training.finetune.batches import VALIDATION_BATCH, Batches, Examples, steps_per_epoch
 from pipeline.training.finetune.checkpoints import Checkpoints, State
 from pipeline.training.finetune.module import FineTuning, NotFinite
 from pipeline.training.finetune.settings import Finetune, TrainerSettings, on_gpu
@@ -59,6 +61,7 @@ def fit(
     work: Path,
     pretrained: bool,
     logger: Logger | None = None,
+    callbacks: Sequence[pl.Callback] = (),
 ) -> Tuned:
     """Train a network, which takes on the best weights found.
 
@@ -71,6 +74,7 @@ def fit(
         work: a folder that outlasts the process; checkpoints are kept there.
         pretrained: the backbone's weights are worth keeping, so batch norm may be frozen.
         logger: gets the figures of each epoch.
+        callbacks: further ones of Lightning's.
 
     Raises:
         TrainingError: a loss that is no number, too little memory, settings that Lightning
@@ -104,7 +108,9 @@ def fit(
             shape=shape,
             freeze_batch_norm=frozen,
         )
-        state = _train(module, examples, held, config, trainer, seed, folder, state, logger)
+        state = _train(
+            module, examples, held, config, trainer, seed, folder, state, logger, callbacks
+        )
     network.load_state_dict(load_file(checkpoints.best_weights(folder, state)))
     rows = pd.DataFrame(state.rows)
     best = None
@@ -122,6 +128,19 @@ def fit(
     )
 
 
+def answers(network: Network, held: HeldOut, trainer: TrainerSettings) -> Floats:
+    """Logits float32 N,K of validation images, computed where training computes."""
+    device = torch.device("cuda" if on_gpu(trainer) and torch.cuda.is_available() else "cpu")
+    network.to(device).eval()
+    said = []
+    with torch.inference_mode():
+        for start in range(0, len(held.rows), VALIDATION_BATCH):
+            images = held.images.stack(held.rows[start : start + VALIDATION_BATCH])
+            said.append(network(torch.from_numpy(images).to(device))[0].cpu().numpy())
+    network.to("cpu")
+    return np.concatenate(said)
+
+
 def forget(work: Path) -> None:
     """Remove checkpoints: their training has ended and its result is written."""
     shutil.rmtree(work, ignore_errors=True)
@@ -137,6 +156,7 @@ def _train(
     folder: Path,
     state: State | None,
     logger: Logger | None,
+    callbacks: Sequence[pl.Callback],
 ) -> State:
     gpu = on_gpu(settings)
     kept = Checkpoints(folder, config)
@@ -153,7 +173,8 @@ def _train(
                 max_epochs=config.epochs,
                 gradient_clip_val=config.max_grad_norm or None,
                 logger=logger or False,
-                callbacks=[kept, *([] if terminal else [Spoken(config.epochs)])],
+                callbacks=[kept, *callbacks, *([] if terminal else [Spoken(config.epochs)])],
+                log_every_n_steps=1,
                 enable_progress_bar=terminal,
                 enable_model_summary=False,
                 # The starting weights are judged too: training need not make them better.

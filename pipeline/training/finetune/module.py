@@ -21,7 +21,7 @@ from pipeline.training.extraction import Floats
 from pipeline.training.finetune import layers
 from pipeline.training.finetune.settings import Finetune
 from pipeline.training.finetune.validation import Figures, HeldOut
-from pipeline.training.network import Network
+from pipeline.training.network import Features, Network
 
 Batch = tuple[Tensor, Tensor, Tensor, int]
 
@@ -69,6 +69,7 @@ class FineTuning(pl.LightningModule):
         self.network = copy.deepcopy(network)
         if config.channels_last:
             self.network.to(memory_format=torch.channels_last)
+        assert isinstance(self.network.features, Features)
         self._above = layers.depths(self.network.features, shape)
         layers.prepare(self.network, self._above, freeze_batch_norm=freeze_batch_norm)
         self.averaged = copy.deepcopy(self.network).requires_grad_(False).eval()

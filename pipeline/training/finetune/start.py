@@ -30,9 +30,10 @@ def linear_head(features: Floats, targets: Floats, config: probe.Head, seed: int
     if not np.isfinite(features).all():
         bad = int((~np.isfinite(features)).any(axis=1).sum())
         raise TrainingError(f"the features of {bad} image(s) are not finite; training stopped")
-    projection, shift = probe._components(features, config, seed)
+    projection, shift = probe.components(features, config, seed)
     embedding = torch.from_numpy(features) @ projection + shift
-    linear = probe._train(embedding, torch.from_numpy(targets), config).linear
+    wanted = torch.from_numpy(targets)
+    linear = probe.logistic(embedding, wanted, config.strengths[0], config.max_epochs).linear
     # The kernel's scale makes for huge weights, which AdamW's steps of fixed size would not move.
     unit = float(embedding.square().mean().sqrt().clamp_min(1e-12))
     weight = linear.weight.detach().T.contiguous() * unit

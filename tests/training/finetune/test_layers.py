@@ -10,21 +10,26 @@ import torch
 from pipeline.training import architectures
 from pipeline.training.finetune import Finetune, settle_batch_norm
 from pipeline.training.finetune.layers import depths, groups, prepare
-from pipeline.training.network import Features
+from pipeline.training.network import Features, Network
 from tests.training.finetune.conftest import SIZE_PX, examples, network
 
 SHAPE = (SIZE_PX, SIZE_PX, 1)
 
 
+def of(net: Network) -> Features:
+    assert isinstance(net.features, Features)
+    return net.features
+
+
 def test_a_parameter_belongs_to_the_finest_map_that_depends_on_it() -> None:
-    above = depths(network(examples()).features, SHAPE)
+    above = depths(of(network(examples())), SHAPE)
     levels = {name.split("levels.")[1][0]: n for name, n in above.items()}
     assert levels == {"0": 2, "1": 1, "2": 0}
 
 
 def test_what_no_map_depends_on_is_not_trained() -> None:
     net = network(examples())
-    prepare(net, depths(net.features, SHAPE), freeze_batch_norm=False)
+    prepare(net, depths(of(net), SHAPE), freeze_batch_norm=False)
     still = {name for name, p in net.named_parameters() if not p.requires_grad}
     assert {name.split(".")[-2] for name in still} == {"classifier"}
 
@@ -32,14 +37,14 @@ def test_what_no_map_depends_on_is_not_trained() -> None:
 def test_asking_leaves_the_network_as_it_was() -> None:
     net = network(examples())
     before = copy.deepcopy(net.state_dict())
-    depths(net.features, SHAPE)
+    depths(of(net), SHAPE)
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
     assert not any(p.requires_grad for p in net.features.parameters())
 
 
 def test_finer_levels_and_the_head_have_rates_of_their_own_and_vectors_no_decay() -> None:
     net = network(examples())
-    above = depths(net.features, SHAPE)
+    above = depths(of(net), SHAPE)
     prepare(net, above, freeze_batch_norm=False)
     config = Finetune(lr=1.0, head_lr=9.0, layer_decay=0.5, weight_decay=0.1)
     rates: dict[float, list[torch.nn.Parameter]] = {}
@@ -56,7 +61,7 @@ def test_finer_levels_and_the_head_have_rates_of_their_own_and_vectors_no_decay(
 
 def test_a_frozen_batch_norm_is_neither_trained_nor_counts_along() -> None:
     net = network(examples())
-    prepare(net, depths(net.features, SHAPE), freeze_batch_norm=True)
+    prepare(net, depths(of(net), SHAPE), freeze_batch_norm=True)
     norms = [m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     assert norms
     assert not any(m.training or m.weight.requires_grad for m in norms)
@@ -71,7 +76,7 @@ def test_settled_batch_norm_makes_features_alike_in_training_and_at_the_line() -
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
     images = torch.from_numpy(shown.images.stack(torch.arange(32).numpy()))
-    settle_batch_norm(net.features, shown.images, 32)
+    settle_batch_norm(of(net), shown.images, 32)
     with torch.no_grad():
         still = net.features.eval()(images)
         moving = net.features.train()(images)

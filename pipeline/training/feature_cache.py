@@ -1,0 +1,164 @@
+"""Vectors that were computed before, by a hash of what they were computed from: one SQLite file.
+
+Nothing depends on it. Every vector is checked by its hash when it is read, a file that is damaged
+is made anew, and one that is locked, full or out of reach is gone without; each is said once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+log = logging.getLogger(__name__)
+
+Floats = npt.NDArray[np.float32]
+LIMIT_BYTES = 2 * 2**30
+PATIENCE_S = 10.0
+WRITTEN_TOGETHER = 64  # what a kill loses
+
+# ERROR: a table or column of that name is not there.
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
+# Without waiting for the disk: what a power cut damages, the checksums find.
+# `entry` is apart from `vector`, so that noting a use does not write the vector again.
+_LAYOUT = """
+    PRAGMA auto_vacuum = FULL;
+    PRAGMA synchronous = OFF;
+    CREATE TABLE IF NOT EXISTS vector (key TEXT PRIMARY KEY, checksum BLOB, data BLOB);
+    CREATE TABLE IF NOT EXISTS entry (key TEXT PRIMARY KEY, last_used INTEGER, bytes INTEGER)
+        WITHOUT ROWID;
+"""
+# The cast: in a damaged file the type of a value may be another.
+_QUERY = "SELECT checksum, CAST(data AS BLOB) FROM vector WHERE key = ?"
+
+
+class FeatureCache:
+    """The vectors of one recipe, for one thread.
+
+    Several trainings may share the file: each writes for moments only, and waits for the others.
+
+    Attributes:
+        asked, found: how many vectors were looked for, and were there and intact.
+    """
+
+    def __init__(
+        self, file: Path, limit_bytes: int = LIMIT_BYTES, patience_s: float = PATIENCE_S
+    ) -> None:
+        """Name the file; it need not exist.
+
+        Args:
+            file: the database.
+            limit_bytes: of all vectors. Beyond it those go that were not used for longest, but
+                none that this training used.
+            patience_s: how long to wait for other processes.
+        """
+        self.asked = self.found = 0
+        self._file, self._limit_bytes, self._patience_s = file, limit_bytes, patience_s
+        self._usable, self._made_anew = True, False
+        self._pending: dict[str, bytes] = {}
+        self._used: dict[str, int] = {}  # their bytes
+        self._training = 0  # its number, from 1; 0 while unknown
+
+    def find(self, keys: Sequence[str]) -> Iterator[tuple[int, Floats]]:
+        """Yield the position and the vector of each key that is known, float32 D."""
+        self.asked += len(keys)
+        if not self._usable:
+            return
+        damaged = 0
+        try:
+            with closing(self._connect()) as db:
+                for position, key in enumerate(keys):
+                    row = db.execute(_QUERY, (key,)).fetchone()
+                    if row is None:
+                        continue
+                    checksum, data = row
+                    if data is None or checksum != _checksum(key, data):
+                        damaged += 1
+                        continue
+                    self.found += 1
+                    self._used[key] = len(data)
+                    yield position, np.frombuffer(data, np.float32)
+        except (OSError, sqlite3.Error) as error:
+            self._give_up(error)
+        if damaged:
+            log.warning("%s: %d damaged rows are computed again", self._file, damaged)
+
+    def put(self, key: str, vector: Floats) -> None:
+        """Keep a vector float32 D; it is written at `flush` at the latest."""
+        self._pending[key] = vector.tobytes()
+        if len(self._pending) == WRITTEN_TOGETHER:
+            self._write()
+
+    def flush(self) -> None:
+        """Write what is pending and what was used, and drop what exceeds the limit."""
+        self._write(last=True)
+
+    def _write(self, last: bool = False) -> None:
+        new = [(key, _checksum(key, data), data) for key, data in self._pending.items()]
+        used = self._used | {key: len(data) for key, data in self._pending.items()}
+        self._pending, self._used = {}, {}
+        if not self._usable:
+            return
+        try:
+            with closing(self._connect()) as db, db:
+                noted = [(key, self._training, size) for key, size in used.items()]
+                db.executemany("INSERT OR REPLACE INTO vector VALUES (?, ?, ?)", new)
+                db.executemany("INSERT OR REPLACE INTO entry VALUES (?, ?, ?)", noted)
+                if last:
+                    self._drop_oldest(db)
+        except (OSError, sqlite3.Error) as error:
+            self._give_up(error)
+
+    def _drop_oldest(self, db: sqlite3.Connection) -> None:
+        (excess,) = db.execute("SELECT coalesce(sum(bytes), 0) FROM entry").fetchone()
+        excess -= self._limit_bytes
+        idle = "SELECT key, bytes FROM entry WHERE last_used < ? ORDER BY last_used"
+        dropped = []
+        for key, size in db.execute(idle, (self._training,)):
+            if excess <= 0:
+                break
+            dropped.append((key,))
+            excess -= size
+        db.executemany("DELETE FROM vector WHERE key = ?", dropped)
+        db.executemany("DELETE FROM entry WHERE key = ?", dropped)
+
+    def _connect(self) -> sqlite3.Connection:
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        db = sqlite3.connect(self._file, self._patience_s, isolation_level="IMMEDIATE")
+        try:
+            db.executescript(_LAYOUT)
+            if not self._training:
+                (last,) = db.execute("SELECT coalesce(max(last_used), 0) FROM entry").fetchone()
+                self._training = last + 1
+        except sqlite3.Error:
+            db.close()
+            raise
+        return db
+
+    def _give_up(self, error: OSError | sqlite3.Error) -> None:
+        """Start anew where the file is damaged, but once; else go without."""
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        self._usable = code in _DAMAGED and not self._made_anew and self._remove()
+        if self._usable:
+            self._made_anew = True
+            log.warning("%s is damaged (%s): it was removed and is made anew", self._file, error)
+        else:
+            log.warning("%s cannot be used (%s): training goes on without it", self._file, error)
+
+    def _remove(self) -> bool:
+        try:
+            for suffix in ("-journal", ""):
+                Path(f"{self._file}{suffix}").unlink(missing_ok=True)
+        except OSError:
+            return False
+        return True
+
+
+def _checksum(key: str, data: bytes) -> bytes:
+    return hashlib.sha256(key.encode() + data).digest()

@@ -1,0 +1,125 @@
+"""What a training starts from: images, targets, and the parts that it is judged by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.contracts.taxonomy import Taxonomy
+from pipeline.datasets.shards import Shards
+from pipeline.errors import TrainingError
+from pipeline.files import read_model
+from pipeline.training.augmentation import Augmenter, oversampling
+from pipeline.training.augmentation.synthetic import FOLDER, TrainingImages
+from pipeline.training.extraction import Floats
+from pipeline.training.finetune import HeldOut
+
+
+@dataclass(frozen=True)
+class Material:
+    """`targets` float32 N,K has the order of `images`: those of cameras, then synthetic ones.
+
+    Attributes:
+        stored: all prepared images, of every split.
+        images: those to learn from.
+        held: validation images; None where there are none.
+    """
+
+    stored: Shards
+    taxonomy: Taxonomy
+    augmenter: Augmenter
+    wish: oversampling.Oversample
+    images: TrainingImages
+    targets: Floats
+    held: HeldOut | None
+
+    @property
+    def index(self) -> pd.DataFrame:
+        """Of the training images that a camera took."""
+        return self.images.index.iloc[: self.images.n_real]
+
+    @property
+    def labels(self) -> npt.NDArray[np.intp]:
+        """Class of each of those, as a position in the taxonomy."""
+        return classes_of(self.index, self.taxonomy)
+
+
+Teach = Callable[[Sequence[str], Floats], Floats]
+
+
+def gather(source: Path, soft_labels: float, teach: Teach | None = None) -> Material:
+    """Read what the stages before wrote.
+
+    Args:
+        source: the recipe's data folder; `ingest/`, `preprocess/` and `augment/` are read.
+        soft_labels: weight of the annotators' belief against the hard label.
+        teach: makes better targets of the sample ids and targets of images that a camera took.
+
+    Raises:
+        TrainingError: there is nothing to tell apart.
+    """
+    stored = Shards(source / "preprocess")
+    taxonomy = read_model(source / "ingest" / "taxonomy.json", Taxonomy)
+    images = TrainingImages(stored, stored.training, Shards(source / "augment" / FOLDER))
+    there = images.index["label"].unique().tolist()
+    if len(there) < 2:
+        all_are = f'all {len(images)} training images are "{there[0]}"' if there else "no image"
+        raise TrainingError(
+            f"training needs images of two classes at least, {source.name} has {all_are}; add "
+            f"images of {' or '.join(n for n in taxonomy.names if n not in there)}, or look at "
+            "the labels and the split that ingest reports"
+        )
+    targets = soft_targets(images.index, taxonomy, soft_labels)
+    if teach is not None:
+        ids = images.index["sample_id"].iloc[: images.n_real].tolist()
+        targets[: images.n_real] = teach(ids, targets[: images.n_real])
+    return Material(
+        stored=stored,
+        taxonomy=taxonomy,
+        augmenter=Augmenter.read(source / "augment" / "policy.json"),
+        wish=oversampling.read(source / "augment"),
+        images=images,
+        targets=targets,
+        held=_held_out(stored, taxonomy, soft_labels),
+    )
+
+
+def _held_out(stored: Shards, taxonomy: Taxonomy, soft_labels: float) -> HeldOut | None:
+    rows = np.flatnonzero((stored.index["split"] == "val") & stored.index["found"])
+    if not len(rows):
+        return None
+    index = stored.index.iloc[rows]
+    index = index.assign(label=index["part_label"])  # of several tiles the worst speaks for it
+    return HeldOut(
+        images=stored,
+        rows=rows,
+        ids=index["sample_id"].to_numpy(),
+        targets=soft_targets(index, taxonomy, soft_labels),
+        labels=classes_of(index, taxonomy),
+        taxonomy=taxonomy,
+    )
+
+
+def classes_of(index: pd.DataFrame, taxonomy: Taxonomy) -> npt.NDArray[np.intp]:
+    """The class of each image, int N, as a position in the taxonomy."""
+    return np.array([taxonomy.names.index(label) for label in index["label"]], np.intp)
+
+
+def soft_targets(index: pd.DataFrame, taxonomy: Taxonomy, weight: float) -> Floats:
+    """Targets N,K: the class, mixed with the annotators' belief where there is one.
+
+    The belief that a part is defective is spread over classes only where the taxonomy has two,
+    one passing; elsewhere it does not say which class.
+    """
+    targets: Floats = np.eye(len(taxonomy.names), dtype=np.float32)[classes_of(index, taxonomy)]
+    if len(taxonomy.names) == 2 and sum(taxonomy.passing) == 1:
+        belief = index["defect_probability"].to_numpy(np.float32)[:, None]
+        soft = np.where(taxonomy.passing, 1 - belief, belief)
+        known = ~np.isnan(belief[:, 0])
+        targets[known] = (1 - weight) * targets[known] + weight * soft[known]
+    return targets
