@@ -125,46 +125,40 @@ def test_the_report_says_what_fine_tuning_brought_and_what_it_cannot_give(tuned:
     assert not (tuned.out / "out-of-fold.parquet").exists()
 
 
-def test_a_training_that_was_killed_goes_on_to_the_same_bytes(again: Tuned) -> None:
-    def command(*argv: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, *argv],
-            cwd=again.project,
-            env=ENVIRONMENT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+def command(project: Path, *argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *argv],
+        cwd=project,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
-    killed = command("-c", KILLED)
+
+def test_a_training_that_was_killed_goes_on_to_the_same_bytes(
+    again: Tuned, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    killed = command(again.project, "-c", KILLED)
     assert killed.returncode == -9, killed.stdout + killed.stderr
     assert not (again.data / "train").exists()
     assert list((again.project / ".cache/training/cells").rglob("last.ckpt"))
-    resumed = command("-m", "pipeline.stages.train", "cells")
-    assert resumed.returncode == 0, resumed.stderr
-    assert "resuming after epoch 1 of 2" in resumed.stdout
+    monkeypatch.chdir(again.project)
+    train.main(["train", "cells"])
+    assert "resuming after epoch 1 of 2" in capsys.readouterr().out
     made = (again.data / "train/bundle" / MODEL).read_bytes()
     assert made == (again.out / "bundle" / MODEL).read_bytes()
     assert not (again.project / ".cache/training/cells").exists()
 
 
 def test_two_processes_come_to_the_figures_of_one(again: Tuned) -> None:
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
-            *("--nproc-per-node", "2", "-m", "pipeline.stages.train", "cells"),
-        ],
-        cwd=again.project,
-        env=ENVIRONMENT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+    done = command(again.project, *torchrun, "-m", "pipeline.stages.train", "cells")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("train cells: ") == 1
     alone, shared = (pd.read_csv(p / "history.csv") for p in (again.out, again.data / "train"))
-    for figure, tolerance in (("loss", 0.01), ("val_loss", 0.01), ("val_accuracy", 0.11)):
-        np.testing.assert_allclose(shared[figure], alone[figure], atol=tolerance)
+    for figure in ("loss", "val_loss", "val_auroc"):
+        np.testing.assert_allclose(shared[figure], alone[figure], atol=0.01)
 
 
 def test_auto_is_the_probe_where_there_is_no_gpu(tuned: Tuned, tmp_path: Path) -> None:

@@ -23,8 +23,6 @@ from pipeline.training.augmentation import Augmenter
 from pipeline.training.extraction import Floats, Images
 from pipeline.training.finetune.validation import HeldOut
 
-VALIDATION_BATCH = 64
-
 
 @dataclass(frozen=True)
 class Examples:
@@ -177,7 +175,8 @@ class Batches(pl.LightningDataModule):
         assert self.trainer is not None
         n, world = len(self._held.rows), self.trainer.world_size
         mine = np.arange(self.trainer.global_rank, -(-n // world) * world, world) % n
-        shares = [mine[i : i + VALIDATION_BATCH] for i in range(0, len(mine), VALIDATION_BATCH)]
+        size = self._batch_size
+        shares = [mine[i : i + size] for i in range(0, len(mine), size)]
         dataset: Any = _AsTheyAre(self._held)
         sampler: Any = shares
         return DataLoader(dataset, sampler=sampler, **self._loading)

@@ -194,6 +194,10 @@ def _train(
             )
         except NotFinite as error:
             raise TrainingError(f"{error}; {_remedy(folder)}") from error
+        except SystemExit as ended:
+            if isinstance(ended.__context__, KeyboardInterrupt):  # which Lightning turns into it
+                raise KeyboardInterrupt from None
+            raise
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):
                 raise

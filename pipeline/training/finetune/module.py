@@ -24,6 +24,8 @@ from pipeline.training.finetune.validation import Figures, HeldOut
 from pipeline.training.network import Features, Network
 
 Batch = tuple[Tensor, Tensor, Tensor, int]
+# Steps between looks at the loss: each look waits until a GPU has done all it was given.
+LOOK_EVERY = {"cuda": 16, "mps": 16}
 
 
 class FineTuning(pl.LightningModule):
@@ -84,7 +86,8 @@ class FineTuning(pl.LightningModule):
         self.register_buffer("_weights", torch.from_numpy(weights).float(), persistent=False)
         mixes = ((config.mixup, v2.MixUp), (config.cutmix, v2.CutMix))
         self._mixes = [mix(alpha=alpha) for alpha, mix in mixes if alpha > 0]
-        self._last: tuple[Tensor, Tensor, int] | None = None
+        self._unseen: list[tuple[Tensor, Tensor, int]] = []
+        self._rates: list[float] = []
         self._said: list[tuple[Tensor, Tensor]] = []
         self._since, self._shown = 0.0, 0
 
@@ -107,6 +110,7 @@ class FineTuning(pl.LightningModule):
         """Make what is random in a step depend on nothing but its number."""
         if index == 0:
             self._since, self._shown = time.perf_counter(), 0
+            self._rates.clear()
         here = self.trainer.global_step * self.trainer.world_size + self.trainer.global_rank
         torch.manual_seed((self._seed * 1_000_003 + here) % 2**63)
         spans = self._config.progressive
@@ -115,8 +119,6 @@ class FineTuning(pl.LightningModule):
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         """The loss of this process's share, so that the mean over processes is the batch's mean."""
-        # The loss of the step before is there by now: looking at this one would stall a GPU.
-        self._check_last_loss()
         image, target, rows, total = batch
         if self._mixes:
             mix = self._mixes[int(torch.randint(len(self._mixes), ()))]
@@ -133,12 +135,21 @@ class FineTuning(pl.LightningModule):
             reduction="sum",
         )
         loss = summed * self.trainer.world_size / total
-        self._last = loss.detach(), rows, index
+        self._unseen.append((loss.detach(), rows, index))
+        if len(self._unseen) >= LOOK_EVERY.get(self.device.type, 1):
+            self._look_at_losses()
         self._shown += total
         optimizer: Any = self.optimizers()
-        of_epoch: dict[str, Any] = {"on_step": False, "on_epoch": True, "batch_size": total}
-        self.log("loss", loss.detach(), sync_dist=True, prog_bar=True, **of_epoch)
-        self.log("lr", optimizer.param_groups[-1]["lr"], **of_epoch)  # of the coarsest level
+        self._rates.append(optimizer.param_groups[-1]["lr"])  # of the coarsest level
+        self.log(
+            "loss",
+            loss.detach(),
+            on_step=False,
+            on_epoch=True,
+            batch_size=total,
+            sync_dist=True,
+            prog_bar=True,
+        )
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, index: int) -> None:
@@ -149,23 +160,26 @@ class FineTuning(pl.LightningModule):
         average: Any = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
         average(*self._pair, step)
         if self.trainer.is_last_batch:
-            self._check_last_loss()
+            self._look_at_losses()
             self._since = time.perf_counter() - self._since
 
-    def _check_last_loss(self) -> None:
-        if self._last is None:
+    def _look_at_losses(self) -> None:
+        unseen, self._unseen = self._unseen, []
+        if not unseen:
             return
-        (loss, rows, index), self._last = self._last, None
-        if not math.isfinite(float(loss)):
-            shown = [self._names[int(row)] for row in rows[:8]]
-            more = f" and {len(rows) - 8} more" if len(rows) > 8 else ""
-            raise NotFinite(
-                f"the loss became {float(loss)} in epoch {self.trainer.current_epoch + 1}, batch "
-                f"{index + 1}; it held {', '.join(shown)}{more}"
-            )
+        values = torch.stack([loss for loss, _, _ in unseen]).tolist()
+        for value, (_, rows, index) in zip(values, unseen, strict=True):
+            if not math.isfinite(value):
+                shown = [self._names[int(row)] for row in rows[:8]]
+                more = f" and {len(rows) - 8} more" if len(rows) > 8 else ""
+                raise NotFinite(
+                    f"the loss became {value} in epoch {self.trainer.current_epoch + 1}, batch "
+                    f"{index + 1}; it held {', '.join(shown)}{more}"
+                )
 
     def on_train_epoch_end(self) -> None:
-        """Log how fast it went, without the validation."""
+        """Log the mean rate, and how fast it went without the validation."""
+        self.log("lr", sum(self._rates) / len(self._rates))
         self.log("images_per_s", self._shown / self._since)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:

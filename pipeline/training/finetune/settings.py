@@ -86,9 +86,9 @@ class TrainerSettings(Strict):
     )
     num_nodes: int = Field(1, ge=1, description="Machines.")
     strategy: str = Field("auto", description="auto, ddp, or another of Lightning's strategies.")
-    precision: Literal[
-        "auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true"
-    ] = Field("auto", description="auto: bf16-mixed on a GPU that has it, else 32-true.")
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
+        "auto", description="auto: bf16-mixed on a GPU that has it, else 32-true."
+    )
     num_workers: int | Literal["auto"] = Field(
         "auto",
         description="Processes that load images, for each device; auto: none on two cores.",

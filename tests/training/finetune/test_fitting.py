@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +230,19 @@ def test_a_trainer_that_lightning_does_not_know_is_one_clear_error(
 ) -> None:
     with pytest.raises(TrainingError, match=r"trainer in train.yaml: .*abacus"):
         tune(tmp_path, trainer=TrainerSettings(accelerator="abacus"))
+
+
+def test_ctrl_c_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def press(self: FineTuning, *args: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FineTuning, "on_train_batch_end", press)
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            tune(tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, before)  # Lightning stops listening
 
 
 def test_a_logger_gets_the_figures_of_each_epoch(tmp_path: Path) -> None:
