@@ -32,8 +32,21 @@ from pipeline.registry.store import Registry
 os.environ.pop("MLFLOW_TRACKING_URI", None)
 os.environ.pop("DVC_ROOT", None)
 
+# Tiny networks and tables: threads cost more than they save, and workers of pytest share the cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# These run whole pipelines. First, so that no worker is left alone with one at the end.
+LONG = ("tests/test_repro_data_sets.py", "tests/test_repro.py", "tests/stages/")
+
 SIZE_PX = 16
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        return next((i for i, start in enumerate(LONG) if item.nodeid.startswith(start)), len(LONG))
+
+    items.sort(key=place)
 
 
 class SealBundle(Protocol):
@@ -58,7 +71,7 @@ def sealed_bundle(tmp_path: Path) -> Bundle:
 
 
 @pytest.fixture(scope="session")
-def _empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database with its tables, which take seconds to make."""
     path = tmp_path_factory.mktemp("registry") / "mlflow.db"
     client = connect(f"sqlite:///{path}", create=True)
@@ -67,9 +80,9 @@ def _empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def registry(_empty_registry: Path, tmp_path: Path) -> Registry:
+def registry(empty_registry: Path, tmp_path: Path) -> Registry:
     """An empty registry of the test's own, in SQLite."""
-    shutil.copy(_empty_registry, tmp_path / "mlflow.db")
+    shutil.copy(empty_registry, tmp_path / "mlflow.db")
     return Registry(f"sqlite:///{tmp_path / 'mlflow.db'}", now=lambda: NOW)
 
 

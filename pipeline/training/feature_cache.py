@@ -23,6 +23,8 @@ LIMIT_BYTES = 2 * 2**30
 PATIENCE_S = 10.0
 WRITTEN_TOGETHER = 64  # what a kill loses
 
+# ValueError and OverflowError: of a damaged file even messages and numbers may be no such.
+_TROUBLE = (OSError, sqlite3.Error, ValueError, OverflowError)
 # ERROR: a table or column of that name is not there.
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 # Without waiting for the disk: what a power cut damages, the checksums find.
@@ -84,7 +86,7 @@ class FeatureCache:
                     self.found += 1
                     self._used[key] = len(data)
                     yield position, np.frombuffer(data, np.float32)
-        except (OSError, sqlite3.Error) as error:
+        except _TROUBLE as error:
             self._give_up(error)
         if damaged:
             log.warning("%s: %d damaged rows are computed again", self._file, damaged)
@@ -112,13 +114,13 @@ class FeatureCache:
                 db.executemany("INSERT OR REPLACE INTO entry VALUES (?, ?, ?)", noted)
                 if last:
                     self._drop_oldest(db)
-        except (OSError, sqlite3.Error) as error:
+        except _TROUBLE as error:
             self._give_up(error)
 
     def _drop_oldest(self, db: sqlite3.Connection) -> None:
-        (excess,) = db.execute("SELECT coalesce(sum(bytes), 0) FROM entry").fetchone()
-        excess -= self._limit_bytes
-        idle = "SELECT key, bytes FROM entry WHERE last_used < ? ORDER BY last_used"
+        (total,) = db.execute("SELECT sum(CAST(bytes AS INT)) FROM entry").fetchone()
+        excess = (total or 0) - self._limit_bytes
+        idle = "SELECT key, CAST(bytes AS INT) FROM entry WHERE last_used < ? ORDER BY last_used"
         dropped = []
         for key, size in db.execute(idle, (self._training,)):
             if excess <= 0:
@@ -134,17 +136,18 @@ class FeatureCache:
         try:
             db.executescript(_LAYOUT)
             if not self._training:
-                (last,) = db.execute("SELECT coalesce(max(last_used), 0) FROM entry").fetchone()
-                self._training = last + 1
-        except sqlite3.Error:
+                (last,) = db.execute("SELECT max(CAST(last_used AS INT)) FROM entry").fetchone()
+                self._training = (last or 0) + 1
+        except BaseException:
             db.close()
             raise
         return db
 
-    def _give_up(self, error: OSError | sqlite3.Error) -> None:
+    def _give_up(self, error: Exception) -> None:
         """Start anew where the file is damaged, but once; else go without."""
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        self._usable = code in _DAMAGED and not self._made_anew and self._remove()
+        damaged = code in _DAMAGED or isinstance(error, (ValueError, OverflowError))
+        self._usable = damaged and not self._made_anew and self._remove()
         if self._usable:
             self._made_anew = True
             log.warning("%s is damaged (%s): it was removed and is made anew", self._file, error)

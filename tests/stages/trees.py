@@ -1,4 +1,5 @@
-"""The same real cells laid out as each adapter expects them; each returns the `source` to write."""
+"""The same real cells laid out as each adapter expects them; each returns the `source` to write,
+with the name of the folder as its place."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ def cells(home: Path) -> Rows:
 def as_csv(home: Path) -> dict[str, object]:
     lines = [f"{path},{label}" for path, label in cells(home)]
     (home / "list.csv").write_text("path,label\n" + "\n".join(lines) + "\n")
-    return {"type": "csv", "file": "images/list.csv"}
+    return {"type": "csv", "file": f"{home.name}/list.csv"}
 
 
 def as_coco(home: Path) -> dict[str, object]:
@@ -39,7 +40,7 @@ def as_coco(home: Path) -> dict[str, object]:
         ],
     }
     (home / "instances.json").write_text(json.dumps(export))
-    return {"type": "coco", "file": "images/instances.json", "severity": ["defective"]}
+    return {"type": "coco", "file": f"{home.name}/instances.json", "severity": ["defective"]}
 
 
 def as_labelstudio(home: Path) -> dict[str, object]:
@@ -54,7 +55,7 @@ def as_labelstudio(home: Path) -> dict[str, object]:
         for i, (path, label) in enumerate(cells(home))
     ]
     (home / "export.json").write_text(json.dumps(tasks))
-    return {"type": "labelstudio", "file": "images/export.json", "good": "good"}
+    return {"type": "labelstudio", "file": f"{home.name}/export.json", "good": "good"}
 
 
 def as_masks(home: Path) -> dict[str, object]:
@@ -66,7 +67,7 @@ def as_masks(home: Path) -> dict[str, object]:
         mask = np.zeros((300, 300, 1), np.uint8)
         mask[:20, :20] = 255 if label == "defective" else 0
         (home / "masks" / name).write_bytes(encode_png(mask))
-    return {"type": "masks", "root": "images"}
+    return {"type": "masks", "root": home.name}
 
 
 def as_mvtec(home: Path) -> dict[str, object]:
@@ -74,9 +75,9 @@ def as_mvtec(home: Path) -> dict[str, object]:
         side = "train" if label == "good" and i % 3 else "test"
         (home / side / label).mkdir(parents=True, exist_ok=True)
         shutil.move(home / "all" / path, home / side / label)
-    return {"type": "mvtec", "root": "images"}
+    return {"type": "mvtec", "root": home.name}
 
 
 def as_folder(home: Path) -> dict[str, object]:
     cells(home)
-    return {"type": "folder", "root": "images"}
+    return {"type": "folder", "root": home.name}
