@@ -22,7 +22,7 @@ MAY_CALL: dict[str, set[str]] = {
         *("training", "reporting", "inference", "datasets", "metrics"),
         *("registry", "imaging", "contracts"),
     },
-    "cli": {"daemon", "reporting", "datasets", "registry", "__version__"},
+    "cli": {"daemon", "training", "reporting", "datasets", "registry", "__version__"},
 }
 TRAINING_ONLY = {"torch", "torchvision", "timm", "pytorch_lightning", "albumentations"}
 LINE_SIDE_NEVER = {
