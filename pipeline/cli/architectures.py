@@ -76,4 +76,3 @@ def _entry(a: Architecture, installed: str | None) -> dict[str, Any]:
         "packaged": a.packaged,
         "packaged_installed": installed,
     }
-
