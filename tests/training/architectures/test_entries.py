@@ -78,7 +78,7 @@ def test_parameters_and_multiply_adds_are_those_of_the_published_network(name: s
 @pytest.mark.parametrize("name", OF_TIMM)
 def test_size_and_normalisation_are_those_that_timm_trained_with(name: str) -> None:
     said, tag = find(name), str(find(name).hub).removeprefix("timm/")
-    timms = timm.models.get_pretrained_cfg(tag)
+    timms: Any = timm.models.get_pretrained_cfg(tag)
     assert timms.input_size == (3, said.input_px, said.input_px)
     # Google's Lite networks were trained with (x - 127) / 128, which timm rounds to 127.5.
     assert said.mean == pytest.approx([255 * m for m in timms.mean], abs=0.51)
@@ -116,8 +116,10 @@ def test_every_weight_takes_part_in_the_maps(backbone: Backbone) -> None:
     # training on several devices.
     backbone.module.requires_grad_(True)
     maps = maps_of(backbone, backbone.architecture.min_px)
-    torch.stack([m.sum() for m in maps]).sum().backward()
-    assert [name for name, p in backbone.module.named_parameters() if p.grad is None] == []
+    names, weights = zip(*backbone.module.named_parameters(), strict=True)
+    total = torch.stack([m.sum() for m in maps]).sum()
+    gradients = torch.autograd.grad(total, weights, allow_unused=True)
+    assert [name for name, g in zip(names, gradients, strict=True) if g is None] == []
 
 
 @pytest.mark.parametrize(

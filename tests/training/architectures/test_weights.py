@@ -148,7 +148,7 @@ def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
         def __reduce__(self) -> tuple[Any, ...]:
             return Path.touch, (tmp_path / "harm",)
 
-    (tmp_path / "trap.pth").write_bytes(pickle.dumps({"c1.weight": Malicious()}))
+    (tmp_path / "trap.pth").write_bytes(pickle.dumps({"c1.weight": Malicious()}, protocol=2))
     with pytest.raises(TrainingError, match="without code in it"):
         from_file(tmp_path / "trap.pth")
     assert not (tmp_path / "harm").exists()
