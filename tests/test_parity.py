@@ -19,7 +19,7 @@ from pipeline.imaging.prepare import Preparation
 from pipeline.inference.inspector import Inspector
 from pipeline.inference.predictor import Prediction, session
 from pipeline.stages import ingest, preprocess
-from pipeline.training.architectures import architectures, build
+from pipeline.training.architectures import build
 from pipeline.training.export import PARITY, export, join, parity
 from pipeline.training.network import Features, KernelHead, Network
 from tests.stages.conftest import TAXONOMY, copy_cells, folder_of
@@ -134,8 +134,8 @@ def images_of(cells: list[Path], side: int) -> Pixels:
     return np.concatenate([Preparation(spec)(read(path)).images for path in cells])
 
 
-@pytest.mark.parametrize("name", sorted(architectures()))
-def test_every_architecture_says_the_same_in_torch_and_in_onnx_runtime(
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "efficientnet_b0", "resnet18"])
+def test_a_network_at_two_scales_says_the_same_in_torch_and_in_onnx_runtime(
     name: str, cells: list[Path], tmp_path: Path
 ) -> None:
     images = images_of(cells, 64)

@@ -1,6 +1,6 @@
 """The `lineside` command: reads the command line, calls what does the work, prints for people.
 
-May call everything but `stages` and `training`. Each command imports what it needs when it runs:
+May call everything but `stages`. Each command imports what it needs when it runs:
 --help stays quick.
 """
 
@@ -25,6 +25,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from pipeline import __version__
+from pipeline.cli.architectures import architectures
 from pipeline.cli.data import data
 from pipeline.cli.review import review
 from pipeline.cli.screen import err, out, say
@@ -54,6 +55,7 @@ models = typer.Typer(
 app.add_typer(models, name="models")
 app.add_typer(data, name="data")
 app.command()(review)
+app.command()(architectures)
 
 LineFile = Annotated[Path, typer.Argument(metavar="LINE.yaml", help="The station's line file.")]
 Recipe = Annotated[str, typer.Argument(help="Name of the registered model, e.g. solar-cell.")]

