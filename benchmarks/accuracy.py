@@ -72,8 +72,8 @@ def measure(conf: Path, data: Path) -> tuple[tuple[float, float], list[tuple[flo
     prepared = yaml_config.load(conf / "preprocess.yaml", preprocess.Config)
     preprocess.run(prepared, data, data / "preprocess")
     # Every part is judged by heads that have not seen it: all of them are to learn from.
-    index = data / "preprocess" / shards.INDEX
-    pd.read_parquet(index).assign(split="train").to_parquet(index, index=False)
+    listed = data / "preprocess" / shards.INDEX
+    pd.read_parquet(listed).assign(split="train").to_parquet(listed, index=False)
     policy = yaml_config.load(CONF / "augment.yaml", augment.Config)
     augment.run(policy, data, data / "augment")
 

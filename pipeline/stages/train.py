@@ -59,15 +59,14 @@ def run(
             with torch.
     """
     tracker = Untracked() if tracker is None else tracker
-    passing = out / ".passing"
+    material = _gather(config, source, teacher)
+    eyes = methods.eyes(config, material)
+    passing, bundle = out / ".passing", out / "bundle"
     work = passing / "work" if work is None else work
-    bundle = out / "bundle"
     bundle.mkdir()
     passing.mkdir()
-    material = _gather(config, source, teacher)
     for sheet in sorted((source / "augment" / "classes").glob("*.png")):
         tracker.log_file(sheet, "samples")
-    eyes = methods.eyes(config, material)
     try:
         with finetune.alone():
             graph = passing / "features.onnx"

@@ -55,6 +55,8 @@ def eyes(config: Settings, material: Material) -> Eyes:
     size_px = material.stored.spec.shape[:2]
     backbones, parts = [], []
     for seen in config.networks:
+        height, width = (round(side * min(seen.scales)) for side in size_px)
+        architectures.require_size(architectures.find(seen.architecture), (height, width))
         backbone = architectures.build(seen.architecture, seen.weights, config.seed)
         backbones.append(backbone)
         parts.append(Features(backbone, size_px, seen.scales))
@@ -251,7 +253,7 @@ def _tuned(
     ]
     facts: dict[str, Any] = {"n_features": int(frozen.values.shape[1]), "epoch": tuned.epoch}
     if tuned.figures is not None and tuned.start is not None and its.held is not None:
-        logits = finetune.answers(network, its.held, config.trainer)
+        logits = finetune.answers(network, its.held, config.trainer, config.finetune.batch_size)
         tiles = probe.worst_tiles(its.held.ids, softmax(logits), its.taxonomy)
         factor = temperature(logits[tiles], its.held.labels[tiles])
         cool(network.head, factor)

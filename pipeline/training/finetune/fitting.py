@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from pipeline.errors import TrainingError
 from pipeline.training.extraction import Floats
 from pipeline.training.finetune import checkpoints
-from pipeline.training.finetune.batches import VALIDATION_BATCH, Batches, Examples, steps_per_epoch
+from pipeline.training.finetune.batches import Batches, Examples, steps_per_epoch
 from pipeline.training.finetune.checkpoints import Checkpoints, State
 from pipeline.training.finetune.module import FineTuning, NotFinite
 from pipeline.training.finetune.settings import Finetune, TrainerSettings, on_gpu
@@ -128,14 +128,14 @@ def fit(
     )
 
 
-def answers(network: Network, held: HeldOut, trainer: TrainerSettings) -> Floats:
+def answers(network: Network, held: HeldOut, trainer: TrainerSettings, batch_size: int) -> Floats:
     """Logits float32 N,K of validation images, computed where training computes."""
     device = torch.device("cuda" if on_gpu(trainer) and torch.cuda.is_available() else "cpu")
     network.to(device).eval()
     said = []
     with torch.inference_mode():
-        for start in range(0, len(held.rows), VALIDATION_BATCH):
-            images = held.images.stack(held.rows[start : start + VALIDATION_BATCH])
+        for start in range(0, len(held.rows), batch_size):
+            images = held.images.stack(held.rows[start : start + batch_size])
             said.append(network(torch.from_numpy(images).to(device))[0].cpu().numpy())
     network.to("cpu")
     return np.concatenate(said)

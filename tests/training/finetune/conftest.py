@@ -129,7 +129,8 @@ def held_out() -> HeldOut:
 def network(given: Examples, module: Callable[[], nn.Module] = Tiny) -> Network:
     """A network with the head that fine-tuning starts from."""
     torch.manual_seed(0)
-    backbone = Backbone(Architecture("tiny", maps), module().eval().requires_grad_(False), "none")
+    tiny = Architecture("tiny", maps, head=(), parameters=0, multiply_adds=0, hub=None, top1=None)
+    backbone = Backbone(tiny, module().eval().requires_grad_(False), "none")
     features = Features(backbone, (SIZE_PX, SIZE_PX), (1.0,))
     settle_batch_norm(features, given.images, len(given.names))
     with torch.no_grad():
