@@ -231,17 +231,14 @@ def _frozen(config: Config, its: _Material, graph: Path) -> _Frozen:
 
 
 def _fit(config: Config, its: _Material, frozen: _Frozen, work: Path) -> _Trained:
-    if config.method == "probe":
-        return _probe(config, its, frozen)
     if config.method == "finetune":
         return _finetune(config, its, frozen, work)
-    if not _tunes(config):
-        trained = _probe(config, its, frozen)
-        trained.lines.append("method auto: the probe, since there is no GPU")
-        return trained
     trained = _probe(config, its, frozen)
-    if its.held is None:
-        trained.lines.append("method auto: the probe, since no validation parts could compare")
+    if config.method == "probe":
+        return trained
+    if its.held is None or not _tunes(config):
+        why = "no validation parts could compare" if _tunes(config) else "there is no GPU"
+        trained.lines.append(f"method auto: the probe, since {why}")
         return trained
     tuned = _finetune(config, its, frozen, work)
     losses = {
