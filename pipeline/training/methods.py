@@ -171,11 +171,9 @@ def train(
     trained = _probed(config, its, seen, frozen, tracker)
     if config.method == "probe":
         return trained
-    if not tunes(config):
-        trained.lines.append("method auto: the probe, since there is no GPU")
-        return trained
-    if its.held is None:
-        trained.lines.append("method auto: the probe, since no validation parts could compare")
+    if its.held is None or not tunes(config):
+        why = "no validation parts could compare" if tunes(config) else "there is no GPU"
+        trained.lines.append(f"method auto: the probe, since {why}")
         return trained
     tuned = _tuned(config, its, seen, frozen, work, tracker)
     logits = probe.judge(trained.network.head, extracted.as_they_are(its.held.rows))

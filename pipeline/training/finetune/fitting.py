@@ -25,6 +25,7 @@ from pipeline.training.finetune import checkpoints
 from pipeline.training.finetune.batches import Batches, Examples, steps_per_epoch
 from pipeline.training.finetune.checkpoints import Checkpoints, State
 from pipeline.training.finetune.module import FineTuning, NotFinite
+from pipeline.training.finetune.ranks import is_leader
 from pipeline.training.finetune.settings import Finetune, TrainerSettings, on_gpu
 from pipeline.training.finetune.spoken import Spoken
 from pipeline.training.finetune.validation import Figures, HeldOut
@@ -63,7 +64,7 @@ def fit(
     logger: Logger | None = None,
     callbacks: Sequence[pl.Callback] = (),
 ) -> Tuned:
-    """Train a network, which takes on the best weights found.
+    """Train a network, which takes on the best weights found; in the leading process only.
 
     Args:
         network: with a `LinearHead` to start from.
@@ -87,7 +88,8 @@ def fit(
     folder.mkdir(parents=True, exist_ok=True)
     state = checkpoints.find(folder)
     resumed_after = 0 if state is None else state.epoch
-    if state is not None:
+    leads = is_leader()
+    if state is not None and leads:
         print(f"  resuming after epoch {state.epoch} of {config.epochs}", flush=True)
     if state is None or not state.is_over(config):
         frozen = config.freezes_batch_norm(len(examples.names), pretrained=pretrained)
@@ -111,7 +113,8 @@ def fit(
         state = _train(
             module, examples, held, config, trainer, seed, folder, state, logger, callbacks
         )
-    network.load_state_dict(load_file(checkpoints.best_weights(folder, state)))
+    if leads:  # and may have removed the file before another process looks
+        network.load_state_dict(load_file(checkpoints.best_weights(folder, state)))
     rows = pd.DataFrame(state.rows)
     best = None
     if held is not None:
