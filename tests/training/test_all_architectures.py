@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -51,10 +51,18 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
 
 
 @pytest.fixture(scope="session")
-def shared_registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
-    uri = f"sqlite:///{tmp_path_factory.mktemp('registry') / 'mlflow.db'}"
-    connect(uri, create=True)
-    return Registry(uri)
+def registry_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("registry")
+    connect(f"sqlite:///{home / 'mlflow.db'}", create=True)
+    return home
+
+
+@pytest.fixture
+def shared_registry(registry_home: Path, tmp_path: Path) -> Iterator[Registry]:
+    """One for all; the files of a network, 5 GB for all of them, are removed after its test."""
+    yield Registry(f"sqlite:///{registry_home / 'mlflow.db'}")
+    for large in (*tmp_path.iterdir(), registry_home / "mlruns"):
+        shutil.rmtree(large, ignore_errors=True)
 
 
 @pytest.mark.parametrize("architecture", by_cost(), ids=lambda a: a.name)

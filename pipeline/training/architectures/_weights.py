@@ -115,10 +115,10 @@ def fill(net: nn.Module, head: tuple[str, ...], given: Tensors, where: str, name
         None,
     )
     if wrong:
-        library = "torchvision's" if "torchvision" in type(net).__module__ else "timm's"
         raise TrainingError(
             f"{where} holds another network than {name}: {wrong}; set architecture in train.yaml "
-            f"to the network that was saved, or bring a file of {name} with {library} names"
+            f"to the network that was saved, or bring a file of {name} as "
+            f"{type(net).__module__.split('.')[0]} builds it"
         )
     net.load_state_dict({k: given[k] for k in ours if k in given}, strict=False)
 

