@@ -33,7 +33,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import timm
+import timm.data
+import timm.loss
+import timm.optim
+import timm.scheduler
 import torch
 from PIL import Image
 from rich.console import Console
@@ -45,10 +48,6 @@ from sklearn.model_selection import StratifiedKFold, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
-from timm.data import create_loader, resolve_data_config
-from timm.loss import LabelSmoothingCrossEntropy
-from timm.optim import create_optimizer_v2
-from timm.scheduler import create_scheduler_v2
 
 from benchmarks import steel
 from pipeline.datasets.shards import Shards
@@ -66,6 +65,8 @@ try:
 except ImportError:  # laid into .venv-bench/ by make
     fastai = None
 
+# Its type hints know neither all that it exports nor data sets other than its own.
+TIMM: Any = timm
 Rows = npt.NDArray[np.intp]
 TIMM_BATCH, TIMM_LR, TIMM_WEIGHT_DECAY = 32, 1e-3, 0.05
 FEATURE_BATCH = 32
@@ -319,26 +320,30 @@ def _timm(task: Task, clock: Clock) -> None:
         num_classes=task.classes,
     ).to(memory_format=torch.channels_last)
     side = task.images.shape[1]
-    data = resolve_data_config({"input_size": (3, side, side), "crop_pct": 1.0}, model=model)
+    data = TIMM.data.resolve_data_config(
+        {"input_size": (3, side, side), "crop_pct": 1.0}, model=model
+    )
     common = {
         **{key: data[key] for key in ("input_size", "mean", "std")},
         "batch_size": TIMM_BATCH,
         # On two cores, worker processes only take time from the training itself.
         **{"use_prefetcher": False, "num_workers": 0, "persistent_workers": False},
     }
-    loader = create_loader(
+    loader = TIMM.data.create_loader(
         _InMemory(task, task.known), is_training=True, interpolation="random", **common
     )
-    judged = create_loader(
+    judged = TIMM.data.create_loader(
         _InMemory(task, task.unseen),
         interpolation=data["interpolation"],
         crop_pct=data["crop_pct"],
         **common,
     )
     epochs = 1 + task.epochs
-    optimizer = create_optimizer_v2(model, opt="adamw", lr=TIMM_LR, weight_decay=TIMM_WEIGHT_DECAY)
+    optimizer = TIMM.optim.create_optimizer_v2(
+        model, opt="adamw", lr=TIMM_LR, weight_decay=TIMM_WEIGHT_DECAY
+    )
     # train.py steps the schedule by epoch; of so few, by update is kinder.
-    scheduler, _ = create_scheduler_v2(
+    scheduler, _ = TIMM.scheduler.create_scheduler_v2(
         optimizer,
         sched="cosine",
         num_epochs=epochs,
@@ -346,7 +351,7 @@ def _timm(task: Task, clock: Clock) -> None:
         step_on_epochs=False,
         updates_per_epoch=len(loader),
     )
-    loss_of = LabelSmoothingCrossEntropy(smoothing=0.1)
+    loss_of = TIMM.loss.LabelSmoothingCrossEntropy(smoothing=0.1)
     updates = 0
     for _ in range(epochs):
         model.train()
@@ -373,8 +378,9 @@ def _sklearn(task: Task, clock: Clock, classifier: Any) -> None:
         pretrained_cfg_overlay={"file": str(task.weights)},
     ).eval()
     caught: list[torch.Tensor] = []
-    model.global_pool.register_forward_hook(lambda module, given, made: caught.append(made))
-    data = resolve_data_config({}, model=model)
+    pool: Any = model.global_pool
+    pool.register_forward_hook(lambda module, given, made: caught.append(made))
+    data = TIMM.data.resolve_data_config({}, model=model)
     mean, std = (255 * torch.tensor(data[key]).view(3, 1, 1) for key in ("mean", "std"))
 
     def features(rows: Rows) -> Floats:
