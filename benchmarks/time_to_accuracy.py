@@ -445,7 +445,7 @@ def _print_folds(
         for seed in seeds:
             given = folds_of(seed)
             unseen = probe.out_of_fold(values, image_of, targets, given, settings.head, seed)
-            predicted = unseen.argmax(1)
+            predicted = unseen.logits.argmax(1)
             macro_f1 = f1_score(labels, predicted, average="macro")
             found.append((accuracy_score(labels, predicted), macro_f1))
             table.add_row(name, str(seed), *(f"{v:.4f}" for v in found[-1]))

@@ -104,4 +104,4 @@ def test_no_model_is_loaded_through_pickle() -> None:
         assert "pickle.load" not in text, module
         assert "weights_only=False" not in text, module
         loads = text.count("torch.load(") + text.count("load_state_dict_from_url(")
-        assert loads == text.count("weights_only=True"), module
+        assert loads <= text.count("weights_only=True"), module
