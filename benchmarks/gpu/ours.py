@@ -57,8 +57,7 @@ def race(network: str, data: Data, size: Size, device: torch.device) -> Race:
         export(features, stored[0], "image", ["features"], graph)
         batches = extraction.plan(rows, 0)
         computed = extraction.extract(graph, stored, steel.augmenter(), batches, 0)
-        targets = one_hot(stored)[rows]
-        head = finetune.linear_head(np.vstack(list(computed)), targets, probe.Head(), 0)
+        head = finetune.linear_head(computed, one_hot(stored)[rows], probe.Head(), 0)
     print(f"    ours: head after {race.elapsed_s:.1f} s", flush=True)
     held_rows = np.flatnonzero(stored.index["split"] == "val")
     held = finetune.HeldOut(
