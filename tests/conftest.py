@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import os
+
+# Before NumPy and torch read it, here and in what tests start: tiny networks gain nothing by
+# threads, and threads that wait for one another on shared cores only cost.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,9 +36,6 @@ from pipeline.registry.store import Registry
 # Before anything imports MLflow: no test asks a server that the developer happens to use.
 os.environ.pop("MLFLOW_TRACKING_URI", None)
 os.environ.pop("DVC_ROOT", None)
-
-# Tiny networks and tables: threads cost more than they save, and workers of pytest share the cores.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # These run whole pipelines. First, so that no worker is left alone with one at the end.
 LONG = ("tests/test_repro_data_sets.py", "tests/test_repro.py", "tests/stages/")

@@ -90,10 +90,11 @@ def build(
 
 
 @pytest.fixture(scope="session")
-def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+def ran(tmp_path_factory: pytest.TempPathFactory, empty_registry: Path) -> Ran:
     home = tmp_path_factory.mktemp("recipe")
     images, data = home / "images", home / "data" / "cells"
     copy_cells(images)
+    shutil.copy(empty_registry, home / "mlflow.db")
     registry = Registry(f"sqlite:///{home / 'mlflow.db'}")
     build(data, folder_of(images))
     with whole_folder(data / "register") as out:

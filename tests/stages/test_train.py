@@ -105,6 +105,17 @@ def test_the_same_seed_gives_the_same_model_bit_for_bit(ran: Ran, tmp_path: Path
     assert again == (ran.data / "train/bundle/model.onnx").read_bytes()
 
 
+def test_features_from_the_cache_give_the_same_model_bit_for_bit(ran: Ran, tmp_path: Path) -> None:
+    n = 2 * int((Shards(ran.data / "preprocess").index["split"] == "train").sum())
+    for found in (0, n):
+        out = tmp_path / f"after-{found}"
+        out.mkdir()
+        said = train.run(ran.train, ran.data, out, tmp_path / "features.sqlite")
+        assert f"{found} of {n} rows from the cache" in said.lines[0]
+        again = (out / "bundle/model.onnx").read_bytes()
+        assert again == (ran.data / "train/bundle/model.onnx").read_bytes()
+
+
 def test_an_unknown_architecture_lists_the_nearest_name(ran: Ran, tmp_path: Path) -> None:
     config = TRAIN.model_copy(update={"architecture": "resnet81"})
     with pytest.raises(TrainingError, match=r'"resnet81" unknown; did you mean "resnet18"\?'):
