@@ -82,7 +82,8 @@ def measure(conf: Path, data: Path) -> tuple[tuple[float, float], list[tuple[flo
     graph = data / "features.onnx"
     eyes = methods.eyes(settings, its)
     export(eyes.features, its.stored[0], "image", ["features"], graph)
-    frozen = Extraction(settings, its, graph, None, lambda vectors, *_: vectors).training()
+    extraction = Extraction(settings, its, eyes, graph, None, lambda vectors, *_: vectors)
+    frozen = extraction.training()
     index, bad = its.index, classes_of(its.index, taxonomy) == taxonomy.names.index("defective")
     groups_of = index["group"].tolist()
     folds = np.array(assign_folds(index["label"].tolist(), groups_of, FOLDS, settings.seed))

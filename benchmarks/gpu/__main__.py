@@ -47,6 +47,7 @@ from benchmarks.gpu.data import SMOKE, Data, Size, prepare
 from pipeline.files import write_json
 
 NETWORKS = ("resnet50", "efficientnet_b0")
+WHAT = ("own input", "resident", "to accuracy")
 
 
 @dataclass
@@ -83,6 +84,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--images", type=Path, help="the folder of X-SDD; else textures are made")
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS))
+    parser.add_argument("--what", nargs="+", default=list(WHAT), choices=WHAT)
     parser.add_argument("--smoke", action="store_true", help="tiny, on any device, to try it")
     parser.add_argument("--batch", type=int, default=Size.batch, help="of the images/s")
     parser.add_argument("--epochs", type=int, default=Size.epochs, help="of the schedule")
@@ -114,42 +116,44 @@ def main() -> None:
     results = Results(args.json, facts)
     with tempfile.TemporaryDirectory() as folder:
         data = prepare(args.images, Path(folder), size)
-        for network in args.networks:
-            _measure(network, data, size, device, results)
+        for what in args.what:
+            for network in args.networks:
+                _measure(network, what, data, size, device, results)
     _print_rates(results, args.networks)
     _print_races(results, args.networks)
 
 
-def _measure(network: str, data: Data, size: Size, device: torch.device, results: Results) -> None:
+def _measure(
+    network: str, what: str, data: Data, size: Size, device: torch.device, results: Results
+) -> None:
     rates = {"timm": theirs.rate, "ours": ours.rate}
     races = {"timm": theirs.race, "ours": ours.race}
-    for what in ("resident", "own input", "to accuracy"):
-        for side in ("timm", "ours"):
-            row: dict[str, Any] = {"network": network, "what": what, "side": side}
-            started = time.perf_counter()
-            try:
-                if what == "to accuracy":
-                    race = races[side](network, data, size, device)
-                    best = max((share for _, share in race.readings), default=None)
-                    row |= {"seconds": race.seconds, "best": best, "readings": race.readings}
-                else:
-                    watch = rates[side](network, data, size, device, what == "resident")
-                    row |= {
-                        "images_per_s": statistics.median(watch.rates),
-                        "busy": watch.busy,
-                        "in_kernels": watch.in_kernels,
-                        "windows": watch.rates,
-                    }
-            except Exception as error:  # the other rows are worth having
-                traceback.print_exc()
-                row["error"] = f"{type(error).__name__}: {error}"
-            finally:
-                # Lightning sets it for the process; timm's users do not.
-                torch.use_deterministic_algorithms(False)
-                if device.type == "cuda":
-                    torch.cuda.empty_cache()
-            row["took_s"] = time.perf_counter() - started
-            results.add(row)
+    for side in ("timm", "ours"):
+        row: dict[str, Any] = {"network": network, "what": what, "side": side}
+        started = time.perf_counter()
+        try:
+            if what == "to accuracy":
+                race = races[side](network, data, size, device)
+                best = max((share for _, share in race.readings), default=None)
+                row |= {"seconds": race.seconds, "best": best, "readings": race.readings}
+            else:
+                watch = rates[side](network, data, size, device, what == "resident")
+                row |= {
+                    "images_per_s": statistics.median(watch.rates),
+                    "busy": watch.busy,
+                    "in_kernels": watch.in_kernels,
+                    "windows": watch.rates,
+                }
+        except Exception as error:  # the other rows are worth having
+            traceback.print_exc()
+            row["error"] = f"{type(error).__name__}: {error}"
+        finally:
+            # Lightning sets it for the process; timm's users do not.
+            torch.use_deterministic_algorithms(False)
+            if device.type == "cuda":
+                torch.cuda.empty_cache()
+        row["took_s"] = time.perf_counter() - started
+        results.add(row)
 
 
 def _print_rates(results: Results, networks: Sequence[str]) -> None:

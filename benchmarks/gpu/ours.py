@@ -56,7 +56,9 @@ def race(network: str, data: Data, size: Size, device: torch.device) -> Race:
         graph = Path(folder, "features.onnx")
         export(features, stored[0], "image", ["features"], graph)
         batches = extraction.plan(rows, 0)
-        computed = extraction.extract(graph, stored, steel.augmenter(), batches, 0)
+        computed = extraction.extract(
+            graph, stored, steel.augmenter(), batches, 0, on_gpu=_on(features, device)
+        )
         head = finetune.linear_head(computed, one_hot(stored)[rows], probe.Head(), 0)
     print(f"    ours: head after {race.elapsed_s:.1f} s", flush=True)
     held_rows = np.flatnonzero(stored.index["split"] == "val")
@@ -104,6 +106,10 @@ def _fit(
     trainer = finetune.TrainerSettings(devices=1, num_workers=size.workers)
     with tempfile.TemporaryDirectory() as work, contextlib.suppress(Finished):
         fitting.fit(network, examples, held, config, trainer, 0, work=Path(work), pretrained=False)
+
+
+def _on(features: Features, device: torch.device) -> Features | None:
+    return features if device.type == "cuda" else None
 
 
 class _Chosen:

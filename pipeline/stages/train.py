@@ -71,7 +71,7 @@ def run(
         with finetune.alone():
             graph = passing / "features.onnx"
             export(eyes.features, material.stored[0], "image", ["features"], graph)
-            extraction = Extraction(config, material, graph, cache, _watch)
+            extraction = Extraction(config, material, eyes, graph, cache, _watch)
             frozen = extraction.training()
         trained = methods.train(config, material, eyes, extraction, frozen, work, tracker)
     except BaseException:

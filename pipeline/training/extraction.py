@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +17,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import torch
+from torch import nn
 
 from pipeline.files import sha256
 from pipeline.imaging import Pixels
@@ -72,6 +76,7 @@ def extract(
     seed: int,
     cache: FeatureCache | None = None,
     watch: Watch = lambda vectors, total, done: vectors,
+    on_gpu: nn.Module | None = None,
 ) -> Floats:
     """Run an exported feature graph over many images, one thread a core.
 
@@ -87,17 +92,20 @@ def extract(
         cache: where what was computed before is found, and what is computed now is kept.
         watch: is given the vectors to come, how many there are in all and how many of those were
             found, and passes the vectors on.
+        on_gpu: the same features in torch, to be computed on the GPU instead.
 
     Returns:
         float32 F,D, in the order of the batches.
     """
     source = _Source(stored, augmenter, seed)
     shown = [(int(row), batch.view) for batch in batches for row in batch.rows]
-    keys = source.keys(graph, shown) if cache is not None else []
+    engine = _Cpu(graph) if on_gpu is None else _Gpu(on_gpu)
+    names = [sha256(graph), *engine.versions]
+    keys = source.keys(names, shown) if cache is not None else []
     vectors = dict(cache.find(keys)) if cache is not None else {}
     found = len(vectors)
     missing = [i for i in range(len(shown)) if i not in vectors]
-    computed = _computed(graph, source, [shown[i] for i in missing])
+    computed = _computed(engine, source, [shown[i] for i in missing])
     try:
         for i, vector in zip(missing, watch(computed, len(shown), found), strict=True):
             vectors[i] = vector
@@ -109,18 +117,55 @@ def extract(
     return np.stack([vectors[i] for i in range(len(shown))])
 
 
-def _computed(graph: Path, source: _Source, shown: Sequence[Shown]) -> Iterator[Floats]:
+class _Cpu:
+    """ONNX Runtime, which is opened when it is needed."""
+
+    batch = BATCH
+
+    def __init__(self, graph: Path) -> None:
+        self._graph = graph
+        self.versions = [version("onnxruntime")]
+
+    @contextmanager
+    def ready(self) -> Iterator[Callable[[Pixels], Floats]]:
+        """Features float32 n,D of images uint8 n,H,W,C, from any number of threads."""
+        run = session(self._graph, threads=1)
+        yield lambda images: run.run(["features"], {"image": images})[0]
+
+
+class _Gpu:
+    """torch, in full precision: what is trained on it must hold for the exported graph."""
+
+    batch = 64
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+        self.versions = [torch.__version__, torch.cuda.get_device_name()]
+
+    @contextmanager
+    def ready(self) -> Iterator[Callable[[Pixels], Floats]]:
+        """As of `_Cpu`; threads make the images, and queue where the device is busy."""
+        busy = threading.Lock()
+        module = self._module.cuda().eval()
+
+        def features(images: Pixels) -> Floats:
+            with busy, torch.inference_mode():
+                found: Floats = module(torch.from_numpy(images).cuda()).cpu().numpy()
+            return found
+
+        try:
+            with torch.backends.cudnn.flags(allow_tf32=False):
+                yield features
+        finally:
+            module.cpu()
+
+
+def _computed(engine: _Cpu | _Gpu, source: _Source, shown: Sequence[Shown]) -> Iterator[Floats]:
     if not shown:
         return
-    run = session(graph, threads=1)
-
-    def features(batch: Sequence[Shown]) -> Floats:
-        found: Floats = run.run(["features"], {"image": source.stack(batch)})[0]
-        return found
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        parts = [shown[start : start + BATCH] for start in range(0, len(shown), BATCH)]
-        for vectors in pool.map(features, parts):
+    parts = [shown[start : start + engine.batch] for start in range(0, len(shown), engine.batch)]
+    with engine.ready() as features, ThreadPoolExecutor(os.cpu_count()) as pool:
+        for vectors in pool.map(lambda part: features(source.stack(part)), parts):
             yield from vectors
 
 
@@ -151,7 +196,7 @@ class _Source:
                 images[i] = self._augmenter(images[i], seed=self._seed, sample_id=name, view=view)
         return images
 
-    def keys(self, graph: Path, shown: Sequence[Shown]) -> list[str]:
+    def keys(self, network: Sequence[str], shown: Sequence[Shown]) -> list[str]:
         """Name the features of each by the graph, the pixels and what makes a view of them.
 
         The graph itself says which network, weights, scales and image size.
@@ -163,7 +208,6 @@ class _Source:
         rows = sorted({row for row, _ in shown})
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             image = dict(zip(rows, pool.map(pixels, rows), strict=True))
-        network = [sha256(graph), version("onnxruntime")]
         making = _digest([self._augmenter.serialise(), self._seed, *_augmenting()])
         return [
             _digest(

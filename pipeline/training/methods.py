@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import torch
 
 from pipeline.inference.predictor import softmax
 from pipeline.training import architectures, extraction, finetune, probe
@@ -93,11 +94,15 @@ class Extraction:
         self,
         config: Settings,
         material: Material,
+        seen: Eyes,
         graph: Path,
         cache: Path | None,
         watch: extraction.Watch,
     ) -> None:
         self._config, self._its, self.graph = config, material, graph
+        # A machine that fine-tunes on a GPU does not make it wait for frozen features.
+        gpu = tunes(config) and torch.cuda.is_available()
+        self._on_gpu = seen.features if gpu and finetune.on_gpu(config.trainer) else None
         self._cache = FeatureCache(cache) if cache else None
         self._watch = watch
 
@@ -124,6 +129,7 @@ class Extraction:
             self._config.seed,
             self._cache,
             self._watch,
+            self._on_gpu,
         )
 
 

@@ -45,9 +45,8 @@ class Features(nn.Module):
             for m in self._maps_at(x, scale):
                 if m.dtype != torch.float32:  # mixed precision: not enough digits to pool with
                     m = m.float()
-                mean = m.mean((2, 3), keepdim=True)
-                deviation = (m - mean).square().mean((2, 3)).clamp_min(1e-12).sqrt()
-                pooled += [mean.flatten(1), m.amax((2, 3)), deviation]
+                mean, variance = _moments(m)
+                pooled += [mean, m.amax((2, 3)), variance.clamp_min(1e-12).sqrt()]
         return torch.cat(pooled, 1)
 
     def maps(self, image: Tensor) -> list[Tensor]:
@@ -64,6 +63,15 @@ class Features(nn.Module):
         if size != self._size_px:
             x = interpolate(x, size, mode="bilinear", align_corners=False)
         return self._maps(self._backbone, x)
+
+
+def _moments(m: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of every map of float32 N,C,H,W, each N,C."""
+    if torch.onnx.is_in_onnx_export():  # var_mean would become dozens of operators at the line
+        mean = m.mean((2, 3), keepdim=True)
+        return mean.flatten(1), (m - mean).square().mean((2, 3))
+    variance, mean = torch.var_mean(m, (2, 3), correction=0)
+    return mean, variance
 
 
 class Together(nn.Module):

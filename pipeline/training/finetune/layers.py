@@ -69,9 +69,12 @@ def settle_batch_norm(features: Features, images: Images, n: int) -> None:
         module.reset_running_stats()
         module.momentum = None  # the plain mean over all batches
         module.train()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    features.to(device)
     with torch.no_grad():
         for part in np.array_split(rows, -(-len(rows) // SETTLE_BATCH)):
-            features(torch.from_numpy(images.stack(part)))
+            features(torch.from_numpy(images.stack(part)).to(device))
+    features.cpu()
     for module, momentum in zip(found, momenta, strict=True):
         module.momentum = momentum
         module.eval()

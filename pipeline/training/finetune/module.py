@@ -201,11 +201,29 @@ class FineTuning(pl.LightningModule):
         self.log("val_accuracy", self.figures.accuracy)
         self.log("val_auroc", self.figures.auroc)
 
+    def _fuses(self) -> bool:
+        """One kernel for all weights; where losses are scaled Lightning cannot clip with it."""
+        return self.device.type == "cuda" and self.trainer.precision != "16-mixed"
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the norm; Lightning refuses to for a fused optimiser, also where nothing scales."""
+        if not gradient_clip_val:
+            return
+        if self._fuses():
+            trained = [p for p in self.network.parameters() if p.grad is not None]
+            torch.nn.utils.clip_grad_norm_(trained, gradient_clip_val)
+        else:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
     def configure_optimizers(self) -> Any:
         """AdamW, a rate for each level, a short rise and a cosine."""
         optimizer = torch.optim.AdamW(
-            layers.groups(self.network, self._above, self._config),
-            fused=self.device.type == "cuda",
+            layers.groups(self.network, self._above, self._config), fused=self._fuses()
         )
         # Not the trainer's own estimate, which starts loading before a checkpoint says where.
         steps = self._steps

@@ -251,7 +251,7 @@ def test_a_logger_gets_the_figures_of_each_epoch(tmp_path: Path) -> None:
     written = next((tmp_path / "logs").rglob("metrics.csv")).read_text()
     names = written.splitlines()[0].split(",")
     assert {"loss", "lr", "images_per_s", "val_loss", "val_accuracy", "val_auroc"} <= set(names)
-    assert f"{tuned.history['val_loss'][2]:.4f}" in written
+    assert f"{tuned.history['val_loss'][2]:.3f}" in written
 
 
 def running_means(net: Network) -> list[Tensor]:
