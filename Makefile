@@ -30,7 +30,17 @@ bench-duplicates: .venv/train.stamp ## Time and memory of the search for near-du
 bench-preprocess: .venv/train.stamp ## Rate and memory of preparing images, beside the bare OpenCV loop
 	$(BIN)/python -m benchmarks.preprocess
 
-bench: bench-accuracy bench-duplicates bench-preprocess ## All benchmarks
+bench-train-stage: .venv/train.stamp ## Seconds of the train stage, cold and with features cached
+	$(BIN)/python -m benchmarks.train_stage
+
+bench-time-to-accuracy: .venv-bench/stamp ## Time to accuracy beside fastai, timm and scikit-learn
+	PYTHONPATH=.venv-bench $(BIN)/python -m benchmarks.time_to_accuracy
+	$(BIN)/python -m benchmarks.time_to_accuracy --folds 5
+
+bench-gpu: .venv/train.stamp ## Fine-tuning on a GPU beside timm's own training loop
+	$(BIN)/python -m benchmarks.gpu
+
+bench: bench-accuracy bench-duplicates bench-preprocess bench-train-stage bench-time-to-accuracy ## All that need no GPU
 
 .venv/train.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -41,4 +51,9 @@ bench: bench-accuracy bench-duplicates bench-preprocess ## All benchmarks
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[train,demo,dev]'
 	touch $@
 
-.PHONY: help repro test lint demo bench bench-accuracy bench-duplicates bench-preprocess
+.venv-bench/stamp: benchmarks/requirements.txt .venv/train.stamp
+	$(BIN)/python -m pip install -q --no-deps --upgrade --target .venv-bench -r $<
+	touch $@
+
+.PHONY: help repro test lint demo bench bench-accuracy bench-duplicates bench-preprocess \
+	bench-train-stage bench-time-to-accuracy bench-gpu

@@ -247,7 +247,7 @@ def _lineside(task: Task, clock: Clock) -> None:
         shown = extraction.extract(
             graph, task.stored, steel.augmenter(), extraction.plan(task.unseen, 0), 0
         )
-        clock.judge(probe.predict(head, np.vstack(list(shown))).argmax(1))
+        clock.judge(probe.predict(head, shown).argmax(1))
 
 
 def _features(
@@ -262,8 +262,7 @@ def _features(
     network = Features(backbone, stored.spec.shape[:2], settings.scales)
     export(network, stored[int(rows[0])], "image", ["features"], graph)
     batches = extraction.plan(rows, settings.views)
-    computed = extraction.extract(graph, stored, steel.augmenter(), batches, settings.seed)
-    values = np.vstack(list(computed))
+    values = extraction.extract(graph, stored, steel.augmenter(), batches, settings.seed)
     return values, np.tile(np.arange(len(rows)), 1 + settings.views)
 
 

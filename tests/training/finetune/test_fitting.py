@@ -18,7 +18,7 @@ from pipeline.training.finetune import TrainerSettings
 from pipeline.training.finetune.checkpoints import LAST
 from pipeline.training.finetune.module import FineTuning
 from pipeline.training.network import Network
-from tests.training.finetune.conftest import Tiny, examples, held_out, network, tune
+from tests.training.finetune.conftest import TRAINER, Tiny, examples, held_out, network, tune
 
 
 class Crash(Exception):
@@ -283,3 +283,22 @@ def test_progressive_sizes_grow_over_the_epochs(tmp_path: Path) -> None:
     seen.clear()
     tune(tmp_path, {"progressive": (0.5, 0.75, 1.0)}, network=given, held=None)
     assert seen[-9:] == [8, 8, 8, 12, 12, 12, 16, 16, 16]
+
+
+def test_gradients_are_clipped_where_one_kernel_updates_all_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU, where Lightning refuses to clip for a fused optimiser in mixed precision."""
+    clipped: list[float] = []
+    clip = torch.nn.utils.clip_grad_norm_
+
+    def noted(parameters: Any, max_norm: float) -> Any:
+        clipped.append(max_norm)
+        return clip(parameters, max_norm)
+
+    monkeypatch.setattr("pipeline.training.finetune.module.FineTuning._fuses", lambda self: True)
+    monkeypatch.setattr("torch.nn.utils.clip_grad_norm_", noted)
+    mixed = TRAINER.model_copy(update={"precision": "bf16-mixed"})
+    _, tuned = tune(tmp_path, {"epochs": 1, "max_grad_norm": 0.25}, trainer=mixed)
+    assert set(clipped) == {0.25}
+    assert np.isfinite(tuned.history["loss"]).all()
