@@ -22,7 +22,7 @@ def describe(bundle: Bundle, metrics: Mapping[str, Any]) -> str:
     """Numbers with intervals, the promise behind the limits, and what to do next."""
     provenance, point = bundle.provenance, bundle.operating_point
     lines = [
-        f"**{provenance.recipe}**: {provenance.architecture} ({provenance.weights} weights), "
+        f"**{provenance.recipe}**: {provenance.architecture}, weights {provenance.weights}, "
         f"method {provenance.method}, {provenance.n_train} training images, "
         f"{metrics['n_test']} test parts. Splits by {metrics['split']['by']}, "
         f"{metrics['split']['n_groups']} groups.",

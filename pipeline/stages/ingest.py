@@ -32,7 +32,7 @@ from pipeline.datasets.splits import (
     rarest,
 )
 from pipeline.errors import DataError, printable
-from pipeline.files import write_json
+from pipeline.files import cache_folder, write_json
 from pipeline.imaging import codec
 from pipeline.plugins import PluginConfig, Strict
 from pipeline.reporting.validation import PAGE, write_page
@@ -318,7 +318,7 @@ def main(argv: Sequence[str] = sys.argv) -> None:
 
     def stage(config: Config, data: Path, out: Path) -> Report:
         taxonomy = yaml_config.load(Path("conf", data.name, "taxonomy.yaml"), Taxonomy)
-        return run(config, taxonomy, out, Path(".cache", "scans", f"{data.name}.parquet"))
+        return run(config, taxonomy, out, cache_folder("scans") / f"{data.name}.parquet")
 
     run_stage("ingest", Config, stage, argv)
 

@@ -221,7 +221,7 @@ def _write_report(
     write_json(out / "report.json", report)
     spec = its.stored.spec
     return (
-        f"{eyes.names} ({eyes.weights}), {n_parts} parts"
+        f"{eyes.names}, weights {eyes.weights}; {n_parts} parts"
         f"{f' in {spec.n_tiles} tiles' if spec.tiles else ''}"
         f"{f' and {made} synthetic' if made else ''} x {1 + config.views} views"
         f"{f' and {extra} of rare classes' if extra else ''}, "

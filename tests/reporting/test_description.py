@@ -73,7 +73,7 @@ def test_it_names_model_data_and_how_it_was_split(
     sealed_bundle: Bundle, metrics: dict[str, Any]
 ) -> None:
     assert describe(sealed_bundle, metrics).splitlines()[0] == (
-        "**brightness**: mean (none weights), method by hand, 10 training images, 525 test parts. "
+        "**brightness**: mean, weights none, method by hand, 10 training images, 525 test parts. "
         "Splits by module, 44 groups."
     )
 
