@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -97,19 +98,20 @@ def extract(
     vectors = dict(cache.find(keys)) if cache is not None else {}
     found = len(vectors)
     missing = [i for i in range(len(shown)) if i not in vectors]
-    computed = _computed(graph, source, [shown[i] for i in missing])
     try:
-        for i, vector in zip(missing, watch(computed, len(shown), found), strict=True):
-            vectors[i] = vector
-            if cache is not None:
-                cache.put(keys[i], vector)
+        # Closed when interrupted: its threads would compute all the rest before the process ends.
+        with closing(_computed(graph, source, [shown[i] for i in missing])) as computed:
+            for i, vector in zip(missing, watch(computed, len(shown), found), strict=True):
+                vectors[i] = vector
+                if cache is not None:
+                    cache.put(keys[i], vector)
     finally:
         if cache is not None:
             cache.flush()
     return np.stack([vectors[i] for i in range(len(shown))])
 
 
-def _computed(graph: Path, source: _Source, shown: Sequence[Shown]) -> Iterator[Floats]:
+def _computed(graph: Path, source: _Source, shown: Sequence[Shown]) -> Generator[Floats]:
     if not shown:
         return
     run = session(graph, threads=1)
