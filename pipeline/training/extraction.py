@@ -6,9 +6,9 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -105,12 +105,13 @@ def extract(
     vectors = dict(cache.find(keys)) if cache is not None else {}
     found = len(vectors)
     missing = [i for i in range(len(shown)) if i not in vectors]
-    computed = _computed(engine, source, [shown[i] for i in missing])
     try:
-        for i, vector in zip(missing, watch(computed, len(shown), found), strict=True):
-            vectors[i] = vector
-            if cache is not None:
-                cache.put(keys[i], vector)
+        # Closed when interrupted: its threads would compute all the rest before the process ends.
+        with closing(_computed(engine, source, [shown[i] for i in missing])) as computed:
+            for i, vector in zip(missing, watch(computed, len(shown), found), strict=True):
+                vectors[i] = vector
+                if cache is not None:
+                    cache.put(keys[i], vector)
     finally:
         if cache is not None:
             cache.flush()
@@ -160,7 +161,9 @@ class _Gpu:
             module.cpu()
 
 
-def _computed(engine: _Cpu | _Gpu, source: _Source, shown: Sequence[Shown]) -> Iterator[Floats]:
+def _computed(
+    engine: _Cpu | _Gpu, source: _Source, shown: Sequence[Shown]
+) -> Generator[Floats, None, None]:
     if not shown:
         return
     parts = [shown[start : start + engine.batch] for start in range(0, len(shown), engine.batch)]

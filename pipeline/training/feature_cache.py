@@ -89,7 +89,7 @@ class FeatureCache:
         except _TROUBLE as error:
             self._give_up(error)
         if damaged:
-            log.warning("%s: %d damaged rows are computed again", self._file, damaged)
+            log.warning("%s: damaged rows, computed again: %d", self._file, damaged)
 
     def put(self, key: str, vector: Floats) -> None:
         """Keep a vector float32 D; it is written at `flush` at the latest."""
