@@ -10,8 +10,8 @@ repro: .venv/train.stamp ## Install, then bring every recipe of conf/recipes.yam
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 	@$(BIN)/lineside summary
 
-test: .venv/dev.stamp ## Run every test
-	$(BIN)/python -m pytest
+test: .venv/dev.stamp ## Run every test, on up to four cores
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/dev.stamp ## Style and types
 	$(BIN)/ruff check .

@@ -60,6 +60,13 @@ def test_features_that_never_change_do_no_harm() -> None:
     assert np.isfinite(probe.predict(head, padded)).all()
 
 
+def test_two_components_and_many_landmarks_still_give_a_head() -> None:
+    known, labels = ring(600, seed=0)
+    config = HEAD.model_copy(update={"components": 2, "landmarks": 600})
+    head, _ = probe.fit(known, one_hot(labels), config, seed=0)
+    assert np.isfinite(probe.predict(head, known)).all()
+
+
 def test_features_that_are_not_numbers_stop_the_training() -> None:
     known, labels = ring(20, seed=0)
     known[3, 0] = np.nan

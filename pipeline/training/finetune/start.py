@@ -33,8 +33,8 @@ def linear_head(features: Floats, targets: Floats, config: probe.Head, seed: int
     projection, shift = probe.components(features, config, seed)
     embedding = torch.from_numpy(features) @ projection + shift
     wanted = torch.from_numpy(targets)
-    linear = probe.logistic(embedding, wanted, config.strengths[0], config.max_epochs).linear
+    model = probe.logistic(embedding, wanted, config.strengths[:1], config.max_epochs)
     # The kernel's scale makes for huge weights, which AdamW's steps of fixed size would not move.
     unit = float(embedding.square().mean().sqrt().clamp_min(1e-12))
-    weight = linear.weight.detach().T.contiguous() * unit
-    return LinearHead(projection / unit, shift / unit, weight, linear.bias.detach().clone())
+    weight = model.weight[0].detach().T.contiguous() * unit
+    return LinearHead(projection / unit, shift / unit, weight, model.bias[0].detach().clone())
