@@ -28,10 +28,10 @@ from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets import shards
 from pipeline.datasets.splits import assign_folds
 from pipeline.stages import augment, ingest, preprocess, train
-from pipeline.training import methods, probe
+from pipeline.training import probe
 from pipeline.training.export import export
+from pipeline.training.frozen import Extraction, eyes
 from pipeline.training.material import classes_of, gather
-from pipeline.training.methods import Extraction
 
 FOLDS = 5
 SEEDS = range(5)
@@ -80,9 +80,9 @@ def measure(conf: Path, data: Path) -> tuple[tuple[float, float], list[tuple[flo
     settings = yaml_config.load(conf / "train.yaml", train.Config)
     its = gather(data, settings.soft_labels)
     graph = data / "features.onnx"
-    eyes = methods.eyes(settings, its)
-    export(eyes.features, its.stored[0], "image", ["features"], graph)
-    extraction = Extraction(settings, its, eyes, graph, None, lambda vectors, *_: vectors)
+    seen = eyes(settings, its)
+    export(seen.features, its.stored[0], "image", ["features"], graph)
+    extraction = Extraction(settings, its, seen, graph, None, lambda vectors, *_: vectors)
     frozen = extraction.training()
     index, bad = its.index, classes_of(its.index, taxonomy) == taxonomy.names.index("defective")
     groups_of = index["group"].tolist()

@@ -52,7 +52,7 @@ def race(network: str, data: Data, size: Size, device: torch.device) -> Race:
     rows = stored.training
     with tempfile.TemporaryDirectory() as folder:
         features = _features(network, stored)
-        finetune.settle_batch_norm(features, _Chosen(stored, rows), len(rows))
+        finetune.settle_batch_norm(features, _Chosen(stored, rows), len(rows), device)
         graph = Path(folder, "features.onnx")
         export(features, stored[0], "image", ["features"], graph)
         batches = extraction.plan(rows, 0)
@@ -108,8 +108,8 @@ def _fit(
         fitting.fit(network, examples, held, config, trainer, 0, work=Path(work), pretrained=False)
 
 
-def _on(features: Features, device: torch.device) -> Features | None:
-    return features if device.type == "cuda" else None
+def _on(features: Features, device: torch.device) -> tuple[Features, torch.device] | None:
+    return (features, device) if device.type == "cuda" else None
 
 
 class _Chosen:

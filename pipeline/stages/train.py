@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from pipeline.contracts.bundle import MODEL, Bundle, Provenance
 from pipeline.contracts.spec import reference_file
 from pipeline.datasets import manifest, scores
+from pipeline.datasets.shards import INDEX
 from pipeline.files import cache_folder, sha256, write_json, write_model
 from pipeline.imaging.quality import measure, reference
 from pipeline.registry.connection import default_uri
@@ -24,8 +25,9 @@ from pipeline.stages import Report, progress, run_stage
 from pipeline.training import distillation, finetune, given_split, methods, probe, suspects
 from pipeline.training.export import export, parity
 from pipeline.training.extraction import Floats
+from pipeline.training.frozen import Extraction, Eyes, Frozen, eyes, tunes
 from pipeline.training.material import Material, gather, soft_targets
-from pipeline.training.methods import Extraction, Eyes, Frozen, Trained
+from pipeline.training.methods import Trained
 from pipeline.training.settings import Settings
 from pipeline.training.tracking import About, Tracker, Untracked, open_run, training_key
 
@@ -60,31 +62,26 @@ def run(
     """
     tracker = Untracked() if tracker is None else tracker
     material = _gather(config, source, teacher)
-    eyes = methods.eyes(config, material)
+    seen = eyes(config, material)
     passing, bundle = out / ".passing", out / "bundle"
     work = passing / "work" if work is None else work
     bundle.mkdir()
     passing.mkdir()
     for sheet in sorted((source / "augment" / "classes").glob("*.png")):
         tracker.log_file(sheet, "samples")
-    try:
-        with finetune.alone():
-            graph = passing / "features.onnx"
-            export(eyes.features, material.stored[0], "image", ["features"], graph)
-            extraction = Extraction(config, material, eyes, graph, cache, _watch)
-            frozen = extraction.training()
-        trained = methods.train(config, material, eyes, extraction, frozen, work, tracker)
-    except BaseException:
-        finetune.announce_failure(work)
-        raise
+    with finetune.alone():
+        graph = passing / "features.onnx"
+        export(seen.features, material.stored[0], "image", ["features"], graph)
+        extraction = Extraction(config, material, seen, graph, cache, _watch)
+        frozen = extraction.training()
+    trained = methods.train(config, material, seen, extraction, frozen, work, tracker)
     methods.write_graph(trained, material, frozen, passing, bundle / MODEL)
     lines = [
         *_write_judged(config, material, trained, extraction, out, tracker),
-        *_write_bundle(material, eyes, trained, source, out, teacher),
+        *_write_bundle(material, seen, trained, source, out, teacher),
     ]
-    report = _write_report(config, material, eyes, frozen, trained, out)
+    report = _write_report(config, material, seen, frozen, trained, out)
     shutil.rmtree(passing)
-    finetune.forget(work)
     doubts = distillation.doubts(teacher, source.name) if teacher else []
     return Report([report, *trained.lines, *lines, *doubts])
 
@@ -95,18 +92,19 @@ def follow(config: Config, source: Path, work: Path, teacher: Bundle | None) -> 
     Raises:
         TrainingError: the leader has stopped, or what `run` raises.
     """
-    if methods.tunes(config):
+    if tunes(config):
         material = _gather(config, source, teacher)
         if config.method == "finetune" or material.held is not None:
-            eyes = methods.eyes(config, material)
-            methods.tune(config, material, eyes, finetune.receive(work), work, Untracked())
+            seen = eyes(config, material)
+            methods.tune(config, material, seen, finetune.receive(work), work, Untracked())
     return Report([])
 
 
 def _gather(config: Config, source: Path, teacher: Bundle | None) -> Material:
     distill = config.distill
-    if distill is None or teacher is None:
+    if distill is None:
         return gather(source, config.soft_labels)
+    assert teacher is not None, "config.distill names a teacher"
     data = manifest.read(source / "ingest")
 
     def teach(ids: Sequence[str], targets: Floats) -> Floats:
@@ -139,37 +137,38 @@ def _write_judged(
     lines = []
     if trained.unseen is not None:
         ids, unseen = its.index["sample_id"].to_numpy(), trained.unseen
-        tiles = probe.worst_tiles(ids, unseen, its.taxonomy)
-        names = its.taxonomy.names
-        scores.write(out / scores.OUT_OF_FOLD, ids[tiles].tolist(), unseen[tiles], names)
+        if trained.method == "probe":  # a fine-tuned network is not what gave these scores
+            tiles = probe.worst_tiles(ids, unseen, its.taxonomy)
+            names = its.taxonomy.names
+            scores.write(out / scores.OUT_OF_FOLD, ids[tiles].tolist(), unseen[tiles], names)
         doubted = suspects.find(its.index, unseen, its.taxonomy)
         doubted.to_csv(out / suspects.FILE, index=False)
         tracker.log_file(out / suspects.FILE)
         if len(doubted):
-            lines.append(
-                f"{len(doubted)} labels look wrong, the likeliest first in {suspects.FILE}"
-            )
-    if given_split.replaced(its.stored.index):
+            lines.append(f"{len(doubted)} labels look wrong: {suspects.FILE}, the surest first")
+    if given_split.replaced(its.stored.index) and trained.method == "probe":
         with finetune.alone():
-            naive = _naive(config, its, extraction)
+            naive = _naive(config, its, extraction, trained.facts.get("l2"))
         if naive is not None:
             write_json(out / scores.GIVEN_SPLIT, asdict(naive))
             lines.append(f"accuracy on the given, leaky split: {naive.accuracy:.1%}")
     return lines
 
 
-def _naive(config: Config, its: Material, extraction: Extraction) -> given_split.Naive | None:
+def _naive(
+    config: Config, its: Material, extraction: Extraction, l2: float | None
+) -> given_split.Naive | None:
     """What the probe would say on the data set's own split, without augmented views."""
     found = np.flatnonzero(its.stored.index["found"])
     index = its.stored.index.iloc[found]
     targets = soft_targets(index, its.taxonomy, config.soft_labels)
     values = extraction.as_they_are(found)
-    return given_split.judge(values, index, targets, its.taxonomy, config.head, config.seed)
+    return given_split.judge(values, index, targets, its.taxonomy, config.head, config.seed, l2)
 
 
 def _write_bundle(
     its: Material,
-    eyes: Eyes,
+    seen: Eyes,
     trained: Trained,
     source: Path,
     out: Path,
@@ -188,9 +187,9 @@ def _write_bundle(
     write_model(bundle / "reference.json", reference([measure(stored[int(i)]) for i in rows]))
     provenance = Provenance(
         recipe=source.name,
-        architecture=eyes.names,
+        architecture=seen.names,
         method=trained.method,
-        weights=eyes.weights,
+        weights=seen.weights,
         n_train=int(its.index["sample_id"].nunique()),
         teacher=teacher.sha256 if teacher else "",
     )
@@ -204,14 +203,14 @@ def _write_bundle(
 
 
 def _write_report(
-    config: Config, its: Material, eyes: Eyes, frozen: Frozen, trained: Trained, out: Path
+    config: Config, its: Material, seen: Eyes, frozen: Frozen, trained: Trained, out: Path
 ) -> str:
     n_parts = int(its.index["sample_id"].nunique())
     made, extra = len(its.images) - its.images.n_real, int(frozen.extra.sum())
     report = {
-        "architecture": eyes.names,
+        "architecture": seen.names,
         "method": trained.method,
-        "weights": eyes.weights,
+        "weights": seen.weights,
         "n_train": n_parts,
         "n_synthetic": made,
         "n_extra_views": extra,
@@ -221,7 +220,7 @@ def _write_report(
     write_json(out / "report.json", report)
     spec = its.stored.spec
     return (
-        f"{eyes.names}, weights {eyes.weights}; {n_parts} parts"
+        f"{seen.names}, weights {seen.weights}; {n_parts} parts"
         f"{f' in {spec.n_tiles} tiles' if spec.tiles else ''}"
         f"{f' and {made} synthetic' if made else ''} x {1 + config.views} views"
         f"{f' and {extra} of rare classes' if extra else ''}, "
@@ -233,31 +232,48 @@ def _write_report(
 def main(argv: Sequence[str] = sys.argv) -> None:
     """`python -m pipeline.stages.train RECIPE`, also under torchrun."""
     leads = finetune.is_leader()
+    over: Path | None = None
 
     def stage(config: Config, source: Path, out: Path) -> Report:
-        uri = default_uri(Path.cwd())
-        work = cache_folder("training") / source.name
-        teacher = None
-        if config.distill is not None:
-            teacher = distillation.open_teacher(
-                config.distill, Registry(uri), cache_folder("teachers")
-            )
-        if not leads:
-            return follow(config, source, work, teacher)
-        with _track(config, source, uri) as tracker:
-            report = run(
-                config,
-                source,
-                out,
-                cache=cache_folder("features") / f"{source.name}.sqlite",
-                work=work,
-                tracker=tracker,
-                teacher=teacher,
-            )
-            lost = tracker.finish(sha256(out / "bundle" / MODEL))
-        return Report([*report.lines, *lost])
+        nonlocal over
+        # Experiments of one recipe may run side by side: each has its own checkpoints.
+        experiment = os.environ.get("DVC_EXP_NAME", "workspace")
+        work = cache_folder("training") / source.name / experiment
+        if leads:
+            over = work if tunes(config) else None
+            try:
+                return _lead(config, source, out, work)
+            except BaseException:
+                finetune.announce_failure(work)
+                raise
+        return follow(config, source, work, _teacher(config, default_uri(Path.cwd())))
 
     run_stage("train", Config, stage, argv, leads=leads)
+    if over is not None:
+        finetune.forget(over)  # only now is the result in its place
+
+
+def _lead(config: Config, source: Path, out: Path, work: Path) -> Report:
+    uri = default_uri(Path.cwd())
+    teacher = _teacher(config, uri)
+    with _track(config, source, uri) as tracker:
+        report = run(
+            config,
+            source,
+            out,
+            cache=cache_folder("features") / f"{source.name}.sqlite",
+            work=work,
+            tracker=tracker,
+            teacher=teacher,
+        )
+        lost = tracker.finish(sha256(out / "bundle" / MODEL))
+    return Report([*report.lines, *lost])
+
+
+def _teacher(config: Config, uri: str) -> Bundle | None:
+    if config.distill is None:
+        return None
+    return distillation.open_teacher(config.distill, Registry(uri), cache_folder("teachers"))
 
 
 def _track(config: Config, source: Path, uri: str) -> Tracker:
@@ -267,7 +283,8 @@ def _track(config: Config, source: Path, uri: str) -> Tracker:
     tags = {"method": config.method, "architecture": config.architecture}
     if experiment := os.environ.get("DVC_EXP_NAME", ""):
         tags["dvc_exp_name"] = experiment
-    key = training_key(source / "train", *map(str, params.items()))
+    data = (source / "preprocess" / INDEX, source / "augment" / "policy.json")
+    key = training_key(source / "train", *map(str, params.items()), *map(sha256, data))
     return open_run(uri, About(source.name, key, params, tags, experiment))
 
 

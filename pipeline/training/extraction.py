@@ -76,7 +76,7 @@ def extract(
     seed: int,
     cache: FeatureCache | None = None,
     watch: Watch = lambda vectors, total, done: vectors,
-    on_gpu: nn.Module | None = None,
+    on_gpu: tuple[nn.Module, torch.device] | None = None,
 ) -> Floats:
     """Run an exported feature graph over many images, one thread a core.
 
@@ -92,14 +92,14 @@ def extract(
         cache: where what was computed before is found, and what is computed now is kept.
         watch: is given the vectors to come, how many there are in all and how many of those were
             found, and passes the vectors on.
-        on_gpu: the same features in torch, to be computed on the GPU instead.
+        on_gpu: the same features in torch, and the device to compute them on instead.
 
     Returns:
         float32 F,D, in the order of the batches.
     """
     source = _Source(stored, augmenter, seed)
     shown = [(int(row), batch.view) for batch in batches for row in batch.rows]
-    engine = _Cpu(graph) if on_gpu is None else _Gpu(on_gpu)
+    engine = _Cpu(graph) if on_gpu is None else _Gpu(*on_gpu)
     names = [sha256(graph), *engine.versions]
     keys = source.keys(names, shown) if cache is not None else []
     vectors = dict(cache.find(keys)) if cache is not None else {}
@@ -139,23 +139,23 @@ class _Gpu:
 
     batch = 64
 
-    def __init__(self, module: nn.Module) -> None:
-        self._module = module
-        self.versions = [torch.__version__, torch.cuda.get_device_name()]
+    def __init__(self, module: nn.Module, device: torch.device) -> None:
+        self._module, self._device = module, device
+        self.versions = [torch.__version__, torch.cuda.get_device_name(device)]
 
     @contextmanager
     def ready(self) -> Iterator[Callable[[Pixels], Floats]]:
         """As of `_Cpu`; threads make the images, and queue where the device is busy."""
         busy = threading.Lock()
-        module = self._module.cuda().eval()
+        module = self._module.to(self._device).eval()
 
         def features(images: Pixels) -> Floats:
             with busy, torch.inference_mode():
-                found: Floats = module(torch.from_numpy(images).cuda()).cpu().numpy()
+                found: Floats = module(torch.from_numpy(images).to(self._device)).cpu().numpy()
             return found
 
         try:
-            with torch.backends.cudnn.flags(allow_tf32=False):
+            with torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
                 yield features
         finally:
             module.cpu()

@@ -42,6 +42,7 @@ def judge(
     taxonomy: Taxonomy,
     config: probe.Head,
     seed: int,
+    l2: float | None = None,
 ) -> Naive | None:
     """Train on the given training side and judge the given test side.
 
@@ -51,6 +52,7 @@ def judge(
         targets: float32 N,K.
         taxonomy: the recipe's classes.
         config, seed: of the head.
+        l2: the regularisation that was chosen; without, the first.
 
     Returns:
         The figures; None where its training side holds fewer than two classes.
@@ -59,7 +61,7 @@ def judge(
     known, asked = np.flatnonzero(given == "train"), np.flatnonzero(given == "test")
     if not len(asked) or len(set(index["label"].iloc[known])) < 2:
         return None
-    head, _ = probe.fit(features[known], targets[known], config, seed)
+    head, _ = probe.fit(features[known], targets[known], config, seed, l2)
     probabilities = probe.predict(head, features[asked])
     ids = index["sample_id"].to_numpy()
     tiles = probe.worst_tiles(ids[asked], probabilities, taxonomy)

@@ -27,6 +27,7 @@ class Material:
     Attributes:
         stored: all prepared images, of every split.
         images: those to learn from.
+        part_targets: of the parts that cameras' images show, where tiles have labels of their own.
         held: validation images; None where there are none.
     """
 
@@ -36,17 +37,13 @@ class Material:
     wish: oversampling.Oversample
     images: TrainingImages
     targets: Floats
+    part_targets: Floats
     held: HeldOut | None
 
     @property
     def index(self) -> pd.DataFrame:
         """Of the training images that a camera took."""
         return self.images.index.iloc[: self.images.n_real]
-
-    @property
-    def labels(self) -> npt.NDArray[np.intp]:
-        """Class of each of those, as a position in the taxonomy."""
-        return classes_of(self.index, self.taxonomy)
 
 
 Teach = Callable[[Sequence[str], Floats], Floats]
@@ -85,6 +82,7 @@ def gather(source: Path, soft_labels: float, teach: Teach | None = None) -> Mate
         wish=oversampling.read(source / "augment"),
         images=images,
         targets=targets,
+        part_targets=_of_parts(images.index.iloc[: images.n_real], taxonomy, soft_labels),
         held=_held_out(stored, taxonomy, soft_labels),
     )
 
@@ -94,15 +92,19 @@ def _held_out(stored: Shards, taxonomy: Taxonomy, soft_labels: float) -> HeldOut
     if not len(rows):
         return None
     index = stored.index.iloc[rows]
-    index = index.assign(label=index["part_label"])  # of several tiles the worst speaks for it
     return HeldOut(
         images=stored,
         rows=rows,
         ids=index["sample_id"].to_numpy(),
-        targets=soft_targets(index, taxonomy, soft_labels),
-        labels=classes_of(index, taxonomy),
+        targets=_of_parts(index, taxonomy, soft_labels),
+        labels=classes_of(index.assign(label=index["part_label"]), taxonomy),
         taxonomy=taxonomy,
     )
+
+
+def _of_parts(index: pd.DataFrame, taxonomy: Taxonomy, soft_labels: float) -> Floats:
+    """Targets of the parts, for which of several tiles the worst speaks."""
+    return soft_targets(index.assign(label=index["part_label"]), taxonomy, soft_labels)
 
 
 def classes_of(index: pd.DataFrame, taxonomy: Taxonomy) -> npt.NDArray[np.intp]:

@@ -29,6 +29,7 @@ from pipeline.errors import TrainingError
 from pipeline.inference.decide import defect_scores
 from pipeline.inference.predictor import softmax
 from pipeline.plugins import Strict
+from pipeline.training.calibration import temperature
 from pipeline.training.extraction import Floats
 from pipeline.training.network import KernelHead, kernel
 
@@ -95,7 +96,7 @@ class Unseen:
     Attributes:
         logits: float32 N,K of the parts as they are.
         l2: the regularisation that says most, of those offered.
-        log_loss: of each offered, in nats a part.
+        log_loss: of each offered at its best temperature, in nats a part.
     """
 
     logits: Floats
@@ -145,8 +146,11 @@ def out_of_fold(
 
     with _single_threaded(), ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(judge_fold, range(int(folds.max()) + 1)))
-    truth = torch.from_numpy(targets[:n])
-    losses = {l2: float(cross_entropy(torch.from_numpy(f), truth)) for l2, f in found.items()}
+    truth = targets[:n]
+    losses = {}
+    for l2, logits in found.items():
+        cooled = torch.from_numpy(logits / np.float32(temperature(logits, truth)))
+        losses[l2] = float(cross_entropy(cooled, torch.from_numpy(truth)))
     best = min(losses, key=losses.__getitem__)
     return Unseen(found[best], best, losses)
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from pipeline.inference.predictor import softmax
 from pipeline.training.calibration import cool, temperature
 from pipeline.training.network import KernelHead
 
@@ -20,16 +21,33 @@ def honest(n: int, seed: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.i
     return logits, (rng.random(n) < chance).astype(np.intp)
 
 
+def one_hot(labels: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
+    targets: npt.NDArray[np.float32] = np.eye(2, dtype=np.float32)[labels]
+    return targets
+
+
 @pytest.mark.parametrize("exaggerated", [0.5, 1.0, 3.0])
 def test_it_finds_how_much_the_network_exaggerates(exaggerated: float) -> None:
     logits, labels = honest(5000, seed=0)
-    assert temperature(logits * exaggerated, labels) == pytest.approx(exaggerated, rel=0.1)
+    found = temperature(logits * exaggerated, one_hot(labels))
+    assert found == pytest.approx(exaggerated, rel=0.1)
 
 
-def test_certainty_that_is_always_right_stays_within_bounds() -> None:
-    labels = np.array([0, 1, 0, 1])
-    logits = np.eye(2, dtype=np.float32)[labels]
-    assert 0.05 <= temperature(logits, labels) < 0.06
+def test_a_few_parts_that_are_all_right_do_not_make_the_network_certain() -> None:
+    labels = np.arange(20) % 2
+    margins = np.linspace(0.5, 4, 20, dtype=np.float32)
+    logits = one_hot(labels) * margins[:, None]
+    cooled = softmax(logits / np.float32(temperature(logits, one_hot(labels))))
+    assert cooled.max() < 0.9999
+    assert len(np.unique(cooled.max(axis=1))) == 20
+
+
+def test_shares_that_training_took_out_of_the_logits_are_put_back_first() -> None:
+    logits, labels = honest(5000, seed=0)
+    prior = np.log(np.array([0.9, 0.1], np.float32))
+    found = temperature((logits - prior) * 2, one_hot(labels), prior)
+    alone = temperature((logits - prior) * 2, one_hot(labels))
+    assert abs(found - 2) < abs(alone - 2)
 
 
 def test_a_cooled_head_divides_its_logits_and_leaves_the_embedding() -> None:

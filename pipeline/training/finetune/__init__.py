@@ -8,7 +8,7 @@ from pipeline.training.finetune.batches import Examples
 from pipeline.training.finetune.fitting import Tuned, answers, fit, forget
 from pipeline.training.finetune.layers import settle_batch_norm
 from pipeline.training.finetune.ranks import alone, announce_failure, hand_over, is_leader, receive
-from pipeline.training.finetune.settings import Finetune, TrainerSettings, on_gpu
+from pipeline.training.finetune.settings import Finetune, TrainerSettings, cuda, on_gpu
 from pipeline.training.finetune.start import linear_head
 from pipeline.training.finetune.validation import Figures, HeldOut
 
@@ -22,6 +22,7 @@ __all__ = [
     "alone",
     "announce_failure",
     "answers",
+    "cuda",
     "fit",
     "forget",
     "hand_over",

@@ -7,7 +7,6 @@ import logging
 import shutil
 import sys
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,12 +23,12 @@ from pipeline.training.extraction import Floats
 from pipeline.training.finetune import checkpoints
 from pipeline.training.finetune.batches import Batches, Examples, steps_per_epoch
 from pipeline.training.finetune.checkpoints import Checkpoints, State
-from pipeline.training.finetune.module import FineTuning, NotFinite
+from pipeline.training.finetune.module import FineTuning, NotFinite, taken_out
 from pipeline.training.finetune.ranks import is_leader
-from pipeline.training.finetune.settings import Finetune, TrainerSettings, on_gpu
+from pipeline.training.finetune.settings import Finetune, TrainerSettings, cuda, on_gpu
 from pipeline.training.finetune.spoken import Spoken
 from pipeline.training.finetune.validation import Figures, HeldOut
-from pipeline.training.network import Network
+from pipeline.training.network import Features, Network
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,7 @@ class Tuned:
         epoch: whose weights are the best; 0: those it started from.
         start, figures: of the starting weights and of the best, with validation images.
         resumed_after: epochs that an earlier, killed run had finished.
+        log_prior: log share of each class, K, where `balance` took it out of the logits.
     """
 
     history: pd.DataFrame
@@ -49,6 +49,7 @@ class Tuned:
     start: Figures | None
     figures: Figures | None
     resumed_after: int
+    log_prior: Floats | None
 
 
 def fit(
@@ -62,7 +63,6 @@ def fit(
     work: Path,
     pretrained: bool,
     logger: Logger | None = None,
-    callbacks: Sequence[pl.Callback] = (),
 ) -> Tuned:
     """Train a network, which takes on the best weights found; in the leading process only.
 
@@ -75,7 +75,6 @@ def fit(
         work: a folder that outlasts the process; checkpoints are kept there.
         pretrained: the backbone's weights are worth keeping, so batch norm may be frozen.
         logger: gets the figures of each epoch.
-        callbacks: further ones of Lightning's.
 
     Raises:
         TrainingError: a loss that is no number, too little memory, settings that Lightning
@@ -91,10 +90,10 @@ def fit(
     leads = is_leader()
     if state is not None and leads:
         print(f"  resuming after epoch {state.epoch} of {config.epochs}", flush=True)
+    prior = examples.targets.astype(np.float64).repeat(1 + examples.extra, axis=0).mean(axis=0)
     if state is None or not state.is_over(config):
         frozen = config.freezes_batch_norm(len(examples.names), pretrained=pretrained)
         shape = examples.images.stack(np.arange(1)).shape[1:]
-        prior = examples.targets.astype(np.float64).repeat(1 + examples.extra, axis=0).mean(axis=0)
         if config.balance != "none":
             # Where the loss takes the classes' shares out of the logits, so must the start.
             with torch.no_grad():
@@ -110,9 +109,7 @@ def fit(
             shape=shape,
             freeze_batch_norm=frozen,
         )
-        state = _train(
-            module, examples, held, config, trainer, seed, folder, state, logger, callbacks
-        )
+        state = _train(module, examples, held, config, trainer, seed, folder, state, logger)
     if leads:  # and may have removed the file before another process looks
         network.load_state_dict(load_file(checkpoints.best_weights(folder, state)))
     rows = pd.DataFrame(state.rows)
@@ -128,12 +125,13 @@ def fit(
         start=Figures(**state.start) if state.start else None,
         figures=best,
         resumed_after=resumed_after,
+        log_prior=taken_out(prior.astype(np.float32), config),
     )
 
 
 def answers(network: Network, held: HeldOut, trainer: TrainerSettings, batch_size: int) -> Floats:
     """Logits float32 N,K of validation images, computed where training computes."""
-    device = torch.device("cuda" if on_gpu(trainer) and torch.cuda.is_available() else "cpu")
+    device = cuda(trainer) or torch.device("cpu")
     network.to(device).eval()
     said = []
     with torch.inference_mode():
@@ -159,7 +157,6 @@ def _train(
     folder: Path,
     state: State | None,
     logger: Logger | None,
-    callbacks: Sequence[pl.Callback],
 ) -> State:
     gpu = on_gpu(settings)
     kept = Checkpoints(folder, config)
@@ -176,7 +173,7 @@ def _train(
                 max_epochs=config.epochs,
                 gradient_clip_val=config.max_grad_norm or None,
                 logger=logger or False,
-                callbacks=[kept, *callbacks, *([] if terminal else [Spoken(config.epochs)])],
+                callbacks=[kept, *([] if terminal else [Spoken(config.epochs)])],
                 log_every_n_steps=1,
                 enable_progress_bar=terminal,
                 enable_model_summary=False,
@@ -256,6 +253,8 @@ def _too_large(
 
 def _fits(module: FineTuning, examples: Examples, settings: TrainerSettings, n: int) -> bool:
     rows = np.resize(np.arange(len(examples.names)), n)
+    assert isinstance(module.network.features, Features)
+    module.network.features.share = 1.0  # the last and largest of progressive sizes
     mixed = settings.resolved_precision().removesuffix("-mixed")
     dtype = {"bf16": torch.bfloat16, "16": torch.float16}.get(mixed)
     try:

@@ -49,7 +49,9 @@ def depths(features: Features, shape: tuple[int, int, int]) -> dict[str, int]:
     return found
 
 
-def settle_batch_norm(features: Features, images: Images, n: int) -> None:
+def settle_batch_norm(
+    features: Features, images: Images, n: int, device: torch.device | None = None
+) -> None:
     """Give batch norm that is to be trained the statistics of the images it will see.
 
     The head is fitted on features in evaluation mode. Were the statistics still those of random
@@ -59,6 +61,7 @@ def settle_batch_norm(features: Features, images: Images, n: int) -> None:
         features: of the network, changed in place.
         images: n training images by position, of which at most `SETTLE_ON` are looked at.
         n: how many there are.
+        device: where to compute, if not on the CPU.
     """
     found = [m for m in features.modules() if isinstance(m, _BatchNorm)]
     if not found:
@@ -69,11 +72,10 @@ def settle_batch_norm(features: Features, images: Images, n: int) -> None:
         module.reset_running_stats()
         module.momentum = None  # the plain mean over all batches
         module.train()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    features.to(device)
+    features.to(device or "cpu")
     with torch.no_grad():
         for part in np.array_split(rows, -(-len(rows) // SETTLE_BATCH)):
-            features(torch.from_numpy(images.stack(part)).to(device))
+            features(torch.from_numpy(images.stack(part)).to(device or "cpu"))
     features.cpu()
     for module, momentum in zip(found, momenta, strict=True):
         module.momentum = momentum

@@ -139,8 +139,7 @@ class FineTuning(pl.LightningModule):
         if len(self._unseen) >= LOOK_EVERY.get(self.device.type, 1):
             self._look_at_losses()
         self._shown += total
-        optimizer: Any = self.optimizers()
-        self._rates.append(optimizer.param_groups[-1]["lr"])  # of the coarsest level
+        self._rates.append(self._config.lr * self._share(self.trainer.global_step))
         self.log(
             "loss",
             loss.detach(),
@@ -178,7 +177,7 @@ class FineTuning(pl.LightningModule):
                 )
 
     def on_train_epoch_end(self) -> None:
-        """Log the mean rate, and how fast it went without the validation."""
+        """Log the coarsest level's mean rate, and how fast it went without the validation."""
         self.log("lr", sum(self._rates) / len(self._rates))
         self.log("images_per_s", self._shown / self._since)
 
@@ -195,8 +194,7 @@ class FineTuning(pl.LightningModule):
         logits, which = self.all_gather((logits.float(), which))
         answers = np.empty((len(self._held.rows), logits.shape[-1]), np.float32)
         answers[which.flatten().cpu().numpy()] = logits.flatten(0, -2).cpu().numpy()
-        prior = None if self._config.balance == "none" else np.log(np.maximum(self._prior, 1e-6))
-        self.figures = self._held.figures(answers, prior)
+        self.figures = self._held.figures(answers, taken_out(self._prior, self._config))
         self.log("val_loss", self.figures.log_loss, prog_bar=True)
         self.log("val_accuracy", self.figures.accuracy)
         self.log("val_auroc", self.figures.auroc)
@@ -225,17 +223,25 @@ class FineTuning(pl.LightningModule):
         optimizer = torch.optim.AdamW(
             layers.groups(self.network, self._above, self._config), fused=self._fuses()
         )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._share)
+        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+    def _share(self, step: int) -> float:
+        """Of the full learning rate."""
         # Not the trainer's own estimate, which starts loading before a checkpoint says where.
         steps = self._steps
         rise = round(self._config.warmup * steps)
+        if step < rise:
+            return (step + 1) / (rise + 1)
+        return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
-        def share(step: int) -> float:
-            if step < rise:
-                return (step + 1) / (rise + 1)
-            return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise)))
 
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, share)
-        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+def taken_out(prior: Floats, config: Finetune) -> Floats | None:
+    """Log share of each class, K, where training takes it out of the logits."""
+    if config.balance == "none":
+        return None
+    logs: Floats = np.log(np.maximum(prior, 1e-6))
+    return logs
 
 
 class NotFinite(TrainingError):

@@ -94,6 +94,13 @@ class TrainerSettings(Strict):
         description="Processes that load images, for each device; auto: none on two cores.",
     )
 
+    @field_validator("strategy")
+    @classmethod
+    def _starts_the_command_again(cls, given: str) -> str:
+        if "spawn" in given or "fork" in given:
+            raise ValueError(f"{given} is not supported; use ddp, or start it with torchrun")
+        return given
+
     def for_lightning(self) -> dict[str, Any]:
         """Arguments of `pl.Trainer`, with every auto that Lightning would not resolve resolved."""
         devices, nodes = self.devices, self.num_nodes
@@ -112,8 +119,8 @@ class TrainerSettings(Strict):
         """The precision that Lightning is asked for."""
         if self.precision != "auto":
             return self.precision
-        cuda = on_gpu(self) and torch.cuda.is_available()
-        return "bf16-mixed" if cuda and torch.cuda.is_bf16_supported() else "32-true"
+        mixed = cuda(self) is not None and torch.cuda.is_bf16_supported()
+        return "bf16-mixed" if mixed else "32-true"
 
     def workers(self) -> int:
         """Processes that load images, for each training process.
@@ -124,6 +131,14 @@ class TrainerSettings(Strict):
             return self.num_workers
         cores = (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
         return 0 if cores <= 2 else min(cores - 1, MOST_WORKERS)
+
+
+def cuda(trainer: TrainerSettings) -> torch.device | None:
+    """The CUDA device of this process for what is computed beside fine-tuning, if there is one."""
+    if not (on_gpu(trainer) and torch.cuda.is_available()):
+        return None
+    named = trainer.devices[0] if isinstance(trainer.devices, list) else 0
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", named)))
 
 
 def on_gpu(trainer: TrainerSettings) -> bool:
