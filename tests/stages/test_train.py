@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from pipeline.config import load
-from pipeline.contracts.bundle import Provenance, Reference, read_part
+from pipeline.contracts.bundle import Provenance, Reference, open_bundle, read_part
 from pipeline.datasets.shards import Shards
 from pipeline.errors import ConfigError, TrainingError
 from pipeline.inference.predictor import session
@@ -168,3 +169,42 @@ def test_settings_that_cannot_be_trained_with_are_refused_with_their_line(tmp_pa
     first, second = str(refused.value).splitlines()
     assert 'train.yaml:1 architecture "resnet81": unknown; did you mean "resnet18"?' in first
     assert "train.yaml:2 scales[1]" in second
+
+
+def test_without_folds_the_probe_is_calibrated_on_validation_parts(
+    ran: Ran, tmp_path: Path
+) -> None:
+    shutil.copytree(ran.data, tmp_path / "cells")
+    index = tmp_path / "cells/preprocess/index.parquet"
+    pd.read_parquet(index).assign(fold=-1).to_parquet(index, index=False)
+    out = tmp_path / "out"
+    out.mkdir()
+    said = train.run(ran.train, tmp_path / "cells", out)
+    assert any(line.endswith("by validation parts") for line in said.lines)
+    assert json.loads((out / "report.json").read_bytes())["temperature"] > 0
+
+
+def test_a_student_has_no_out_of_fold_scores_and_names_its_teacher(
+    ran: Ran, tmp_path: Path
+) -> None:
+    teacher = open_bundle(ran.data / "evaluate/bundle")
+    config = train.Config.model_validate(
+        {**TRAIN.model_dump(), "distill": {"teacher": str(teacher.folder)}}
+    )
+    said = train.run(config, ran.data, tmp_path, teacher=teacher)
+    assert any("the teacher has seen every training part" in line for line in said.lines)
+    assert not (tmp_path / "out-of-fold.parquet").exists()
+    provenance = read_part(tmp_path / "bundle", "provenance.json", Provenance)
+    assert provenance.teacher == teacher.sha256
+
+
+def test_networks_side_by_side_are_one_graph_that_names_both(ran: Ran, tmp_path: Path) -> None:
+    config = train.Config.model_validate(
+        {**TRAIN.model_dump(), "beside": [{"architecture": "lenet5", "weights": "none"}]}
+    )
+    said = train.run(config, ran.data, tmp_path)
+    assert said.lines[0].startswith("tf_efficientnet_lite0 + lenet5, weights packaged")
+    stored = Shards(ran.data / "preprocess")
+    graph = session(tmp_path / "bundle/model.onnx")
+    logits = graph.run(["logits"], {"image": stored.stack(np.arange(2))})[0]
+    assert logits.shape == (2, 2)

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+import torch
+from torch import Tensor, nn
 
 from pipeline.datasets.adapters import elpv
 from pipeline.imaging import Pixels, codec
@@ -204,3 +206,22 @@ def test_a_damaged_cache_changes_no_feature(
         content[place] ^= 1
     file.write_bytes(content)
     assert computed(graph, cells, cache) > 0
+
+
+class Recording(nn.Module):
+    """Features of no interest, which note how they are computed."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        self.cudnn = torch.backends.cudnn.enabled, torch.backends.cudnn.allow_tf32
+        return image.float().mean((1, 2))
+
+
+def test_features_on_a_gpu_are_computed_with_cudnn_and_in_full_precision(
+    cells: Cells, graphs: dict[float, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda device: "as if")
+    module = Recording()
+    on = (module, torch.device("cpu"))
+    found = extract(graphs[1.0], cells, SHIFT, plan(np.arange(N), 0), seed=0, on_gpu=on)
+    assert module.cudnn == (True, False)
+    np.testing.assert_allclose(found, cells.pixels.mean((1, 2)), rtol=1e-5)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from pydantic import ValidationError
 from pytorch_lightning.loggers import CSVLogger
 from torch import Tensor
 
@@ -302,3 +303,26 @@ def test_gradients_are_clipped_where_one_kernel_updates_all_weights(
     _, tuned = tune(tmp_path, {"epochs": 1, "max_grad_norm": 0.25}, trainer=mixed)
     assert set(clipped) == {0.25}
     assert np.isfinite(tuned.history["loss"]).all()
+
+
+def test_the_learning_rate_in_the_history_is_the_one_that_the_settings_name(
+    tmp_path: Path,
+) -> None:
+    settings = {"epochs": 1, "lr": 2e-3, "warmup": 0.0, "layer_decay": 0.5, "batch_size": 16}
+    _, tuned = tune(tmp_path, settings)
+    cosine = [0.5 * (1 + np.cos(np.pi * step / 3)) for step in range(3)]
+    assert tuned.history["lr"][0] == pytest.approx(2e-3 * np.mean(cosine), rel=1e-4)
+
+
+def test_a_balanced_training_says_which_shares_it_took_out(tmp_path: Path) -> None:
+    _, plain = tune(tmp_path / "a", {"epochs": 1})
+    _, balanced = tune(tmp_path / "b", {"epochs": 1, "balance": "logits"})
+    assert plain.log_prior is None
+    assert balanced.log_prior is not None
+    np.testing.assert_allclose(np.exp(balanced.log_prior), [0.5, 0.5], atol=1e-6)
+
+
+@pytest.mark.parametrize("strategy", ["ddp_spawn", "ddp_fork"])
+def test_strategies_that_keep_the_result_in_another_process_are_refused(strategy: str) -> None:
+    with pytest.raises(ValidationError, match="use ddp"):
+        TrainerSettings(strategy=strategy)
