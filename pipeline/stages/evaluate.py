@@ -88,6 +88,9 @@ def run(config: Config, source: Path, out: Path) -> Report:
     verdicts = np.array([i.decision.verdict for i in test.inspections])
     naive = _read_naive(source / "train")
     metrics = _metrics(config, data, test, bad, verdicts, choice, naive)
+    metrics["notes"] += json.loads((source / "train" / "report.json").read_bytes()).get(
+        "doubts", []
+    )
     write_json(out / "metrics.json", metrics)
 
     names = np.array(taxonomy.names)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.torch import save_file
 
-from pipeline.contracts.bundle import MODEL, Bundle, Provenance
+from pipeline.contracts.bundle import MODEL, Provenance
 from pipeline.contracts.spec import reference_file
 from pipeline.datasets import manifest, scores
 from pipeline.datasets.shards import INDEX
@@ -23,6 +23,7 @@ from pipeline.registry.runs import UP_TO_TRAINING, settings
 from pipeline.registry.store import Registry
 from pipeline.stages import Report, progress, run_stage
 from pipeline.training import distillation, finetune, given_split, methods, probe, suspects
+from pipeline.training.distillation import Teacher
 from pipeline.training.export import export, parity
 from pipeline.training.extraction import Floats
 from pipeline.training.frozen import Extraction, Eyes, Frozen, eyes, tunes
@@ -43,7 +44,7 @@ def run(
     cache: Path | None = None,
     work: Path | None = None,
     tracker: Tracker | None = None,
-    teacher: Bundle | None = None,
+    teacher: Teacher | None = None,
 ) -> Report:
     """Write bundle/ (not yet sealed), weights.safetensors, history.csv, report.json and more.
 
@@ -61,7 +62,8 @@ def run(
             with torch.
     """
     tracker = Untracked() if tracker is None else tracker
-    material = _gather(config, source, teacher)
+    doubts: list[str] = []
+    material = _gather(config, source, teacher, doubts)
     seen = eyes(config, material)
     passing, bundle = out / ".passing", out / "bundle"
     work = passing / "work" if work is None else work
@@ -80,27 +82,28 @@ def run(
         *_write_judged(config, material, trained, extraction, out, tracker),
         *_write_bundle(material, seen, trained, source, out, teacher),
     ]
+    trained.facts |= {"doubts": doubts} if doubts else {}
     report = _write_report(config, material, seen, frozen, trained, out)
     shutil.rmtree(passing)
-    doubts = distillation.doubts(teacher, source.name) if teacher else []
     return Report([report, *trained.lines, *lines, *doubts])
 
 
-def follow(config: Config, source: Path, work: Path, teacher: Bundle | None) -> Report:
+def follow(config: Config, source: Path, work: Path, teacher: Teacher | None) -> Report:
     """Join in the fine-tuning of a leader that does all the rest; nothing is written.
 
     Raises:
         TrainingError: the leader has stopped, or what `run` raises.
     """
     if tunes(config):
-        material = _gather(config, source, teacher)
+        material = _gather(config, source, teacher, [])
         if config.method == "finetune" or material.held is not None:
             seen = eyes(config, material)
             methods.tune(config, material, seen, finetune.receive(work), work, Untracked())
     return Report([])
 
 
-def _gather(config: Config, source: Path, teacher: Bundle | None) -> Material:
+def _gather(config: Config, source: Path, teacher: Teacher | None, doubts: list[str]) -> Material:
+    """Read the material; what is doubtful about its teacher is added to `doubts`."""
     distill = config.distill
     if distill is None:
         return gather(source, config.soft_labels)
@@ -109,13 +112,16 @@ def _gather(config: Config, source: Path, teacher: Bundle | None) -> Material:
 
     def teach(ids: Sequence[str], targets: Floats) -> Floats:
         taught = distillation.teacher_targets(
-            teacher,
+            teacher.bundle,
             data,
             ids,
             data.taxonomy,
             distill.temperature,
             lambda answers: progress(answers, "asking the teacher", total=len(ids)),
         )
+        table = sha256(source / "ingest" / manifest.TABLE)
+        doubts.extend(distillation.refusals(taught))
+        doubts.extend(distillation.doubts(teacher, source.name, table))
         return distillation.mix(targets, taught, distill.weight)
 
     return gather(source, config.soft_labels, teach)
@@ -172,7 +178,7 @@ def _write_bundle(
     trained: Trained,
     source: Path,
     out: Path,
-    teacher: Bundle | None,
+    teacher: Teacher | None,
 ) -> list[str]:
     bundle, stored, rows = out / "bundle", its.stored, its.stored.training
     sample = stored.stack(rows[:: max(1, len(rows) // PARITY_IMAGES)])
@@ -191,7 +197,7 @@ def _write_bundle(
         method=trained.method,
         weights=seen.weights,
         n_train=int(its.index["sample_id"].nunique()),
-        teacher=teacher.sha256 if teacher else "",
+        teacher=teacher.bundle.sha256 if teacher else "",
     )
     write_model(bundle / "provenance.json", provenance)
     trained.history.to_csv(out / "history.csv", index=False)
@@ -270,7 +276,7 @@ def _lead(config: Config, source: Path, out: Path, work: Path) -> Report:
     return Report([*report.lines, *lost])
 
 
-def _teacher(config: Config, uri: str) -> Bundle | None:
+def _teacher(config: Config, uri: str) -> Teacher | None:
     if config.distill is None:
         return None
     return distillation.open_teacher(config.distill, Registry(uri), cache_folder("teachers"))

@@ -17,6 +17,7 @@ from pipeline.datasets.shards import Shards
 from pipeline.errors import ConfigError, TrainingError
 from pipeline.inference.predictor import session
 from pipeline.stages import train
+from pipeline.training.distillation import Teacher
 from pipeline.training.material import soft_targets
 from tests.stages.conftest import TAXONOMY, TRAIN, Ran
 
@@ -187,15 +188,16 @@ def test_without_folds_the_probe_is_calibrated_on_validation_parts(
 def test_a_student_has_no_out_of_fold_scores_and_names_its_teacher(
     ran: Ran, tmp_path: Path
 ) -> None:
-    teacher = open_bundle(ran.data / "evaluate/bundle")
+    teacher = Teacher(open_bundle(ran.data / "evaluate/bundle"))
     config = train.Config.model_validate(
-        {**TRAIN.model_dump(), "distill": {"teacher": str(teacher.folder)}}
+        {**TRAIN.model_dump(), "distill": {"teacher": str(teacher.bundle.folder)}}
     )
     said = train.run(config, ran.data, tmp_path, teacher=teacher)
     assert any("the teacher has seen every training part" in line for line in said.lines)
     assert not (tmp_path / "out-of-fold.parquet").exists()
     provenance = read_part(tmp_path / "bundle", "provenance.json", Provenance)
-    assert provenance.teacher == teacher.sha256
+    assert provenance.teacher == teacher.bundle.sha256
+    assert any("split cannot be checked" in line for line in said.lines)
 
 
 def test_networks_side_by_side_are_one_graph_that_names_both(ran: Ran, tmp_path: Path) -> None:
