@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +129,14 @@ def test_an_untrained_recipe_is_not_evaluated(ran: Ran, tmp_path: Path) -> None:
     (data / "ingest").symlink_to(ran.data / "ingest")
     with pytest.raises(BundleError, match=r"has no model\.onnx; the bundle is incomplete"):
         evaluate.run(evaluate.Config(), data, tmp_path / "out")
+
+
+def test_doubts_about_a_teacher_stand_in_the_notes(ran: Ran, tmp_path: Path) -> None:
+    shutil.copytree(ran.data, tmp_path / "cells")
+    report = tmp_path / "cells/train/report.json"
+    told = {**json.loads(report.read_bytes()), "doubts": ["the teacher's split is another"]}
+    report.write_text(json.dumps(told))
+    out = tmp_path / "out"
+    out.mkdir()
+    said = evaluate.run(evaluate.Config(bootstrap_draws=100), tmp_path / "cells", out)
+    assert "the teacher's split is another" in said.lines
