@@ -1,12 +1,14 @@
 """`make bench-time-to-accuracy`: the shipped method against fastai, timm and scikit-learn.
 
-All get the same decoded images of X-SDD (uint8, 128 x 128, in memory), the same 75/25 split
+All get the same decoded images of X-SDD (uint8, in memory; the others at `--side` px, the finer of
+the two sizes that the recipe's network sees; ours enlarges them itself), the same 75/25 split
 (stratified, seed 0) and EfficientNet-Lite0 with the same ImageNet weights, in one process, one
 after the other. A clock starts before the network is built and is read after each evaluation of
 the 25 %: building, training and evaluating count; imports, decoding and splitting do not.
 
 - lineside: what `train` does with an empty cache: export, features of the images as they are and
   of one augmented view, the head; then the features of the 25 % and their prediction. One reading.
+- lineside, one size: the same without the view and without the second size.
 - fastai: `vision_learner(...).fine_tune(E)` as its quick start shows it, all defaults (batches of
   64, one epoch frozen, then E); a reading after each epoch.
 - timm: what its train.py does with `--channels-last`, AdamW and
@@ -31,6 +33,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import timm.data
@@ -149,6 +152,8 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="so many images only, to try the program")
     parser.add_argument("--folds", type=int, help="judge the shipped method so, and nothing else")
     parser.add_argument("--seeds", type=int, default=3, help="of the folds")
+    parser.add_argument("--side", type=int, default=224, help="image size of the others, pixels")
+    parser.add_argument("--methods", nargs="+", default=[], help="only these")
     parser.add_argument("--json", type=Path, help="write the readings there")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -162,7 +167,7 @@ def main() -> None:
         if args.folds:
             _print_folds(stored, chosen, args.folds, range(args.seeds), home)
         else:
-            clocks = _race(_task(stored, chosen, args.epochs, home))
+            clocks = _race(_task(stored, chosen, args.epochs, args.side, home), args.methods)
             _print_race(clocks)
             if args.json:
                 write_json(args.json, {c.method: [asdict(r) for r in c.readings] for c in clocks})
@@ -181,8 +186,8 @@ def _chosen(stored: Shards, limit: int | None) -> Rows:
     return np.sort(some)
 
 
-def _task(stored: Shards, chosen: Rows, epochs: int, home: Path) -> Task:
-    settings, labels = steel.settings(), _labels(stored)
+def _task(stored: Shards, chosen: Rows, epochs: int, side: int, home: Path) -> Task:
+    settings, labels, every = steel.settings(), _labels(stored), range(len(stored))
     known, unseen = train_test_split(
         chosen, test_size=0.25, stratify=labels[chosen], random_state=0
     )
@@ -190,7 +195,9 @@ def _task(stored: Shards, chosen: Rows, epochs: int, home: Path) -> Task:
     _write_weights(settings.architecture, weights)
     return Task(
         stored=stored,
-        images=stored.stack(np.arange(len(stored))),
+        images=np.stack(
+            [cv2.resize(stored[i], (side, side), interpolation=cv2.INTER_CUBIC) for i in every]
+        ),
         labels=labels,
         known=known,
         unseen=unseen,
@@ -214,10 +221,15 @@ def _write_weights(name: str, path: Path) -> None:
     save_file(counted | dict(zip(names, tensors, strict=True)), path)
 
 
-def _race(task: Task) -> list[Clock]:
+def _one_size(settings: train.Config) -> train.Config:
+    return settings.model_copy(update={"scales": settings.scales[:1], "views": 0})
+
+
+def _race(task: Task, chosen: Sequence[str]) -> list[Clock]:
     """Run each method; one that fails says so and leaves the others their row."""
     ways: dict[str, Callable[[Task, Clock], None]] = {
-        "lineside": _lineside,
+        "lineside": lambda t, c: _lineside(t, c, t.settings),
+        "lineside, one size": lambda t, c: _lineside(t, c, _one_size(t.settings)),
         "fastai": _fastai,
         "timm": _timm,
         "sklearn logistic": lambda t, c: _sklearn(t, c, LogisticRegression(max_iter=1000)),
@@ -225,6 +237,8 @@ def _race(task: Task) -> list[Clock]:
     }
     clocks = []
     for name, way in ways.items():
+        if chosen and name not in chosen:
+            continue
         torch.use_deterministic_algorithms(False)  # ours switches them on, for the whole process
         torch.manual_seed(0)
         np.random.seed(0)  # what fastai draws from
@@ -238,12 +252,12 @@ def _race(task: Task) -> list[Clock]:
     return clocks
 
 
-def _lineside(task: Task, clock: Clock) -> None:
+def _lineside(task: Task, clock: Clock, settings: train.Config) -> None:
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / "features.onnx"
-        values, image_of = _features(task.stored, task.known, task.settings, graph)
+        values, image_of = _features(task.stored, task.known, settings, graph)
         targets = np.eye(task.classes, dtype=np.float32)[task.labels[task.known]]
-        head, _ = probe.fit(values, targets[image_of], task.settings.head, task.settings.seed)
+        head, _ = probe.fit(values, targets[image_of], settings.head, settings.seed)
         shown = extraction.extract(
             graph, task.stored, steel.augmenter(), extraction.plan(task.unseen, 0), 0
         )

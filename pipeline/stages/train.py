@@ -82,7 +82,8 @@ def run(
         *_write_judged(config, material, trained, extraction, out, tracker),
         *_write_bundle(material, seen, trained, source, out, teacher),
     ]
-    trained.facts |= {"doubts": doubts} if doubts else {}
+    if doubts:
+        trained.facts["doubts"] = doubts
     report = _write_report(config, material, seen, frozen, trained, out)
     shutil.rmtree(passing)
     return Report([report, *trained.lines, *lines, *doubts])
