@@ -62,8 +62,9 @@ def _seconds(home: Path, stage: str, recipe: str) -> float:
     """Run one stage in the project; its own lines are passed on."""
     started = time.perf_counter()
     command = [sys.executable, "-m", f"pipeline.stages.{stage}", recipe]
-    # An installed Lineside must not take the place of this one.
-    there = {**os.environ, "PYTHONPATH": str(home)}
+    # Neither registry nor caches of the project that this is started from.
+    there = {k: v for k, v in os.environ.items() if k not in ("MLFLOW_TRACKING_URI", "DVC_ROOT")}
+    there["PYTHONPATH"] = str(home)  # an installed Lineside must not take the place of this one
     subprocess.run(command, cwd=home, env=there, check=True)
     return time.perf_counter() - started
 

@@ -19,9 +19,16 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from pipeline.contracts.spec import PreprocessSpec, reference_file
 from pipeline.contracts.taxonomy import Taxonomy
@@ -75,6 +82,14 @@ class Provenance(Strict):
     weights: str = Field(description="Which weights training started from.")
     n_train: int
     teacher: str = Field("", description="Identity of the bundle it was distilled from, if any.")
+
+    @model_serializer(mode="wrap")
+    def _without_no_teacher(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Stations older than this field refuse a key that they do not know."""
+        written: dict[str, Any] = write(self)
+        if not self.teacher:
+            written.pop("teacher", None)
+        return written
 
 
 class FileSeal(Strict):

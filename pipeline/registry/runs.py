@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 MODEL_TAG = "model_sha256"  # SHA-256 of model.onnx: what the run has trained
+MANIFEST_TAG = "manifest_sha256"  # of ingest's table, so of which parts are in which split
 UP_TO_TRAINING = ("ingest", "preprocess", "augment", "train")  # stages whose YAML shaped it
 
 

@@ -12,7 +12,10 @@ import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +24,13 @@ from pydantic import Field, field_validator
 from pipeline.contracts.bundle import Bundle, open_bundle
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets.manifest import Manifest
-from pipeline.errors import BundleError, TrainingError
-from pipeline.inference.inspector import Inspector
+from pipeline.errors import BundleError, TrainingError, UnreadableImage
+from pipeline.files import project
+from pipeline.imaging.quality import complaint
+from pipeline.inference.inspector import Inspection, Inspector
 from pipeline.plugins import Strict
-from pipeline.registry.store import Registry
+from pipeline.registry.runs import MANIFEST_TAG
+from pipeline.registry.store import Registry, Version
 
 Floats = npt.NDArray[np.float32]
 REGISTERED = re.compile(r"models:/(?P<recipe>[^/@]+)(?:/(?P<version>\d+)|@(?P<alias>[^/@]+))")
@@ -35,8 +41,9 @@ class Distill(Strict):
 
     teacher: str = Field(
         min_length=1,
-        description="A sealed bundle's folder, models:/RECIPE/VERSION or models:/RECIPE@ALIAS. "
-        "A version stays what it is; DVC does not notice that an alias has moved.",
+        description="A sealed bundle's folder (relative to the project's), models:/RECIPE/VERSION "
+        "or models:/RECIPE@ALIAS. A version stays what it is; DVC does not watch a folder or an "
+        "alias: where that has changed, run `dvc repro --single-item --force train@RECIPE`.",
     )
     weight: float = Field(
         0.5, gt=0, le=1, description="Weight of the teacher's answer against the label."
@@ -56,8 +63,21 @@ class Distill(Strict):
         return given
 
 
-def open_teacher(config: Distill, registry: Registry, cache: Path) -> Bundle:
-    """The verified bundle of the teacher.
+@dataclass(frozen=True)
+class Teacher:
+    """Whom to ask.
+
+    Attributes:
+        bundle: verified.
+        manifest_sha256: of the table of samples that it was trained with, "" where that is unknown.
+    """
+
+    bundle: Bundle
+    manifest_sha256: str = ""
+
+
+def open_teacher(config: Distill, registry: Registry, cache: Path) -> Teacher:
+    """The teacher, its bundle verified; several processes may open one at the same time.
 
     Args:
         config: names it.
@@ -67,11 +87,12 @@ def open_teacher(config: Distill, registry: Registry, cache: Path) -> Bundle:
     Raises:
         TrainingError: the folder holds no sealed bundle.
         RegistryError: no such version, or the registry cannot be reached.
+        BundleError: the registry holds an altered bundle.
     """
     named = REGISTERED.fullmatch(config.teacher)
     if named is None:
         try:
-            return open_bundle(Path(config.teacher))
+            return Teacher(open_bundle(project() / config.teacher))
         except BundleError as error:
             raise TrainingError(
                 f"distill.teacher in train.yaml: {error}; name a bundle that evaluate has sealed, "
@@ -82,9 +103,26 @@ def open_teacher(config: Distill, registry: Registry, cache: Path) -> Bundle:
     else:
         version = registry.champion(named["recipe"], named["alias"])
     folder = cache / f"{version.recipe}-{version.version}-{version.bundle_sha256[:12]}"
-    if folder.is_dir():
+    return Teacher(_kept(registry, version, folder), version.tags.get(MANIFEST_TAG, ""))
+
+
+def _kept(registry: Registry, version: Version, folder: Path) -> Bundle:
+    """The version's bundle in this folder, downloaded where it is not there or is damaged."""
+    with suppress(BundleError):
         return open_bundle(folder, version.bundle_sha256)
-    return registry.pull(version, folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as own:
+        pulled = registry.pull(version, Path(own) / "bundle")
+        with suppress(BundleError):
+            return open_bundle(folder, version.bundle_sha256)  # another process was quicker
+        with suppress(FileNotFoundError):
+            folder.rename(Path(own) / "damaged")
+        try:
+            pulled.folder.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # nor was another quicker just now
+                raise
+    return open_bundle(folder, version.bundle_sha256)
 
 
 def teacher_targets(
@@ -107,10 +145,12 @@ def teacher_targets(
         shown: passes the answers on one by one, such as `stages.progress`.
 
     Returns:
-        float32 N,K; rows sum to 1.
+        float32 N,K; rows sum to 1, or are NaN where the teacher refuses the picture: it finds no
+        part there, or has never seen one so dark, bright or blurred.
 
     Raises:
-        TrainingError: other classes, or several images (tiles) of one part.
+        TrainingError: other classes, several images (tiles) of one part, or the teacher refuses
+            every picture.
         DataError: an image has changed since it was ingested.
     """
     if set(teacher.taxonomy.names) != set(taxonomy.names):
@@ -130,27 +170,72 @@ def teacher_targets(
         if not hasattr(mine, "inspector"):  # one for each thread: it judges one frame at a time
             mine.inspector = Inspector(teacher, threads=1)
         inspector: Inspector = mine.inspector
-        return inspector.inspect(data.pixels(row_of[sample_id])).probabilities
+        pixels = data.pixels(row_of[sample_id])
+        try:
+            seen = inspector.inspect(pixels)
+        except UnreadableImage:  # of a size that its preparation cannot take
+            return unanswered
+        return unanswered if _refuses(teacher, seen) else seen.probabilities
 
+    unanswered = np.full(len(taxonomy.names), np.nan, np.float32)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         answers = np.stack(list(shown(pool.map(ask, sample_ids))))
+    if np.isnan(answers).all():
+        raise TrainingError(
+            f"the teacher {teacher.folder} refuses the pictures of all {len(answers)} training "
+            "parts: they are unlike those that it was trained with; distil from a teacher of the "
+            "same camera, or remove distill from train.yaml"
+        )
     soft = answers[:, [teacher.taxonomy.names.index(name) for name in taxonomy.names]]
     soft = soft ** np.float32(1 / temperature)  # proportional to exp(logits / temperature)
     targets: Floats = soft / soft.sum(axis=1, keepdims=True)
     return targets
 
 
+def _refuses(teacher: Bundle, seen: Inspection) -> bool:
+    """Such a picture is unlike all that it has learned from: its answer may be anything."""
+    locate = teacher.preprocess.locate
+    lost = locate is not None and seen.confidence < locate.min_confidence
+    return lost or complaint(seen.quality, teacher.reference) is not None
+
+
 def mix(targets: Floats, taught: Floats, weight: float) -> Floats:
-    """Labels and the teacher's answers, float32 N,K each, as targets of the same shape."""
-    mixed: Floats = ((1 - weight) * targets + weight * taught).astype(np.float32)
-    return mixed
+    """Labels and the teacher's answers, float32 N,K each, as targets of the same shape.
+
+    Where the teacher refused to answer, the label stands alone.
+    """
+    mixed = (1 - weight) * targets + weight * taught
+    answered: Floats = np.where(np.isnan(taught), targets, mixed).astype(np.float32)
+    return answered
 
 
-def doubts(teacher: Bundle, recipe: str) -> list[str]:
-    """What a reader of the student's figures must know of its teacher."""
-    if teacher.provenance.recipe == recipe:
+def refusals(taught: Floats) -> list[str]:
+    """What to say of the parts that `teacher_targets` has no answer for."""
+    refused = int(np.isnan(taught).any(axis=1).sum())
+    if not refused:
         return []
     return [
-        f"the teacher was trained for recipe {teacher.provenance.recipe}: where it has seen "
-        f"validation or test parts of {recipe}, the student's figures flatter"
+        f"the teacher refuses the pictures of {refused} of {len(taught)} training parts: they are "
+        "unlike those that it was trained with, and only their labels were learned"
     ]
+
+
+def doubts(teacher: Teacher, recipe: str, manifest_sha256: str) -> list[str]:
+    """What a reader of the student's figures must know of its teacher.
+
+    Args:
+        teacher: as `open_teacher` gives it.
+        recipe: the student's.
+        manifest_sha256: of the student's table of samples; a teacher with the same has learned from
+            training parts only.
+    """
+    if teacher.manifest_sha256 == manifest_sha256:
+        return []
+    theirs = teacher.bundle.provenance.recipe
+    if theirs != recipe:
+        why = f"the teacher was trained for recipe {theirs}"
+    elif teacher.manifest_sha256:
+        why = "the teacher was trained on another split or other images"
+    else:
+        why = "the teacher's split cannot be checked"
+    return [f"{why}: where it has seen validation or test parts, the student's figures flatter"]

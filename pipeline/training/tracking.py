@@ -14,15 +14,13 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
-import pytorch_lightning as pl
 from lightning_utilities.core.rank_zero import rank_zero_only
-from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers import Logger
 
 from pipeline.errors import MissingExtra, RegistryError
@@ -34,11 +32,12 @@ if TYPE_CHECKING:
 
 KEY_TAG = "training_key"
 EVERY_S = 1.0  # between two writes
-RETRY_S = 30.0  # after one that failed
+RETRY_S = 30.0  # after one that failed, for files apart from values
 PATIENCE_S = 120.0  # for the last write of a training
 HASTE_S = 10.0  # for that of one which failed or was interrupted
 KEPT = 100_000  # values that wait for a registry which does not answer
 PARAMS_PER_CALL, VALUES_PER_CALL = 100, 1000  # MLflow takes no more at once
+VALUES, RUN = "the values", "the run's end"  # what can be refused, beside the path of a file
 NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_/. -]")
 
 
@@ -82,10 +81,6 @@ class Untracked:
     def logger(self, prefix: str = "") -> Literal[False]:
         """No logger for `pl.Trainer`."""
         return False
-
-    def callbacks(self) -> list[pl.Callback]:
-        """None."""
-        return []
 
     def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Forget them."""
@@ -143,7 +138,7 @@ class LiveRun:
         self._values: deque[_Value] = deque()
         self._files: deque[_File] = deque()
         self._lost = 0
-        self._trouble = ""
+        self._troubles: dict[str, str] = {}  # by what is refused, until it is taken
         self._refused: Exception | None = None
         self._status = ""
         self._model_sha256 = ""
@@ -155,10 +150,6 @@ class LiveRun:
     def logger(self, prefix: str = "") -> Logger:
         """For `pl.Trainer`; its `finalize` leaves the run open, since a training has many fits."""
         return _LiveLogger(self, prefix)
-
-    def callbacks(self) -> list[pl.Callback]:
-        """For `pl.Trainer` together with a `logger`: learning rate and images per second."""
-        return [LearningRateMonitor(), Throughput()]
 
     def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Note numbers of this step.
@@ -192,13 +183,18 @@ class LiveRun:
         self._model_sha256 = model_sha256
         self._end("FINISHED", PATIENCE_S)
         self._raise_refusal()
-        lost = self._lost + len(self._values) + len(self._files)
+        troubles = dict(self._troubles)
+        late = f"{shown(self._uri)} took longer than {PATIENCE_S:.0f} s"
+        open_because = troubles.pop(RUN, late)
         said = []
-        if lost:
-            said.append(f"{lost} value(s) and file(s) did not reach MLflow: {self._trouble}")
+        if self._lost:
+            said.append(f"{self._lost} value(s) are not in MLflow: more than {KEPT} waited for it")
+        if left := len(self._values) + len(self._files):
+            because = next(iter(troubles.values()), late)
+            said.append(f"{left} value(s) and file(s) did not reach MLflow: {because}")
         if not self._closed:
             said.append(
-                f"the run stays open in MLflow, registration makes another: {self._trouble}"
+                f"the run stays open in MLflow, registration may make another: {open_because}"
             )
         return said
 
@@ -218,8 +214,6 @@ class LiveRun:
         self._status = status
         self._ending.set()
         self._thread.join(within_s)
-        if self._thread.is_alive() and not self._trouble:
-            self._trouble = f"{shown(self._uri)} took longer than {within_s:.0f} s"
 
     def _raise_refusal(self) -> None:
         if self._refused is not None:
@@ -234,22 +228,23 @@ class LiveRun:
         except ImportError as error:
             self._refused = MissingExtra(error.name or "mlflow", "logging a training", "train")
             return
-        except Exception as error:
-            self._refused = error  # for whoever logs next
+        except Exception as error:  # for whoever logs next, who must not see a traceback
+            said = f"{shown(self._uri)} opens no run ({type(error).__name__}: {error})"
+            self._refused = _with_remedy(RegistryError(said))
+            self._refused.__cause__ = error
             return
-        pause_s, ending = self._every_s, False
+        pause_s, ending, files_from = self._every_s, False, 0.0
         while not ending:
             ending = self._ending.wait(pause_s)
-            try:
-                self._write(client, run_id)
-                if ending:
-                    self._close(client, run_id)
-                pause_s = self._every_s
-            except Exception as error:  # whatever it is, it is no reason to end a training
-                pause_s = RETRY_S
-                if not self._trouble:
-                    self._trouble = str(error)
-                    print(f"warning: {error}; training goes on", file=sys.stderr, flush=True)
+            taken = self._write_values(client, run_id)
+            pause_s = self._every_s if taken else RETRY_S
+            if ending:
+                # Before the files: a store of artifacts that hangs must not keep the run open.
+                self._offer(RUN, self._close, client, run_id)
+            if (ending or time.monotonic() >= files_from) and not self._write_files(
+                client, run_id, every_one=ending
+            ):
+                files_from = time.monotonic() + RETRY_S
 
     def _open(self) -> tuple[MlflowClient, str]:
         """The unfinished run of the same training, or a new one."""
@@ -261,7 +256,13 @@ class LiveRun:
 
             home = runs.experiment(client, self._uri, about.recipe)
             begun = runs.tagged(client, home, **{KEY_TAG: about.training_key})
-            run = next((r for r in begun if r.info.status != "FINISHED"), None)
+            # One that bears a model was trained to its end; its registration may have failed.
+            unfinished = (
+                r
+                for r in begun
+                if r.info.status != "FINISHED" and runs.MODEL_TAG not in r.data.tags
+            )
+            run = next(unfinished, None)
             if run is None:
                 run = client.create_run(home, tags=tags, run_name=about.name or None)
             else:
@@ -273,60 +274,51 @@ class LiveRun:
                 client.log_batch(run_id, params=params[start : start + PARAMS_PER_CALL])
         return client, run_id
 
-    def _write(self, client: MlflowClient, run_id: str) -> None:
+    def _write_values(self, client: MlflowClient, run_id: str) -> bool:
         """Hand over what was told; what is refused stays for the next time."""
-        with spoken(self._uri):
-            from mlflow.entities import Metric
+        while self._values:
+            some = [self._values[i] for i in range(min(len(self._values), VALUES_PER_CALL))]
+            if not self._offer(VALUES, _log, client, run_id, some):
+                return False
+            for _ in some:
+                self._values.popleft()
+        return True
 
-            while self._values:
-                some = [self._values[i] for i in range(min(len(self._values), VALUES_PER_CALL))]
-                metrics = [Metric(v.name, v.value, v.at_ms, v.step) for v in some]
-                # Said, because MLFLOW_ENABLE_ASYNC_LOGGING would hide what goes wrong.
-                client.log_batch(run_id, metrics=metrics, synchronous=True)
-                for _ in some:
-                    self._values.popleft()
-            while self._files:
-                client.log_artifact(run_id, str(self._files[0].path), self._files[0].folder)
+    def _write_files(self, client: MlflowClient, run_id: str, *, every_one: bool) -> bool:
+        """Likewise; where not every one is to be tried, the first refusal puts off the others."""
+        all_taken = True
+        for _ in range(len(self._files)):
+            path, folder = str(self._files[0].path), self._files[0].folder
+            if self._offer(path, client.log_artifact, run_id, path, folder):
                 self._files.popleft()
+                continue
+            self._files.rotate(-1)  # next time another one comes first
+            all_taken = False
+            if not every_one:
+                break
+        return all_taken
 
     def _close(self, client: MlflowClient, run_id: str) -> None:
-        with spoken(self._uri):
-            if self._model_sha256:
-                client.set_tag(run_id, runs.MODEL_TAG, self._model_sha256)
-            client.set_terminated(run_id, self._status)
+        if self._model_sha256:
+            client.set_tag(run_id, runs.MODEL_TAG, self._model_sha256)
+        client.set_terminated(run_id, self._status)
         self._closed = True
+
+    def _offer(self, what: str, send: Callable[..., object], *args: object) -> bool:
+        """Whether the registry took it."""
+        try:
+            with spoken(self._uri):
+                send(*args)
+        except Exception as error:  # whatever it is, it is no reason to end a training
+            if not self._troubles:
+                print(f"warning: {error}; training goes on", file=sys.stderr, flush=True)
+            self._troubles[what] = str(error)
+            return False
+        self._troubles.pop(what, None)
+        return True
 
 
 Tracker: TypeAlias = LiveRun | Untracked
-
-
-class Throughput(pl.Callback):
-    """Logs `images_per_s`, of all processes together, each `log_every_n_steps` batches.
-
-    Lightning's own ThroughputMonitor waits for the GPU after every batch.
-    """
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock."""
-        self._images, self._since = 0, time.perf_counter()
-
-    def on_train_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Sequence[Any],
-        batch_idx: int,
-    ) -> None:
-        """Count the images; the first thing in a batch has one row each."""
-        self._images += len(batch[0])
-        every: int = trainer.log_every_n_steps  # type: ignore[attr-defined]  # set by a connector
-        if trainer.is_last_batch or (batch_idx + 1) % every == 0:
-            now = time.perf_counter()
-            rate = self._images * trainer.world_size / (now - self._since)
-            self._images, self._since = 0, now
-            for logger in trainer.loggers:
-                logger.log_metrics({"images_per_s": rate}, step=trainer.global_step)
 
 
 class _LiveLogger(Logger):
@@ -353,6 +345,14 @@ class _LiveLogger(Logger):
 
     def log_hyperparams(self, *_: Any, **__: Any) -> None:
         """The settings stand on the run."""
+
+
+def _log(client: MlflowClient, run_id: str, values: list[_Value]) -> None:
+    from mlflow.entities import Metric
+
+    metrics = [Metric(v.name, v.value, v.at_ms, v.step) for v in values]
+    # Said, because MLFLOW_ENABLE_ASYNC_LOGGING would hide what goes wrong.
+    client.log_batch(run_id, metrics=metrics, synchronous=True)
 
 
 def _first_process() -> bool:

