@@ -18,7 +18,7 @@ from pipeline.datasets import manifest
 from pipeline.files import sha256, write_json
 from pipeline.plugins import Strict
 from pipeline.registry.push import push
-from pipeline.registry.runs import UP_TO_TRAINING, settings
+from pipeline.registry.runs import MANIFEST_TAG, UP_TO_TRAINING, settings
 from pipeline.registry.store import Registry
 from pipeline.reporting.description import describe
 from pipeline.stages import Report, run_stage
@@ -69,7 +69,7 @@ def run(
         "weights": bundle.provenance.weights,
         "split": metrics["split"]["by"],
         "leaky": str(metrics["split"]["leaky"]).lower(),
-        "manifest_sha256": sha256(source / "ingest" / manifest.TABLE),
+        MANIFEST_TAG: sha256(source / "ingest" / manifest.TABLE),
         **{key: f"{numbers[key]:.4f}" for key in KEY_FIGURES if key in numbers},
     }
     registration = push(
