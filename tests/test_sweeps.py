@@ -47,6 +47,7 @@ def test_queued_settings_are_trained_and_compared_and_none_is_registered(project
     found = {}
     for experiment in experiments(json.loads(dvc(project, "exp", "show", "--json"))):
         settings, metrics = experiment["params"][SETTINGS], experiment["metrics"][METRICS]
+        assert "data" in metrics, experiment
         found[settings["data"]["head"]["l2"]] = metrics["data"]["auroc"]
     assert set(found) == {0.01, 10}
     assert all(0 <= auroc <= 1 for auroc in found.values())

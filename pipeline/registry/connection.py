@@ -10,7 +10,7 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,8 +88,24 @@ def connect(uri: str, *, create: bool = False) -> MlflowClient:
 
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    with spoken(uri):
-        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+    with spoken(uri), _alone(uri) if create else nullcontext():
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        if create:
+            client.search_experiments(max_results=1)  # makes the tables where there are none
+    return client
+
+
+@contextmanager
+def _alone(uri: str) -> Iterator[None]:
+    """Of several trainings that find no registry one makes it; MLflow's migrations would clash."""
+    file = sqlite_file(uri)
+    if file is None:
+        yield
+        return
+    from filelock import FileLock  # comes with the train extra, as all that writes a registry
+
+    with FileLock(f"{file}.lock"):
+        yield
 
 
 def _probe_server(uri: str) -> None:
