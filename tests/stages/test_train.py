@@ -16,7 +16,7 @@ from pipeline.contracts.bundle import Provenance, Reference, open_bundle, read_p
 from pipeline.datasets.shards import Shards
 from pipeline.errors import ConfigError, TrainingError
 from pipeline.inference.predictor import session
-from pipeline.stages import train
+from pipeline.stages import Report, train
 from pipeline.training.distillation import Teacher
 from pipeline.training.material import soft_targets
 from tests.stages.conftest import TAXONOMY, TRAIN, Ran
@@ -83,15 +83,21 @@ def test_out_of_fold_scores_are_of_training_parts_only(ran: Ran) -> None:
     np.testing.assert_allclose(scored[["p_good", "p_defective"]].sum(axis=1), 1, atol=1e-5)
 
 
-def test_without_folds_there_are_no_out_of_fold_scores_and_it_is_said(
-    ran: Ran, tmp_path: Path
-) -> None:
+@pytest.fixture
+def unfolded(ran: Ran, tmp_path: Path) -> tuple[Report, Path]:
+    """A training of images that ingest made no folds of: what it says and where it wrote."""
     shutil.copytree(ran.data, tmp_path / "cells")
     index = tmp_path / "cells/preprocess/index.parquet"
     pd.read_parquet(index).assign(fold=-1).to_parquet(index, index=False)
     out = tmp_path / "out"
     out.mkdir()
-    said = train.run(ran.train, tmp_path / "cells", out)
+    return train.run(ran.train, tmp_path / "cells", out), out
+
+
+def test_without_folds_there_are_no_out_of_fold_scores_and_it_is_said(
+    unfolded: tuple[Report, Path],
+) -> None:
+    said, out = unfolded
     assert not (out / "out-of-fold.parquet").exists()
     assert "no out-of-fold scores: ingest made no folds" in said.lines
 
@@ -173,14 +179,9 @@ def test_settings_that_cannot_be_trained_with_are_refused_with_their_line(tmp_pa
 
 
 def test_without_folds_the_probe_is_calibrated_on_validation_parts(
-    ran: Ran, tmp_path: Path
+    unfolded: tuple[Report, Path],
 ) -> None:
-    shutil.copytree(ran.data, tmp_path / "cells")
-    index = tmp_path / "cells/preprocess/index.parquet"
-    pd.read_parquet(index).assign(fold=-1).to_parquet(index, index=False)
-    out = tmp_path / "out"
-    out.mkdir()
-    said = train.run(ran.train, tmp_path / "cells", out)
+    said, out = unfolded
     assert any(line.endswith("by validation parts") for line in said.lines)
     assert json.loads((out / "report.json").read_bytes())["temperature"] > 0
 

@@ -214,26 +214,26 @@ def wrong(features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return flat
 
 
-def test_a_probe_leaves_the_checkpoints_of_a_killed_fine_tuning(
-    again: Tuned, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kept = again.project / ".cache/training/cells/workspace/key/last.ckpt"
-    kept.parent.mkdir(parents=True)
-    kept.write_bytes(b"hours of work")
+@pytest.fixture
+def kept(again: Tuned, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What a killed fine-tuning in the workspace has left; the project is where one stands."""
+    checkpoint = again.project / ".cache/training/cells/workspace/key/last.ckpt"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_bytes(b"hours of work")
+    monkeypatch.chdir(again.project)
+    return checkpoint
+
+
+def test_a_probe_leaves_the_checkpoints_of_a_killed_fine_tuning(again: Tuned, kept: Path) -> None:
     settings = yaml.safe_dump({**SETTINGS, "method": "probe"})
     (again.project / "conf/cells/train.yaml").write_text(settings)
-    monkeypatch.chdir(again.project)
     train.main(["train", "cells"])
     assert kept.read_bytes() == b"hours of work"
 
 
 def test_an_experiment_leaves_the_checkpoints_of_another_alone(
-    again: Tuned, monkeypatch: pytest.MonkeyPatch
+    kept: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept = again.project / ".cache/training/cells/workspace/key/last.ckpt"
-    kept.parent.mkdir(parents=True)
-    kept.write_bytes(b"hours of work")
-    monkeypatch.chdir(again.project)
     monkeypatch.setenv("DVC_EXP_NAME", "beside-it")
     train.main(["train", "cells"])
     assert kept.read_bytes() == b"hours of work"
