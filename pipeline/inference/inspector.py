@@ -24,6 +24,7 @@ class Inspection:
         embedding: float32 D, likewise.
         quality: brightness, contrast and sharpness, likewise.
         tile: which tile was the worst, row by row from 0.
+        complaint: why that picture is unlike all that the network has learned from, if it is.
         confidence: of the place where the part was found, 0 to 1; 1 when none was looked for.
         prepare_ms, predict_ms, total_ms: time spent, in milliseconds; total is from the decoded
             frame to its verdict.
@@ -34,6 +35,7 @@ class Inspection:
     embedding: Floats
     quality: Quality
     tile: int
+    complaint: str | None
     confidence: float
     prepare_ms: float
     predict_ms: float
@@ -61,14 +63,10 @@ class Inspector:
         predicted = time.perf_counter()
         qualities = [measure(image) for image in part.images]
         bundle = self.bundle
+        complaints = [part.complaint or complaint(q, bundle.reference) for q in qualities]
         decisions = [
-            decide(
-                scores,
-                bundle.taxonomy,
-                bundle.operating_point,
-                part.complaint or complaint(quality, bundle.reference),
-            )
-            for scores, quality in zip(prediction.probabilities, qualities, strict=True)
+            decide(scores, bundle.taxonomy, bundle.operating_point, said)
+            for scores, said in zip(prediction.probabilities, complaints, strict=True)
         ]
         tile = worst(decisions)
         decision = decisions[tile]
@@ -81,6 +79,7 @@ class Inspector:
             embedding=prediction.embedding[tile],
             quality=qualities[tile],
             tile=tile,
+            complaint=complaints[tile],
             confidence=part.confidence,
             prepare_ms=(prepared - started) * 1e3,
             predict_ms=(predicted - prepared) * 1e3,

@@ -26,8 +26,7 @@ from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets.manifest import Manifest
 from pipeline.errors import BundleError, TrainingError, UnreadableImage
 from pipeline.files import project
-from pipeline.imaging.quality import complaint
-from pipeline.inference.inspector import Inspection, Inspector
+from pipeline.inference.inspector import Inspector
 from pipeline.plugins import Strict
 from pipeline.registry.runs import MANIFEST_TAG
 from pipeline.registry.store import Registry, Version
@@ -175,7 +174,8 @@ def teacher_targets(
             seen = inspector.inspect(pixels)
         except UnreadableImage:  # of a size that its preparation cannot take
             return unanswered
-        return unanswered if _refuses(teacher, seen) else seen.probabilities
+        # A picture unlike all that it has learned from: its answer may be anything.
+        return seen.probabilities if seen.complaint is None else unanswered
 
     unanswered = np.full(len(taxonomy.names), np.nan, np.float32)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -190,13 +190,6 @@ def teacher_targets(
     soft = soft ** np.float32(1 / temperature)  # proportional to exp(logits / temperature)
     targets: Floats = soft / soft.sum(axis=1, keepdims=True)
     return targets
-
-
-def _refuses(teacher: Bundle, seen: Inspection) -> bool:
-    """Such a picture is unlike all that it has learned from: its answer may be anything."""
-    locate = teacher.preprocess.locate
-    lost = locate is not None and seen.confidence < locate.min_confidence
-    return lost or complaint(seen.quality, teacher.reference) is not None
 
 
 def mix(targets: Floats, taught: Floats, weight: float) -> Floats:
