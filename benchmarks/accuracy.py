@@ -29,7 +29,6 @@ from pipeline.datasets import shards
 from pipeline.datasets.splits import assign_folds
 from pipeline.stages import augment, ingest, preprocess, train
 from pipeline.training import probe
-from pipeline.training.export import export
 from pipeline.training.frozen import Extraction, eyes
 from pipeline.training.material import classes_of, gather
 
@@ -81,7 +80,6 @@ def measure(conf: Path, data: Path) -> tuple[tuple[float, float], list[tuple[flo
     its = gather(data, settings.soft_labels)
     graph = data / "features.onnx"
     seen = eyes(settings, its)
-    export(seen.features, its.stored[0], "image", ["features"], graph)
     extraction = Extraction(settings, its, seen, graph, None, lambda vectors, *_: vectors)
     frozen = extraction.training()
     index, bad = its.index, classes_of(its.index, taxonomy) == taxonomy.names.index("defective")

@@ -7,6 +7,8 @@ everything but `daemon` and `cli`.
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,6 +37,10 @@ C = TypeVar("C", bound=BaseModel)
 T = TypeVar("T")
 
 LINE_EVERY_S = 10.0
+
+# A stage imports hundreds of thousands of objects that stay: looking through them for garbage every
+# 700 new ones, as Python does by default, takes a quarter of the time of importing torch.
+gc.set_threshold(50_000, 20, 100)
 
 
 @dataclass(frozen=True)
@@ -128,6 +134,16 @@ def run_stage(
     for line in report.lines:
         print(f"  {line}")
     print(f"{stage} {recipe}: {time.perf_counter() - started:.1f} s")
+
+
+def leave() -> NoReturn:
+    """End a process whose work is done without taking its modules apart.
+
+    With torch in it that takes Python two seconds, and the system takes back all the same.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _stop(message: str) -> NoReturn:

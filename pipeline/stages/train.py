@@ -21,10 +21,9 @@ from pipeline.imaging.quality import measure, reference
 from pipeline.registry.connection import default_uri
 from pipeline.registry.runs import UP_TO_TRAINING, settings
 from pipeline.registry.store import Registry
-from pipeline.stages import Report, progress, run_stage
+from pipeline.stages import Report, leave, progress, run_stage
 from pipeline.training import distillation, finetune, given_split, methods, probe, suspects
 from pipeline.training.distillation import Teacher
-from pipeline.training.export import export, parity
 from pipeline.training.extraction import Floats
 from pipeline.training.frozen import Extraction, Eyes, Frozen, eyes, tunes
 from pipeline.training.material import Material, gather, soft_targets
@@ -32,7 +31,6 @@ from pipeline.training.methods import Trained
 from pipeline.training.settings import Settings
 from pipeline.training.tracking import About, Tracker, Untracked, open_run, training_key
 
-PARITY_IMAGES = 16
 Config = Settings
 
 
@@ -73,11 +71,11 @@ def run(
         tracker.log_file(sheet, "samples")
     with finetune.alone():
         graph = passing / "features.onnx"
-        export(seen.features, material.stored[0], "image", ["features"], graph)
         extraction = Extraction(config, material, seen, graph, cache, _watch)
         frozen = extraction.training()
     trained = methods.train(config, material, seen, extraction, frozen, work, tracker)
-    methods.write_graph(trained, material, frozen, passing, bundle / MODEL)
+    difference = methods.write_graph(trained, material, extraction, passing, bundle / MODEL)
+    trained.facts["parity_max_relative"] = difference
     lines = [
         *_write_judged(config, material, trained, extraction, out, tracker),
         *_write_bundle(material, seen, trained, source, out, teacher),
@@ -182,10 +180,7 @@ def _write_bundle(
     teacher: Teacher | None,
 ) -> list[str]:
     bundle, stored, rows = out / "bundle", its.stored, its.stored.training
-    sample = stored.stack(rows[:: max(1, len(rows) // PARITY_IMAGES)])
-    network = trained.network.eval()
-    difference = parity(network, bundle / MODEL, sample)
-    weights = {k: v.contiguous() for k, v in network.state_dict().items()}
+    weights = {k: v.contiguous() for k, v in trained.network.state_dict().items()}
     save_file(weights, out / "weights.safetensors")
     write_model(bundle / "preprocess.json", stored.spec)
     for name in stored.spec.references:
@@ -202,10 +197,9 @@ def _write_bundle(
     )
     write_model(bundle / "provenance.json", provenance)
     trained.history.to_csv(out / "history.csv", index=False)
-    trained.facts["parity_max_relative"] = difference
-    loss = trained.history["loss"]
+    loss, parity = trained.history["loss"], trained.facts["parity_max_relative"]
     return [
-        f"loss {loss.iloc[0]:.3f} to {loss.iloc[-1]:.3f}; ONNX equals torch within {difference:.0e}"
+        f"loss {loss.iloc[0]:.3f} to {loss.iloc[-1]:.3f}; ONNX equals torch within {parity:.0e}"
     ]
 
 
@@ -297,3 +291,4 @@ def _track(config: Config, source: Path, uri: str) -> Tracker:
 
 if __name__ == "__main__":
     main()
+    leave()

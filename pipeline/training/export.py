@@ -21,6 +21,7 @@ from pipeline.errors import TrainingError
 from pipeline.imaging import Pixels
 from pipeline.inference.predictor import session
 
+Floats = npt.NDArray[np.float32]
 PARITY = 1e-4
 OPSET = 18
 
@@ -93,19 +94,22 @@ def join(first: Path, second: Path, outputs: Sequence[str], path: Path) -> None:
     onnx.save(joined, str(path))
 
 
-def parity(module: nn.Module, path: Path, images: Pixels) -> float:
+def parity(module: nn.Module, path: Path, images: Pixels, given: Floats | None = None) -> float:
     """Largest difference between torch and ONNX Runtime, relative to the outputs' own size.
 
     Args:
         module: the torch network.
         path: its exported graph.
         images: uint8 N,H,W,C, real ones.
+        given: what the module takes instead, where it is only the last part of the graph: float32
+            N,D, what the part before it makes of these images.
 
     Raises:
         TrainingError: they differ by more than `PARITY`.
     """
     with torch.inference_mode():
-        expected = [t.numpy() for t in module.eval()(torch.from_numpy(images))]
+        made = module.eval()(torch.from_numpy(images if given is None else given))
+    expected = [t.numpy() for t in ((made,) if isinstance(made, torch.Tensor) else made)]
     got = session(path).run(None, {"image": images})
     worst = max(
         float(np.abs(e - g).max() / max(1.0, np.abs(e).max()))

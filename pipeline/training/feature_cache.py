@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import sqlite3
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -41,7 +42,7 @@ _QUERY = "SELECT checksum, CAST(data AS BLOB) FROM vector WHERE key = ?"
 
 
 class FeatureCache:
-    """The vectors of one recipe, for one thread.
+    """The vectors of one recipe; `recall` is for any thread, the others for one.
 
     Several trainings may share the file: each writes for moments only, and waits for the others.
 
@@ -66,10 +67,16 @@ class FeatureCache:
         self._pending: dict[str, bytes] = {}
         self._used: dict[str, int] = {}  # their bytes
         self._training = 0  # its number, from 1; 0 while unknown
+        self._lock = threading.Lock()
 
     def find(self, keys: Sequence[str]) -> Iterator[tuple[int, Floats]]:
         """Yield the position and the vector of each key that is known, float32 D."""
         self.asked += len(keys)
+        for position, data in self._find(keys):
+            self.found += 1
+            yield position, np.frombuffer(data, np.float32)
+
+    def _find(self, keys: Sequence[str]) -> Iterator[tuple[int, bytes]]:
         if not self._usable:
             return
         damaged = 0
@@ -83,9 +90,8 @@ class FeatureCache:
                     if data is None or checksum != _checksum(key, data):
                         damaged += 1
                         continue
-                    self.found += 1
                     self._used[key] = len(data)
-                    yield position, np.frombuffer(data, np.float32)
+                    yield position, data
         except _TROUBLE as error:
             self._give_up(error)
         if damaged:
@@ -96,6 +102,17 @@ class FeatureCache:
         self._pending[key] = vector.tobytes()
         if len(self._pending) == WRITTEN_TOGETHER:
             self._write()
+
+    def recall(self, key: str, make: Callable[[], bytes]) -> bytes:
+        """Anything else by its key; made and kept where it is not known."""
+        with self._lock:
+            found = dict(self._find([key])).get(0)
+        made = make() if found is None else found
+        with self._lock:
+            if found is None:
+                self._pending[key] = made
+            self.flush()
+        return made
 
     def flush(self) -> None:
         """Write what is pending and what was used, and drop what exceeds the limit."""

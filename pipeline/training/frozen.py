@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from torch import nn
 
+from pipeline.files import sha256
+from pipeline.imaging import Pixels
 from pipeline.training import architectures, extraction, finetune
 from pipeline.training.architectures import Backbone
 from pipeline.training.augmentation import oversampling
+from pipeline.training.export import export, parity
 from pipeline.training.extraction import Floats
 from pipeline.training.feature_cache import FeatureCache
+from pipeline.training.kernel_space import Recall, forget
 from pipeline.training.material import Material
 from pipeline.training.network import Features, Together
 from pipeline.training.settings import Settings
@@ -70,22 +77,44 @@ class Frozen:
     """Features of the frozen networks.
 
     Attributes:
-        graph: ONNX, `image` to `features`.
         values: float32 F,D: every training image as it is, then views.
         image_of: which image each row shows, int F.
         extra: views beyond those that all images get, int N.
         found: rows that the cache had.
     """
 
-    graph: Path
     values: Floats
     image_of: npt.NDArray[np.intp]
     extra: npt.NDArray[np.intp]
     found: int
 
 
+def _exported(module: nn.Module, sample: Pixels, path: Path) -> bytes:
+    export(module, sample[0], "image", ["features"], path)
+    parity(module, path, sample)
+    return path.read_bytes()
+
+
+def _graph_key(config: Settings, its: Material, seen: Eyes) -> str:
+    """All that the graph depends on: the networks with their weights, the sizes, the code."""
+    home = Path(__file__).parent
+    code = [home / "export.py", home / "network.py", *sorted(home.glob("architectures/*.py"))]
+    packages = ("torch", "torchvision", "timm", "onnx", "onnxruntime")
+    networks = [(eye.architecture, eye.scales) for eye in config.networks]
+    facts = [networks, its.stored.spec.shape, *map(sha256, code), *map(version, packages)]
+    key = hashlib.sha256(repr(facts).encode())
+    for name, tensor in seen.features.state_dict().items():
+        key.update(name.encode() + tensor.numpy().tobytes())
+    return key.hexdigest()
+
+
 class Extraction:
-    """Features of prepared images, through one exported graph and one cache."""
+    """Features of prepared images, through one exported graph and one cache.
+
+    Attributes:
+        graph: ONNX, `image` to `features`.
+        recall: keeps what else is computed, of features for instance.
+    """
 
     def __init__(
         self,
@@ -96,12 +125,20 @@ class Extraction:
         cache: Path | None,
         watch: extraction.Watch,
     ) -> None:
+        """Write the graph, unless the cache has it.
+
+        Raises:
+            TrainingError: it does not say what torch says.
+        """
         self._config, self._its, self.graph = config, material, graph
         # A machine that fine-tunes on a GPU does not make it wait for frozen features.
         device = finetune.cuda(config.trainer) if tunes(config) else None
         self._on_gpu = None if device is None else (seen.features, device)
         self._cache = FeatureCache(cache) if cache else None
+        self.recall: Recall = self._cache.recall if self._cache else forget
         self._watch = watch
+        key, sample = _graph_key(config, material, seen), material.sample()
+        graph.write_bytes(self.recall(key, lambda: _exported(seen.features, sample, graph)))
 
     def training(self) -> Frozen:
         """Of the training images and their views."""
@@ -111,7 +148,7 @@ class Extraction:
         values = self._of(self._its.images, batches)
         found = self._cache.found if self._cache else 0
         image_of = np.concatenate([batch.rows for batch in batches])
-        return Frozen(self.graph, values, image_of, extra, found)
+        return Frozen(values, image_of, extra, found)
 
     def as_they_are(self, rows: npt.NDArray[np.intp]) -> Floats:
         """Of prepared images of any split, float32 n,D."""

@@ -14,10 +14,13 @@ from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets.shards import Shards
 from pipeline.errors import TrainingError
 from pipeline.files import read_model
+from pipeline.imaging import Pixels
 from pipeline.training.augmentation import Augmenter, oversampling
 from pipeline.training.augmentation.synthetic import FOLDER, TrainingImages
 from pipeline.training.extraction import Floats
 from pipeline.training.finetune import HeldOut
+
+SAMPLES = 16
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,16 @@ class Material:
     def index(self) -> pd.DataFrame:
         """Of the training images that a camera took."""
         return self.images.index.iloc[: self.images.n_real]
+
+    @property
+    def samples(self) -> npt.NDArray[np.intp]:
+        """Some training images, as positions in `stored`, to compare graphs on."""
+        rows = self.stored.training
+        return rows[:: max(1, len(rows) // SAMPLES)]
+
+    def sample(self) -> Pixels:
+        """Those, uint8 N,H,W,C."""
+        return self.stored.stack(self.samples)
 
 
 Teach = Callable[[Sequence[str], Floats], Floats]

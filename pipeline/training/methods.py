@@ -15,7 +15,7 @@ from pipeline.inference.predictor import softmax
 from pipeline.training import extraction, finetune, probe
 from pipeline.training.augmentation import oversampling
 from pipeline.training.calibration import cool, temperature
-from pipeline.training.export import export, join
+from pipeline.training.export import export, join, parity
 from pipeline.training.extraction import Floats
 from pipeline.training.finetune import Examples
 from pipeline.training.frozen import Extraction, Eyes, Frozen, tunes
@@ -118,6 +118,7 @@ def _probed(
                 config.seed,
                 its.index["group"].tolist(),
                 its.images.kin,
+                extracted.recall,
             )
         head, losses = probe.fit(
             frozen.values,
@@ -126,6 +127,7 @@ def _probed(
             config.seed,
             found.l2 if found else None,
             tracker.logger("probe"),
+            extracted.recall,
         )
         if found is not None:
             factor = _temperature(found.logits, its.index["sample_id"].to_numpy(), its)
@@ -221,19 +223,34 @@ def tune(
     return network, tuned
 
 
-def write_graph(trained: Trained, its: Material, frozen: Frozen, folder: Path, path: Path) -> None:
+def write_graph(
+    trained: Trained, its: Material, extracted: Extraction, folder: Path, path: Path
+) -> float:
     """Export to ONNX; the probe's head is joined to the graph that its features came from.
 
     Args:
         trained: the network.
-        its, frozen: give an example of an image and of features.
+        its, extracted: give examples of images and of features.
         folder: for what is passing.
         path: where the graph goes.
+
+    Returns:
+        By how much it differs from torch on real images, relative to the outputs' own size. Of the
+        probe's graph the part before the head was compared when it was made.
+
+    Raises:
+        TrainingError: by more than `export.PARITY`.
     """
+    sample = its.sample()
     if trained.method == "finetune":
-        export(trained.network, its.stored[0], "image", OUTPUTS, path)
-        return
-    tail = folder / "head.onnx"
-    export(trained.network.head, frozen.values[0], "features", OUTPUTS, tail)
-    join(frozen.graph, tail, OUTPUTS, path)
+        export(trained.network, sample[0], "image", OUTPUTS, path)
+        return parity(trained.network, path, sample)
+    features, tail, head = (
+        extracted.as_they_are(its.samples),
+        folder / "head.onnx",
+        trained.network.head,
+    )
+    export(head, features[0], "features", OUTPUTS, tail)
+    join(extracted.graph, tail, OUTPUTS, path)
     tail.unlink()
+    return parity(head, path, sample, features)

@@ -18,7 +18,6 @@ import pytorch_lightning as pl
 import torch
 from pydantic import Field
 from pytorch_lightning.loggers import Logger
-from sklearn.utils.extmath import randomized_svd
 from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
@@ -28,23 +27,18 @@ from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.errors import TrainingError
 from pipeline.inference.decide import defect_scores
 from pipeline.inference.predictor import softmax
-from pipeline.plugins import Strict
 from pipeline.training.calibration import temperature
 from pipeline.training.extraction import Floats
-from pipeline.training.network import KernelHead, kernel
+from pipeline.training.kernel_space import Kernel, Recall, Space, forget
+from pipeline.training.network import KernelHead
 
 AT_ONCE = 2  # folds that are fitted at the same time; each holds its own copy of the features
 Strength = Annotated[float, Field(gt=0)]
 
 
-class Head(Strict):
+class Head(Kernel):
     """Settings of the trained head."""
 
-    components: int = Field(384, ge=2, description="Principal components kept of the features.")
-    landmarks: int = Field(2048, ge=2, description="Training images that the kernel compares with.")
-    kernel_width: float = Field(
-        0.6, gt=0, description="1 / mean squared distance units; larger fits finer detail."
-    )
     l2: Strength | Annotated[tuple[Strength, ...], Field(min_length=1)] = Field(
         (0.005, 0.015, 0.05),
         description="Regularisation; larger fits less. Of several, the one that says most of "
@@ -113,6 +107,7 @@ def out_of_fold(
     seed: int,
     groups: Sequence[str] = (),
     kin: Sequence[frozenset[str]] = (),
+    recall: Recall = forget,
 ) -> Unseen:
     """Judge every part by heads that do not know its group, and choose the regularisation so.
 
@@ -126,6 +121,7 @@ def out_of_fold(
         groups: of the N parts, where there are synthetic images.
         kin: for each of the S synthetic images the groups that it was made from; a head that may
             not know one of them does not see it.
+        recall: keeps the space of each fold, which other settings of `l2` find there.
 
     Returns:
         The scores of the regularisation with the lowest log loss. Chosen by the same parts, they
@@ -139,8 +135,8 @@ def out_of_fold(
         held_out = {groups[int(i)] for i in unseen} if kin else set()
         made = [n + s for s, parents in enumerate(kin) if parents.isdisjoint(held_out)]
         rows = np.flatnonzero(np.isin(image_of, [*known, *made]))
-        space = _Space.of(features[rows], config, seed)
-        heads, _ = space.train(targets[image_of[rows]], config.strengths, config.max_epochs)
+        space = Space.of(features[rows], config, seed, recall)
+        heads, _ = _heads(space, targets[image_of[rows]], config.strengths, config.max_epochs)
         for head, logits in zip(heads, found.values(), strict=True):
             logits[unseen] = judge(head, features[unseen])
 
@@ -208,6 +204,7 @@ def fit(
     seed: int,
     l2: float | None = None,
     logger: Logger | Literal[False] = False,
+    recall: Recall = forget,
 ) -> tuple[KernelHead, list[float]]:
     """Train a head.
 
@@ -218,6 +215,7 @@ def fit(
         seed: of the components and the choice of landmarks.
         l2: the regularisation chosen of `config.strengths`; without, the first.
         logger: gets the loss of each epoch.
+        recall: keeps the kernel's space.
 
     Returns:
         The head, and the loss after each epoch.
@@ -225,81 +223,28 @@ def fit(
     Raises:
         TrainingError: features that are not finite, or a loss that is not.
     """
-    space = _Space.of(features, config, seed)
+    space = Space.of(features, config, seed, recall)
     strength = config.strengths[0] if l2 is None else l2
-    (head,), history = space.train(targets, (strength,), config.max_epochs, logger)
+    (head,), history = _heads(space, targets, (strength,), config.max_epochs, logger)
     return head, history
 
 
-@dataclass(frozen=True)
-class _Space:
-    """Features seen through the kernel: all that does not depend on targets and regularisation.
-
-    Nystroem: with K_mm = L L', the features K_nm L'^-1 have the kernel as their inner product, so
-    that plain L2 on the weights is the kernel's own regularisation.
-    """
-
-    projection: Tensor
-    shift: Tensor
-    landmarks: Tensor
-    factor: Tensor
-    x: Tensor
-
-    @classmethod
-    def of(cls, features: Floats, config: Head, seed: int) -> _Space:
-        if not np.isfinite(features).all():
-            bad = int((~np.isfinite(features)).any(axis=1).sum())
-            raise TrainingError(f"the features of {bad} image(s) are not finite; training stopped")
-        projection, shift = components(features, config, seed)
-        embedding = torch.from_numpy(features) @ projection + shift
-        rng = torch.Generator().manual_seed(seed)
-        landmarks = embedding[torch.randperm(len(embedding), generator=rng)[: config.landmarks]]
-        gram = kernel(landmarks.double(), landmarks.double())
-        factor = torch.linalg.cholesky(gram + 1e-6 * torch.eye(len(gram), dtype=torch.float64))
-        similarity = kernel(embedding, landmarks).double()
-        x = torch.linalg.solve_triangular(factor.T, similarity, upper=True, left=False).float()
-        return cls(projection, shift, landmarks, factor, x)
-
-    def train(
-        self,
-        targets: Floats,
-        strengths: Sequence[float],
-        max_epochs: int,
-        logger: Logger | Literal[False] = False,
-    ) -> tuple[list[KernelHead], list[float]]:
-        """A head for each strength, and the loss after each epoch."""
-        model = logistic(self.x, torch.from_numpy(targets), strengths, max_epochs, logger)
-        heads = []
-        for weight, bias in zip(model.weight.detach(), model.bias.detach(), strict=True):
-            solved = torch.linalg.solve_triangular(self.factor.T, weight.double().T, upper=True)
-            heads.append(
-                KernelHead(self.projection, self.shift, self.landmarks, solved.float(), bias)
-            )
-        return heads, model.history
-
-
-def components(features: Floats, config: Head, seed: int) -> tuple[Tensor, Tensor]:
-    """Standardise, keep principal components, scale by the kernel width: as one affine map.
-
-    Args:
-        features: float32 N,D.
-        config: how many components, how wide.
-        seed: of the randomised decomposition (Halko et al., SIAM Review 2011).
-
-    Returns:
-        Projection float32 D,P and shift float32 P: `embedding = features @ projection + shift`.
-    """
-    mean, std = features.mean(0), features.std(0)
-    std[std < 1e-6] = np.inf  # a feature that never changes says nothing
-    n = min(config.components, *features.shape)
-    _, sizes, axes = randomized_svd((features - mean) / std, n, n_iter=1, random_state=seed)
-    spread = float(np.square(sizes, dtype=np.float64).sum()) / max(1, len(features) - 1)
-    scale = np.sqrt(config.kernel_width / max(spread, 1e-12))
-    projection = axes.T.astype(np.float64) / std[:, None] * scale
-    shift = -(mean @ projection)
-    return torch.from_numpy(projection.astype(np.float32)), torch.from_numpy(
-        shift.astype(np.float32)
-    )
+def _heads(
+    space: Space,
+    targets: Floats,
+    strengths: Sequence[float],
+    max_epochs: int,
+    logger: Logger | Literal[False] = False,
+) -> tuple[list[KernelHead], list[float]]:
+    """A head for each strength, and the loss after each epoch."""
+    model = logistic(space.x, torch.from_numpy(targets), strengths, max_epochs, logger)
+    heads = []
+    for weight, bias in zip(model.weight.detach(), model.bias.detach(), strict=True):
+        solved = torch.linalg.solve_triangular(space.factor.T, weight.double().T, upper=True)
+        heads.append(
+            KernelHead(space.projection, space.shift, space.landmarks, solved.float(), bias)
+        )
+    return heads, model.history
 
 
 def logistic(

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
 from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.loggers import Logger
@@ -26,6 +26,7 @@ from pytorch_lightning.loggers import Logger
 from pipeline.errors import MissingExtra, RegistryError
 from pipeline.registry import runs
 from pipeline.registry.connection import check, connect, shown, spoken
+from pipeline.training.live_logger import LiveLogger
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -149,7 +150,7 @@ class LiveRun:
 
     def logger(self, prefix: str = "") -> Logger:
         """For `pl.Trainer`; its `finalize` leaves the run open, since a training has many fits."""
-        return _LiveLogger(self, prefix)
+        return LiveLogger(self.log_metrics, prefix)
 
     def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Note numbers of this step.
@@ -319,32 +320,6 @@ class LiveRun:
 
 
 Tracker: TypeAlias = LiveRun | Untracked
-
-
-class _LiveLogger(Logger):
-    """Lightning's MLFlowLogger would write in the training's thread and end the run with a fit."""
-
-    def __init__(self, run: LiveRun, prefix: str) -> None:
-        super().__init__()
-        self._run, self._prefix = run, f"{prefix}/" if prefix else ""
-
-    @property
-    def name(self) -> str:
-        """Unused: nothing is written to a folder of this name."""
-        return "mlflow"
-
-    @property
-    def version(self) -> str:
-        """Likewise."""
-        return ""
-
-    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Lightning calls it."""
-        values = {f"{self._prefix}{k}": v for k, v in metrics.items()}
-        self._run.log_metrics(values, step or 0)
-
-    def log_hyperparams(self, *_: Any, **__: Any) -> None:
-        """The settings stand on the run."""
 
 
 def _log(client: MlflowClient, run_id: str, values: list[_Value]) -> None:

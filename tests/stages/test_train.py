@@ -124,6 +124,21 @@ def test_features_from_the_cache_give_the_same_model_bit_for_bit(ran: Ran, tmp_p
         assert again == (ran.data / "train/bundle/model.onnx").read_bytes()
 
 
+def test_a_cache_filled_by_one_network_gives_nothing_to_another(ran: Ran, tmp_path: Path) -> None:
+    cache, other = tmp_path / "features.sqlite", ran.train.model_copy(update={"weights": "none"})
+    made = []
+    for name, config, kept in (
+        ("one", ran.train, cache),
+        ("other", other, cache),
+        ("alone", other, None),
+    ):
+        out = tmp_path / name
+        out.mkdir()
+        train.run(config, ran.data, out, cache=kept)
+        made.append((out / "bundle/model.onnx").read_bytes())
+    assert made[1] == made[2] != made[0]
+
+
 def test_an_unknown_architecture_lists_the_nearest_name(ran: Ran, tmp_path: Path) -> None:
     config = TRAIN.model_copy(update={"architecture": "resnet81"})
     with pytest.raises(TrainingError, match=r'"resnet81" unknown; did you mean "resnet18"\?'):

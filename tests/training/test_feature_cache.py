@@ -6,6 +6,7 @@ import logging
 import resource
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -232,3 +233,38 @@ def test_nothing_is_said_when_nothing_is_wrong(
     keep(file, vectors(3))
     keep(file, vectors(3))
     assert caplog.messages == []
+
+
+def test_what_is_recalled_is_made_once_and_again_where_it_is_damaged(file: Path) -> None:
+    made = []
+
+    def make() -> bytes:
+        made.append(1)
+        return b"a graph, for instance"
+
+    for _ in range(2):
+        assert FeatureCache(file).recall("graph", make) == b"a graph, for instance"
+    assert len(made) == 1
+    with closing(sqlite3.connect(file)) as db, db:
+        db.execute("UPDATE vector SET data = x'00'")
+    assert FeatureCache(file).recall("graph", make) == b"a graph, for instance"
+    assert len(made) == 2
+
+
+def test_what_was_recalled_lately_outlives_what_was_not(file: Path) -> None:
+    whole = bytes(1000)
+    FeatureCache(file).recall("old", lambda: whole)
+    FeatureCache(file).recall("used", lambda: whole)
+    FeatureCache(file).recall("old", lambda: whole)
+    FeatureCache(file, limit_bytes=2000).recall("new", lambda: whole)
+    made = []
+    for key in ("old", "new", "used"):
+        FeatureCache(file).recall(key, lambda key=key: made.append(key) or whole)  # type: ignore[misc]
+    assert made == ["used"]
+
+
+def test_threads_may_recall_at_the_same_time(file: Path) -> None:
+    cache = FeatureCache(file)
+    with ThreadPoolExecutor(8) as pool:
+        got = list(pool.map(lambda i: cache.recall(str(i % 4), lambda: bytes([i % 4])), range(64)))
+    assert got == [bytes([i % 4]) for i in range(64)]

@@ -6,12 +6,11 @@ A random head would tear up good features in its first steps; one fitted on them
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 
-from pipeline.errors import TrainingError
 from pipeline.training import probe
 from pipeline.training.extraction import Floats
+from pipeline.training.kernel_space import components
 from pipeline.training.network import LinearHead
 
 
@@ -27,10 +26,7 @@ def linear_head(features: Floats, targets: Floats, config: probe.Head, seed: int
     Raises:
         TrainingError: features that are not finite, or a loss that is not.
     """
-    if not np.isfinite(features).all():
-        bad = int((~np.isfinite(features)).any(axis=1).sum())
-        raise TrainingError(f"the features of {bad} image(s) are not finite; training stopped")
-    projection, shift = probe.components(features, config, seed)
+    projection, shift = components(features, config, seed)
     embedding = torch.from_numpy(features) @ projection + shift
     wanted = torch.from_numpy(targets)
     model = probe.logistic(embedding, wanted, config.strengths[:1], config.max_epochs)
