@@ -1,0 +1,148 @@
+"""What an evaluation found beside its figures: gate, slices, robustness, champion, golden parts.
+
+`evaluate` writes it as evaluation.json; the report, the model card and registration read it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.plugins import Strict
+
+EVALUATION = "evaluation.json"
+
+
+class Share(Strict):
+    """k of n with its 95 % Clopper-Pearson interval; all None where n is 0."""
+
+    k: int
+    n: int
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class Check(Strict):
+    """One condition of the gate."""
+
+    name: str = Field(description="What is asked: promise, golden, champion, leak, ...")
+    passed: bool
+    said: str = Field(description="In words: what was found and what was allowed.")
+
+
+class Gate(Strict):
+    """May this model be signed off without an override?"""
+
+    passed: bool
+    checks: tuple[Check, ...]
+
+
+class Slice(Strict):
+    """The figures of some of the test parts."""
+
+    by: Literal["class", "variant", "group", "source"]
+    name: str
+    n: int
+    accuracy: Share
+    escape: Share
+    overkill: Share
+    review: Share
+
+
+class Slices(Strict):
+    """All slices, and the worst among those with enough parts to tell."""
+
+    slices: tuple[Slice, ...]
+    worst: str = Field(description="A sentence; empty where no slice can be told from the whole.")
+
+
+class Changed(Strict):
+    """The same test parts under a change of the line."""
+
+    change: str = Field(description="brightness, contrast, blur, noise, jpeg, shift, rotation.")
+    strength: float = Field(description="In the unit of the change; 0 is no change.")
+    unit: str
+    auroc: float | None
+    accuracy: Share
+    escape: Share
+    overkill: Share
+    review: Share
+    complained: Share = Field(description="Pictures that the image-health gate found unlike any.")
+
+
+class Robustness(Strict):
+    """What the line may change before the model breaks, the most delicate first."""
+
+    n: int = Field(description="Test parts used.")
+    unchanged: Changed
+    changes: tuple[Changed, ...]
+    first_to_break: str = Field(description="A sentence; empty where nothing breaks it.")
+
+
+class Difference(Strict):
+    """Challenger minus champion, with the 95 % interval of a paired bootstrap over groups."""
+
+    champion: float | None
+    challenger: float | None
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class Comparison(Strict):
+    """The champion on the same test parts; `not_run` says why where that was not possible."""
+
+    champion: str = Field(description="<recipe>/<version>, empty where there is none.")
+    not_run: str = ""
+    n: int = 0
+    only_champion_right: int = 0
+    only_challenger_right: int = 0
+    mcnemar_p: float | None = Field(None, description="Exact, two-sided.")
+    figures: dict[str, Difference] = Field(
+        default_factory=dict, description="escape_rate, overkill_rate, review_rate, accuracy, auroc"
+    )
+    sentence: str = Field("", description="For a person: better, worse or no telling.")
+
+
+class GoldenMiss(Strict):
+    """A part that must never be judged wrong, and was."""
+
+    sample_id: str
+    wanted: str
+    verdict: str
+    reason: str
+
+
+class Golden(Strict):
+    """data/<recipe>/golden.csv."""
+
+    n: int
+    misses: tuple[GoldenMiss, ...]
+
+
+class Explained(Strict):
+    """How the heat maps were made, and how much of them lies inside the defects' masks."""
+
+    method: str
+    n: int
+    inside_mask: float | None = Field(
+        None, description="Median share of attribution inside the mask; None without masks."
+    )
+    area_of_mask: float | None = Field(None, description="Median share of the image: the chance.")
+    n_masks: int = 0
+
+
+class Evaluation(Strict):
+    """All of it."""
+
+    gate: Gate
+    slices: Slices
+    robustness: Robustness | None
+    comparison: Comparison
+    golden: Golden | None
+    explained: Explained | None
+    lineage: dict[str, str] = Field(
+        description="git commit, dvc.lock hashes, package versions, bundle identity, ..."
+    )
