@@ -16,7 +16,7 @@ from pipeline import config as yaml_config
 from pipeline.contracts.sample import SPLITS
 from pipeline.contracts.spec import ReferenceName, reference_file
 from pipeline.contracts.taxonomy import Taxonomy
-from pipeline.datasets import location, manifest
+from pipeline.datasets import golden, location, manifest
 from pipeline.datasets.adapters import ADAPTERS, adapter
 from pipeline.datasets.examination import SHOWN, Examination, examine
 from pipeline.datasets.grouping import Grouping, Source, regroup
@@ -123,7 +123,13 @@ class Config(Strict):
     )
 
 
-def run(config: Config, taxonomy: Taxonomy, out: Path, cache: Path | None = None) -> Report:
+def run(
+    config: Config,
+    taxonomy: Taxonomy,
+    out: Path,
+    cache: Path | None = None,
+    golden_list: Path | None = None,
+) -> Report:
     """Write manifest.parquet and what describes it (taxonomy, source, counts, report) into `out`.
 
     Args:
@@ -131,9 +137,11 @@ def run(config: Config, taxonomy: Taxonomy, out: Path, cache: Path | None = None
         taxonomy: the classes.
         out: an empty folder.
         cache: a file that keeps what was read, so that untouched images are not read again.
+        golden_list: the parts that no model may judge wrong, if there is such a file.
 
     Raises:
-        DataError: no images, an unknown class, one class only, too few to split, or none readable.
+        DataError: no images, an unknown class, one class only, too few to split, or none readable;
+            a golden part that is none of them.
     """
     source = adapter(config.source)
     root = source.root(config.source)
@@ -193,6 +201,8 @@ def run(config: Config, taxonomy: Taxonomy, out: Path, cache: Path | None = None
             "mask_sha256": [s.mask_sha256 for s in good],
         }
     )
+    golden_parts = golden.read(golden_list, table, taxonomy) if golden_list else []
+    golden.write(out, golden_parts)
     manifest.write(out, table, taxonomy, config.source)
     _copy_references(config.references, out)
     counts = pd.crosstab(table["label"], table["split"]).reindex(
@@ -231,6 +241,7 @@ def run(config: Config, taxonomy: Taxonomy, out: Path, cache: Path | None = None
             if not found["leaky"]
             else f"LEAKY: {_parted(seen, splits)}",
             *([decided.on_given] if decided.on_given else []),
+            *([f"{len(golden_parts)} golden parts"] if golden_parts else []),
             *(f"  {first} = {other}" for first, other in (decided.parted or parted)[:SAID]),
             *([fewer] if fewer else []),
             *counts.to_string().splitlines(),
@@ -318,7 +329,8 @@ def main(argv: Sequence[str] = sys.argv) -> None:
 
     def stage(config: Config, data: Path, out: Path) -> Report:
         taxonomy = yaml_config.load(Path("conf", data.name, "taxonomy.yaml"), Taxonomy)
-        return run(config, taxonomy, out, cache_folder("scans") / f"{data.name}.parquet")
+        cache = cache_folder("scans") / f"{data.name}.parquet"
+        return run(config, taxonomy, out, cache, data / golden.FILE)
 
     run_stage("ingest", Config, stage, argv)
 

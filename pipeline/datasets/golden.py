@@ -1,0 +1,75 @@
+"""Golden parts: those that no model may ever judge wrong, listed in data/<recipe>/golden.csv.
+
+One column, `sample_id` (or the image's path below the data set's folder); a second, `class`, may
+repeat what the part is, so that a list that no longer fits its data set is noticed.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.contracts.taxonomy import Taxonomy
+from pipeline.errors import DataError
+
+FILE = "golden.csv"
+ID, CLASS = "sample_id", "class"
+
+
+def read(path: Path, table: pd.DataFrame, taxonomy: Taxonomy) -> list[str]:
+    """The sample ids that a list names, in its order; none where there is no such file.
+
+    Args:
+        path: the list.
+        table: the data set, as `datasets.manifest` describes it.
+        taxonomy: its classes.
+
+    Raises:
+        DataError: a line names no part, or one of another class; a column is missing.
+    """
+    if not path.is_file():
+        return []
+    known = dict(zip(table["path"], table["sample_id"], strict=True))
+    known |= {name: name for name in table["sample_id"]}
+    label_of = dict(zip(table["sample_id"], table["label"], strict=True))
+    found: list[str] = []
+    with path.open(newline="", encoding="utf-8-sig") as handle:
+        lines = csv.DictReader(handle)
+        columns = lines.fieldnames or []
+        if ID not in columns or not {*columns} <= {ID, CLASS}:
+            raise DataError(
+                f"{path}:1: the columns are {', '.join(columns) or 'missing'}; the first line must "
+                f"be {ID} or {ID},{CLASS}"
+            )
+        for line in lines:
+            where, name = f"{path}:{lines.line_num}", (line[ID] or "").strip()
+            if name not in known:
+                raise DataError(
+                    f'{where}: "{name}" is no part of the data set; give its sample_id or its '
+                    "path, as the manifest has them"
+                )
+            part, said = known[name], (line.get(CLASS) or "").strip()
+            if said and _meant(said, taxonomy, where) != label_of[part]:
+                raise DataError(
+                    f'{where}: "{name}" is called {said} here, the data set says {label_of[part]}; '
+                    "correct one of them"
+                )
+            found.append(part)
+    return list(dict.fromkeys(found))
+
+
+def _meant(said: str, taxonomy: Taxonomy, where: str) -> str:
+    try:
+        return taxonomy.names[taxonomy.index(said)]
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from None
+
+
+def write(folder: Path, sample_ids: list[str]) -> None:
+    """Keep the list with the manifest, also an empty one."""
+    with (folder / FILE).open("w", newline="", encoding="utf-8") as handle:
+        lines = csv.writer(handle, lineterminator="\n")
+        lines.writerow([ID])
+        lines.writerows([name] for name in sample_ids)

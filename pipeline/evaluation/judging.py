@@ -1,0 +1,122 @@
+"""Parts as the station would judge them: from the original image files, through the line's code."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.contracts.bundle import Bundle
+from pipeline.contracts.taxonomy import Taxonomy
+from pipeline.datasets.manifest import Manifest
+from pipeline.imaging import Pixels
+from pipeline.inference.decide import defect_scores
+from pipeline.inference.inspector import Inspection, Inspector
+
+Rows = npt.NDArray[np.intp]
+Watch = Callable[[Iterable[Inspection], int], Iterable[Inspection]]
+TIMED = 100  # parts, for the latency
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Some parts and what the station says of them; arrays have one row a part.
+
+    Attributes:
+        rows: where they stand in the manifest's table, int N.
+        labels: their classes as positions in the taxonomy, int N.
+        inspections: one a part.
+        taxonomy: the classes.
+    """
+
+    rows: Rows
+    labels: Rows
+    inspections: list[Inspection]
+    taxonomy: Taxonomy
+
+    @property
+    def probabilities(self) -> npt.NDArray[np.float32]:
+        """Of the classes, float32 N,K."""
+        if not self.inspections:
+            return np.empty((0, len(self.taxonomy.names)), np.float32)
+        return np.stack([i.probabilities for i in self.inspections])
+
+    @property
+    def predicted(self) -> Rows:
+        """Most probable class of each part, int N."""
+        likeliest: Rows = self.probabilities.argmax(axis=1)
+        return likeliest
+
+    @property
+    def scores(self) -> npt.NDArray[np.float64]:
+        """Defect scores, float64 N."""
+        return defect_scores(self.probabilities, self.taxonomy)
+
+    @property
+    def bad(self) -> npt.NDArray[np.bool_]:
+        """Whether each part is really bad, bool N."""
+        return (~np.array(self.taxonomy.passing))[self.labels]
+
+    @property
+    def verdicts(self) -> npt.NDArray[np.str_]:
+        """PASS, FAIL or REVIEW, str N."""
+        return np.array([str(i.decision.verdict) for i in self.inspections], dtype=np.str_)
+
+
+def judge(bundle: Bundle, data: Manifest, rows: Rows, watch: Watch) -> Judged:
+    """Inspect parts of a data set, one thread a core.
+
+    Args:
+        bundle: the model.
+        data: the data set.
+        rows: which of its parts.
+        watch: is given the inspections to come and how many, and passes them on.
+
+    Raises:
+        DataError: an image changed since it was ingested.
+    """
+    inspections = list(watch(inspect(bundle, rows, data.pixels), len(rows)))
+    labels = [data.taxonomy.names.index(name) for name in data.table["label"].iloc[rows]]
+    return Judged(rows, np.array(labels, np.intp), inspections, data.taxonomy)
+
+
+def inspect(bundle: Bundle, rows: Rows, load: Callable[[int], Pixels]) -> Iterator[Inspection]:
+    """Inspect frames in the order of their rows, one thread a core.
+
+    A thread to a frame is quicker than all threads for one frame after the other.
+
+    Args:
+        bundle: the model.
+        rows: which frames.
+        load: gives one of them, uint8 H,W,3; called from any thread.
+    """
+    own = threading.local()
+
+    def inspected(row: int) -> Inspection:
+        if not hasattr(own, "inspector"):
+            own.inspector = Inspector(bundle, threads=1)
+        found: Inspection = own.inspector.inspect(load(row))
+        return found
+
+    at_once = os.cpu_count() or 1
+    pending: deque[Future[Inspection]] = deque()
+    with ThreadPoolExecutor(at_once) as pool:
+        for row in rows:
+            pending.append(pool.submit(inspected, int(row)))
+            if len(pending) > 2 * at_once:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def latencies_ms(bundle: Bundle, data: Manifest, rows: Rows) -> list[float]:
+    """Decoded frame to verdict of some parts, in milliseconds, as a station alone with them."""
+    inspector = Inspector(bundle)
+    some = rows[:: max(1, len(rows) // TIMED)]
+    return [inspector.inspect(data.pixels(int(row))).total_ms for row in some]

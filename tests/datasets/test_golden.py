@@ -1,0 +1,63 @@
+"""Golden parts: the list fits the data set or is refused, line by line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from pipeline.contracts.taxonomy import Taxonomy
+from pipeline.datasets import golden
+from pipeline.errors import DataError
+
+TAXONOMY = Taxonomy.model_validate(
+    {
+        "classes": [
+            {"name": "good", "disposition": "pass"},
+            {"name": "crack", "disposition": "scrap", "aliases": ["broken"]},
+        ]
+    }
+)
+TABLE = pd.DataFrame(
+    {
+        "sample_id": ["a", "b", "c"],
+        "path": ["x/a.png", "x/b.png", "x/c.png"],
+        "label": ["good", "crack", "good"],
+    }
+)
+
+
+def read(tmp_path: Path, text: str) -> list[str]:
+    (tmp_path / "golden.csv").write_text(text)
+    return golden.read(tmp_path / "golden.csv", TABLE, TAXONOMY)
+
+
+def test_parts_are_named_by_sample_id_or_by_path(tmp_path: Path) -> None:
+    assert read(tmp_path, "sample_id,class\nc,good\nx/b.png,broken\nc,\n") == ["c", "b"]
+
+
+def test_without_a_list_there_are_none(tmp_path: Path) -> None:
+    assert golden.read(tmp_path / "golden.csv", TABLE, TAXONOMY) == []
+
+
+def test_what_was_kept_is_read_again(tmp_path: Path) -> None:
+    golden.write(tmp_path, ["b", "c"])
+    assert golden.read(tmp_path / "golden.csv", TABLE, TAXONOMY) == ["b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("sample_id\na\nz\n", r'golden\.csv:3: "z" is no part of the data set'),
+        ("sample_id,class\na,crack\n", r'golden\.csv:2: "a" is called crack here, .* says good'),
+        ("sample_id,class\na,crak\n", r'golden\.csv:2: class "crak" is not .* mean "crack"'),
+        ("part\na\n", r"golden\.csv:1: the columns are part; the first line must be sample_id"),
+        ("", r"golden\.csv:1: the columns are missing"),
+    ],
+)
+def test_a_list_that_does_not_fit_is_refused_with_its_line(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    with pytest.raises(DataError, match=said):
+        read(tmp_path, text)
