@@ -1,32 +1,52 @@
-"""Two limits on the defect score, chosen on validation parts from what the plant can accept."""
+"""Two limits on the defect score, chosen on validation parts by the plant's policy."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field, model_validator
 
 from pipeline.contracts.bundle import OperatingPoint
-from pipeline.metrics.rates import samples_needed, upper_bound
+from pipeline.errors import DataError
+from pipeline.metrics import clustering
+from pipeline.metrics.choice import ABOVE_ALL, Choice, Parts, counted
+from pipeline.metrics.conformal import Conformal, choose_conformal
+from pipeline.metrics.costs import Cost, choose_cost
+from pipeline.metrics.promises import (
+    MaxEscape,
+    MaxOverkill,
+    choose_max_escape,
+    choose_max_overkill,
+    choose_pass_limit,
+)
+from pipeline.plugins import Strict
 
-ABOVE_ALL = 1.1  # a limit that no score reaches
+__all__ = ["ABOVE_ALL", "Choice", "Fixed", "Policy", "choose", "nothing_passes", "promise"]
 
 
-@dataclass(frozen=True)
-class Choice:
-    """The limits, and whether the validation parts can support the promise behind them.
+class Fixed(Strict):
+    """Limits that somebody has decided on."""
 
-    Attributes:
-        point: the limits.
-        supported: the upper confidence bounds on escapes and overkill stay below what was promised,
-            if parts are independent of each other.
-        sentences: what a person should know about the choice.
-    """
+    type: Literal["fixed"] = Field(description="The limits as given.")
+    pass_below: float = Field(ge=0, le=ABOVE_ALL, description="Scores below it pass.")
+    fail_from: float = Field(
+        ge=0, le=ABOVE_ALL, description="Scores from it fail; above 1: none fails."
+    )
 
-    point: OperatingPoint
-    supported: bool
-    sentences: tuple[str, ...]
+    @model_validator(mode="after")
+    def _in_order(self) -> Fixed:
+        if self.fail_from < self.pass_below:
+            raise ValueError(f"fail_from {self.fail_from} is below pass_below {self.pass_below}")
+        return self
+
+
+Policy = Annotated[
+    MaxEscape | MaxOverkill | Cost | Fixed | Conformal,
+    Field(discriminator="type"),
+]
 
 
 def nothing_passes() -> Choice:
@@ -36,69 +56,101 @@ def nothing_passes() -> Choice:
 
 
 def choose(
-    scores: npt.NDArray[np.float64],
+    policy: MaxEscape | MaxOverkill | Cost | Fixed | Conformal,
+    scores: npt.NDArray[np.floating],
     bad: npt.NDArray[np.bool_],
-    *,
-    max_escape: float,
-    max_overkill: float,
-    confidence: float,
+    groups: Sequence[str] | None = None,
 ) -> Choice:
-    """Choose the pass limit from the bad parts and the fail limit from the good ones.
+    """Choose the limits that the policy asks for.
 
     Args:
-        scores: defect score of each validation part, 0 to 1.
-        bad: whether each part is really bad.
-        max_escape: share of bad parts that may pass.
-        max_overkill: share of good parts that may fail.
-        confidence: the one-sided confidence with which `max_escape` and `max_overkill` must hold.
+        policy: what the plant can accept.
+        scores: defect score of each validation part, 0 to 1; float N.
+        bad: whether each part is really bad; bool N.
+        groups: what each part shares with others (module, shot, batch). Given, no promise counts
+            parts of one group as independent; left out, all parts are taken for independent.
 
     Returns:
-        Limits such that both shares hold with that confidence on parts like these. Scores between
-        them are for review; where the two classes separate, one limit serves both.
+        The limits. Without a bad part everything goes to review, without a good one everything
+        that does not pass; limits that are given stay as given.
+
+    Raises:
+        DataError: lengths differ, or a score is not a number from 0 to 1.
     """
-    if not bad.any():
-        nothing = OperatingPoint(pass_below=0.0, fail_from=ABOVE_ALL)
-        sentence = "validation has no bad part: no limit can be chosen, every part goes to review"
-        return Choice(nothing, False, (sentence,))
-    sentences = []
-    bad_scores, good_scores = np.sort(scores[bad]), np.sort(scores[~bad])[::-1]
-    escapes = _allowed(len(bad_scores), max_escape, confidence)
-    supported = escapes is not None
-    if not supported:
-        bound = upper_bound(0, len(bad_scores), confidence)
-        sentences.append(
-            f"{len(bad_scores)} bad validation parts cannot prove an escape rate below "
-            f"{max_escape:.1%}: without a single escape they prove {bound:.1%}; "
-            f"{samples_needed(max_escape, confidence)} would do"
-        )
-    pass_below = float(bad_scores[min(escapes or 0, len(bad_scores) - 1)])
-    if len(good_scores) == 0:
-        sentences.append(
-            "validation has no good part: no fail limit can be chosen, what does not pass goes to "
-            "review"
-        )
-        point = OperatingPoint(pass_below=pass_below, fail_from=ABOVE_ALL)
-        return Choice(point, supported, tuple(sentences))
-    overkills = _allowed(len(good_scores), max_overkill, confidence)
-    if overkills is None:
-        supported = False
-        sentences.append(
-            f"{len(good_scores)} good validation parts cannot prove an overkill rate below "
-            f"{max_overkill:.1%}; {samples_needed(max_overkill, confidence)} would do"
-        )
-    edge = good_scores[min(overkills or 0, len(good_scores) - 1)]
-    fail_from = float(np.nextafter(edge, 2.0))
-    if fail_from <= pass_below:
-        pass_below = fail_from = (pass_below + fail_from) / 2
-    point = OperatingPoint(pass_below=pass_below, fail_from=fail_from)
-    return Choice(point, supported, tuple(sentences))
+    parts = _parts(scores, bad, groups)
+    for name, there in (("bad", parts.bad), ("good", ~parts.bad)):
+        if not there.any():
+            return _without(name, policy, parts)
+    match policy:
+        case MaxEscape():
+            return choose_max_escape(policy, parts)
+        case MaxOverkill():
+            return choose_max_overkill(policy, parts)
+        case Cost():
+            return choose_cost(policy, parts)
+        case Conformal():
+            return choose_conformal(policy, parts)
+        case Fixed():
+            point = OperatingPoint(pass_below=policy.pass_below, fail_from=policy.fail_from)
+            return Choice(point, True, (f"the limits are given: {counted(parts, point)}",))
 
 
-def _allowed(n: int, limit: float, confidence: float) -> int | None:
-    """Most misses among n whose upper confidence bound stays within `limit`; None if not even 0."""
-    misses = None
-    for k in range(n):
-        if upper_bound(k, n, confidence) > limit:
-            break
-        misses = k
-    return misses
+def promise(
+    policy: MaxEscape | MaxOverkill | Cost | Fixed | Conformal, choice: Choice
+) -> dict[str, Any]:
+    """What is promised, for metrics.json: the policy's keys, `policy` and `supported`.
+
+    `max_escape`, `max_overkill` and `confidence` stand only where the policy has them; `said` says
+    all of it in words.
+    """
+    given = policy.model_dump()
+    shares = [
+        f"at most {given[key]:.1%} {word}"
+        for key, word in (("max_escape", "escapes"), ("max_overkill", "overkill"))
+        if key in given
+    ]
+    how = f" at {given['confidence']:.0%} confidence" if "confidence" in given else " on average"
+    said = {"cost": "the least cost a part", "fixed": "limits as given"}.get(
+        policy.type, " and ".join(shares) + how
+    )
+    given["policy"] = given.pop("type")
+    return given | {"supported": choice.supported, "said": said}
+
+
+def _without(
+    name: str, policy: MaxEscape | MaxOverkill | Cost | Fixed | Conformal, parts: Parts
+) -> Choice:
+    """Limits where validation has no bad or no good part."""
+    said = f"validation has no {name} part: "
+    if isinstance(policy, Fixed):
+        point = OperatingPoint(pass_below=policy.pass_below, fail_from=policy.fail_from)
+        missed = "escapes" if name == "bad" else "overkill"
+        said += f"nothing is known about {missed} at the limits that are given"
+        return Choice(point, False, (said,))
+    if name == "good" and isinstance(policy, MaxEscape):
+        bad, _ = parts
+        choice = choose_pass_limit(policy, bad)
+        said += "no fail limit can be chosen, what does not pass goes to review"
+        return Choice(choice.point, False, (*choice.sentences, said))
+    said += "no limit can be chosen, every part goes to review"
+    return Choice(OperatingPoint(pass_below=0.0, fail_from=ABOVE_ALL), False, (said,))
+
+
+def _parts(
+    scores: npt.NDArray[np.floating],
+    bad: npt.NDArray[np.bool_],
+    groups: Sequence[str] | None,
+) -> Parts:
+    if len(scores) != len(bad) or (groups is not None and len(groups) != len(bad)):
+        named = "" if groups is None else f" and {len(groups)} groups"
+        raise DataError(
+            f"{len(scores)} scores for {len(bad)} labels{named}: a part has one of each"
+        )
+    wrong = np.flatnonzero(~((scores >= 0) & (scores <= 1)))
+    if len(wrong):
+        raise DataError(
+            f"{len(wrong)} of {len(scores)} defect scores are not between 0 and 1 (the first is "
+            f"{scores[wrong[0]]} of part {wrong[0]}): the network gives no usable answer; train again"
+        )
+    known = None if groups is None or not len(groups) else clustering.codes(groups)
+    return Parts(np.asarray(scores, np.float64), np.asarray(bad, bool), known)

@@ -28,7 +28,15 @@ from pipeline.files import write_json, write_model
 from pipeline.inference.decide import defect_scores
 from pipeline.inference.inspector import Inspection, Inspector
 from pipeline.metrics import classification as figures
-from pipeline.metrics.operating_point import ABOVE_ALL, Choice, choose, nothing_passes
+from pipeline.metrics.operating_point import (
+    ABOVE_ALL,
+    Choice,
+    Policy,
+    choose,
+    nothing_passes,
+    promise,
+)
+from pipeline.metrics.promises import MaxEscape
 from pipeline.metrics.rates import Rate, grouped_bootstrap
 from pipeline.plugins import Strict
 from pipeline.reporting import plots
@@ -39,11 +47,7 @@ from pipeline.stages import Report, progress, run_stage
 class Config(Strict):
     """`conf/<recipe>/evaluate.yaml`."""
 
-    max_escape: float = Field(0.05, gt=0, lt=1, description="Share of bad parts that may pass.")
-    max_overkill: float = Field(0.05, gt=0, lt=1, description="Share of good parts that may fail.")
-    confidence: float = Field(
-        0.95, ge=0.5, lt=1, description="One-sided confidence with which both shares must hold."
-    )
+    policy: Policy = Field(MaxEscape(), description="How the limits are chosen.")
     bootstrap_draws: int = Field(500, ge=100, description="Resamples for intervals of AUROC etc.")
     held_out_frames: int = Field(
         1000, ge=0, description="Test images copied for replay at a station, at most."
@@ -138,20 +142,18 @@ def _choose_limits(
     seal(sealed)
     validation = _judge(open_bundle(sealed), data, "val")
     probabilities, labels = validation.probabilities, validation.labels
+    groups = data.table["group"].iloc[validation.rows].tolist()
     ids, unseen = out_of_fold.read(trained.parent / out_of_fold.OUT_OF_FOLD)
     if ids:
-        label_of = data.table.set_index("sample_id")["label"]
-        names = [data.taxonomy.names.index(name) for name in label_of.loc[ids]]
+        known = data.table.set_index("sample_id").loc[ids]
+        names = [data.taxonomy.names.index(name) for name in known["label"]]
         labels = np.concatenate([labels, np.array(names)])
+        groups += known["group"].tolist()
         probabilities = np.concatenate([probabilities, unseen])
     if any(data.taxonomy.passing):
-        choice = choose(
-            defect_scores(probabilities, data.taxonomy),
-            (~np.array(data.taxonomy.passing))[labels],
-            max_escape=config.max_escape,
-            max_overkill=config.max_overkill,
-            confidence=config.confidence,
-        )
+        bad = (~np.array(data.taxonomy.passing))[labels]
+        scores = defect_scores(probabilities, data.taxonomy)
+        choice = choose(config.policy, scores, bad, groups)
     else:
         choice = nothing_passes()
     write_model(sealed / "operating_point.json", choice.point)
@@ -235,12 +237,7 @@ def _metrics(
         "n_test_bad": int(bad.sum()),
         "per_class_recall": figures.recalls(test.labels, test.predicted, taxonomy.names),
         "operating_point": choice.point.model_dump(),
-        "promise": {
-            "max_escape": config.max_escape,
-            "max_overkill": config.max_overkill,
-            "confidence": config.confidence,
-            "supported": choice.supported,
-        },
+        "promise": promise(config.policy, choice),
         "split": {k: split[k] for k in ("by", "n_groups", "leak_checked", "leaky")}
         | {"n_test_groups": n_groups, "naive": naive},
         "notes": notes,

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import beta
 
 from pipeline.metrics.operating_point import Choice, choose, nothing_passes
+from pipeline.metrics.promises import MaxEscape
 from pipeline.metrics.rates import upper_bound
 
 LEVELS = st.lists(
@@ -25,11 +26,9 @@ def chosen(
     """Limits for the scores of bad and of good parts, at 95 % confidence."""
     bad, good = np.asarray(bad, np.float64), np.asarray(good, np.float64)
     return choose(
+        MaxEscape(max_escape=max_escape, max_overkill=max_overkill),
         np.concatenate([bad, good]),
         np.repeat([True, False], [len(bad), len(good)]),
-        max_escape=max_escape,
-        max_overkill=max_overkill,
-        confidence=0.95,
     )
 
 
@@ -106,6 +105,7 @@ def test_where_every_class_is_bad_every_part_fails() -> None:
 def test_without_a_good_part_nothing_fails_unseen() -> None:
     choice = chosen(np.linspace(0.5, 1, 100), [])
     assert choice.point.fail_from > 1.0
+    assert not choice.supported
     assert "validation has no good part" in choice.sentences[0]
 
 
@@ -125,7 +125,7 @@ def test_too_few_bad_parts_are_told_with_how_many_would_do() -> None:
     choice = chosen(np.linspace(0.5, 0.9, 30), np.linspace(0.1, 0.6, 200))
     assert not choice.supported
     assert choice.sentences == (
-        "30 bad validation parts cannot prove an escape rate below 5.0%: without a single escape "
+        "30 bad validation parts cannot prove an escape rate below 5.0%: without a single miss "
         "they prove 9.5%; 59 would do",
     )
 
@@ -140,6 +140,7 @@ def test_too_few_good_parts_are_told_with_how_many_would_do() -> None:
     choice = chosen(np.linspace(0.5, 0.9, 200), good)
     assert not choice.supported
     assert choice.sentences == (
-        "20 good validation parts cannot prove an overkill rate below 5.0%; 59 would do",
+        "20 good validation parts cannot prove an overkill rate below 5.0%: without a single miss "
+        "they prove 13.9%; 59 would do",
     )
     assert (good >= choice.point.fail_from).sum() == 0

@@ -1,0 +1,99 @@
+"""What every policy answers with: two limits on the defect score, and what to know about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.contracts.bundle import OperatingPoint
+from pipeline.metrics.rates import Rate
+
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.intp]
+
+ABOVE_ALL = 1.1  # a limit that no score reaches
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The limits, and whether the validation parts can support the promise behind them.
+
+    Attributes:
+        point: the limits.
+        supported: the data can prove what the policy promises; where parts come in groups, counted
+            by what the groups are worth.
+        sentences: what a person should know about the choice.
+    """
+
+    point: OperatingPoint
+    supported: bool
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Validation parts to choose on: at least one of them bad and one of them good.
+
+    Attributes:
+        scores: defect score of each, 0 to 1.
+        bad: whether it is really bad.
+        groups: group number of each, or None where nothing is known of groups.
+    """
+
+    scores: Floats
+    bad: Bools
+    groups: Ints | None = None
+
+    def __iter__(self) -> Iterator[Kind]:
+        """The bad parts, then the good ones; each with the most easily missed part first."""
+        for name, mask, sign in (("bad", self.bad, 1), ("good", ~self.bad, -1)):
+            order = np.argsort(sign * self.scores[mask], kind="stable")
+            groups = None if self.groups is None else self.groups[mask][order]
+            yield Kind(name, self.scores[mask][order], groups)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The bad or the good ones of the parts, the most easily missed first.
+
+    Attributes:
+        name: bad or good.
+        scores: ascending for bad parts (a low one escapes), descending for good ones.
+        groups: group number of each, or None.
+    """
+
+    name: str
+    scores: Floats
+    groups: Ints | None
+
+    def limit(self, misses: int) -> float:
+        """The farthest limit at which no more than `misses` are missed."""
+        edge = float(self.scores[min(misses, len(self.scores) - 1)])
+        return edge if self.name == "bad" else float(np.nextafter(edge, 2.0))
+
+    def candidates(self) -> Ints:
+        """The numbers of misses that some limit gives, fewest first: parts of a score go as one."""
+        firsts = np.flatnonzero(self.scores[1:] != self.scores[:-1]) + 1
+        return np.concatenate([[0], firsts])
+
+
+def counted(parts: Parts, point: OperatingPoint) -> str:
+    """What these limits do to the parts they were chosen on, in words."""
+    passed, failed = parts.scores < point.pass_below, parts.scores >= point.fail_from
+    escapes = Rate(int((passed & parts.bad).sum()), int(parts.bad.sum()))
+    overkill = Rate(int((failed & ~parts.bad).sum()), int((~parts.bad).sum()))
+    review = Rate(int((~passed & ~failed).sum()), len(parts.scores))
+    return (
+        f"of the validation parts {_of(escapes)} bad ones pass, {_of(overkill)} good ones fail, "
+        f"{_of(review)} go to review"
+    )
+
+
+def _of(rate: Rate) -> str:
+    if rate.ci95 is None:
+        return "0 of 0"
+    return f"{rate.k} of {rate.n} ({rate.value:.1%}, {rate.ci95[0]:.1%} to {rate.ci95[1]:.1%})"

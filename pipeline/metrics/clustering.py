@@ -1,0 +1,117 @@
+"""How many independent parts a set of parts is worth when some share a module, a shot or a batch.
+
+Parts of one group fail together: sixty cells of one module say less than sixty cells of sixty
+modules. A confidence bound that counts them one by one promises too much. Survey statistics knows
+the remedy: divide the number of parts by the design effect, the factor by which grouping inflates
+the variance of a share (Kish, Survey Sampling, 1965; Rao and Scott, Biometrics 48, 1992), and take
+the exact bound of Clopper and Pearson on what is left (Korn and Graubard, Survey Methodology 24,
+1998, who also allow for having few groups to estimate that factor from; the U.S. National Center
+for Health Statistics publishes shares by this rule).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import beta, t
+
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.intp]
+
+# A design effect read off fewer misses than this says more about chance than about the groups.
+FEWEST_MISSES = 5
+
+
+def codes(groups: Sequence[str] | npt.NDArray[np.str_]) -> Ints:
+    """Groups as numbers from 0."""
+    _, found = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    return np.asarray(found, np.intp)
+
+
+def effective_numbers(groups: Ints, limit: float, confidence: float) -> Floats:
+    """What n parts are worth if the first k of them are missed, for each k from 0 to n - 1.
+
+    The design effect at k comes from how the k misses spread over the groups (the linearised
+    variance of a ratio, sum (misses_g - p size_g)^2, against that of independent parts). Few misses
+    show no such pattern, so it is at least that of the first `limit` of the parts: where the true
+    share stands at `limit`, which is where the promise would break, about these would be missed.
+
+    Args:
+        groups: group number of each part, the most easily missed part first; intp N.
+        limit: share of parts that may be missed.
+        confidence: one-sided confidence of the bound that the numbers are for.
+
+    Returns:
+        float N, from 1 to N; N throughout when every part is its own group.
+    """
+    n = len(groups)
+    sizes = np.bincount(groups)
+    sizes = sizes[sizes > 0]
+    if len(sizes) == n:
+        return np.full(n, float(n))
+    if len(sizes) < 2:
+        return np.ones(n)
+    effects = _design_effects(groups)
+    reference = min(max(int(np.ceil(limit * n)), FEWEST_MISSES), n // 2)
+    effects = np.maximum(effects, effects[reference])
+    return _worth(n, len(sizes), effects, confidence)
+
+
+def effective_number(missed: Bools, groups: Sequence[str], confidence: float) -> float:
+    """What these parts are worth for a bound on the share that is missed; from 1 to N."""
+    order = np.argsort(~missed, kind="stable")
+    numbers, n, k = codes(groups)[order], len(missed), int(missed.sum())
+    n_groups = len(np.unique(numbers))
+    if n_groups == n:
+        return float(n)
+    if n_groups < 2:
+        return 1.0
+    # None or all missed: nothing spreads over the groups.
+    effect = _design_effects(numbers)[k] if 0 < k < n else 1.0
+    return float(_worth(n, n_groups, np.array([effect]), confidence)[0])
+
+
+def _design_effects(groups: Ints) -> Floats:
+    """Variance of the share of misses against that of independent parts, for the first k missed."""
+    n, sizes = len(groups), np.bincount(groups)
+    n_groups = np.count_nonzero(sizes)
+    # How many of its group were missed before: each part's place within its group.
+    by_group = np.argsort(groups, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    before = np.empty(n, np.intp)
+    before[by_group] = np.arange(n) - starts[groups[by_group]]
+    # After one more miss a group's square grows from m^2 to (m + 1)^2 and its product by its size.
+    squares = np.concatenate([[0], np.cumsum(2 * before + 1)[:-1]])
+    products = np.concatenate([[0], np.cumsum(sizes[groups])[:-1]])
+    share = np.arange(n) / n
+    spread = squares - 2 * share * products + share**2 * (sizes**2).sum()
+    alone = np.maximum(n * share * (1 - share), 1e-12)
+    effects = np.maximum(n_groups / (n_groups - 1) * spread / alone, 1.0)
+    effects[0] = 1.0
+    return np.asarray(effects, np.float64)
+
+
+def _worth(n: int, n_groups: int, effects: Floats, confidence: float) -> Floats:
+    """Korn and Graubard's effective number, with their allowance for few groups."""
+    allowance = (t.ppf(confidence, n - 1) / t.ppf(confidence, n_groups - 1)) ** 2
+    return np.asarray(np.clip(n / effects * allowance, 1.0, n), np.float64)
+
+
+def upper_bounds(
+    misses: npt.ArrayLike, n: int, worth: npt.ArrayLike, confidence: float
+) -> Floats:
+    """One-sided upper bounds on the rate behind k of n parts that are worth `worth` parts."""
+    worth = np.asarray(worth, np.float64)
+    k = np.asarray(misses) / n * worth
+    return np.asarray(beta.ppf(confidence, k + 1, np.maximum(worth - k, 1e-12)), np.float64)
+
+
+def lower_bound(misses: int, n: int, worth: float, confidence: float) -> float:
+    """One-sided lower bound on the rate behind k of n parts that are worth `worth` parts."""
+    if misses == 0:
+        return 0.0
+    k = misses / n * worth
+    return float(beta.ppf(1 - confidence, k, worth - k + 1))

@@ -1,0 +1,94 @@
+"""The `conformal` policy: limits whose expected escapes and overkill hold whatever the model.
+
+Conformal risk control (Angelopoulos, Bates, Fisch, Lei and Schuster, ICLR 2024): with n
+exchangeable bad parts, of which k lie below the pass limit, the chance that the next one lies below
+it is at most (k + 1) / (n + 1), whatever scores the model gives. The promise is about the mean over
+many choices of limits; `max_escape` promises more: that this choice holds, with a confidence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from pipeline.contracts.bundle import OperatingPoint
+from pipeline.metrics.choice import Choice, Floats, Kind, Parts, counted
+from pipeline.plugins import Strict
+
+
+class Conformal(Strict):
+    """Shares that hold on average, without any assumption on scores."""
+
+    type: Literal["conformal"] = Field(
+        description="Limits whose escapes and overkill hold on average (conformal risk control)."
+    )
+    max_escape: float = Field(
+        0.05, gt=0, lt=1, description="Share of bad parts that may pass, on average."
+    )
+    max_overkill: float = Field(
+        0.05, gt=0, lt=1, description="Share of good parts that may fail, on average."
+    )
+
+
+@dataclass(frozen=True)
+class Controlled:
+    """A limit with controlled risk; not `proved` where even no miss is too many."""
+
+    limit: float
+    proved: bool
+    sentences: tuple[str, ...]
+
+
+def choose_conformal(policy: Conformal, parts: Parts) -> Choice:
+    """The highest pass limit and the lowest fail limit whose corrected risk stays as promised.
+
+    Where parts come in groups, groups are exchangeable and parts are not: the loss of a group is
+    the share of its parts that is missed, and the promise is about a part of the next group.
+    """
+    bad, good = parts
+    escapes = controlled(bad, "an escape rate", policy.max_escape)
+    overkills = controlled(good, "an overkill rate", policy.max_overkill)
+    pass_below, fail_from = escapes.limit, overkills.limit
+    if fail_from <= pass_below:
+        pass_below = fail_from = (pass_below + fail_from) / 2
+    point = OperatingPoint(pass_below=pass_below, fail_from=fail_from)
+    counts = f"the shares hold on average, not in each single case: {counted(parts, point)}"
+    sentences = (*escapes.sentences, *overkills.sentences, counts)
+    return Choice(point, escapes.proved and overkills.proved, sentences)
+
+
+def controlled(kind: Kind, rate: str, limit: float) -> Controlled:
+    """The farthest limit with (sum of losses + 1) / (number of units + 1) within `limit`."""
+    misses = kind.candidates()
+    losses, units = _losses(kind)
+    # The sum of 60 sixtieths is not quite 1 in binary.
+    held = losses[misses] + 1 <= limit * (units + 1) * (1 + 1e-12)
+    n, grouped = len(kind.scores), units < len(kind.scores)
+    sentences = []
+    if grouped:
+        sentences.append(
+            f"the {n} {kind.name} validation parts come from {units} groups: {rate} is controlled "
+            "for a part of the next group, groups counting alike"
+        )
+    if not held[0]:
+        needed = int(np.ceil(1 / limit - 1 - 1e-9))
+        sentences.append(
+            f"{units} {f'groups with {kind.name}' if grouped else kind.name} validation parts "
+            f"cannot keep {rate} of {limit:.1%} on average: without a single miss they keep "
+            f"{1 / (units + 1):.1%}; {needed} would do"
+        )
+    most = int(misses[np.flatnonzero(held)[-1]]) if held[0] else 0
+    return Controlled(kind.limit(most), bool(held[0]), tuple(sentences))
+
+
+def _losses(kind: Kind) -> tuple[Floats, int]:
+    """Sum over units of the share missed if the first k parts are; float N, and how many units."""
+    n = len(kind.scores)
+    if kind.groups is None:
+        return np.arange(n, dtype=np.float64), n
+    sizes = np.bincount(kind.groups)
+    each = 1 / sizes[kind.groups]
+    return np.concatenate([[0.0], np.cumsum(each)[:-1]]), int(np.count_nonzero(sizes))
