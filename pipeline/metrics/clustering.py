@@ -100,9 +100,7 @@ def _worth(n: int, n_groups: int, effects: Floats, confidence: float) -> Floats:
     return np.asarray(np.clip(n / effects * allowance, 1.0, n), np.float64)
 
 
-def upper_bounds(
-    misses: npt.ArrayLike, n: int, worth: npt.ArrayLike, confidence: float
-) -> Floats:
+def upper_bounds(misses: npt.ArrayLike, n: int, worth: npt.ArrayLike, confidence: float) -> Floats:
     """One-sided upper bounds on the rate behind k of n parts that are worth `worth` parts."""
     worth = np.asarray(worth, np.float64)
     k = np.asarray(misses) / n * worth
