@@ -1,4 +1,4 @@
-"""Evaluate: choose the limits on validation parts, seal the bundle, and measure it on test parts.
+"""Evaluate: choose the limits, seal the bundle, measure it on test parts, and say whether it may go.
 
 Every figure comes from the sealed bundle and the code that the daemon runs, frame by frame, from
 the original image files.
@@ -7,246 +7,156 @@ the original image files.
 from __future__ import annotations
 
 import json
-import math
-import shutil
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+import pandas as pd
 from pydantic import Field
 
-from pipeline.contracts.bundle import Bundle, OperatingPoint, open_bundle, seal
+from pipeline.contracts.bundle import Bundle
+from pipeline.contracts.evaluation import EVALUATION, Evaluation
 from pipeline.contracts.records import Verdict
-from pipeline.datasets import manifest
-from pipeline.datasets import scores as out_of_fold
+from pipeline.datasets import golden, manifest
+from pipeline.datasets import scores as unseen_scores
 from pipeline.datasets.manifest import Manifest
-from pipeline.files import write_json, write_model
-from pipeline.inference.decide import defect_scores
-from pipeline.inference.inspector import Inspection, Inspector
+from pipeline.evaluation import explanation, findings, robustness
+from pipeline.evaluation.explanation import ExplanationRules
+from pipeline.evaluation.judging import Judged, Watch, judge, latencies_ms
+from pipeline.evaluation.limits import choose_limits
+from pipeline.evaluation.lineage import lineage
+from pipeline.evaluation.measuring import measure
+from pipeline.evaluation.rival import Rival, champion
+from pipeline.evaluation.robustness import RobustnessRules
+from pipeline.files import cache_folder, project, write_json, write_model
+from pipeline.inference.inspector import Inspection
 from pipeline.metrics import classification as figures
-from pipeline.metrics.operating_point import (
-    ABOVE_ALL,
-    Choice,
-    Policy,
-    choose,
-    nothing_passes,
-    promise,
-)
+from pipeline.metrics.gating import GateRules
+from pipeline.metrics.operating_point import Policy, promise
 from pipeline.metrics.promises import MaxEscape
-from pipeline.metrics.rates import Rate, grouped_bootstrap
 from pipeline.plugins import Strict
+from pipeline.registry.connection import default_uri
+from pipeline.registry.store import Registry
 from pipeline.reporting import plots
+from pipeline.reporting.evaluation import Gallery, Page, write_report
 from pipeline.reporting.gallery import write_gallery
+from pipeline.reporting.model_card import write_model_card
 from pipeline.stages import Report, progress, run_stage
+
+REPORT, MODEL_CARD = "report.html", "MODEL_CARD.md"
 
 
 class Config(Strict):
     """`conf/<recipe>/evaluate.yaml`."""
 
     policy: Policy = Field(MaxEscape(), description="How the limits are chosen.")
+    gate: GateRules = Field(GateRules(), description="What keeps a model from being signed off.")
+    robustness: RobustnessRules = Field(
+        RobustnessRules(), description="How hard the model is tried by changes of the line."
+    )
+    explanation: ExplanationRules = Field(
+        ExplanationRules(), description="Which verdicts get a heat map."
+    )
     bootstrap_draws: int = Field(500, ge=100, description="Resamples for intervals of AUROC etc.")
     held_out_frames: int = Field(
         1000, ge=0, description="Test images copied for replay at a station, at most."
     )
 
 
-@dataclass(frozen=True)
-class Judged:
-    """Parts of one split as the station would judge them; arrays have one row a part."""
-
-    rows: npt.NDArray[np.intp]
-    labels: npt.NDArray[np.intp]
-    probabilities: npt.NDArray[np.float32]
-    inspections: list[Inspection]
-
-    @property
-    def predicted(self) -> npt.NDArray[np.intp]:
-        """Most probable class of each part."""
-        likeliest: npt.NDArray[np.intp] = self.probabilities.argmax(axis=1)
-        return likeliest
-
-
-def run(config: Config, source: Path, out: Path) -> Report:
-    """Write metrics.json, bundle/ (sealed), plots/, images/, held_out/ and predictions.parquet.
+def run(
+    config: Config,
+    source: Path,
+    out: Path,
+    *,
+    rival: Rival | None = None,
+    facts: Mapping[str, str] | None = None,
+) -> Report:
+    """Write metrics.json, evaluation.json, report.html, MODEL_CARD.md, bundle/ (sealed) and more.
 
     Args:
         config: what the plant can accept.
-        source: the recipe's data folder; `ingest/` and `train/bundle/` are read.
+        source: the recipe's data folder; `ingest/` and `train/` are read.
         out: an empty folder.
+        rival: the champion that is judged on the same parts.
+        facts: what the figures come from, for the report.
 
     Raises:
-        DataError: an image changed since it was ingested.
+        DataError: an image changed since it was ingested, or there is no test part.
         BundleError: the trained bundle is incomplete.
     """
-    data = manifest.read(source / "ingest")
-    taxonomy = data.taxonomy
-    bundle, choice = _choose_limits(config, data, source / "train" / "bundle", out / "bundle")
-    test = _judge(bundle, data, "test")
-
-    bad_class = ~np.array(taxonomy.passing)
-    bad = bad_class[test.labels]
-    verdicts = np.array([i.decision.verdict for i in test.inspections])
-    naive = _read_naive(source / "train")
-    metrics = _metrics(config, data, test, bad, verdicts, choice, naive)
-    metrics["notes"] += json.loads((source / "train" / "report.json").read_bytes()).get(
-        "doubts", []
+    data, trained = manifest.read(source / "ingest"), source / "train"
+    bundle, choice = choose_limits(
+        config.policy, data, trained, out / "bundle", _watch("val parts")
     )
-    write_json(out / "metrics.json", metrics)
-
-    names = np.array(taxonomy.names)
-    scores = defect_scores(test.probabilities, taxonomy)
-    truth, question_scores = figures.questions(test.labels, test.probabilities, taxonomy.passing)
-    titles = ["bad part"] if any(taxonomy.passing) else list(taxonomy.names)
-    curves = [
-        figures.curve(title, truth[:, q], question_scores[:, q])
-        for q, title in enumerate(titles)
-        if truth[:, q].any() and not truth[:, q].all()
-    ]
-    actual, predicted = names[test.labels].tolist(), names[test.predicted].tolist()
-    drawn = out / "plots"
-    drawn.mkdir()
-    plots.write_curves(drawn, curves, figures.curve("all", truth, question_scores))
-    plots.write_confusion(drawn, actual, predicted, taxonomy.names)
-    plots.write_verdicts(drawn, actual, verdicts.tolist())
-    plots.write_scores(drawn, scores, bad, bundle.operating_point)
-    plots.write_overview(
-        drawn / "overview.png",
-        _headline(source.name, metrics),
-        curves,
-        plots.confusion(actual, predicted, taxonomy.names),
-        scores,
-        bad,
-        bundle.operating_point,
-    )
-    _write_galleries(out / "images", data, test, bad, verdicts, scores)
-    _write_predictions(out, data, test, verdicts, scores)
-    _copy_held_out(out / "held_out", data, test, config.held_out_frames)
-    return Report([_headline(source.name, metrics), *metrics["notes"]])
-
-
-def _choose_limits(
-    config: Config, data: Manifest, trained: Path, sealed: Path
-) -> tuple[Bundle, Choice]:
-    """Seal the trained bundle with limits chosen on parts that its training has not seen.
-
-    These are the validation parts and, where training wrote them, the out-of-fold scores of the
-    training parts: more groups, so that one odd module does not set the limits of a plant.
-    """
-    shutil.copytree(trained, sealed)
-    undecided = OperatingPoint(pass_below=0.0, fail_from=ABOVE_ALL)
-    write_model(sealed / "operating_point.json", undecided)
-    seal(sealed)
-    validation = _judge(open_bundle(sealed), data, "val")
-    probabilities, labels = validation.probabilities, validation.labels
-    groups = data.table["group"].iloc[validation.rows].tolist()
-    ids, unseen = out_of_fold.read(trained.parent / out_of_fold.OUT_OF_FOLD)
-    if ids:
-        known = data.table.set_index("sample_id").loc[ids]
-        names = [data.taxonomy.names.index(name) for name in known["label"]]
-        labels = np.concatenate([labels, np.array(names)])
-        groups += known["group"].tolist()
-        probabilities = np.concatenate([probabilities, unseen])
-    if any(data.taxonomy.passing):
-        bad = (~np.array(data.taxonomy.passing))[labels]
-        scores = defect_scores(probabilities, data.taxonomy)
-        choice = choose(config.policy, scores, bad, groups)
-    else:
-        choice = nothing_passes()
-    write_model(sealed / "operating_point.json", choice.point)
-    return open_bundle(sealed, expected_sha256=seal(sealed)), choice
-
-
-def _judge(bundle: Bundle, data: Manifest, split: str) -> Judged:
-    """Inspect every part of a split as the station does."""
-    inspector = Inspector(bundle)
-    rows = np.flatnonzero(data.table["split"] == split)
-    inspections = [
-        inspector.inspect(data.pixels(int(row)))
-        for row in progress(rows, f"inspecting {split} parts", total=len(rows))
-    ]
-    labels = [data.taxonomy.names.index(name) for name in data.table["label"].iloc[rows]]
-    probabilities = np.stack([i.probabilities for i in inspections])
-    return Judged(rows, np.array(labels), probabilities, inspections)
-
-
-def _metrics(
-    config: Config,
-    data: Manifest,
-    test: Judged,
-    bad: npt.NDArray[np.bool_],
-    verdicts: npt.NDArray[np.str_],
-    choice: Choice,
-    naive: dict[str, Any] | None,
-) -> dict[str, Any]:
-    taxonomy, n = data.taxonomy, len(test.rows)
-    truth, scores = figures.questions(test.labels, test.probabilities, taxonomy.passing)
-    groups = data.table["group"].iloc[test.rows].tolist()
-    by_ranking: dict[str, Callable[[npt.NDArray[np.intp]], float]] = {
-        "auroc": lambda i: figures.auroc(truth[i], scores[i]),
-        "average_precision": lambda i: figures.average_precision(truth[i], scores[i]),
-        "macro_f1": lambda i: figures.macro_f1(
-            test.labels[i], test.predicted[i], len(taxonomy.names)
-        ),
-    }
-    by_counting = {
-        "accuracy": Rate(int((test.predicted == test.labels).sum()), n),
-        "escape_rate": Rate(int((bad & (verdicts == Verdict.PASS)).sum()), int(bad.sum())),
-        "overkill_rate": Rate(int((~bad & (verdicts == Verdict.FAIL)).sum()), int((~bad).sum())),
-        "review_rate": Rate(int((verdicts == Verdict.REVIEW).sum()), n),
-    }
-    found: dict[str, Any] = {}
-    everything = np.arange(n)
-    for name, score in by_ranking.items():
-        value = score(everything)
-        found[name] = value if math.isfinite(value) else None
-        found[f"{name}_ci95"] = grouped_bootstrap(
-            score, groups, draws=config.bootstrap_draws, seed=0
-        )
-    for name, rate in by_counting.items():
-        found[name], found[f"{name}_ci95"] = rate.value, rate.ci95
-    latencies = [i.total_ms for i in test.inspections]
-    notes = list(choice.sentences)
-    for name, rate in by_counting.items():
-        if rate.value is None:
-            kind = "bad" if name == "escape_rate" else "good"
-            notes.append(f"the test split has no {kind} part: {name} is not defined")
-    split, n_groups = data.report["split"], len(set(groups))
-    if split["leaky"]:
-        notes.append("the split is LEAKY: test parts are known from training, all figures flatter")
-    if naive is not None:
-        notes.append(
-            "the data set's own split leaks and was made anew by group: on it the same method "
-            f"would say accuracy {naive['accuracy']:.1%} of {naive['n_test']} parts, here it is "
-            f"{by_counting['accuracy'].value:.1%} of {n}"
-        )
-    if n_groups < n:
-        notes.append(
-            f"the {n} test parts come from {n_groups} groups; the intervals of shares take parts "
-            "for independent, those of AUROC, average precision and F1 draw whole groups"
-        )
-    return {
-        **found,
-        "ece": figures.expected_calibration_error(test.labels, test.probabilities),
+    rows = np.flatnonzero(data.table["split"] == "test")
+    test = judge(bundle, data, rows, _watch("test parts"))
+    report = json.loads((trained / "report.json").read_bytes())
+    metrics = measure(test, data, config.bootstrap_draws, _read_naive(trained))
+    latencies = latencies_ms(bundle, data, rows)
+    metrics |= {
         "latency_ms_p50": float(np.percentile(latencies, 50)),
         "latency_ms_p99": float(np.percentile(latencies, 99)),
-        "n_test": n,
-        "n_test_bad": int(bad.sum()),
-        "per_class_recall": figures.recalls(test.labels, test.predicted, taxonomy.names),
         "operating_point": choice.point.model_dump(),
         "promise": promise(config.policy, choice),
-        "split": {k: split[k] for k in ("by", "n_groups", "leak_checked", "leaky")}
-        | {"n_test_groups": n_groups, "naive": naive},
-        "notes": notes,
+        "notes": [*choice.sentences, *metrics["notes"], *report.get("doubts", [])],
     }
+    tried = robustness.run(
+        bundle,
+        lambda i: data.pixels(int(rows[i])),
+        test.labels,
+        findings.groups_of(data, test),
+        config.robustness,
+        lambda inspected, total: progress(inspected, "changing the line", total=total),
+    )
+    listed = source / "ingest" / golden.FILE
+    golden_found = findings.judge_golden(bundle, data, listed, _watch("golden parts"))
+    compared = findings.compare_with(
+        rival or Rival(), bundle, data, test, config.bootstrap_draws, _watch("parts, champion")
+    )
+    explained = explanation.explain(trained, data, test, config.explanation)
+    evaluation = Evaluation(
+        gate=findings.judge_gate(config.gate, data, test, metrics, golden_found, compared),
+        slices=findings.cut(data, test),
+        robustness=tried,
+        comparison=compared,
+        golden=golden_found,
+        explained=explained.said,
+        lineage={**(facts or {}), "bundle": bundle.sha256},
+    )
+    write_json(out / "metrics.json", metrics)
+    write_model(out / EVALUATION, evaluation)
+    predictions = _predictions(data, test)
+    predictions.to_parquet(out / "predictions.parquet", index=False)
+    _draw(out / "plots", source.name, metrics, test, bundle)
+    galleries = [*_galleries(out / "images", data, test), *explained.write(out / "images")]
+    page = Page(source.name, bundle, metrics, evaluation, predictions, galleries)
+    write_report(out / REPORT, page)
+    write_model_card(out / MODEL_CARD, page)
+    _copy_held_out(out / "held_out", data, test, config.held_out_frames)
+    return Report([_headline(source.name, metrics), *_said(evaluation), *metrics["notes"]])
+
+
+def _watch(what: str) -> Watch:
+    def watch(inspections: Iterable[Inspection], total: int) -> Iterable[Inspection]:
+        return progress(inspections, f"inspecting {what}", total=total)
+
+    return watch
+
+
+def _said(evaluation: Evaluation) -> list[str]:
+    """For the terminal: the gate and what fails it, then what else a person should know."""
+    gate, tried = evaluation.gate, evaluation.robustness
+    found = [f"gate {'passed' if gate.passed else 'FAILED'}"]
+    found += [f"  {check.name}: {check.said}" for check in gate.checks if not check.passed]
+    found += [evaluation.comparison.sentence, evaluation.slices.worst]
+    return list(filter(None, [*found, tried.first_to_break if tried else ""]))
 
 
 def _read_naive(trained: Path) -> dict[str, Any] | None:
     """Figures on the data set's own split, where it leaks and was made anew."""
-    path = trained / out_of_fold.GIVEN_SPLIT
+    path = trained / unseen_scores.GIVEN_SPLIT
     return json.loads(path.read_bytes()) if path.is_file() else None
 
 
@@ -265,42 +175,67 @@ def _headline(recipe: str, metrics: dict[str, Any]) -> str:
     )
 
 
-def _write_galleries(
-    out: Path,
-    data: Manifest,
-    test: Judged,
-    bad: npt.NDArray[np.bool_],
-    verdicts: npt.NDArray[np.str_],
-    scores: npt.NDArray[np.float64],
-) -> None:
+def _draw(out: Path, recipe: str, metrics: dict[str, Any], test: Judged, bundle: Bundle) -> None:
+    """The plots as PNG, and as CSV for `dvc plots`."""
+    out.mkdir()
+    taxonomy, point = test.taxonomy, bundle.operating_point
+    truth, scores = figures.questions(test.labels, test.probabilities, taxonomy.passing)
+    titles = ["bad part"] if any(taxonomy.passing) else list(taxonomy.names)
+    curves = [
+        figures.curve(title, truth[:, q], scores[:, q])
+        for q, title in enumerate(titles)
+        if truth[:, q].any() and not truth[:, q].all()
+    ]
+    names = np.array(taxonomy.names)
+    actual, predicted = names[test.labels].tolist(), names[test.predicted].tolist()
+    plots.write_curves(out, curves, figures.curve("all", truth, scores))
+    plots.write_confusion(out, actual, predicted, taxonomy.names)
+    plots.write_verdicts(out, actual, test.verdicts.tolist())
+    plots.write_scores(out, test.scores, test.bad, point)
+    plots.write_overview(
+        out / "overview.png",
+        _headline(recipe, metrics),
+        curves,
+        plots.confusion(actual, predicted, taxonomy.names),
+        test.scores,
+        test.bad,
+        point,
+    )
+
+
+def _galleries(out: Path, data: Manifest, test: Judged) -> list[Gallery]:
     """Escapes with the lowest score first, overkills with the highest, and all of a wrong class."""
     out.mkdir()
-    ids, names = data.table["sample_id"], data.taxonomy.names
-    for name, mask, order in (
-        ("escapes", bad & (verdicts == Verdict.PASS), scores),
-        ("overkills", ~bad & (verdicts == Verdict.FAIL), -scores),
+    ids, names, scores = data.table["sample_id"], data.taxonomy.names, test.scores
+    escaped = test.bad & (test.verdicts == Verdict.PASS)
+    rejected = ~test.bad & (test.verdicts == Verdict.FAIL)
+    shown = []
+    for name, title, lead, mask, order in (
+        ("escapes", "Escapes", "Bad parts that pass, the surest first.", escaped, scores),
+        ("overkills", "Overkill", "Good parts that fail, the surest first.", rejected, -scores),
     ):
         worst = np.flatnonzero(mask)[np.argsort(order[mask], kind="stable")]
         rows = test.rows[worst]
         captions = [f"{scores[i]:.2f} {ids.iat[row]}" for i, row in zip(worst, rows, strict=True)]
         write_gallery(out / f"{name}.png", data, rows, captions)
+        shown.append(Gallery(title, lead, out / f"{name}.png"))
     confused = np.flatnonzero(test.predicted != test.labels)
     captions = [f"{names[test.labels[i]]}? {names[test.predicted[i]]}" for i in confused]
     write_gallery(out / "confused.png", data, test.rows[confused], captions)
+    lead = "Parts whose most probable class is not their label: label? class."
+    return [*shown, Gallery("Taken for another class", lead, out / "confused.png")]
 
 
-def _write_predictions(
-    out: Path,
-    data: Manifest,
-    test: Judged,
-    verdicts: npt.NDArray[np.str_],
-    scores: npt.NDArray[np.float64],
-) -> None:
+def _predictions(data: Manifest, test: Judged) -> pd.DataFrame:
     table = data.table.iloc[test.rows][["sample_id", "label", "group", "variant"]]
-    table = table.reset_index(drop=True).assign(verdict=verdicts, defect_score=scores)
+    table = table.reset_index(drop=True).assign(
+        verdict=test.verdicts,
+        defect_score=test.scores,
+        complaint=[i.complaint or "" for i in test.inspections],
+    )
     for c, name in enumerate(data.taxonomy.names):
         table[f"p_{name}"] = test.probabilities[:, c]
-    table.to_parquet(out / "predictions.parquet", index=False)
+    return table
 
 
 def _copy_held_out(out: Path, data: Manifest, test: Judged, most: int) -> None:
@@ -317,7 +252,13 @@ def _copy_held_out(out: Path, data: Manifest, test: Judged, most: int) -> None:
 
 def main(argv: Sequence[str] = sys.argv) -> None:
     """`python -m pipeline.stages.evaluate RECIPE`."""
-    run_stage("evaluate", Config, run, argv)
+
+    def stage(config: Config, source: Path, out: Path) -> Report:
+        registry = Registry(default_uri(Path.cwd()))
+        rival = champion(registry, source.name, cache_folder("champions"))
+        return run(config, source, out, rival=rival, facts=lineage(project(), source.name))
+
+    run_stage("evaluate", Config, stage, argv)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,123 @@
+"""What an evaluation finds beside its figures: golden parts, slices, the champion, the gate."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from pipeline.contracts.bundle import Bundle
+from pipeline.contracts.evaluation import Comparison, Gate, Golden, GoldenMiss, Slices
+from pipeline.contracts.records import Verdict
+from pipeline.datasets import golden
+from pipeline.datasets.manifest import Manifest
+from pipeline.evaluation.judging import Judged, Watch, judge
+from pipeline.evaluation.rival import Rival
+from pipeline.metrics import classification as figures
+from pipeline.metrics import gating, slicing
+from pipeline.metrics.comparison import Answers, compare, not_compared
+from pipeline.metrics.gating import GateRules
+
+
+def groups_of(data: Manifest, judged: Judged) -> list[str]:
+    """The group of each part."""
+    groups: list[str] = data.table["group"].iloc[judged.rows].tolist()
+    return groups
+
+
+def judge_golden(bundle: Bundle, data: Manifest, listed: Path, watch: Watch) -> Golden | None:
+    """Judge the parts that no model may judge wrong; None where nobody has listed any.
+
+    A bad part that passes is a miss, and a good one that fails; what goes to review is not.
+    """
+    ids = golden.read(listed, data.table, data.taxonomy)
+    if not ids:
+        return None
+    row_of = {name: row for row, name in enumerate(data.table["sample_id"])}
+    found = judge(bundle, data, np.array([row_of[name] for name in ids], np.intp), watch)
+    misses = [
+        GoldenMiss(
+            sample_id=name,
+            wanted=data.taxonomy.names[label],
+            verdict=seen.decision.verdict,
+            reason=seen.decision.reason,
+        )
+        for name, label, bad, seen in zip(
+            ids, found.labels, found.bad, found.inspections, strict=True
+        )
+        if seen.decision.verdict == (Verdict.PASS if bad else Verdict.FAIL)
+    ]
+    return Golden(n=len(ids), misses=tuple(misses))
+
+
+def cut(data: Manifest, test: Judged) -> Slices:
+    """The figures by class, variant, group and source: a folder of images, unless it is a class."""
+    table = data.table.iloc[test.rows]
+    columns: dict[slicing.By, list[str]] = {
+        "class": table["label"].tolist(),
+        "variant": table["variant"].tolist(),
+        "group": table["group"].tolist(),
+    }
+    sources = [str(PurePosixPath(path).parent) for path in table["path"]]
+    if len({*zip(sources, columns["class"], strict=True)}) > len({*sources}):
+        columns["source"] = sources
+    right = test.predicted == test.labels
+    return slicing.cut(slicing.Outcomes.of(right, test.bad, test.verdicts), columns)
+
+
+def compare_with(
+    rival: Rival, bundle: Bundle, data: Manifest, test: Judged, draws: int, watch: Watch
+) -> Comparison:
+    """The champion on the same parts, through its own preparation and by its own limits.
+
+    A champion that knows other classes cannot be compared: its verdicts answer another question.
+    """
+    if rival.bundle is None:
+        return not_compared(rival.name, rival.missing)
+    if rival.bundle.sha256 == bundle.sha256:
+        return not_compared(rival.name, "this bundle is the champion itself")
+    theirs, ours = rival.bundle.taxonomy, bundle.taxonomy
+    if (theirs.names, theirs.passing) != (ours.names, ours.passing):
+        return not_compared(
+            rival.name,
+            f"it knows the classes {', '.join(theirs.names)}, this one {', '.join(ours.names)}",
+        )
+    former = judge(rival.bundle, data, test.rows, watch)
+    truth, _ = figures.questions(test.labels, test.probabilities, ours.passing)
+    return compare(
+        rival.name,
+        _answers(former),
+        _answers(test),
+        test.bad,
+        truth,
+        groups_of(data, test),
+        draws=draws,
+    )
+
+
+def _answers(judged: Judged) -> Answers:
+    _, scores = figures.questions(judged.labels, judged.probabilities, judged.taxonomy.passing)
+    return Answers(judged.predicted == judged.labels, judged.verdicts, scores)
+
+
+def judge_gate(
+    rules: GateRules,
+    data: Manifest,
+    test: Judged,
+    metrics: dict[str, Any],
+    golden_found: Golden | None,
+    comparison: Comparison,
+) -> Gate:
+    """May the model be signed off without an override?"""
+    measured = gating.measured(
+        test.bad, test.verdicts, groups_of(data, test), metrics["auroc"], metrics["auroc_ci95"]
+    )
+    return gating.gate(
+        rules,
+        measured,
+        metrics["promise"] if any(test.taxonomy.passing) else None,
+        leaky=metrics["split"]["leaky"],
+        golden=golden_found,
+        comparison=comparison,
+    )
