@@ -49,7 +49,9 @@ def choose_cost(policy: Cost, parts: Parts) -> Choice:
     # argmin takes the first of equals: the lower limit.
     at_fail = int(np.argmin(np.round(least + failing, DECIMALS)))
     at_pass = int(np.argmin(passing[: at_fail + 1]))
-    point = OperatingPoint(pass_below=_between(values, at_pass), fail_from=_between(values, at_fail))
+    point = OperatingPoint(
+        pass_below=_between(values, at_pass), fail_from=_between(values, at_fail)
+    )
     cost = float(least[at_fail] + failing[at_fail]) * scale
     sentence = (
         f"the limits cost {cost:.4g} a part on average at {share:.1%} bad parts (an escape "
