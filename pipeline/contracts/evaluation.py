@@ -56,6 +56,7 @@ class Slices(Strict):
 
     slices: tuple[Slice, ...]
     worst: str = Field(description="A sentence; empty where no slice can be told from the whole.")
+    left_out: str = Field("", description="A sentence; empty where every slice is listed.")
 
 
 class Changed(Strict):

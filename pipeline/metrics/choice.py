@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.contracts.bundle import OperatingPoint
-from pipeline.metrics.rates import Rate
+from pipeline.metrics.rates import said, share
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -84,16 +84,10 @@ class Kind:
 def counted(parts: Parts, point: OperatingPoint) -> str:
     """What these limits do to the parts they were chosen on, in words."""
     passed, failed = parts.scores < point.pass_below, parts.scores >= point.fail_from
-    escapes = Rate(int((passed & parts.bad).sum()), int(parts.bad.sum()))
-    overkill = Rate(int((failed & ~parts.bad).sum()), int((~parts.bad).sum()))
-    review = Rate(int((~passed & ~failed).sum()), len(parts.scores))
+    escapes = share((passed & parts.bad).sum(), parts.bad.sum())
+    overkill = share((failed & ~parts.bad).sum(), (~parts.bad).sum())
+    review = share((~passed & ~failed).sum(), len(parts.scores))
     return (
-        f"of the validation parts {_of(escapes)} bad ones pass, {_of(overkill)} good ones fail, "
-        f"{_of(review)} go to review"
+        f"of the validation parts {said(escapes)} bad ones pass, {said(overkill)} good ones fail, "
+        f"{said(review)} go to review"
     )
-
-
-def _of(rate: Rate) -> str:
-    if rate.ci95 is None:
-        return "0 of 0"
-    return f"{rate.k} of {rate.n} ({rate.value:.1%}, {rate.ci95[0]:.1%} to {rate.ci95[1]:.1%})"

@@ -150,7 +150,8 @@ def _parts(
     if len(wrong):
         raise DataError(
             f"{len(wrong)} of {len(scores)} defect scores are not between 0 and 1 (the first is "
-            f"{scores[wrong[0]]} of part {wrong[0]}): the network gives no usable answer; train again"
+            f"{scores[wrong[0]]} of part {wrong[0]}): the network gives no usable answer; train "
+            "again"
         )
     known = None if groups is None or not len(groups) else clustering.codes(groups)
     return Parts(np.asarray(scores, np.float64), np.asarray(bad, bool), known)

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binomtest
 
+from pipeline.contracts.evaluation import Share
+
 Array = npt.NDArray[np.generic]
 
 
@@ -35,6 +37,20 @@ class Rate:
             return None
         interval = binomtest(self.k, self.n).proportion_ci(0.95, method="exact")
         return [float(interval.low), float(interval.high)]
+
+
+def share(k: int, n: int) -> Share:
+    """k of n as the report has it: value and 95 % interval, None without any."""
+    rate = Rate(int(k), int(n))
+    low, high = rate.ci95 or (None, None)
+    return Share(k=rate.k, n=rate.n, value=rate.value, low=low, high=high)
+
+
+def said(found: Share) -> str:
+    """A share in words: `3 of 90 (3.3%, 0.7% to 9.4%)`."""
+    if found.value is None:
+        return "0 of 0"
+    return f"{found.k} of {found.n} ({found.value:.1%}, {found.low:.1%} to {found.high:.1%})"
 
 
 def upper_bound(k: int, n: int, confidence: float) -> float:

@@ -1,0 +1,202 @@
+"""Challenger against champion on the same test parts: which of them is better, or no telling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import binomtest
+
+from pipeline.contracts.evaluation import Comparison, Difference
+from pipeline.contracts.records import Verdict
+from pipeline.errors import DataError
+from pipeline.metrics import clustering
+
+Bools = npt.NDArray[np.bool_]
+Floats = npt.NDArray[np.floating]
+
+# Draws of the bootstrap that are worked on at once hold about this many weights: some 30 MB.
+AT_ONCE = 4_000_000
+# Of these figures less is better.
+LESS_IS_BETTER = {"escape_rate": "escapes", "overkill_rate": "overkill", "review_rate": "review"}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one model says about the test parts.
+
+    Attributes:
+        right: its most probable class is the label; bool N.
+        verdicts: PASS, FAIL or REVIEW by its own limits; str N.
+        scores: of the questions that AUROC is about (`classification.questions`); float N,Q.
+    """
+
+    right: Bools
+    verdicts: npt.NDArray[np.str_]
+    scores: Floats
+
+
+def not_compared(champion: str, why: str) -> Comparison:
+    """There is no champion (an empty name), or it could not be run."""
+    return Comparison(champion=champion, not_run=why)
+
+
+def compare(
+    champion: str,
+    before: Answers,
+    after: Answers,
+    bad: Bools,
+    truth: Bools,
+    groups: Sequence[str],
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+) -> Comparison:
+    """Compare the challenger (`after`) with the champion (`before`).
+
+    Which of two classifiers is right more often: McNemar's test in its exact form, binomial on the
+    parts where just one of them is (Dietterich, Neural Computation 10, 1998; it takes parts as
+    independent). Each figure's difference: a percentile bootstrap that draws whole groups and keeps
+    the two answers on a part together (Field and Welsh, JRSS B 69, 2007).
+
+    Args:
+        champion: `<recipe>/<version>`.
+        before, after: the answers of champion and challenger, parts in the same order.
+        bad: whether each part is really bad; bool N.
+        truth: the answers of the AUROC questions; bool N,Q.
+        groups: what is drawn as a whole; N.
+        draws: how many resamples.
+        seed: the same seed gives the same intervals.
+
+    Raises:
+        DataError: the answers are not about equally many parts.
+    """
+    n = len(bad)
+    lengths = {len(a) for x in (before, after) for a in (x.right, x.verdicts, x.scores)}
+    if lengths | {len(truth), len(groups)} != {n} or before.scores.shape != after.scores.shape:
+        raise DataError(
+            f"champion and challenger did not answer the same {n} test parts and questions; "
+            "run both on the same split"
+        )
+    drawn = _draw(groups, draws, seed)
+    old, new = (_figures(answers, bad, truth, drawn) for answers in (before, after))
+    figures = {name: _difference(old[name], new[name]) for name in old}
+    worse = int((before.right & ~after.right).sum())
+    better = int((~before.right & after.right).sum())
+    return Comparison(
+        champion=champion,
+        n=n,
+        only_champion_right=worse,
+        only_challenger_right=better,
+        mcnemar_p=float(binomtest(better, better + worse).pvalue) if better + worse else 1.0,
+        figures=figures,
+        sentence=_sentence(champion, figures),
+    )
+
+
+def _draw(groups: Sequence[str], draws: int, seed: int) -> Floats:
+    """How often each part occurs: float32 draws + 1,N; the first row has each part once."""
+    codes = clustering.codes(groups)
+    n_groups = int(codes.max()) + 1 if len(codes) else 0
+    if not n_groups:
+        return np.ones((1, 0), np.float32)
+    even = np.full(n_groups, 1 / n_groups)
+    times = np.random.default_rng(seed).multinomial(n_groups, even, size=draws)
+    weights = times.astype(np.float32)[:, codes]
+    return np.concatenate([np.ones((1, len(codes)), np.float32), weights])
+
+
+def _figures(answers: Answers, bad: Bools, truth: Bools, weights: Floats) -> dict[str, Floats]:
+    """Each figure of each draw, NaN where it is not defined; float draws + 1 each."""
+    passed, failed = answers.verdicts == Verdict.PASS, answers.verdicts == Verdict.FAIL
+    every = np.ones(len(bad), bool)
+    return {
+        "escape_rate": _shares(passed & bad, bad, weights),
+        "overkill_rate": _shares(failed & ~bad, ~bad, weights),
+        "review_rate": _shares(~passed & ~failed, every, weights),
+        "accuracy": _shares(answers.right, every, weights),
+        "auroc": weighted_auroc(truth, answers.scores, weights),
+    }
+
+
+def _shares(counted: Bools, among: Bools, weights: Floats) -> Floats:
+    n = weights @ among.astype(np.float32)
+    with np.errstate(invalid="ignore"):
+        return np.asarray((weights @ counted.astype(np.float32)) / n, np.float64)
+
+
+def weighted_auroc(truth: Bools, scores: Floats, weights: Floats) -> Floats:
+    """AUROC of each row of weights, mean over questions; NaN where one has a single answer.
+
+    The share of pairs of a positive and a negative in the right order, ties counting half (Hanley
+    and McNeil, Radiology 143, 1982): a cumulative sum along the sorted scores does all draws at
+    once.
+
+    Args:
+        truth: bool N,Q.
+        scores: float N,Q.
+        weights: how often each part counts; float D,N.
+
+    Returns:
+        float64 D.
+    """
+    if not len(truth):
+        return np.full(len(weights), np.nan)
+    step = max(1, AT_ONCE // len(truth))
+    starts = range(0, len(weights), step)
+    by_question = [
+        np.concatenate([_auroc(asked, given, weights[i : i + step]) for i in starts])
+        for asked, given in zip(truth.T, scores.T, strict=True)
+    ]
+    return np.asarray(np.mean(by_question, axis=0), np.float64)
+
+
+def _auroc(truth: Bools, scores: Floats, weights: Floats) -> Floats:
+    order = np.argsort(scores, kind="stable")
+    truth, ordered = truth[order], scores[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    sorted_weights = weights[:, order].astype(np.float64)
+    positive = np.add.reduceat(sorted_weights * truth, starts, axis=1)
+    negative = np.add.reduceat(sorted_weights * ~truth, starts, axis=1)
+    below = np.cumsum(negative, axis=1) - negative / 2
+    pairs = positive.sum(axis=1) * negative.sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = (positive * below).sum(axis=1) / pairs
+    return np.asarray(np.where(pairs > 0, found, np.nan), np.float64)
+
+
+def _difference(before: Floats, after: Floats) -> Difference:
+    differences = after - before
+    finite = differences[1:][np.isfinite(differences[1:])]
+    low, high = None, None
+    if len(finite) and len(finite) >= len(differences[1:]) / 2:
+        low, high = (float(edge) for edge in np.percentile(finite, [2.5, 97.5]))
+    champion, challenger, value = (
+        float(x[0]) if np.isfinite(x[0]) else None for x in (before, after, differences)
+    )
+    return Difference(champion=champion, challenger=challenger, value=value, low=low, high=high)
+
+
+def _sentence(champion: str, figures: dict[str, Difference]) -> str:
+    """For a person: what changed in escapes, overkill and review, and whether that can be told."""
+    said = []
+    for name, word in LESS_IS_BETTER.items():
+        found = figures[name]
+        if found.value is None or found.champion is None or found.challenger is None:
+            said.append(f"{word} not defined")
+            continue
+        between = ""
+        telling = "no telling"
+        if found.low is not None and found.high is not None:
+            between = f", {100 * found.low:+.1f} to {100 * found.high:+.1f}"
+            if found.low > 0:
+                telling = "worse"
+            elif found.high < 0:
+                telling = "better"
+        said.append(
+            f"{word} {found.challenger:.1%} against {found.champion:.1%} "
+            f"({100 * found.value:+.1f} points{between}): {telling}"
+        )
+    return f"against champion {champion}: " + "; ".join(said)

@@ -1,0 +1,226 @@
+"""The gate: may this model be signed off without an override?
+
+Each condition says in words what was found and what is allowed. The gate asks whether the test
+parts contradict what was promised, not whether they prove it: proof takes more bad parts than most
+plants have, and `require_supported` is there for those that have them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from pipeline.contracts.evaluation import Check, Comparison, Gate, Golden, Share
+from pipeline.contracts.records import Verdict
+from pipeline.metrics import clustering
+from pipeline.metrics.rates import said, share
+from pipeline.plugins import Strict
+
+CHANCE = 0.5  # AUROC of a model that guesses
+CONFIDENCE = 0.975  # each end of the two-sided 95 % intervals that the report shows
+MOST_NAMED = 3
+
+
+class GateRules(Strict):
+    """`gate` of `conf/<recipe>/evaluate.yaml`."""
+
+    min_auroc: float | None = Field(
+        None, ge=CHANCE, le=1, description="AUROC on test parts that a model must reach."
+    )
+    allow_leaky: bool = Field(
+        False, description="Let a model pass whose test parts are known from training."
+    )
+    require_supported: bool = Field(
+        False, description="Refuse limits whose promise the validation parts cannot prove."
+    )
+
+
+@dataclass(frozen=True)
+class Missed:
+    """Escapes among bad test parts, or overkill among good ones.
+
+    Attributes:
+        share: as the report has it.
+        at_least: lower end of the 95 % interval when groups count for what they are worth; None
+            without any part.
+    """
+
+    share: Share
+    at_least: float | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the gate asks of the test parts.
+
+    Attributes:
+        escape: bad parts that passed.
+        overkill: good parts that failed.
+        auroc: None where it is not defined.
+        auroc_ci95: [low, high], by a bootstrap over groups.
+    """
+
+    escape: Missed
+    overkill: Missed
+    auroc: float | None
+    auroc_ci95: Sequence[float] | None
+
+
+def measured(
+    bad: npt.NDArray[np.bool_],
+    verdicts: npt.NDArray[np.str_],
+    groups: Sequence[str],
+    auroc: float | None,
+    auroc_ci95: Sequence[float] | None,
+) -> Measured:
+    """From the verdicts on test parts; N each."""
+    named = np.asarray(groups, dtype=str)
+    escape = _missed((verdicts == Verdict.PASS)[bad], named[bad])
+    overkill = _missed((verdicts == Verdict.FAIL)[~bad], named[~bad])
+    return Measured(escape, overkill, auroc, auroc_ci95)
+
+
+def _missed(missed: npt.NDArray[np.bool_], groups: npt.NDArray[np.str_]) -> Missed:
+    k, n = int(missed.sum()), len(missed)
+    if not n:
+        return Missed(share(0, 0), None)
+    worth = clustering.effective_number(missed, groups.tolist(), CONFIDENCE)
+    return Missed(share(k, n), clustering.lower_bound(k, n, worth, CONFIDENCE))
+
+
+def gate(
+    rules: GateRules,
+    found: Measured,
+    promise: Mapping[str, Any] | None,
+    *,
+    leaky: bool,
+    golden: Golden | None,
+    comparison: Comparison,
+) -> Gate:
+    """Put every condition to what the evaluation found.
+
+    Args:
+        rules: what the plant insists on.
+        found: figures of the test parts.
+        promise: `operating_point.promise`; None for a recipe in which no class passes, which has
+            no limits and cannot let a part escape.
+        leaky: test parts are known from training.
+        golden: the parts that must never be judged wrong; None where the recipe names none.
+        comparison: with the champion, run or not.
+
+    Returns:
+        Passed only if every check has.
+    """
+    checks = (
+        *_promised(rules, found, promise),
+        _ranking(rules, found),
+        _leak(rules, leaky),
+        _golden(golden),
+        _champion(comparison),
+    )
+    return Gate(passed=all(check.passed for check in checks), checks=checks)
+
+
+def _promised(
+    rules: GateRules, found: Measured, promise: Mapping[str, Any] | None
+) -> Iterator[Check]:
+    if promise is None:
+        told = "no class of this recipe passes: there is no limit, no part can escape"
+        yield Check(name="promise", passed=True, said=told)
+        return
+    yield _contradicted("escapes", "bad", found.escape, promise.get("max_escape"))
+    yield _contradicted("overkill", "good", found.overkill, promise.get("max_overkill"))
+    supported = bool(promise["supported"])
+    words = "can" if supported else "cannot"
+    asked = "" if supported or not rules.require_supported else "; require_supported asks for it"
+    yield Check(
+        name="supported",
+        passed=supported or not rules.require_supported,
+        said=f"the validation parts {words} support the limits ({promise['said']}){asked}",
+    )
+
+
+def _contradicted(name: str, kind: str, missed: Missed, limit: float | None) -> Check:
+    """Fails when even the lower end of the interval exceeds the limit, or nothing was measured."""
+    if missed.at_least is None:
+        told = f"the test split has no {kind} part: {name} cannot be measured; add some"
+        return Check(name=name, passed=False, said=told)
+    told = f"{said(missed.share)} {kind} test parts"
+    if limit is None:
+        return Check(name=name, passed=True, said=f"{told}; no limit was promised")
+    passed = missed.at_least <= limit
+    agrees = "does not contradict" if passed else "contradicts"
+    return Check(
+        name=name,
+        passed=passed,
+        said=f"{told}, at least {missed.at_least:.1%} by its groups: "
+        f"{agrees} the promise of at most {limit:.1%}",
+    )
+
+
+def _ranking(rules: GateRules, found: Measured) -> Check:
+    if found.auroc is None:
+        told = "AUROC is not defined: a class does not occur among the test parts"
+        return Check(name="ranking", passed=False, said=told)
+    if found.auroc_ci95 is None:
+        told = f"AUROC {found.auroc:.3f} without an interval: too few groups have both answers"
+        return Check(name="ranking", passed=False, said=told)
+    low, high = found.auroc_ci95
+    told = f"AUROC {found.auroc:.3f} ({low:.3f} to {high:.3f})"
+    if low <= CHANCE:
+        told += f": no better than chance, {CHANCE}, can be told"
+        return Check(name="ranking", passed=False, said=told)
+    told += f": better than chance, {CHANCE}"
+    if rules.min_auroc is None:
+        return Check(name="ranking", passed=True, said=told)
+    passed = found.auroc >= rules.min_auroc
+    told += f"; {'reaches' if passed else 'misses'} min_auroc {rules.min_auroc:.3f}"
+    return Check(name="ranking", passed=passed, said=told)
+
+
+def _leak(rules: GateRules, leaky: bool) -> Check:
+    told = "test parts share no group with training and none looks like one of them"
+    if leaky:
+        allowed = "allow_leaky lets it pass" if rules.allow_leaky else "make the split by group"
+        told = f"test parts are known from training, all figures flatter; {allowed}"
+    return Check(name="leak", passed=not leaky or rules.allow_leaky, said=told)
+
+
+def _golden(golden: Golden | None) -> Check:
+    if golden is None:
+        told = "the recipe has no golden.csv: no part is asked for by name"
+        return Check(name="golden", passed=True, said=told)
+    if not golden.misses:
+        return Check(name="golden", passed=True, said=f"all {golden.n} golden parts judged right")
+    named = [
+        f"{miss.sample_id} ({miss.verdict}, wanted {miss.wanted})"
+        for miss in golden.misses[:MOST_NAMED]
+    ]
+    more = len(golden.misses) - len(named)
+    told = (
+        f"{len(golden.misses)} of {golden.n} golden parts judged wrong: {', '.join(named)}"
+        f"{f' and {more} more' if more else ''}; none is allowed"
+    )
+    return Check(name="golden", passed=False, said=told)
+
+
+def _champion(comparison: Comparison) -> Check:
+    if not comparison.champion:
+        told = f"no champion to compare with{_because(comparison)}"
+        return Check(name="champion", passed=True, said=told)
+    if comparison.not_run:
+        told = f"not compared with champion {comparison.champion}{_because(comparison)}"
+        return Check(name="champion", passed=True, said=told)
+    escapes = comparison.figures.get("escape_rate")
+    worse = escapes is not None and escapes.low is not None and escapes.low > 0
+    told = comparison.sentence + ("; more escapes than the champion's are refused" if worse else "")
+    return Check(name="champion", passed=not worse, said=told)
+
+
+def _because(comparison: Comparison) -> str:
+    return f": {comparison.not_run}" if comparison.not_run else ""

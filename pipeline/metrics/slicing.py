@@ -1,0 +1,178 @@
+"""Figures by class, variant, group and source, and the worst slice where there really is one.
+
+With enough slices one of them is always the worst. It is named only if it is worse than the rest of
+the test parts by Fisher's exact test (two-sided, 5 %), corrected for the number of slices by Holm's
+method (Scandinavian Journal of Statistics 6, 1979).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import fisher_exact
+
+from pipeline.contracts.evaluation import Share, Slice, Slices
+from pipeline.contracts.records import Verdict
+from pipeline.errors import DataError
+from pipeline.metrics.rates import Rate, share
+
+Bools = npt.NDArray[np.bool_]
+By = Literal["class", "variant", "group", "source"]
+
+FEWEST = 10  # bad (good) parts in a slice, and outside it, before its escapes (overkill) are tested
+MOST_GROUPS = 50
+LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What became of each test part; bool N each.
+
+    Attributes:
+        bad: it is really bad.
+        right: its most probable class is its label.
+        passed, failed: its verdict; what is neither went to review.
+    """
+
+    bad: Bools
+    right: Bools
+    passed: Bools
+    failed: Bools
+
+    @classmethod
+    def of(
+        cls, right: npt.ArrayLike, bad: npt.ArrayLike, verdicts: npt.NDArray[np.str_]
+    ) -> Outcomes:
+        """From verdicts as the station writes them; raises DataError when lengths differ."""
+        right, bad = np.asarray(right, bool), np.asarray(bad, bool)
+        if not len(right) == len(bad) == len(verdicts):
+            raise DataError(
+                f"{len(right)} answers, {len(bad)} labels and {len(verdicts)} verdicts: a test "
+                "part has one of each"
+            )
+        return cls(bad, right, verdicts == Verdict.PASS, verdicts == Verdict.FAIL)
+
+    @property
+    def escaped(self) -> Bools:
+        """Bad parts that pass."""
+        return self.bad & self.passed
+
+    @property
+    def overkilled(self) -> Bools:
+        """Good parts that fail."""
+        return ~self.bad & self.failed
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """A slice that misses more than the rest, before it is known whether by chance."""
+
+    by: str
+    name: str
+    kind: str
+    missed: Share
+    rest: float
+    p: float
+
+    @property
+    def excess(self) -> float:
+        """By how much its share exceeds that of the rest."""
+        return (self.missed.value or 0.0) - self.rest
+
+    def sentence(self) -> str:
+        """For a person."""
+        found, done = self.missed, "pass" if self.kind == "bad" else "fail"
+        return (
+            f"{self.by} {self.name}: {found.k} of {found.n} {self.kind} parts {done} "
+            f"({found.value:.1%}, {found.low:.1%} to {found.high:.1%}), "
+            f"in the others {self.rest:.1%}"
+        )
+
+
+def cut(outcomes: Outcomes, columns: Mapping[By, Sequence[str]]) -> Slices:
+    """Cut the test parts by each column.
+
+    Args:
+        outcomes: what became of each part.
+        columns: for each of class, variant, group and source the value of each part. A column with
+            a single value cuts nothing and is left out; an empty value is a part of no slice.
+
+    Returns:
+        The slices by name, of groups at most the 50 that misjudge most, and a sentence about the
+        worst slice of all, with escapes before overkill; empty where chance alone could have made
+        it. The test takes the parts of a slice as independent.
+
+    Raises:
+        DataError: a column is not as long as there are parts.
+    """
+    slices: list[Slice] = []
+    suspicions: list[Suspicion] = []
+    left_out = ""
+    for by, values in columns.items():
+        if len(values) != len(outcomes.bad):
+            raise DataError(f"{len(values)} values of {by} for {len(outcomes.bad)} test parts")
+        column = np.asarray(values, dtype=str)
+        names = [str(name) for name in np.unique(column) if name]
+        if len(np.unique(column)) < 2:
+            continue
+        found = [(_slice(outcomes, by, name, column == name)) for name in names]
+        for name in names:
+            suspicions += _suspicions(outcomes, by, name, column == name)
+        if by == "group" and len(found) > MOST_GROUPS:
+            left_out = f"of {len(found)} groups the {MOST_GROUPS} that misjudge most are listed"
+            found = sorted(found, key=_surely_misjudged, reverse=True)[:MOST_GROUPS]
+        slices += found
+    return Slices(slices=tuple(slices), worst=_worst(suspicions), left_out=left_out)
+
+
+def _slice(outcomes: Outcomes, by: By, name: str, inside: Bools) -> Slice:
+    bad, n = int((outcomes.bad & inside).sum()), int(inside.sum())
+    review = inside & ~outcomes.passed & ~outcomes.failed
+    return Slice(
+        by=by,
+        name=name,
+        n=n,
+        accuracy=share(int((outcomes.right & inside).sum()), n),
+        escape=share(int((outcomes.escaped & inside).sum()), bad),
+        overkill=share(int((outcomes.overkilled & inside).sum()), n - bad),
+        review=share(int(review.sum()), n),
+    )
+
+
+def _surely_misjudged(found: Slice) -> tuple[float, int]:
+    """Lower limit of the share of escapes and overkill together: one miss of one is no proof."""
+    interval = Rate(found.escape.k + found.overkill.k, found.n).ci95
+    return (interval[0] if interval else 0.0, found.review.k)
+
+
+def _suspicions(outcomes: Outcomes, by: str, name: str, inside: Bools) -> list[Suspicion]:
+    found = []
+    for kind, asked, missed in (
+        ("bad", outcomes.bad, outcomes.escaped),
+        ("good", ~outcomes.bad, outcomes.overkilled),
+    ):
+        n, others = int((asked & inside).sum()), int((asked & ~inside).sum())
+        if min(n, others) < FEWEST:
+            continue
+        k, elsewhere = int((missed & inside).sum()), int((missed & ~inside).sum())
+        p = fisher_exact([[k, n - k], [elsewhere, others - elsewhere]]).pvalue
+        found.append(Suspicion(by, name, kind, share(k, n), elsewhere / others, float(p)))
+    return found
+
+
+def _worst(suspicions: list[Suspicion]) -> str:
+    """The slice with most excess among those that Holm's method lets stand; better ones count."""
+    ordered = sorted(suspicions, key=lambda s: s.p)
+    proved = []
+    for place, suspicion in enumerate(ordered):
+        if suspicion.p * (len(ordered) - place) > LEVEL:
+            break
+        proved.append(suspicion)
+    worse = [s for s in proved if s.excess > 0]
+    if not worse:
+        return ""
+    return max(worse, key=lambda s: (s.kind == "bad", s.excess)).sentence()
