@@ -16,10 +16,13 @@ MAY_CALL: dict[str, set[str]] = {
     "metrics": {"contracts"},
     "registry": {"imaging", "contracts"},
     "reporting": {"datasets", "metrics", "imaging", "contracts"},
+    "evaluation": {
+        *("training", "inference", "datasets", "metrics", "registry", "imaging", "contracts"),
+    },
     "training": {"inference", "datasets", "metrics", "registry", "imaging", "contracts"},
     "daemon": {"inference", "registry", "imaging", "contracts"},
     "stages": {
-        *("training", "reporting", "inference", "datasets", "metrics"),
+        *("evaluation", "training", "reporting", "inference", "datasets", "metrics"),
         *("registry", "imaging", "contracts"),
     },
     "cli": {"daemon", "training", "reporting", "datasets", "registry", "__version__"},
