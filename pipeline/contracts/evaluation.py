@@ -71,6 +71,7 @@ class Changed(Strict):
     overkill: Share
     review: Share
     complained: Share = Field(description="Pictures that the image-health gate found unlike any.")
+    broken: str = Field("", description="Why the model counts as broken; empty: it does not.")
 
 
 class Robustness(Strict):
@@ -80,6 +81,7 @@ class Robustness(Strict):
     unchanged: Changed
     changes: tuple[Changed, ...]
     first_to_break: str = Field(description="A sentence; empty where nothing breaks it.")
+    caught: str = Field("", description="Changes that the image-health gate notices, in words.")
 
 
 class Difference(Strict):

@@ -10,7 +10,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from safetensors.torch import save_file
 
 from pipeline.contracts.bundle import MODEL, Provenance
 from pipeline.contracts.spec import reference_file
@@ -28,6 +27,7 @@ from pipeline.training.extraction import Floats
 from pipeline.training.frozen import Extraction, Eyes, Frozen, eyes, tunes
 from pipeline.training.material import Material, gather, soft_targets
 from pipeline.training.methods import Trained
+from pipeline.training.rebuilt import Eye, keep
 from pipeline.training.settings import Settings
 from pipeline.training.tracking import About, Tracker, Untracked, open_run, training_key
 
@@ -44,7 +44,7 @@ def run(
     tracker: Tracker | None = None,
     teacher: Teacher | None = None,
 ) -> Report:
-    """Write bundle/ (not yet sealed), weights.safetensors, history.csv, report.json and more.
+    """Write bundle/ (not yet sealed), network.json with weights.safetensors, report.json and more.
 
     Args:
         config: the method and its settings.
@@ -78,7 +78,7 @@ def run(
     trained.facts["parity_max_relative"] = difference
     lines = [
         *_write_judged(config, material, trained, extraction, out, tracker),
-        *_write_bundle(material, seen, trained, source, out, teacher),
+        *_write_bundle(config, material, seen, trained, source, out, teacher),
     ]
     if doubts:
         trained.facts["doubts"] = doubts
@@ -172,6 +172,7 @@ def _naive(
 
 
 def _write_bundle(
+    config: Config,
     its: Material,
     seen: Eyes,
     trained: Trained,
@@ -180,8 +181,8 @@ def _write_bundle(
     teacher: Teacher | None,
 ) -> list[str]:
     bundle, stored, rows = out / "bundle", its.stored, its.stored.training
-    weights = {k: v.contiguous() for k, v in trained.network.state_dict().items()}
-    save_file(weights, out / "weights.safetensors")
+    sees = [Eye(architecture=e.architecture, scales=e.scales) for e in config.networks]
+    keep(out, trained.network, sees, stored.spec.shape[:2])
     write_model(bundle / "preprocess.json", stored.spec)
     for name in stored.spec.references:
         shutil.copy(source / "preprocess" / reference_file(name), bundle)

@@ -5,7 +5,7 @@ Normalisation is part of the graph, so the line hands over plain pixels and cann
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -39,15 +39,13 @@ class Features(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """uint8 N,H,W,C (or float, of the same range) to float32 N,D."""
+        return pooled(self.every_map(image))
+
+    def every_map(self, image: Tensor) -> Iterator[Tensor]:
+        """The feature maps of uint8 N,H,W,C at every scale, scale by scale, from fine to coarse."""
         x = self._normalised(image)
-        pooled: list[Tensor] = []
         for scale in self._scales:
-            for m in self._maps_at(x, scale):
-                if m.dtype != torch.float32:  # mixed precision: not enough digits to pool with
-                    m = m.float()
-                mean, variance = _moments(m)
-                pooled += [mean, m.amax((2, 3)), variance.clamp_min(1e-12).sqrt()]
-        return torch.cat(pooled, 1)
+            yield from self._maps_at(x, scale)
 
     def maps(self, image: Tensor) -> list[Tensor]:
         """The feature maps of uint8 N,H,W,C at the first scale, from fine to coarse."""
@@ -63,6 +61,17 @@ class Features(nn.Module):
         if size != self._size_px:
             x = interpolate(x, size, mode="bilinear", align_corners=False)
         return self._maps(self._backbone, x)
+
+
+def pooled(maps: Iterable[Tensor]) -> Tensor:
+    """Mean, maximum and standard deviation of every channel of maps N,C,H,W: float32 N,D."""
+    found: list[Tensor] = []
+    for m in maps:
+        if m.dtype != torch.float32:  # mixed precision: not enough digits to pool with
+            m = m.float()
+        mean, variance = _moments(m)
+        found += [mean, m.amax((2, 3)), variance.clamp_min(1e-12).sqrt()]
+    return torch.cat(found, 1)
 
 
 def _moments(m: Tensor) -> tuple[Tensor, Tensor]:
@@ -84,6 +93,11 @@ class Together(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """uint8 N,H,W,C to float32 N,D."""
         return torch.cat([part(image) for part in self.parts], 1)
+
+    def every_map(self, image: Tensor) -> Iterator[Tensor]:
+        """The feature maps of uint8 N,H,W,C of every network, at its every scale."""
+        for part in self.parts:
+            yield from part.every_map(image)
 
 
 class KernelHead(nn.Module):

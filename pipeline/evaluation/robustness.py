@@ -1,0 +1,296 @@
+"""Which change of the line breaks the model first: test parts inspected under each, graded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import SimpleQueue
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+from scipy.stats import binomtest
+
+from pipeline.contracts.bundle import Bundle
+from pipeline.contracts.evaluation import Changed, Robustness, Share
+from pipeline.contracts.records import Verdict
+from pipeline.imaging import Pixels
+from pipeline.imaging.changes import CHANGES, Change, said
+from pipeline.imaging.sheet import contact_sheet
+from pipeline.inference.inspector import Inspection, Inspector
+from pipeline.metrics import classification as figures
+from pipeline.metrics.rates import Rate
+from pipeline.plugins import Strict
+
+Ints = npt.NDArray[np.intp]
+Bools = npt.NDArray[np.bool_]
+Watch = Callable[[Iterable[list[Inspection]], int], Iterable[list[Inspection]]]
+CAUGHT = 0.5  # share of pictures complained of, from which the station notices the change itself
+
+
+class RobustnessRules(Strict):
+    """How hard the model is tried, and what counts as broken."""
+
+    parts: int = Field(
+        120,
+        ge=0,
+        description="Test parts inspected under every change, half of them bad; 0: no such test.",
+    )
+    significance: float = Field(
+        0.05,
+        gt=0,
+        lt=1,
+        description="Escapes or overkills count as risen when chance alone explains so many more "
+        "with less than this probability (McNemar's exact test, one-sided).",
+    )
+    max_auroc_fall: float = Field(
+        0.05, gt=0, lt=1, description="AUROC may fall by this before the model counts as broken."
+    )
+
+
+@dataclass(frozen=True)
+class _Truth:
+    labels: Ints
+    passing: tuple[bool, ...]
+
+    @property
+    def bad(self) -> Bools:
+        found: Bools = ~np.array(self.passing)[self.labels]
+        return found
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """What the station says of the same N parts, under one change or none."""
+
+    verdicts: npt.NDArray[np.str_]
+    probabilities: npt.NDArray[np.float32]
+    complained: Bools
+
+    def named_wrong(self, truth: _Truth) -> Bools:
+        wrong: Bools = self.probabilities.argmax(axis=1) != truth.labels
+        return wrong
+
+    def escaped(self, truth: _Truth) -> Bools:
+        return truth.bad & (self.verdicts == Verdict.PASS)
+
+    def rejected(self, truth: _Truth) -> Bools:
+        return ~truth.bad & (self.verdicts == Verdict.FAIL)
+
+    def auroc(self, truth: _Truth) -> float:
+        return figures.auroc(*figures.questions(truth.labels, self.probabilities, truth.passing))
+
+
+def run(
+    bundle: Bundle,
+    frame: Callable[[int], Pixels],
+    labels: Ints,
+    groups: Sequence[str],
+    rules: RobustnessRules,
+    watch: Watch = lambda inspected, total: inspected,
+) -> Robustness:
+    """Inspect a sample of the test parts as they are and under every change.
+
+    Args:
+        bundle: sealed, with its limits.
+        frame: gives the camera's frame of test part i, uint8 H,W,3 RGB; called from threads.
+        labels: class of each of the N test parts, as a position in the taxonomy.
+        groups: of each, so that the sample is spread over them.
+        rules: how many parts, and what counts as broken.
+        watch: is given the inspections to come, a list a part, and their number; passes them on.
+
+    Returns:
+        The changes that break the model at their mildest first. A change that the station notices
+        itself, so that nothing passes unseen, is not broken but caught.
+    """
+    passing = bundle.taxonomy.passing
+    rows = sample(labels, groups, passing, rules.parts)
+    truth = _Truth(labels[rows], passing)
+    steps = [(change, strength) for change in CHANGES for strength in change.strengths]
+    before, *after = _inspect(bundle, frame, rows, steps, watch)
+    unchanged = _changed("unchanged", 0.0, "", before, before, truth, rules)
+    found = [
+        _changed(change.name, strength, change.unit, before, answers, truth, rules)
+        for (change, strength), answers in zip(steps, after, strict=True)
+    ]
+    ladders = _ladders(found)
+    ladders.sort(key=lambda ladder: _delicacy(ladder, unchanged))
+    return Robustness(
+        n=len(rows),
+        unchanged=unchanged,
+        changes=tuple(step for ladder in ladders for step in ladder),
+        first_to_break=_first_to_break(ladders[0]),
+        caught=_caught(ladders),
+    )
+
+
+def sample(labels: Ints, groups: Sequence[str], passing: tuple[bool, ...], most: int) -> Ints:
+    """Choose parts, half of them bad, from as many classes and groups as there are.
+
+    Args:
+        labels: class of each of N parts.
+        groups: group of each.
+        passing: for each class, is a part of it good?
+        most: how many are wanted; where one side has too few, the other fills up.
+
+    Returns:
+        Positions in ascending order, the same for the same parts.
+    """
+    bad = ~np.array(passing)[labels]
+    shuffled = np.random.default_rng(0).permutation(len(labels))
+    # One of each class and group, then a second of each, and so on.
+    turn = np.zeros(len(labels), np.intp)
+    taken: dict[tuple[int, str], int] = {}
+    for i in shuffled:
+        cell = (int(labels[i]), groups[i])
+        turn[i] = taken[cell] = taken.get(cell, -1) + 1
+    order = shuffled[np.argsort(turn[shuffled], kind="stable")]
+    n_bad = max(most // 2, most - int((~bad).sum()))
+    chosen = order[bad[order]][:n_bad]
+    return np.sort(np.concatenate([chosen, order[~bad[order]][: most - len(chosen)]]))
+
+
+def sheet(frame: Pixels, seed: int = 0, tile_px: int = 200) -> Pixels:
+    """One part, uint8 H,W,3 RGB, as it is and under every change: a row a change; uint8 RGB."""
+    tiles = []
+    for change in CHANGES:
+        tiles.append((f"{change.name}: unchanged", frame))
+        tiles += [(said(change.name, s), change(frame, s, seed)) for s in change.strengths]
+    return contact_sheet(tiles, columns=1 + len(CHANGES[0].strengths), tile_px=tile_px)
+
+
+def _inspect(
+    bundle: Bundle,
+    frame: Callable[[int], Pixels],
+    rows: Ints,
+    steps: Sequence[tuple[Change, float]],
+    watch: Watch,
+) -> list[_Answers]:
+    """Answers for the parts as they are, then for each step. A core has an inspector of its own."""
+    workers = os.cpu_count() or 1
+    idle: SimpleQueue[Inspector] = SimpleQueue()
+    for _ in range(workers):
+        idle.put(Inspector(bundle, threads=1))
+
+    def judge(row: int) -> list[Inspection]:
+        inspector = idle.get()
+        try:
+            taken = frame(row)
+            frames = [taken, *(change(taken, strength, seed=row) for change, strength in steps)]
+            return [inspector.inspect(changed) for changed in frames]
+        finally:
+            idle.put(inspector)
+
+    pool = ThreadPoolExecutor(workers)
+    try:
+        parts = list(watch(pool.map(judge, rows.tolist()), len(rows)))
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return [
+        _Answers(
+            verdicts=np.array([i.decision.verdict for i in inspections]),
+            probabilities=np.stack([i.probabilities for i in inspections]),
+            complained=np.array([i.complaint is not None for i in inspections]),
+        )
+        for inspections in zip(*parts, strict=True)
+    ]
+
+
+def _changed(
+    name: str,
+    strength: float,
+    unit: str,
+    before: _Answers,
+    after: _Answers,
+    truth: _Truth,
+    rules: RobustnessRules,
+) -> Changed:
+    n, n_bad = len(truth.labels), int(truth.bad.sum())
+    auroc = after.auroc(truth)
+    return Changed(
+        change=name,
+        strength=strength,
+        unit=unit,
+        auroc=auroc if np.isfinite(auroc) else None,
+        accuracy=_share(~after.named_wrong(truth), n),
+        escape=_share(after.escaped(truth), n_bad),
+        overkill=_share(after.rejected(truth), n - n_bad),
+        review=_share(after.verdicts == Verdict.REVIEW, n),
+        complained=_share(after.complained, n),
+        broken=_broken(before, after, truth, rules),
+    )
+
+
+def _share(which: Bools, n: int) -> Share:
+    rate = Rate(int(which.sum()), n)
+    low, high = rate.ci95 or (None, None)
+    return Share(k=rate.k, n=rate.n, value=rate.value, low=low, high=high)
+
+
+def _broken(before: _Answers, after: _Answers, truth: _Truth, rules: RobustnessRules) -> str:
+    """Why the model counts as broken, in words; empty where it does not.
+
+    The test is not corrected for the number of changes tried: a false alarm costs a look at the
+    line, a break that is explained away costs escapes.
+    """
+
+    def risen(then: Bools, now: Bools) -> bool:
+        worse, better = int((now & ~then).sum()), int((then & ~now).sum())
+        if not worse:
+            return False
+        test = binomtest(worse, worse + better, alternative="greater")
+        return bool(test.pvalue < rules.significance)
+
+    bad, n_bad = truth.bad, int(truth.bad.sum())
+    then, now = before.escaped(truth), after.escaped(truth)
+    if risen(then, now):
+        return f"{now.sum()} of {n_bad} bad parts pass, unchanged {then.sum()}"
+    then, now = before.rejected(truth), after.rejected(truth)
+    if risen(then, now):
+        return f"{now.sum()} of {(~bad).sum()} good parts are rejected, unchanged {then.sum()}"
+    if after.complained.mean() >= CAUGHT:
+        return ""  # whatever the scores are worth now, nothing passes by them
+    auroc = before.auroc(truth), after.auroc(truth)
+    if auroc[0] - auroc[1] > rules.max_auroc_fall:
+        return f"AUROC is {auroc[1]:.3f}, unchanged {auroc[0]:.3f}"
+    then, now = before.named_wrong(truth), after.named_wrong(truth)
+    if not any(truth.passing) and risen(then, now):  # there, no escape can tell
+        return f"{now.sum()} of {len(now)} parts are named wrongly, unchanged {then.sum()}"
+    return ""
+
+
+def _ladders(found: Sequence[Changed]) -> list[list[Changed]]:
+    """The steps of each change, from mild to strong."""
+    steps = iter(found)
+    return [[next(steps) for _ in change.strengths] for change in CHANGES]
+
+
+def _delicacy(ladder: Sequence[Changed], unchanged: Changed) -> tuple[float, ...]:
+    """Sorts first what breaks at the mildest grade, and among those what does most harm there."""
+    broken = [i for i, step in enumerate(ladder) if step.broken]
+    step = ladder[broken[0]] if broken else ladder[-1]
+    grade = broken[0] / len(ladder) if broken else 1.0
+    return (grade, -step.escape.k, -step.overkill.k, step.auroc or 0.0)
+
+
+def _first_to_break(ladder: Sequence[Changed]) -> str:
+    broken = [step for step in ladder if step.broken]
+    if not broken:
+        return ""
+    at = broken[0]
+    return f"{at.change} breaks it first: at {said(at.change, at.strength)} {at.broken}"
+
+
+def _caught(ladders: Sequence[Sequence[Changed]]) -> str:
+    found = []
+    for ladder in ladders:
+        noticed = [
+            step for step in ladder if not step.broken and (step.complained.value or 0) >= CAUGHT
+        ]
+        if noticed:
+            at = noticed[0]
+            share = f"{at.complained.k} of {at.complained.n} pictures"
+            found.append(f"{said(at.change, at.strength)} ({share})")
+    return f"the station notices by itself: {', '.join(found)}" if found else ""

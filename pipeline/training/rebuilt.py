@@ -1,0 +1,93 @@
+"""A trained network in torch again, from what `train` wrote beside the bundle.
+
+`network.json` says how it is built and `weights.safetensors` holds every number of it: nothing is
+downloaded and nothing unpickled. The bundle's graph is what runs; this is for what a graph cannot
+be asked, such as gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from pipeline.errors import TrainingError
+from pipeline.files import read_model, write_model
+from pipeline.plugins import Strict
+from pipeline.training import architectures
+from pipeline.training.network import Features, KernelHead, LinearHead, Network, Together
+
+BLUEPRINT = "network.json"
+WEIGHTS = "weights.safetensors"
+HEADS: dict[str, type[KernelHead | LinearHead]] = {"kernel": KernelHead, "linear": LinearHead}
+
+
+class Eye(Strict):
+    """One backbone, and the sizes at which it sees the image, as shares."""
+
+    architecture: str
+    scales: tuple[float, ...]
+
+
+class Blueprint(Strict):
+    """How a network is built."""
+
+    networks: tuple[Eye, ...]
+    height_px: int
+    width_px: int
+    head: Literal["kernel", "linear"]
+
+
+def keep(folder: Path, network: Network, eyes: Sequence[Eye], size_px: tuple[int, int]) -> None:
+    """Write a trained network: its blueprint and its weights.
+
+    Args:
+        folder: where to.
+        network: trained.
+        eyes: its backbones, in their order.
+        size_px: (height, width) of prepared images.
+    """
+    height, width = size_px
+    head: Literal["kernel", "linear"] = (
+        "kernel" if isinstance(network.head, KernelHead) else "linear"
+    )
+    blueprint = Blueprint(networks=tuple(eyes), height_px=height, width_px=width, head=head)
+    write_model(folder / BLUEPRINT, blueprint)
+    weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    save_file(weights, folder / WEIGHTS)
+
+
+def rebuild(folder: Path) -> Network:
+    """Read what `keep` wrote; the network is on the CPU, in evaluation mode.
+
+    Raises:
+        TrainingError: a file is missing, damaged or of another network.
+    """
+    try:
+        blueprint = read_model(folder / BLUEPRINT, Blueprint)
+        weights = load_file(folder / WEIGHTS)
+        size_px = (blueprint.height_px, blueprint.width_px)
+        parts = [
+            Features(architectures.build(eye.architecture, "none", 0), size_px, eye.scales)
+            for eye in blueprint.networks
+        ]
+        names = ("projection", "shift", "landmarks", "weight", "bias")
+        kind = HEADS[blueprint.head]
+        head = kind(*(weights[f"head.{n}"] for n in names if f"head.{n}" in weights))
+        network = Network(parts[0] if len(parts) == 1 else Together(parts), head)
+        network.load_state_dict(weights)
+    except FileNotFoundError as error:
+        raise TrainingError(
+            f"{error.filename or folder / WEIGHTS} is missing; run `dvc repro`, which trains anew"
+        ) from None
+    except (ValidationError, SafetensorError, RuntimeError, TypeError) as error:
+        first = " ".join(str(error).split())[:160]
+        raise TrainingError(
+            f"{folder / BLUEPRINT} and {WEIGHTS} do not make a network: {first}; run `dvc repro`, "
+            "which trains anew"
+        ) from error
+    return network.eval().requires_grad_(False)
