@@ -45,14 +45,14 @@ def git(root: Path) -> dict[str, str]:
 
 
 def _locked(lock: Path, recipe: str) -> dict[str, str]:
+    found = {}
     try:
         stages = yaml.safe_load(lock.read_text("utf-8"))["stages"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError):
-        return {}
-    found = {}
-    for stage in STAGES:
-        outs = (stages.get(f"{stage}@{recipe}") or {}).get("outs") or []
-        hashes = [out["md5"] for out in outs if "md5" in out]
-        if len(hashes) == 1:
-            found[f"dvc.{stage}"] = hashes[0]
+        for stage in STAGES:
+            outs = (stages.get(f"{stage}@{recipe}") or {}).get("outs") or []
+            hashes = [out["md5"] for out in outs if "md5" in out]
+            if len(hashes) == 1:
+                found[f"dvc.{stage}"] = str(hashes[0])
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+        return {}  # not there yet, or not as DVC writes it: the report does without
     return found

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -14,8 +13,10 @@ from typing import Any
 from pydantic import Field
 
 from pipeline.contracts.bundle import open_bundle
+from pipeline.contracts.evaluation import EVALUATION, Evaluation
 from pipeline.datasets import manifest
-from pipeline.files import sha256, write_json
+from pipeline.evaluation.lineage import git
+from pipeline.files import read_model, sha256, write_json
 from pipeline.plugins import Strict
 from pipeline.registry.push import push
 from pipeline.registry.runs import MANIFEST_TAG, UP_TO_TRAINING, settings
@@ -60,9 +61,13 @@ def run(
     bundle = open_bundle(evaluated / "bundle")
     metrics = json.loads((evaluated / "metrics.json").read_bytes())
     numbers = _numbers(metrics)
+    evaluation = read_model(evaluated / EVALUATION, Evaluation)
     tags = {
         **config.tags,
         **provenance,
+        "gate": "passed" if evaluation.gate.passed else "failed",
+        "data_md5": evaluation.lineage.get("dvc.ingest", ""),
+        "compared_with": evaluation.comparison.champion,
         "recipe": source.name,
         "architecture": bundle.provenance.architecture,
         "method": bundle.provenance.method,
@@ -79,9 +84,9 @@ def run(
         metrics=numbers,
         params=params,
         tags=tags,
-        description=describe(bundle, metrics),
+        description=describe(bundle, metrics, evaluation),
         artifacts=[
-            (evaluated / "metrics.json", "evaluate"),
+            *((evaluated / name, "evaluate") for name in FILES),
             (evaluated / "plots", "evaluate/plots"),
             (evaluated / "images", "evaluate/images"),
             (source / "ingest" / manifest.REPORT, "ingest"),
@@ -95,6 +100,7 @@ def run(
     return Report([f"{name} {'registered' if new else 'stands already'}"])
 
 
+FILES = ("report.html", "MODEL_CARD.md", "metrics.json", EVALUATION)
 KEY_FIGURES = ("auroc", "accuracy", "escape_rate", "overkill_rate", "review_rate")
 
 
@@ -110,18 +116,6 @@ def _numbers(metrics: dict[str, Any]) -> dict[str, float]:
     return found
 
 
-def _git_tags() -> dict[str, str]:
-    """The commit the figures were made at, marked where files differ; nothing outside git."""
-    try:
-        commit, changed = (
-            subprocess.run(["git", *argv], capture_output=True, text=True, check=True).stdout
-            for argv in (["rev-parse", "HEAD"], ["status", "--porcelain", "-uno", "--", "pipeline"])
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return {}
-    return {"git_commit": commit.strip() + ("-dirty" if changed else "")}
-
-
 def main(argv: Sequence[str] = sys.argv) -> None:
     """`python -m pipeline.stages.register RECIPE`.
 
@@ -134,7 +128,7 @@ def main(argv: Sequence[str] = sys.argv) -> None:
             write_json(out / REGISTRATION, {"skipped": f"experiment {name}"})
             return Report([f"experiment {name}: not registered"])
         params = settings(Path("conf", source.name), (*UP_TO_TRAINING, "evaluate"))
-        return run(config, params, _git_tags(), Registry(), source, out)
+        return run(config, params, git(Path.cwd()), Registry(), source, out)
 
     run_stage("register", Config, stage, argv)
 

@@ -1,0 +1,69 @@
+"""Lineage: what the figures come from, as far as it is known."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pipeline.evaluation.lineage import git, lineage
+
+LOCK = """
+schema: '2.0'
+stages:
+  ingest@cells:
+    outs:
+    - path: data/cells/ingest
+      md5: 1234.dir
+  evaluate@cells:
+    outs:
+    - path: data/cells/evaluate/bundle
+      md5: 5678.dir
+  ingest@other:
+    outs:
+    - path: data/other/ingest
+      md5: 9999.dir
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{name}_NAME", "A")
+        monkeypatch.setenv(f"GIT_{name}_EMAIL", "a@example.com")
+    (tmp_path / "pipeline").mkdir()
+    (tmp_path / "pipeline/code.py").write_text("1")
+    for argv in (["init", "-q"], ["add", "."], ["commit", "-qm", "first"]):
+        subprocess.run(["git", *argv], cwd=tmp_path, check=True)
+    return tmp_path
+
+
+def test_it_names_the_commit(project: Path) -> None:
+    said = git(project)["git_commit"]
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=project, capture_output=True, text=True, check=True
+    )
+    assert said == head.stdout.strip()
+
+
+def test_code_that_differs_from_the_commit_is_marked(project: Path) -> None:
+    (project / "pipeline/code.py").write_text("2")
+    assert git(project)["git_commit"].endswith("-dirty")
+
+
+def test_outside_git_there_is_no_commit(tmp_path: Path) -> None:
+    assert git(tmp_path) == {}
+
+
+def test_the_hashes_of_dvc_are_those_of_this_recipe(project: Path) -> None:
+    (project / "dvc.lock").write_text(LOCK)
+    found = lineage(project, "cells")
+    assert {k: v for k, v in found.items() if k.startswith("dvc.")} == {"dvc.ingest": "1234.dir"}
+    assert {"python", "numpy", "torch", "git_commit"} <= set(found)
+
+
+@pytest.mark.parametrize("text", ["", "stages: 3", "- a", ": :", "stages: {ingest@cells: null}"])
+def test_a_lock_file_that_says_nothing_leaves_the_hashes_out(project: Path, text: str) -> None:
+    (project / "dvc.lock").write_text(text)
+    assert not [k for k in lineage(project, "cells") if k.startswith("dvc.")]
