@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.contracts.bundle import Bundle
+from pipeline.contracts.evaluation import Comparison, Evaluation
+from pipeline.reporting import wording
+from pipeline.reporting.template import markdown
 
+REPORT = "evaluate/report.html"
 ROWS = (
     ("escape_rate", "Escapes (bad parts passed)"),
     ("overkill_rate", "Overkill (good parts failed)"),
@@ -18,36 +22,72 @@ ROWS = (
 )
 
 
-def describe(bundle: Bundle, metrics: Mapping[str, Any]) -> str:
-    """Numbers with intervals, the promise behind the limits, and what to do next."""
-    provenance, point = bundle.provenance, bundle.operating_point
+def describe(bundle: Bundle, metrics: Mapping[str, Any], evaluation: Evaluation) -> str:
+    """The gate's verdict, what speaks against the model, its numbers, and what to do next."""
+    provenance, point, gate = bundle.provenance, bundle.operating_point, evaluation.gate
+    promise = metrics["promise"]
     lines = [
-        f"**{provenance.recipe}**: {provenance.architecture}, weights {provenance.weights}, "
-        f"method {provenance.method}, {provenance.n_train} training images, "
-        f"{metrics['n_test']} test parts. Splits by {metrics['split']['by']}, "
-        f"{metrics['split']['n_groups']} groups.",
+        f"**{wording.verdict(gate)}.**",
+        *(f"- {markdown(c.name)}: {markdown(c.said)}" for c in gate.checks if not c.passed),
+        "",
+        f"**{markdown(provenance.recipe)}**: {markdown(provenance.architecture)}, weights "
+        f"{markdown(provenance.weights)}, method {markdown(provenance.method)}, "
+        f"{provenance.n_train} training images, {metrics['n_test']} test parts. Splits by "
+        f"{markdown(metrics['split']['by'])}, {metrics['split']['n_groups']} groups.",
         "",
         "| on test parts | value | 95 % interval |",
         "|---|---|---|",
-    ]
-    for key, title in ROWS:
-        value, interval = metrics[key], metrics[f"{key}_ci95"]
-        number = "not defined" if value is None else f"{value:.4f}"
-        between = "" if interval is None else f"{interval[0]:.4f} to {interval[1]:.4f}"
-        lines.append(f"| {title} | {number} | {between} |")
-    promise = metrics["promise"]
-    lines += [
-        f"| Calibration error (ECE) | {metrics['ece']:.4f} | |",
-        f"| Latency p50 / p99 | {metrics['latency_ms_p50']:.1f} / "
-        f"{metrics['latency_ms_p99']:.1f} ms | |",
+        *_figures(metrics),
         "",
+        *_champion(evaluation.comparison),
+        "",
+        *_weaknesses(metrics, evaluation),
         f"Limits: below {point.pass_below:.4f} PASS, from {point.fail_from:.4f} FAIL, between "
         f"REVIEW; chosen for at most {promise['max_escape']:.1%} escapes and "
         f"{promise['max_overkill']:.1%} overkill at {promise['confidence']:.0%} confidence"
         f"{'' if promise['supported'] else ', which the data cannot support'}.",
-        *(f"\n> {note}" for note in metrics["notes"]),
         "",
-        f"Bundle `{bundle.sha256}`. Sign off with `lineside models promote {provenance.recipe} "
-        "--version N --reviewer NAME --reason TEXT`.",
+        f"The report with plots and pictures is the artifact `{REPORT}` of the run that this "
+        "version comes from.",
+        "",
+        f"Bundle `{bundle.sha256}`. Sign off with "
+        f"`{wording.promote(provenance.recipe, passed=gate.passed)}`.",
     ]
     return "\n".join(lines)
+
+
+def _figures(metrics: Mapping[str, Any]) -> Iterator[str]:
+    for key, title in ROWS:
+        value, interval = metrics[key], metrics[f"{key}_ci95"]
+        number = "not defined" if value is None else f"{value:.4f}"
+        between = "" if interval is None else f"{interval[0]:.4f} to {interval[1]:.4f}"
+        yield f"| {title} | {number} | {between} |"
+    yield f"| Calibration error (ECE) | {metrics['ece']:.4f} | |"
+    p50, p99 = metrics["latency_ms_p50"], metrics["latency_ms_p99"]
+    yield f"| Latency p50 / p99 | {p50:.1f} / {p99:.1f} ms | |"
+
+
+def _champion(comparison: Comparison) -> Iterator[str]:
+    yield markdown(wording.compared(comparison))
+    if comparison.figures:
+        yield ""
+        yield f"| on the same {comparison.n} parts | this model | champion | difference | this is |"
+        yield "|---|---|---|---|---|"
+    for key, found in comparison.figures.items():
+        yield (
+            f"| {markdown(wording.TITLES.get(key, key))} | {wording.figure(key, found.challenger)} "
+            f"| {wording.figure(key, found.champion)} | {wording.difference(key, found)} "
+            f"| {wording.better(key, found)} |"
+        )
+
+
+def _weaknesses(metrics: Mapping[str, Any], evaluation: Evaluation) -> Iterator[str]:
+    robustness = evaluation.robustness
+    for said in (
+        *metrics["notes"],
+        evaluation.slices.worst,
+        robustness.first_to_break if robustness is not None else "",
+    ):
+        if said:
+            yield f"> {markdown(said)}"
+            yield ""

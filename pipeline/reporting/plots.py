@@ -1,6 +1,6 @@
-"""ROC, precision-recall, confusion and score plots as PNG, the first three with CSV for DVC.
+"""Plots: as PNG files with CSV for DVC, and what the pages draw themselves.
 
-With several yes/no questions (one a class) the PNG shows each, the CSV their micro average.
+With several yes/no questions (one a class) a plot shows each, the CSV their micro average.
 """
 
 from __future__ import annotations
@@ -14,13 +14,17 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.stats import norm
 
 from pipeline.contracts.bundle import OperatingPoint
+from pipeline.contracts.evaluation import Changed, Share
 from pipeline.metrics.classification import Curve
+from pipeline.metrics.rates import Rate
 
 mpl.use("agg")
+mpl.rcParams["text.parse_math"] = False  # a class may be called $x$
 
-GOOD, BAD = "#2a7f62", "#c8553d"
+GOOD, BAD, CALM = "#2a8a68", "#d1603f", "#3f86b8"
 
 
 def write_curves(out: Path, curves: Sequence[Curve], overall: Curve) -> None:
@@ -115,6 +119,87 @@ def draw_scores(
     axes.axvspan(point.pass_below, point.fail_from, color="grey", alpha=0.12, label="review")
     axes.set(xlabel="defect score", ylabel="parts", title="Defect scores and limits", xlim=(0, 1))
     axes.legend(fontsize=8)
+
+
+def draw_det(axes: Axes, curves: Sequence[Curve]) -> None:
+    """Draw detection error trade-off curves on normal deviates (Martin et al., Eurospeech 1997)."""
+    ticks = np.array([0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95])
+    for c in curves:
+        within = (c.fpr > 0) & (c.fpr < 1) & (c.tpr > 0) & (c.tpr < 1)
+        axes.plot(norm.ppf(c.fpr[within]), norm.ppf(1 - c.tpr[within]), label=c.name)
+    names = [f"{tick:g}" for tick in ticks]
+    axes.set_xticks(norm.ppf(ticks), names)
+    axes.set_yticks(norm.ppf(ticks), names)
+    ends = norm.ppf([0.0005, 0.97])
+    axes.set(xlim=ends, ylim=ends, title="DET: both kinds of error")
+    axes.set(xlabel="false alarms (share of the others)", ylabel="missed (share of these)")
+    axes.legend(loc="upper right", fontsize=8)
+
+
+def draw_reliability(
+    axes: Axes,
+    said: npt.NDArray[np.floating],
+    true: npt.NDArray[np.bool_],
+    *,
+    what: str,
+    bins: int = 10,
+) -> None:
+    """Draw how often it is true against how often the model says so, with 95 % intervals."""
+    bin_of = np.minimum((said * bins).astype(int), bins - 1)
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=0.7, linestyle=":")
+    filled = [b for b in range(bins) if (bin_of == b).any()]
+    for b in filled:
+        rate = Rate(int(true[bin_of == b].sum()), int((bin_of == b).sum()))
+        mean, ci95 = float(said[bin_of == b].mean()), rate.ci95 or [0.0, 1.0]
+        axes.plot([mean, mean], ci95, color=CALM, linewidth=1.4)
+        axes.plot([mean], [rate.value], "o", color=CALM, markersize=4)
+        axes.annotate(str(rate.n), (mean, ci95[1]), fontsize=7, ha="center", va="bottom")
+    axes.set(xlabel=f"said: {what}", ylabel="found: share of the parts", xlim=(-0.03, 1.03))
+    axes.set(ylim=(-0.03, 1.1), title="Reliability (with the number of parts)")
+
+
+def draw_tradeoff(
+    axes: Axes,
+    escapes: npt.NDArray[np.float64],
+    overkill: npt.NDArray[np.float64],
+    grid: npt.NDArray[np.float64],
+    point: OperatingPoint,
+) -> None:
+    """Draw escapes over the pass limit and overkill over the fail limit, NaN left out.
+
+    Args:
+        axes: where.
+        escapes: share of the bad parts that pass with the pass limit at each of `grid`.
+        overkill: share of the good parts that fail with the fail limit there.
+        grid: limits, 0 to 1.
+        point: the limits that were chosen.
+    """
+    axes.plot(grid, escapes, color=BAD, label="escapes, by pass limit")
+    axes.plot(grid, overkill, color=GOOD, label="overkill, by fail limit")
+    axes.axvline(point.pass_below, color=BAD, linestyle="--", linewidth=1)
+    axes.axvline(point.fail_from, color=GOOD, linestyle="--", linewidth=1)
+    axes.set(xlabel="limit on the defect score", ylabel="share of those parts", xlim=(0, 1))
+    axes.set(ylim=(-0.01, 1.01), title="Trade-off (dashed: the chosen limits)")
+    axes.legend(fontsize=8, loc="upper center")
+
+
+def draw_change(axes: Axes, steps: Sequence[Changed]) -> None:
+    """Draw escapes and overkill over the strength of one change, with 95 % intervals."""
+    strength = [s.strength for s in steps]
+    for title, colour, marker, shares in (
+        ("escapes", BAD, "o", [s.escape for s in steps]),
+        ("overkill", GOOD, "s", [s.overkill for s in steps]),
+    ):
+        value, low, high = (_column(shares, name) for name in ("value", "low", "high"))
+        axes.fill_between(strength, low, high, color=colour, alpha=0.18, linewidth=0)
+        axes.plot(strength, value, marker=marker, markersize=3, color=colour, label=title)
+    named = max(steps, key=lambda s: abs(s.strength))
+    axes.set(title=named.change, xlabel=named.unit, ylim=(-0.02, 1.02))
+
+
+def _column(shares: Sequence[Share], name: str) -> npt.NDArray[np.float64]:
+    """One number of each share, NaN where it is not defined."""
+    return np.array([getattr(s, name) for s in shares], float)
 
 
 def write_overview(

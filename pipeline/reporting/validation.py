@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipeline.datasets import location
 from pipeline.datasets.examination import Examination
@@ -19,6 +16,7 @@ from pipeline.errors import UnreadableImage
 from pipeline.files import write_whole
 from pipeline.imaging.codec import decode, encode_jpeg
 from pipeline.imaging.sheet import thumbnail
+from pipeline.reporting.template import data_uri, fill_html
 
 PAGE = "report.html"
 TEMPLATE = "validation.html.j2"
@@ -108,14 +106,8 @@ def render(
         notes: sentences that stand below the verdict.
     """
     pictures = _Pictures(seen, splits, root)
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    html = environment.get_template(TEMPLATE).render(
+    return fill_html(
+        TEMPLATE,
         title=title,
         report=report,
         faults=_faults(report, len(seen.across(splits)[1]), len(seen.leaks(splits))),
@@ -127,8 +119,6 @@ def render(
         strip_px=STRIP_PX,
         files=FILES,
     )
-    # A file name that is no UTF-8 reaches us with surrogates, which UTF-8 cannot write.
-    return html.encode("utf-8", "backslashreplace")
 
 
 class _Pictures:
@@ -152,7 +142,7 @@ class _Pictures:
         except UnreadableImage:
             return ""
         data = encode_jpeg(thumbnail(rgb, min(THUMBNAIL_PX, max(rgb.shape[:2]))))
-        return f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
+        return data_uri(data, "image/jpeg")
 
 
 def _fine(report: dict[str, Any]) -> str:

@@ -1,0 +1,258 @@
+"""The evaluation report: one page for who signs, the detail for who built it, in one file.
+
+It opens from disk, fetches nothing, prints, and works without its script but for the limits that
+can be moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+from matplotlib.axes import Axes
+
+from pipeline.contracts.bundle import Bundle
+from pipeline.contracts.evaluation import Changed, Evaluation, Robustness, Slice
+from pipeline.files import write_whole
+from pipeline.imaging.codec import decode, encode_jpeg
+from pipeline.metrics import classification
+from pipeline.metrics.classification import Curve
+from pipeline.reporting import plots, tradeoff, wording
+from pipeline.reporting.svg import drawing, drawings
+from pipeline.reporting.template import data_uri, fill_html
+from pipeline.reporting.tradeoff import Tradeoff
+
+TEMPLATE = "evaluation.html.j2"
+SLICES = 40  # of one kind; the worst of them
+LARGE = 60_000  # bytes from which a picture is stored as JPEG
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures of parts on one sheet.
+
+    Attributes:
+        title, lead: the heading and one sentence on what to make of it.
+        picture: PNG or JPEG, or the file that holds it; no file says that there are none.
+    """
+
+    title: str
+    lead: str
+    picture: bytes | Path
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that a report, a model card or a description tells of one evaluation.
+
+    Attributes:
+        recipe: its name.
+        bundle: what was evaluated: classes, limits, where the network comes from, identity.
+        metrics: the content of metrics.json.
+        evaluation: the content of evaluation.json.
+        predictions: a test part a row: sample_id, label, group, variant, verdict, defect_score,
+            complaint ("" for none) and p_<class> for each class.
+        galleries: in the order shown.
+        facts: what else should be known of the data: source, licence, parts on each side, ...
+        title: what the product is called; the recipe's name if empty.
+    """
+
+    recipe: str
+    bundle: Bundle
+    metrics: Mapping[str, Any]
+    evaluation: Evaluation
+    predictions: pd.DataFrame
+    galleries: Sequence[Gallery] = ()
+    facts: Mapping[str, str] = field(default_factory=dict)
+    title: str = ""
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        return self.title or self.recipe
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A drawing with its caption."""
+
+    svg: Markup
+    caption: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A gallery as an image element wants it: an address, "" for none, and its size in pixels."""
+
+    title: str
+    lead: str
+    source: str
+    width: int = 0
+    height: int = 0
+
+
+def write_report(path: Path, page: Page) -> None:
+    """Write the report as one file that is whole or not there."""
+    write_whole(path, render(page))
+
+
+def render(page: Page) -> bytes:
+    """Make the report: HTML that needs nothing beside itself; the same page is the same bytes.
+
+    Raises:
+        DataError: predictions, bundle and metrics are not of one evaluation.
+    """
+    evaluation, taxonomy = page.evaluation, page.bundle.taxonomy
+    parts = tradeoff.of(page.predictions, taxonomy, page.bundle.operating_point)
+    labels = list(page.predictions["label"])
+    chances = tradeoff.probabilities(page.predictions, taxonomy.names)
+    predicted = [taxonomy.names[i] for i in chances.argmax(axis=1)]
+    return fill_html(
+        TEMPLATE,
+        page=page,
+        gate=evaluation.gate,
+        verdict=wording.verdict(evaluation.gate),
+        figures=wording.five(page.metrics),
+        limits=wording.limits(page.bundle.operating_point, page.metrics),
+        notes=[capital(note) for note in page.metrics["notes"]],
+        comparison=evaluation.comparison,
+        compared=capital(wording.compared(evaluation.comparison)),
+        golden=evaluation.golden,
+        promote=wording.promote(page.recipe, passed=evaluation.gate.passed),
+        leakage=wording.leakage(page.metrics["split"]),
+        wording=wording,
+        parts=parts,
+        movable=bool(taxonomy.good) and len(parts.scores) > 0,
+        tallest=max((max(b.good, b.bad) for b in parts.bars()), default=0),
+        plots=list(_plots(page, parts)),
+        confusion=plots.confusion(labels, predicted, taxonomy.names),
+        galleries=[_shown(gallery) for gallery in page.galleries],
+        explained=evaluation.explained,
+        slices=_worst_slices(evaluation.slices.slices),
+        robustness=evaluation.robustness,
+        changes=_change_plot(evaluation.robustness),
+        all_figures=list(flat(page.metrics)),
+    )
+
+
+def capital(text: str) -> str:
+    """A note as a sentence."""
+    text = text.strip()
+    return f"{text[:1].upper()}{text[1:]}{'' if text[-1:] in '.!?' else '.'}"
+
+
+def flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """(dotted key, value as written) of all leaves of a JSON value; short lists on one line."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from flat(inner, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list | tuple) and any(isinstance(v, Mapping | list) for v in value):
+        for i, inner in enumerate(value):
+            yield from flat(inner, f"{name}.{i}")
+    elif isinstance(value, list | tuple):
+        yield name, ", ".join("not defined" if v is None else str(v) for v in value)
+    else:
+        yield name, "not defined" if value is None else str(value)
+
+
+def curves(page: Page) -> list[Curve]:
+    """A curve for each yes/no question of the recipe that the test parts can answer."""
+    taxonomy = page.bundle.taxonomy
+    labels = np.array([taxonomy.names.index(name) for name in page.predictions["label"]], np.intp)
+    chances = tradeoff.probabilities(page.predictions, taxonomy.names)
+    truth, scores = classification.questions(labels, chances, taxonomy.passing)
+    titles = ["bad part"] if any(taxonomy.passing) else list(taxonomy.names)
+    return [
+        classification.curve(title, truth[:, q], scores[:, q])
+        for q, title in enumerate(titles)
+        if truth[:, q].any() and not truth[:, q].all()
+    ]
+
+
+def _plots(page: Page, parts: Tradeoff) -> Iterator[Plot]:
+    drawn = curves(page)
+    auroc = wording.figure("auroc", page.metrics["auroc"])
+    if drawn:
+        for name, draw, said in (
+            ("roc", plots.draw_roc, f"ROC curve; the area under it (AUROC) is {auroc}"),
+            ("pr", plots.draw_pr, "Precision over recall"),
+            ("det", plots.draw_det, "Missed parts over false alarms, on normal deviates"),
+        ):
+            yield Plot(drawing(name, partial(draw, curves=drawn), said=said), f"{said}.")
+    yield from _reliability(page, parts)
+    if page.bundle.taxonomy.good and drawn:
+        said = "Share of bad parts that pass over the pass limit, of good parts rejected over the "
+        said += "fail limit"
+        yield Plot(drawing("limits", _tradeoff_drawer(parts), said=said), f"{said}.")
+
+
+def _reliability(page: Page, parts: Tradeoff) -> Iterator[Plot]:
+    if page.bundle.taxonomy.good:
+        said, true, what = parts.scores, parts.bad, "defect score"
+    else:
+        names = np.array(page.bundle.taxonomy.names)
+        chances = tradeoff.probabilities(page.predictions, page.bundle.taxonomy.names)
+        said, what = chances.max(axis=1), "probability of the likeliest class"
+        true = names[chances.argmax(axis=1)] == page.predictions["label"].to_numpy(str)
+    if len(said):
+        words = f"How often it is so, over how sure the model is; ECE {page.metrics['ece']:.3f}"
+        draw = partial(plots.draw_reliability, said=said, true=true, what=what)
+        yield Plot(drawing("reliability", draw, said=words), f"{words}.")
+
+
+def _tradeoff_drawer(parts: Tradeoff) -> Callable[[Axes], None]:
+    grid = np.linspace(0, 1, 201)
+    at = [parts.verdicts(limit, limit) for limit in grid]
+    escapes = np.array([(v[parts.bad] == "PASS").mean() for v in at])
+    overkill = np.array([(v[~parts.bad] == "FAIL").mean() for v in at])
+    return partial(
+        plots.draw_tradeoff, escapes=escapes, overkill=overkill, grid=grid, point=parts.point
+    )
+
+
+def _change_plot(robustness: Robustness | None) -> Plot | None:
+    """Escapes and overkill over the strength of each change, a small drawing each."""
+    if robustness is None or not robustness.changes:
+        return None
+    still = robustness.unchanged
+    by_change: list[list[Changed]] = []
+    for change, steps in groupby(robustness.changes, lambda c: c.change):
+        base = still.model_copy(update={"change": change, "unit": "", "strength": 0.0})
+        by_change.append(sorted([base, *steps], key=lambda c: c.strength))
+    said = "Escapes (red circles) and overkill (green squares) over the strength of each change"
+    draws = [partial(plots.draw_change, steps=steps) for steps in by_change]
+    svg = drawings("robustness", list(draws), said=said, size=(3.2, 2.3), columns=3)
+    return Plot(svg, f"{said}, the most delicate first; shaded: 95 % intervals.")
+
+
+def _worst_slices(slices: Sequence[Slice]) -> list[tuple[str, int, list[Slice]]]:
+    """(kind, how many, those shown) for each kind; of many only the least accurate."""
+    found = []
+    for kind in ("class", "variant", "source", "group"):
+        these = [s for s in slices if s.by == kind]
+        worst = sorted(these, key=lambda s: -1.0 if s.accuracy.value is None else s.accuracy.value)
+        if these:
+            shown = worst[:SLICES]
+            found.append((kind, len(these), [s for s in these if s in shown]))
+    return found
+
+
+def _shown(gallery: Gallery) -> Shown:
+    picture = gallery.picture
+    if isinstance(picture, Path):
+        if not picture.is_file():
+            return Shown(gallery.title, gallery.lead, "")
+        picture = picture.read_bytes()
+    pixels = decode(picture, gallery.title)
+    kind = "image/png" if picture.startswith(b"\x89PNG") else "image/jpeg"
+    if kind == "image/png" and len(picture) > LARGE:
+        picture, kind = encode_jpeg(pixels, 82), "image/jpeg"
+    height, width = pixels.shape[:2]
+    return Shown(gallery.title, gallery.lead, data_uri(picture, kind), width, height)

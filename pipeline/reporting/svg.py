@@ -1,0 +1,85 @@
+"""Drawings that stand inside a page: text that can be read aloud, colours that follow the page.
+
+The same drawing is the same bytes: no date, and identifiers that depend on the content only.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from html import escape
+
+import matplotlib as mpl
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK = "#012345"  # drawn in it, shown in the colour of the page's text
+SETTINGS = {
+    "svg.hashsalt": "lineside",
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    **dict.fromkeys(
+        ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), INK
+    ),
+}
+
+
+def drawing(
+    name: str,
+    draw: Callable[[Axes], None],
+    *,
+    said: str,
+    size: tuple[float, float] = (5.2, 3.9),
+) -> Markup:
+    """Draw on one pair of axes.
+
+    Args:
+        name: unique on its page; identifiers inside begin with it.
+        draw: draws.
+        said: the drawing in words, for those who do not see it.
+        size: inches at 72 to the inch.
+    """
+    return drawings(name, [draw], said=said, size=size, columns=1)
+
+
+def drawings(
+    name: str,
+    draws: list[Callable[[Axes], None]],
+    *,
+    said: str,
+    size: tuple[float, float],
+    columns: int,
+) -> Markup:
+    """Draw on several axes of one size, row by row; all share the range of y."""
+    rows = -(-len(draws) // columns)
+    with mpl.rc_context(SETTINGS):
+        figure = Figure(
+            figsize=(size[0] * min(columns, len(draws)), size[1] * rows), layout="constrained"
+        )
+        grid = figure.subplots(rows, min(columns, len(draws)), squeeze=False, sharey=True).ravel()
+        for axes, draw in zip(grid, draws, strict=False):
+            draw(axes)
+        for axes in grid[len(draws) :]:
+            axes.set_axis_off()
+        figure.patch.set_alpha(0)
+        for axes in grid:
+            axes.patch.set_alpha(0)
+        written = io.StringIO()
+        figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
+    return Markup(_inline(written.getvalue(), name, said))
+
+
+def _inline(svg: str, name: str, said: str) -> str:
+    """The element alone, its identifiers its own, told to those who do not see it."""
+    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'\bid="([^"]*)"', rf'id="{name}-\1"', svg)
+    svg = re.sub(r'(href="#|url\(#)', rf"\1{name}-", svg)
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(said)}" ', 1)

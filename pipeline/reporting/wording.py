@@ -1,0 +1,237 @@
+"""Figures in the words of a person who signs for them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+
+from pipeline.contracts.bundle import OperatingPoint
+from pipeline.contracts.evaluation import Comparison, Difference, Gate, Share
+
+NBSP = "\u00a0"
+MINUS = "\u2212"
+
+TITLES = {
+    "escape_rate": "Escapes",
+    "overkill_rate": "Overkill",
+    "review_rate": "Review",
+    "accuracy": "Accuracy",
+    "auroc": "AUROC",
+}
+LESS_IS_BETTER = {"escape_rate", "overkill_rate", "review_rate"}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One of the figures that a manager reads.
+
+    Attributes:
+        key: its name in metrics.json.
+        title: its name on the page.
+        number: the value, "not defined" where it is not.
+        sentence: what was counted, without a full stop.
+        interval: the 95 % interval, "" where there is none.
+        value, low, high: the same as numbers.
+        allowed: the share that the plant accepts, where there is a promise.
+    """
+
+    key: str
+    title: str
+    number: str
+    sentence: str
+    interval: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    allowed: float | None = None
+
+    @property
+    def line(self) -> str:
+        """All of it: "Of 171 bad parts 9 pass: 5.3 %, 2.4 to 9.8 %"."""
+        if self.value is None:
+            return f"{self.sentence}: {self.number}"
+        return f"{self.sentence}: {self.number}" + (f", {self.interval}" if self.interval else "")
+
+
+def percent(share: float) -> str:
+    """A share as `5.3 %`: one decimal, two below 1 %, none where it is exactly nothing or all.
+
+    Halves are rounded up, as the `toFixed` of the browsers that show the same figures does.
+    """
+    return f"{_hundredth(share)}{NBSP}%"
+
+
+def interval(low: float, high: float) -> str:
+    """`2.4 to 9.8 %`."""
+    return f"{_hundredth(low)} to {percent(high)}"
+
+
+def share(found: Share) -> str:
+    """`9 of 171: 5.3 % (2.4 to 9.8 %)`."""
+    if found.value is None:
+        return "none to count"
+    said = f"{found.k} of {found.n}: {percent(found.value)}"
+    if found.low is None or found.high is None:
+        return said
+    return f"{said} ({interval(found.low, found.high)})"
+
+
+def five(metrics: Mapping[str, Any]) -> tuple[Figure, ...]:
+    """The five figures of the first page, from the content of metrics.json."""
+    n, n_bad = metrics["n_test"], metrics["n_test_bad"]
+    promise = metrics["promise"]
+    return (
+        _rate(metrics, "escape_rate", n_bad, "bad", "pass", promise["max_escape"]),
+        _rate(metrics, "overkill_rate", n - n_bad, "good", "are rejected", promise["max_overkill"]),
+        _rate(metrics, "review_rate", n, "", "go to a person"),
+        _rate(metrics, "accuracy", n, "", "are given the right class"),
+        _auroc(metrics),
+    )
+
+
+def limits(point: OperatingPoint, metrics: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the two limits do to a part, and what they were chosen for: sentences."""
+    if point.pass_below == point.fail_from == 0:
+        return (
+            "No class of this recipe passes: every part is judged bad, none can escape.",
+            "What the model decides is which defect it is; read accuracy first.",
+        )
+    said = [
+        f"A part whose defect score is below {point.pass_below:.4f} passes."
+        if point.pass_below > 0
+        else "No score is low enough to pass.",
+        f"From {point.fail_from:.4f} on it fails."
+        if point.fail_from <= 1
+        else "No score is high enough to fail.",
+    ]
+    if point.pass_below < point.fail_from:
+        said.append("In between a person looks at it.")
+    promise = metrics["promise"]
+    said.append(
+        f"The limits were chosen on parts that neither training nor this test has seen, so that at "
+        f"most {percent(promise['max_escape'])} of the bad parts pass and at most "
+        f"{percent(promise['max_overkill'])} of the good ones are rejected, with "
+        f"{percent(promise['confidence'])} confidence."
+    )
+    if not promise["supported"]:
+        said.append("There were too few such parts to support that promise; see the warnings.")
+    return tuple(said)
+
+
+def verdict(gate: Gate) -> str:
+    """The first line of every report."""
+    failed = sum(not c.passed for c in gate.checks)
+    if gate.passed:
+        return f"Gate passed: {_all(len(gate.checks))}"
+    return f"Gate failed: {failed} of {len(gate.checks)} checks"
+
+
+def leakage(split: Mapping[str, Any]) -> str:
+    """What is known of test parts that training has seen, from `split` of metrics.json."""
+    if split["leaky"]:
+        return "The split is LEAKY: test parts are known from training, and all figures flatter."
+    if not split["leak_checked"]:
+        return "Nobody has looked whether training has seen test parts."
+    return (
+        f"The split is by {split['by']}: no group has parts on two sides, and no copy or "
+        "near-duplicate of a test part was found in training."
+    )
+
+
+def compared(comparison: Comparison) -> str:
+    """The champion in one sentence."""
+    if not comparison.champion:
+        return comparison.not_run or "There is no champion: nobody has signed a model off yet."
+    if comparison.not_run:
+        return f"The champion {comparison.champion} was not run: {comparison.not_run}."
+    return comparison.sentence
+
+
+def figure(key: str, value: float | None) -> str:
+    """A figure of the comparison: shares in per cent, areas as they are."""
+    if value is None:
+        return "not defined"
+    return f"{value:.3f}" if key == "auroc" else percent(value)
+
+
+def difference(key: str, found: Difference) -> str:
+    """`-1.2 points (-3.0 to 0.6)`: challenger minus champion."""
+    if found.value is None:
+        return "not defined"
+    scale, unit = (1.0, "") if key == "auroc" else (100.0, f"{NBSP}points")
+    digits = 3 if key == "auroc" else 1
+    said = f"{_signed(found.value * scale, digits)}{unit}"
+    if found.low is None or found.high is None:
+        return said
+    low, high = (_signed(x * scale, digits) for x in (found.low, found.high))
+    return f"{said} ({low} to {high})"
+
+
+def better(key: str, found: Difference) -> str:
+    """Whether the interval of a difference lies on one side of nothing."""
+    if found.low is None or found.high is None:
+        return ""
+    if found.low <= 0 <= found.high:
+        return "no telling"
+    return "better" if (found.high < 0) == (key in LESS_IS_BETTER) else "worse"
+
+
+def promote(recipe: str, *, passed: bool) -> str:
+    """The command that signs a version off."""
+    said = f"lineside models promote {shlex.quote(recipe)} --version N --reviewer NAME --reason TEXT"
+    return said if passed else f"{said} --override WHY"
+
+
+def _rate(
+    metrics: Mapping[str, Any],
+    key: str,
+    n: int,
+    kind: str,
+    happens: str,
+    allowed: float | None = None,
+) -> Figure:
+    value, ci95 = metrics[key], metrics[f"{key}_ci95"]
+    parts = f"{kind} parts" if kind else "parts"
+    if value is None:
+        return Figure(key, TITLES[key], "not defined", f"The test has no {parts}", "", None)
+    sentence = f"Of {n} {parts} {round(value * n)} {happens}"
+    low, high = ci95
+    return Figure(
+        key, TITLES[key], percent(value), sentence, interval(low, high), value, low, high, allowed
+    )
+
+
+def _auroc(metrics: Mapping[str, Any]) -> Figure:
+    value, ci95 = metrics["auroc"], metrics["auroc_ci95"]
+    if value is None:
+        sentence = "Needs parts of both kinds, or of every class"
+        return Figure("auroc", "AUROC", "not defined", sentence, "", None)
+    pairs = f"{round(value * 100)} of 100 pairs"
+    sentence = f"In {pairs} of a good and a bad part the bad one has the higher score"
+    if metrics["n_test_bad"] == metrics["n_test"]:
+        sentence = f"In {pairs} the part of a class scores higher for it than another, on average"
+    if ci95 is None:
+        return Figure("auroc", "AUROC", f"{value:.3f}", sentence, "", value)
+    said = f"{ci95[0]:.3f} to {ci95[1]:.3f}"
+    return Figure("auroc", "AUROC", f"{value:.3f}", sentence, said, value, ci95[0], ci95[1])
+
+
+def _hundredth(share: float) -> str:
+    if share in (0, 1):
+        return f"{share * 100:.0f}"
+    step = "0.01" if share < 0.01 else "0.1"
+    return str(Decimal(share * 100).quantize(Decimal(step), ROUND_HALF_UP))
+
+
+def _signed(value: float, digits: int) -> str:
+    said = f"{abs(value):.{digits}f}"
+    if not float(said):
+        return said
+    return f"{MINUS if value < 0 else '+'}{said}"
+
+
+def _all(n: int) -> str:
+    return "its one check" if n == 1 else f"all {n} checks"
