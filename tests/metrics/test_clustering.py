@@ -11,10 +11,8 @@ from pipeline.metrics.clustering import (
     codes,
     effective_number,
     effective_numbers,
-    lower_bound,
-    upper_bounds,
 )
-from pipeline.metrics.rates import Rate, upper_bound
+from pipeline.metrics.rates import lower_bound
 
 GROUPED = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=1, max_size=60)
 
@@ -61,21 +59,6 @@ def test_the_order_of_parts_that_are_missed_decides_nothing() -> None:
     )
 
 
-def test_bounds_of_independent_parts_are_those_of_clopper_and_pearson() -> None:
-    k = np.arange(41)
-    bounds = upper_bounds(k[:-1], 40, 40, 0.95)
-    assert bounds == pytest.approx([upper_bound(int(i), 40, 0.95) for i in k[:-1]])
-    for i in k:
-        interval = Rate(int(i), 40).ci95
-        assert interval is not None
-        assert lower_bound(int(i), 40, 40.0, 0.975) == pytest.approx(interval[0])
-
-
-def test_parts_worth_fewer_give_wider_bounds() -> None:
-    assert upper_bounds([5], 100, 30, 0.95)[0] > upper_bounds([5], 100, 100, 0.95)[0]
-    assert lower_bound(5, 100, 30, 0.95) < lower_bound(5, 100, 100, 0.95)
-
-
 def test_an_interval_with_groups_covers_the_truth_where_one_without_does_not() -> None:
     rng = np.random.default_rng(0)
     groups, n, truth = [f"g{i // 10}" for i in range(300)], 300, 0.2
@@ -84,7 +67,7 @@ def test_an_interval_with_groups_covers_the_truth_where_one_without_does_not() -
         missed = np.repeat(rng.beta(0.4, 1.6, 30), 10) > rng.random(n)
         k = int(missed.sum())
         worth = effective_number(missed, groups, 0.95)
-        with_groups.append(lower_bound(k, n, worth, 0.95) <= truth)
-        without.append(lower_bound(k, n, n, 0.95) <= truth)
+        with_groups.append(lower_bound(k / n * worth, worth, 0.95) <= truth)
+        without.append(lower_bound(k, n, 0.95) <= truth)
     assert np.mean(with_groups) >= 0.95
     assert np.mean(without) < 0.9
