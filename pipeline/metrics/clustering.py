@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import beta, t
+from scipy.stats import t
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -102,18 +102,3 @@ def _worth(n: int, n_groups: int, effects: Floats, confidence: float) -> Floats:
     """Korn and Graubard's effective number, with their allowance for few groups."""
     allowance = (t.ppf(confidence, n - 1) / t.ppf(confidence, n_groups - 1)) ** 2
     return np.asarray(np.clip(n / effects * allowance, 1.0, n), np.float64)
-
-
-def upper_bounds(misses: npt.ArrayLike, n: int, worth: npt.ArrayLike, confidence: float) -> Floats:
-    """One-sided upper bounds on the rate behind k of n parts that are worth `worth` parts."""
-    worth = np.asarray(worth, np.float64)
-    k = np.asarray(misses) / n * worth
-    return np.asarray(beta.ppf(confidence, k + 1, np.maximum(worth - k, 1e-12)), np.float64)
-
-
-def lower_bound(misses: int, n: int, worth: float, confidence: float) -> float:
-    """One-sided lower bound on the rate behind k of n parts that are worth `worth` parts."""
-    if misses == 0:
-        return 0.0
-    k = misses / n * worth
-    return float(beta.ppf(1 - confidence, k, worth - k + 1))

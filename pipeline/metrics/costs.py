@@ -11,8 +11,8 @@ from pipeline.contracts.bundle import OperatingPoint
 from pipeline.metrics.choice import ABOVE_ALL, Choice, Floats, Parts, counted
 from pipeline.plugins import Strict
 
-# Costs that differ by less, as a share of the dearest mistake, differ by rounding alone.
-DECIMALS = 12
+# Costs that differ by less, as a share of the dearest outcome, differ by rounding alone.
+TIE = 1e-12
 
 
 class Cost(Strict):
@@ -43,16 +43,15 @@ def choose_cost(policy: Cost, parts: Parts) -> Choice:
     good_below = (1 - share) * _below(parts.scores[~parts.bad], values)
     passing = policy.escape * bad_below - policy.review * (bad_below + good_below)
     failing = policy.reject * (1 - share - good_below) + policy.review * (bad_below + good_below)
-    scale = max(policy.escape, policy.reject, policy.review)
-    passing, failing = (np.round(c / scale, DECIMALS) for c in (passing, failing))
+    tie = TIE * max(policy.escape, policy.reject, policy.review)
     least = np.minimum.accumulate(passing)
-    # argmin takes the first of equals: the lower limit.
-    at_fail = int(np.argmin(np.round(least + failing, DECIMALS)))
-    at_pass = int(np.argmin(passing[: at_fail + 1]))
+    total = least + failing
+    at_fail = int(np.flatnonzero(total <= total.min() + tie)[0])
+    at_pass = int(np.flatnonzero(passing[: at_fail + 1] <= least[at_fail] + tie)[0])
     point = OperatingPoint(
         pass_below=_between(values, at_pass), fail_from=_between(values, at_fail)
     )
-    cost = float(least[at_fail] + failing[at_fail]) * scale
+    cost = expected_cost(policy, parts, point)
     sentence = (
         f"the limits cost {cost:.4g} a part on average at {share:.1%} bad parts (an escape "
         f"{policy.escape:g}, a reject {policy.reject:g}, a review {policy.review:g}); no share is "

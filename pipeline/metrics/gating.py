@@ -18,7 +18,7 @@ from pydantic import Field
 from pipeline.contracts.evaluation import Check, Comparison, Gate, Golden, Share
 from pipeline.contracts.records import Verdict
 from pipeline.metrics import clustering
-from pipeline.metrics.rates import said, share
+from pipeline.metrics.rates import lower_bound, said, share
 from pipeline.plugins import Strict
 
 CHANCE = 0.5  # AUROC of a model that guesses
@@ -90,7 +90,7 @@ def _missed(missed: npt.NDArray[np.bool_], groups: npt.NDArray[np.str_]) -> Miss
     if not n:
         return Missed(share(0, 0), None)
     worth = clustering.effective_number(missed, groups.tolist(), CONFIDENCE)
-    return Missed(share(k, n), clustering.lower_bound(k, n, worth, CONFIDENCE))
+    return Missed(share(k, n), lower_bound(k / n * worth, worth, CONFIDENCE))
 
 
 def gate(

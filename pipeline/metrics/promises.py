@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 from pydantic import Field
+from scipy.special import betaincinv
 
 from pipeline.contracts.bundle import OperatingPoint
 from pipeline.metrics import clustering
@@ -105,7 +106,8 @@ def allowed(kind: Kind, rate: str, limit: float, confidence: float) -> Allowed:
     if kind.groups is not None:
         worth = clustering.effective_numbers(kind.groups, limit, confidence)
     misses = kind.candidates()
-    bounds = clustering.upper_bounds(misses, n, worth[misses], confidence)
+    shares = misses / n
+    bounds = betaincinv(shares * worth[misses] + 1, (1 - shares) * worth[misses], confidence)
     broken = np.flatnonzero(bounds > limit)
     held = int(misses[broken[0] - 1] if len(broken) and broken[0] else misses[-1])
     proved = not (len(broken) and broken[0] == 0)

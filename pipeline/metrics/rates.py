@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
+from scipy.special import betaincinv
 
 from pipeline.contracts.evaluation import Share
 
@@ -35,8 +35,7 @@ class Rate:
         """[low, high], or None without any."""
         if not self.n:
             return None
-        interval = binomtest(self.k, self.n).proportion_ci(0.95, method="exact")
-        return [float(interval.low), float(interval.high)]
+        return [lower_bound(self.k, self.n, 0.975), upper_bound(self.k, self.n, 0.975)]
 
 
 def share(k: int, n: int) -> Share:
@@ -53,10 +52,18 @@ def said(found: Share) -> str:
     return f"{found.k} of {found.n} ({found.value:.1%}, {found.low:.1%} to {found.high:.1%})"
 
 
-def upper_bound(k: int, n: int, confidence: float) -> float:
-    """One-sided exact upper confidence bound on the rate behind k of n."""
-    test = binomtest(k, n, alternative="less")
-    return float(test.proportion_ci(confidence, method="exact").high)
+def upper_bound(k: float, n: float, confidence: float) -> float:
+    """One-sided exact upper confidence bound on the rate behind k of n.
+
+    The quantile of a beta distribution, hence defined for fractions of parts as well, which is what
+    parts in groups are worth (`clustering`).
+    """
+    return 1.0 if k >= n else float(betaincinv(k + 1, n - k, confidence))
+
+
+def lower_bound(k: float, n: float, confidence: float) -> float:
+    """One-sided exact lower confidence bound on the rate behind k of n; see `upper_bound`."""
+    return 0.0 if k <= 0 else float(betaincinv(k, n - k + 1, 1 - confidence))
 
 
 def samples_needed(limit: float, confidence: float) -> int:

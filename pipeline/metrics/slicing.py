@@ -159,20 +159,21 @@ def _suspicions(outcomes: Outcomes, by: str, name: str, inside: Bools) -> list[S
         if min(n, others) < FEWEST:
             continue
         k, elsewhere = int((missed & inside).sum()), int((missed & ~inside).sum())
-        p = fisher_exact([[k, n - k], [elsewhere, others - elsewhere]]).pvalue
-        found.append(Suspicion(by, name, kind, share(k, n), elsewhere / others, float(p)))
+        # One that is not worse cannot be the worst, but is one of those that were looked at.
+        p = 1.0
+        if k / n > elsewhere / others:
+            p = float(fisher_exact([[k, n - k], [elsewhere, others - elsewhere]]).pvalue)
+        found.append(Suspicion(by, name, kind, share(k, n), elsewhere / others, p))
     return found
 
 
 def _worst(suspicions: list[Suspicion]) -> str:
-    """The slice with most excess among those that Holm's method lets stand; better ones count."""
-    ordered = sorted(suspicions, key=lambda s: s.p)
+    """The slice with most excess among those that Holm's method lets stand."""
     proved = []
-    for place, suspicion in enumerate(ordered):
-        if suspicion.p * (len(ordered) - place) > LEVEL:
+    for place, suspicion in enumerate(sorted(suspicions, key=lambda s: s.p)):
+        if suspicion.p * (len(suspicions) - place) > LEVEL:
             break
         proved.append(suspicion)
-    worse = [s for s in proved if s.excess > 0]
-    if not worse:
+    if not proved:
         return ""
-    return max(worse, key=lambda s: (s.kind == "bad", s.excess)).sentence()
+    return max(proved, key=lambda s: (s.kind == "bad", s.excess)).sentence()

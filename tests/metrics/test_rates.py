@@ -7,8 +7,17 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
-from pipeline.metrics.rates import Rate, grouped_bootstrap, samples_needed, upper_bound
+from pipeline.metrics.rates import (
+    Rate,
+    grouped_bootstrap,
+    lower_bound,
+    said,
+    samples_needed,
+    share,
+    upper_bound,
+)
 
 COUNTS = st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -60,6 +69,27 @@ def test_the_upper_bound_without_a_miss_is_the_rule_of_three() -> None:
 
 def test_the_upper_bound_on_nothing_but_misses_is_all() -> None:
     assert upper_bound(10, 10, 0.95) == 1.0
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(COUNTS, st.sampled_from([0.8, 0.95, 0.975]))
+def test_bounds_are_those_of_the_binomial_test(counts: tuple[int, int], confidence: float) -> None:
+    k, n = counts
+    for side, bound in (("less", upper_bound), ("greater", lower_bound)):
+        interval = binomtest(k, n, alternative=side).proportion_ci(confidence, method="exact")
+        expected = interval.high if side == "less" else interval.low
+        assert bound(k, n, confidence) == pytest.approx(expected, abs=1e-9)
+
+
+def test_fewer_parts_at_the_same_share_give_wider_bounds() -> None:
+    assert upper_bound(1.5, 30.0, 0.95) > upper_bound(5, 100, 0.95)
+    assert lower_bound(1.5, 30.0, 0.95) < lower_bound(5, 100, 0.95)
+
+
+def test_a_share_in_words_has_its_counts_and_its_interval() -> None:
+    assert said(share(3, 90)) == "3 of 90 (3.3%, 0.7% to 9.4%)"
+    assert said(share(0, 0)) == "0 of 0"
+    assert share(0, 0).model_dump() == {"k": 0, "n": 0, "value": None, "low": None, "high": None}
 
 
 def test_the_one_sided_bound_lies_below_the_two_sided_one() -> None:

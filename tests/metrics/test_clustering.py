@@ -1,0 +1,73 @@
+"""What parts are worth when those of a group fail together."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.metrics.clustering import (
+    codes,
+    effective_number,
+    effective_numbers,
+)
+from pipeline.metrics.rates import lower_bound
+
+GROUPED = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=1, max_size=60)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(GROUPED, st.sampled_from([0.02, 0.1, 0.4]))
+def test_parts_are_never_worth_more_than_they_are(
+    parts: list[tuple[int, bool]], limit: float
+) -> None:
+    groups, missed = [str(g) for g, _ in parts], np.array([m for _, m in parts])
+    worth = effective_numbers(codes(groups), limit, 0.95)
+    assert worth.shape == (len(parts),)
+    assert (worth >= 1).all()
+    assert (worth <= len(parts)).all()
+    assert 1 <= effective_number(missed, groups, 0.95) <= len(parts)
+
+
+def test_whole_groups_that_fail_are_worth_as_much_as_there_are_groups() -> None:
+    missed = np.repeat(np.arange(50) < 10, 20)
+    groups = [f"g{i // 20}" for i in range(1000)]
+    # 49 of 50: the variance of a share is estimated with one degree of freedom less.
+    assert effective_number(missed, groups, 0.975) == pytest.approx(49, rel=0.06)
+
+
+def test_misses_that_spread_evenly_lose_nothing_but_the_allowance_for_few_groups() -> None:
+    missed = np.tile(np.arange(20) < 2, 50)
+    groups = [f"g{i // 20}" for i in range(1000)]
+    assert 0.9 * 1000 < effective_number(missed, groups, 0.95) < 1000
+
+
+def test_fewer_groups_are_worth_less() -> None:
+    missed = np.random.default_rng(0).random(600) < 0.2
+    many = effective_number(missed, [f"g{i % 100}" for i in range(600)], 0.95)
+    few = effective_number(missed, [f"g{i % 4}" for i in range(600)], 0.95)
+    assert few < many / 2
+
+
+def test_the_order_of_parts_that_are_missed_decides_nothing() -> None:
+    rng = np.random.default_rng(0)
+    missed, groups = rng.random(200) < 0.2, np.array([f"g{g}" for g in rng.integers(0, 20, 200)])
+    shuffled = rng.permutation(200)
+    assert effective_number(missed, groups.tolist(), 0.95) == pytest.approx(
+        effective_number(missed[shuffled], groups[shuffled].tolist(), 0.95)
+    )
+
+
+def test_an_interval_with_groups_covers_the_truth_where_one_without_does_not() -> None:
+    rng = np.random.default_rng(0)
+    groups, n, truth = [f"g{i // 10}" for i in range(300)], 300, 0.2
+    with_groups, without = [], []
+    for _ in range(400):
+        missed = np.repeat(rng.beta(0.4, 1.6, 30), 10) > rng.random(n)
+        k = int(missed.sum())
+        worth = effective_number(missed, groups, 0.95)
+        with_groups.append(lower_bound(k / n * worth, worth, 0.95) <= truth)
+        without.append(lower_bound(k, n, 0.95) <= truth)
+    assert np.mean(with_groups) >= 0.95
+    assert np.mean(without) < 0.9
