@@ -90,7 +90,7 @@ def run(
     groups: Sequence[str],
     rules: RobustnessRules,
     watch: Watch = lambda inspected, total: inspected,
-) -> Robustness:
+) -> Robustness | None:
     """Inspect a sample of the test parts as they are and under every change.
 
     Args:
@@ -103,10 +103,12 @@ def run(
 
     Returns:
         The changes that break the model at their mildest first. A change that the station notices
-        itself, so that nothing passes unseen, is not broken but caught.
+        itself, so that nothing passes unseen, is not broken but caught. None without any part.
     """
     passing = bundle.taxonomy.passing
     rows = sample(labels, groups, passing, rules.parts)
+    if not len(rows):
+        return None
     truth = _Truth(labels[rows], passing)
     steps = [(change, strength) for change in CHANGES for strength in change.strengths]
     before, *after = _inspect(bundle, frame, rows, steps, watch)
