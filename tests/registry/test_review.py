@@ -13,6 +13,7 @@ from mlflow.tracking import MlflowClient
 from pipeline.contracts.bundle import Bundle
 from pipeline.errors import NoChampion, RegistryError, SignoffError
 from pipeline.registry.push import Registration
+from pipeline.registry.review import Outcome
 from pipeline.registry.store import Registry
 
 Register = Callable[[Registry, Bundle], Registration]
@@ -310,7 +311,10 @@ def test_a_promotion_cut_off_after_its_record_is_finished_by_repeating_it(
     two_versions: Registry, monkeypatch: pytest.MonkeyPatch, method: str, of: str
 ) -> None:
     two_versions.promote("cells", 1, "A. Weber", "first release")
-    again = lambda: two_versions.promote("cells", 2, "A. Weber", "fewer escapes")  # noqa: E731
+
+    def again() -> Outcome:
+        return two_versions.promote("cells", 2, "A. Weber", "fewer escapes")
+
     cut_off(monkeypatch, method, again, of=of)
     assert two_versions.champion("cells").version == 1
     done = again()
@@ -323,7 +327,10 @@ def test_a_promotion_cut_off_after_its_record_is_finished_by_repeating_it(
 def test_a_rollback_cut_off_after_its_record_is_finished_not_taken_further(
     three_versions: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    again = lambda: three_versions.rollback("cells", "B. Sato", "too slow")  # noqa: E731
+
+    def again() -> Outcome:
+        return three_versions.rollback("cells", "B. Sato", "too slow")
+
     cut_off(monkeypatch, "set_registered_model_alias", again, of="champion")
     assert again().version.version == 2
     assert three_versions.champion("cells").version == 2
@@ -333,7 +340,10 @@ def test_a_rollback_cut_off_after_its_record_is_finished_not_taken_further(
 def test_a_rejection_cut_off_after_its_record_is_finished(
     two_versions: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    again = lambda: two_versions.reject("cells", 2, "B. Sato", "misses cracks")  # noqa: E731
+
+    def again() -> Outcome:
+        return two_versions.reject("cells", 2, "B. Sato", "misses cracks")
+
     cut_off(monkeypatch, "delete_registered_model_alias", again)
     assert again().version.aliases == ()
     assert len(two_versions.signoffs("cells").read().records) == 1
