@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.contracts.signoff import Act, Signoff
 from pipeline.errors import RegistryError, printable
-from pipeline.registry.chain import Standing
+from pipeline.registry.chain import Chain, Standing
 from pipeline.registry.connection import spoken
 from pipeline.registry.versions import (
     CHALLENGER,
@@ -243,6 +243,30 @@ class Review:
 
     def _outcome(self, record: Signoff, said: str) -> Outcome:
         return Outcome(self._registry.version(self._recipe, record.version), said, record)
+
+
+def disagreement(chain: Chain, versions: list[Version]) -> str:
+    """What MLflow's alias says otherwise than the sign-offs do; empty where they agree."""
+    signed = chain.standing.champion
+    aliased = next((v for v in versions if CHAMPION in v.aliases), None)
+    if signed == (aliased.version if aliased else None):
+        return ""
+    if signed is None and aliased is not None:
+        return (
+            f"{aliased.name} bears the alias champion without a sign-off (promoted by an older "
+            f"Lineside, or by hand); sign it off: {promote_command(chain.recipe, aliased.version)}"
+        )
+    name = f"{chain.recipe}/{signed}"
+    back = f"lineside models rollback {chain.recipe} --reviewer NAME --reason TEXT"
+    if signed not in {v.version for v in versions}:
+        return f"{name}, which was signed off, was deleted in MLflow; go back: {back}"
+    points = f"points to {aliased.name}" if aliased else "is gone"
+    act = chain.last.act if chain.last else "promote"
+    return (
+        f"{name} was signed off and the alias champion {points}: the command was cut off, or "
+        f"somebody moved the alias; repeat the {act}: "
+        + (back if act == "rollback" else promote_command(chain.recipe, signed or "N"))
+    )
 
 
 def promote_command(recipe: str, version: int | str) -> str:

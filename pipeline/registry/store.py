@@ -16,6 +16,7 @@ from pipeline.contracts.bundle import Bundle, open_bundle
 from pipeline.errors import BundleError, NoChampion, RegistryError
 from pipeline.files import whole_folder
 from pipeline.registry.connection import connect, default_uri, shown, spoken
+from pipeline.registry.dossier import Dossier, gather
 from pipeline.registry.review import Outcome, Review, promote_command
 from pipeline.registry.signoffs import SignoffBook
 from pipeline.registry.versions import (
@@ -207,6 +208,10 @@ class Registry:
             SignoffError, RegistryForbidden: as `promote`.
         """
         return Review(self, recipe).rollback(reviewer, reason)
+
+    def dossier(self, version: Version) -> Dossier:
+        """The version's figures, settings and places; raises RegistryUnreachable."""
+        return gather(self.client, self.uri, version)
 
     def signoffs(self, recipe: str) -> SignoffBook:
         """The recipe's sign-offs, to be read or added to."""
