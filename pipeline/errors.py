@@ -7,6 +7,8 @@
     ├── BundleError       a model bundle that is incomplete, altered or of another format
     ├── RegistryError     the MLflow registry: unreachable, no such version, refused promotion
     │   ├── RegistryUnreachable   it does not answer, or not to us: a station may start offline
+    │   │   └── RegistryForbidden     it knows this user or address and refuses (403)
+    │   ├── SignoffError      sign-offs that do not verify, or were made at the same moment
     │   └── NoChampion        nobody has signed a model off for this recipe yet
     ├── LedgerError       a station's record file that cannot be used
     ├── TrainingError     training or export that cannot go on
@@ -49,6 +51,14 @@ class RegistryError(LinesideError):
 
 class RegistryUnreachable(RegistryError):
     """The registry does not answer, or not to this host or user."""
+
+
+class RegistryForbidden(RegistryUnreachable):
+    """The registry refuses this user or address."""
+
+
+class SignoffError(RegistryError):
+    """A recipe's sign-offs do not verify, or somebody else decided at the same moment."""
 
 
 class NoChampion(RegistryError):

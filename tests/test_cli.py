@@ -53,7 +53,15 @@ def lineside(
 
 @pytest.fixture
 def registered(registry: Registry, sealed_bundle: Bundle) -> Registry:
-    push(registry, "cells", sealed_bundle, metrics={}, params={}, tags={}, description="")
+    push(
+        registry,
+        "cells",
+        sealed_bundle,
+        metrics={},
+        params={},
+        tags={"gate": "passed"},
+        description="",
+    )
     return registry
 
 

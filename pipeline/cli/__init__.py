@@ -17,7 +17,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -27,12 +27,10 @@ from rich.table import Table
 from pipeline import __version__
 from pipeline.cli.architectures import architectures
 from pipeline.cli.data import data
+from pipeline.cli.models import models
 from pipeline.cli.review import review
 from pipeline.cli.screen import err, out, say
 from pipeline.errors import DataError, LinesideError
-
-if TYPE_CHECKING:
-    from pipeline.registry.store import Registry, Version
 
 RATES = {
     "accuracy": "accuracy",
@@ -48,23 +46,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-models = typer.Typer(
-    help="List, sign off and roll back the registered versions of a recipe.",
-    no_args_is_help=True,
-)
 app.add_typer(models, name="models")
 app.add_typer(data, name="data")
 app.command()(review)
 app.command()(architectures)
 
 LineFile = Annotated[Path, typer.Argument(metavar="LINE.yaml", help="The station's line file.")]
-Recipe = Annotated[str, typer.Argument(help="Name of the registered model, e.g. solar-cell.")]
-Reviewer = Annotated[str, typer.Option(help="Who answers for it.")]
-Reason = Annotated[str, typer.Option(help="Why, in a sentence for whoever reads it later.")]
-Uri = Annotated[
-    str | None,
-    typer.Option("--registry", help="MLflow's address; else MLFLOW_TRACKING_URI, else mlflow.db."),
-]
 
 
 def main() -> None:
@@ -144,52 +131,6 @@ def check(line_file: LineFile) -> None:
     if (keep := line.keep) is not None:
         some = f" and {keep.pass_share:.0%} of PASS" if keep.pass_share else ""
         say(f"  keep    the frames of {', '.join(keep.verdicts)}{some} in {keep.folder}")
-
-
-@models.command("list")
-def list_versions(
-    recipe: Recipe,
-    registry: Uri = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
-) -> None:
-    """Show the versions of a recipe, with who signed them off and why."""
-    versions = _registry(registry).versions(recipe)
-    if as_json:
-        from dataclasses import asdict
-
-        typer.echo(json.dumps([asdict(v) for v in versions], indent=2, ensure_ascii=False))
-        return
-    if not versions:
-        say(f"no version of {recipe} is registered; run: make repro")
-        return
-    table = Table("version", "alias", "registered", "bundle", "signed off", title=escape(recipe))
-    for v in versions:
-        table.add_row(
-            str(v.version),
-            ", ".join(v.aliases),
-            v.created_at.removesuffix("+00:00").replace("T", " "),
-            v.bundle_sha256[:12] or "not by Lineside",
-            escape(_signoff(v)),
-        )
-    out.print(table)
-
-
-@models.command()
-def promote(
-    recipe: Recipe,
-    version: Annotated[int, typer.Option(help="Which version becomes the champion.")],
-    reviewer: Reviewer,
-    reason: Reason,
-    registry: Uri = None,
-) -> None:
-    """Sign a version off: it becomes the champion, which stations run."""
-    say(_registry(registry).promote(recipe, version, reviewer, reason)[1])
-
-
-@models.command()
-def rollback(recipe: Recipe, reviewer: Reviewer, reason: Reason, registry: Uri = None) -> None:
-    """Withdraw the champion and return to the one before it."""
-    say(_registry(registry).rollback(recipe, reviewer, reason)[1])
 
 
 @app.command()
@@ -285,19 +226,3 @@ def _read_json(path: Path) -> dict[str, Any] | None:
     if not isinstance(value, dict):
         raise DataError(f"{path} holds no JSON object; run: make repro")
     return value
-
-
-def _registry(uri: str | None) -> Registry:
-    from pipeline.registry.store import Registry
-
-    return Registry(uri)
-
-
-def _signoff(version: Version) -> str:
-    said = []
-    for act in ("signoff", "withdrawn"):
-        if f"{act}.at" in version.tags:
-            who, at = version.tags[f"{act}.reviewer"], version.tags[f"{act}.at"][:10]
-            word = "" if act == "signoff" else "withdrawn by "
-            said.append(f"{word}{who}, {at}: {version.tags[f'{act}.reason']}")
-    return "; ".join(said)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from pipeline.daemon.sources import SourceConfig
 from pipeline.plugins import Plugin, Strict
@@ -27,6 +27,20 @@ class ModelSource(Strict):
         description="Folder for downloaded bundles; the last good one starts the station when the "
         "registry is away."
     )
+    require_signoff: bool = Field(
+        False,
+        description="Run only a champion whose chain of sign-offs verifies and names this version "
+        "and this bundle; else the last good one stays, and a first start fails.",
+    )
+
+    @field_validator("require_signoff")
+    @classmethod
+    def _of_a_champion(cls, required: bool, info: ValidationInfo) -> bool:
+        if required and info.data.get("alias") == "challenger":
+            raise ValueError(
+                "a challenger is never signed off; write alias: champion, or require_signoff: false"
+            )
+        return required
 
 
 class Keep(Strict):

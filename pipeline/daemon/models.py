@@ -6,11 +6,14 @@ import json
 import logging
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from pipeline.contracts.bundle import Bundle, open_bundle
+from pipeline.contracts.signoff import Signoff
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.daemon.line import Line
-from pipeline.errors import BundleError, RegistryUnreachable
-from pipeline.files import write_json
+from pipeline.errors import BundleError, LinesideError, RegistryUnreachable, SignoffError
+from pipeline.files import read_model, write_json, write_model
 from pipeline.registry.store import Registry, Version
 
 LAST_GOOD = "last_good.json"
@@ -24,24 +27,25 @@ def fetch_champion(line: Line, registry: Registry) -> tuple[Bundle, Version]:
     When the registry is away, the last good bundle in the cache is used, with a warning. A registry
     that answers "no champion" is obeyed: somebody has withdrawn the model.
 
+    With `require_signoff` the champion's sign-offs must verify too. Where they or its bundle do
+    not, the last good one stays, unless the sign-offs verify and say that it was withdrawn.
+
     Raises:
         NoChampion: no version bears the alias.
         RegistryUnreachable: the registry is away and nothing fitting is in the cache.
+        SignoffError: the sign-offs do not verify and nothing signed off is in the cache.
         BundleError: a file was altered, in the registry or in the cache.
     """
     try:
         version = registry.champion(line.recipe, line.model.alias)
+        approval = _approval(line, registry, version)
         bundle = _cached(line, version) or _pulled(line, registry, version)
     except RegistryUnreachable as away:
-        last = _last_good(line)
-        if last is None:
+        return _last_good_one(line, away, "starting OFFLINE from the last good model")
+    except (SignoffError, BundleError) as refused:
+        if not line.model.require_signoff or _is_withdrawn(line, registry):
             raise
-        kept = _cached(line, last)
-        if kept is None:
-            raise
-        log.warning("%s", away)
-        log.warning("starting OFFLINE from the last good model, %s, in %s", last.name, kept.folder)
-        return kept, last
+        return _last_good_one(line, refused, "staying with the last good model")
     known = {
         "recipe": version.recipe,
         "alias": line.model.alias,
@@ -50,6 +54,8 @@ def fetch_champion(line: Line, registry: Registry) -> tuple[Bundle, Version]:
         "run_id": version.run_id,
     }
     try:
+        if approval is not None:
+            write_model(_kept_approval(line, version), approval)
         write_json(line.model.cache / LAST_GOOD, known)
     except OSError as error:
         log.warning("%s: a start without the registry will not be possible", error)
@@ -65,6 +71,59 @@ def cached_taxonomy(line: Line) -> Taxonomy | None:
     last = _last_good(line)
     bundle = None if last is None else _cached(line, last)
     return None if bundle is None else bundle.taxonomy
+
+
+def _approval(line: Line, registry: Registry, version: Version) -> Signoff | None:
+    """The verified record that made it the champion; None where the line asks for none."""
+    if not line.model.require_signoff:
+        return None
+    return registry.signoffs(line.recipe).read().approval(version)
+
+
+def _kept_approval(line: Line, version: Version) -> Path:
+    return line.model.cache / f"{_folder(line, version).name}.signoff.json"
+
+
+def _last_good_one(line: Line, trouble: LinesideError, instead: str) -> tuple[Bundle, Version]:
+    """The last good bundle, verified once more; raises `trouble` where there is none."""
+    last = _last_good(line)
+    kept = None if last is None else _cached(line, last)
+    if last is None or kept is None:
+        raise trouble
+    if line.model.require_signoff:
+        _check_kept_approval(line, last, trouble)
+    log.warning("%s", trouble)
+    log.warning("%s, %s, in %s", instead, last.name, kept.folder)
+    return kept, last
+
+
+def _check_kept_approval(line: Line, last: Version, trouble: LinesideError) -> None:
+    path = _kept_approval(line, last)
+    try:
+        record = read_model(path, Signoff)
+    except (OSError, ValidationError) as error:
+        raise SignoffError(
+            f"{trouble}; and {path}, the sign-off of the last good model {last.name}, cannot be "
+            "read: start once with the registry in reach, or without model.require_signoff"
+        ) from error
+    of = (record.recipe, record.version, record.bundle_sha256)
+    intact = record.sha256 == record.expected_sha256 and record.act != "reject"
+    if not intact or of != (last.recipe, last.version, last.bundle_sha256):
+        raise SignoffError(
+            f"{trouble}; and {path} is not the sign-off of the last good model {last.name}: it was "
+            "altered; start once with the registry in reach"
+        )
+
+
+def _is_withdrawn(line: Line, registry: Registry) -> bool:
+    """Do sign-offs that verify say of the last good model that it may not run any more?"""
+    last = _last_good(line)
+    try:
+        chain = registry.signoffs(line.recipe).read()
+    except RegistryUnreachable:
+        return False
+    said = "" if last is None else chain.standing.status.get(last.version)
+    return not chain.faults and said in ("withdrawn", "rejected")
 
 
 def _folder(line: Line, version: Version) -> Path:

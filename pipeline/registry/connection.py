@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import RegistryError, RegistryUnreachable
+from pipeline.errors import RegistryError, RegistryForbidden, RegistryUnreachable
 from pipeline.files import project
 
 if TYPE_CHECKING:
@@ -159,7 +159,8 @@ def spoken(uri: str) -> Iterator[None]:
     """Turn what MLflow and the libraries under it raise into RegistryError.
 
     Raises:
-        RegistryUnreachable: no answer, a server fault, or no right to ask (401, 403).
+        RegistryUnreachable: no answer, a server fault, or no right to ask (401; RegistryForbidden
+            for 403).
         RegistryError: everything else that the registry refuses.
     """
     from mlflow.exceptions import MlflowException
@@ -183,7 +184,7 @@ def _explained(uri: str, error: Exception) -> RegistryError:
             "MLFLOW_TRACKING_PASSWORD"
         )
     if status == 403:
-        return RegistryUnreachable(
+        return RegistryForbidden(
             f"{where} refuses this user or address (403); give the user the right, or start "
             "`mlflow server` with --allowed-hosts naming the host and port used here"
         )

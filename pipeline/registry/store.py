@@ -1,56 +1,53 @@
-"""Versions of a recipe: list, download, promote, roll back. Needs only what a station installs."""
+"""The registry: versions of a recipe, their download, and the decisions about them.
+
+Needs only what a station installs.
+"""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.contracts.bundle import Bundle, open_bundle
 from pipeline.errors import BundleError, NoChampion, RegistryError
 from pipeline.files import whole_folder
 from pipeline.registry.connection import connect, default_uri, shown, spoken
+from pipeline.registry.dossier import Dossier, gather
+from pipeline.registry.review import Outcome, Review, promote_command
+from pipeline.registry.signoffs import SignoffBook
+from pipeline.registry.versions import (
+    CHALLENGER,
+    CHAMPION,
+    PREVIOUS,
+    SHA256_TAG,
+    Version,
+    from_mlflow,
+    moment,
+    numbers,
+    one_of,
+)
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.tracking import MlflowClient
 
-CHAMPION = "champion"
-CHALLENGER = "challenger"
-PREVIOUS = "previous"
-SHA256_TAG = "bundle_sha256"
 BUNDLE_FOLDER = "extra_files"  # where MLflow keeps files that come with a model
 
-
-@dataclass(frozen=True)
-class Version:
-    """One registered version of a recipe.
-
-    Attributes:
-        recipe, version: what it is called.
-        bundle_sha256: identity of the bundle, "" if it was not registered by Lineside.
-        run_id: the MLflow run that logged it.
-        aliases: champion, challenger, previous: those that point to it.
-        tags: all tags, with the sign-off under `signoff.`.
-        created_at: when it was registered, ISO 8601 in UTC, "" where unknown.
-    """
-
-    recipe: str
-    version: int
-    bundle_sha256: str
-    run_id: str
-    aliases: tuple[str, ...] = ()
-    tags: dict[str, str] = field(default_factory=dict)
-    created_at: str = ""
-
-    @property
-    def name(self) -> str:
-        """`<recipe>/<version>`, as records carry it."""
-        return f"{self.recipe}/{self.version}"
+__all__ = [
+    "CHALLENGER",
+    "CHAMPION",
+    "PREVIOUS",
+    "SHA256_TAG",
+    "Registry",
+    "Version",
+    "moment",
+    "promote_command",
+    "utc_now",
+]
 
 
 def utc_now() -> datetime:
@@ -70,12 +67,13 @@ class Registry:
         return shown(self.uri)
 
     @cached_property
-    def _client(self) -> MlflowClient:
+    def client(self) -> MlflowClient:
+        """MLflow's own client, connected when first asked for."""
         return connect(self.uri)
 
     def versions(self, recipe: str) -> list[Version]:
         """All versions of a recipe, oldest first; none if it was never registered."""
-        client = self._client
+        client = self.client
         with spoken(self.uri):
             aliases = self._aliases(recipe)
             found: list[ModelVersion] = []
@@ -86,19 +84,12 @@ class Registry:
                 token = page.token
                 if not token:
                     break
-        versions = [_version(entry, aliases) for entry in found]
+        versions = [from_mlflow(entry, aliases) for entry in found]
         return sorted(versions, key=lambda v: v.version)
 
-    def version(self, recipe: str, number: int) -> Version:
-        """One version; raises RegistryError where there is none of this number."""
-        return self._one_of(self.versions(recipe), recipe, number)
-
-    def _one_of(self, versions: list[Version], recipe: str, number: int) -> Version:
-        for version in versions:
-            if version.version == number:
-                return version
-        there = f"versions there: {_numbers(versions)}" if versions else "none is registered"
-        raise RegistryError(f"{recipe} has no version {number} at {self}; {there}")
+    def version(self, recipe: str, number: int | str) -> Version:
+        """One version by number or alias; raises RegistryError where there is none."""
+        return one_of(self.versions(recipe), recipe, number, str(self))
 
     def champion(self, recipe: str, alias: str = CHAMPION) -> Version:
         """The version that a person has signed off (or that another alias points to).
@@ -113,10 +104,25 @@ class Registry:
         if not versions:
             todo = f"register one first: make repro (conf/recipes.yaml must list {recipe})"
         elif alias == CHAMPION:
-            todo = "sign one off: " + promote_command(recipe, versions[-1].version)
+            todo = self._lost(recipe, versions) or (
+                "sign one off: " + promote_command(recipe, versions[-1].version)
+            )
         else:
-            todo = f"versions there: {_numbers(versions)}"
+            todo = f"versions there: {numbers(versions)}"
         raise NoChampion(f'recipe {recipe} has no version with alias "{alias}" at {self}; {todo}')
+
+    def _lost(self, recipe: str, versions: list[Version]) -> str:
+        """What to do where somebody was promoted and the alias is gone; empty where nobody was."""
+        lost = self.signoffs(recipe).read().standing.champion
+        if lost is None:
+            return ""
+        there = lost in {v.version for v in versions}
+        what = "has lost the alias" if there else "was deleted in MLflow"
+        return (
+            f"{recipe}/{lost}, which was signed off, {what}; go back to the champion before "
+            f"(lineside models rollback {recipe} --reviewer NAME --reason TEXT) or sign one off: "
+            + promote_command(recipe, lost if there else "N")
+        )
 
     def pull(self, version: Version, into: Path) -> Bundle:
         """Download a version's bundle into the folder `into` and verify every hash.
@@ -144,7 +150,7 @@ class Registry:
         return open_bundle(into, version.bundle_sha256)
 
     def _download(self, version: Version, into: Path) -> Path:
-        client = self._client
+        client = self.client
         with spoken(self.uri):
             from mlflow.artifacts import download_artifacts
 
@@ -161,60 +167,55 @@ class Registry:
             raise RegistryError(f"{version.name}: {source} holds no folder {BUNDLE_FOLDER}")
         return Path(folder)
 
-    def promote(self, recipe: str, version: int, reviewer: str, reason: str) -> tuple[Version, str]:
-        """Make a version the champion and note who signed it off, why and when.
+    def promote(
+        self, recipe: str, version: int | str, reviewer: str, reason: str, override: str = ""
+    ) -> Outcome:
+        """Sign a version off: it becomes the champion, the former one is kept as `previous`.
 
-        Returns:
-            The champion and a sentence that says what changed. The former champion is kept under
-            the alias `previous`; promoting the champion itself changes nothing.
+        Promoting the champion itself changes nothing.
+
+        Args:
+            recipe: whose version.
+            version: its number or an alias of it.
+            reviewer: who answers for it.
+            reason: why, for whoever reads it later.
+            override: why regardless of a gate that is not passed or a rejection.
 
         Raises:
-            RegistryError: an unknown version, or no reviewer or reason given.
+            RegistryError: an unknown version, a gate that is not passed, no reviewer or reason.
+            SignoffError: the sign-offs do not verify, or somebody decided at the same moment.
+            RegistryForbidden: this user may not decide.
         """
-        reviewer, reason = _signed(reviewer, reason)
-        versions = self.versions(recipe)
-        chosen = self._one_of(versions, recipe, version)
-        if not chosen.bundle_sha256:
-            raise RegistryError(
-                f"{chosen.name} was not registered by Lineside (it has no tag {SHA256_TAG}); no "
-                "station would run it, so it cannot become the champion"
-            )
-        former = next((v for v in versions if CHAMPION in v.aliases), None)
-        if former == chosen:
-            return chosen, f"{chosen.name} is the champion already; nothing changed"
-        self._forget(chosen, "withdrawn")
-        # The sign-off comes first: there is never a champion without one.
-        self._tag(chosen, "signoff", reviewer, reason)
-        if former is not None:
-            self._point(recipe, PREVIOUS, former.version)
-        self._point(recipe, CHAMPION, version)
-        kept = f"; {former.name} is kept as previous" if former else ""
-        return self.champion(recipe), f"{chosen.name} is now the champion{kept}"
+        return Review(self, recipe).promote(version, reviewer, reason, override)
 
-    def rollback(self, recipe: str, reviewer: str, reason: str) -> tuple[Version, str]:
-        """Return to the champion before; the withdrawn version notes who, why and when.
+    def reject(self, recipe: str, version: int | str, reviewer: str, reason: str) -> Outcome:
+        """Refuse a version, which is no challenger then and needs an override to be promoted.
 
-        There is one step back, not a toggle: doing it twice never restores the withdrawn version.
+        Raises:
+            RegistryError: an unknown version or the champion, or no reviewer or reason given.
+            SignoffError, RegistryForbidden: as `promote`.
+        """
+        return Review(self, recipe).reject(version, reviewer, reason)
+
+    def rollback(self, recipe: str, reviewer: str, reason: str) -> Outcome:
+        """Return to the champion before; the withdrawn one is never restored by this.
+
+        Doing it twice goes one further back. It needs no gate, since it must work when in need,
+        also when the champion's version was deleted in MLflow.
 
         Raises:
             RegistryError: there is no previous champion, or no reviewer or reason given.
+            SignoffError, RegistryForbidden: as `promote`.
         """
-        reviewer, reason = _signed(reviewer, reason)
-        versions = self.versions(recipe)
-        former = next((v for v in versions if PREVIOUS in v.aliases), None)
-        if former is None:
-            raise RegistryError(
-                f"{recipe} has no previous champion at {self}; promote the version you want "
-                f"(there are: {_numbers(versions) or 'none'}): {promote_command(recipe, 'N')}"
-            )
-        withdrawn = next((v for v in versions if CHAMPION in v.aliases), None)
-        if withdrawn is not None:
-            self._tag(withdrawn, "withdrawn", reviewer, reason)
-        self._point(recipe, CHAMPION, former.version)
-        with spoken(self.uri):
-            self._client.delete_registered_model_alias(recipe, PREVIOUS)
-        instead = f" instead of {withdrawn.name}" if withdrawn else ""
-        return self.champion(recipe), f"{former.name} is the champion again{instead}"
+        return Review(self, recipe).rollback(reviewer, reason)
+
+    def dossier(self, version: Version) -> Dossier:
+        """The version's figures, settings and places; raises RegistryUnreachable."""
+        return gather(self.client, self.uri, version)
+
+    def signoffs(self, recipe: str) -> SignoffBook:
+        """The recipe's sign-offs, to be read or added to."""
+        return SignoffBook(self.client, self.uri, recipe, self._now)
 
     def challenge(self, recipe: str, version: int) -> None:
         """Point the alias `challenger` to a version."""
@@ -222,63 +223,10 @@ class Registry:
 
     def _aliases(self, recipe: str) -> dict[str, str]:
         """Alias to version number; MLflow's search leaves them out of what it returns."""
-        models = self._client.search_registered_models(f"name = '{recipe}'")
+        models = self.client.search_registered_models(f"name = '{recipe}'")
         return {a: str(v) for model in models for a, v in model.aliases.items()}
 
     def _point(self, recipe: str, alias: str, version: int) -> None:
-        client = self._client
+        client = self.client
         with spoken(self.uri):
             client.set_registered_model_alias(recipe, alias, str(version))
-
-    def _forget(self, version: Version, act: str) -> None:
-        client = self._client
-        with spoken(self.uri):
-            for key in (k for k in version.tags if k.startswith(f"{act}.")):
-                client.delete_model_version_tag(version.recipe, str(version.version), key)
-
-    def _tag(self, version: Version, act: str, reviewer: str, reason: str) -> None:
-        client = self._client
-        at = self._now().astimezone(UTC).isoformat(timespec="seconds")
-        with spoken(self.uri):
-            for key, value in (("reviewer", reviewer), ("reason", reason), ("at", at)):
-                number = str(version.version)
-                client.set_model_version_tag(version.recipe, number, f"{act}.{key}", value)
-
-
-def promote_command(recipe: str, version: int | str) -> str:
-    """The command that signs a version off."""
-    return f"lineside models promote {recipe} --version {version} --reviewer NAME --reason TEXT"
-
-
-def _signed(reviewer: str, reason: str) -> tuple[str, str]:
-    for name, value in (("reviewer", reviewer), ("reason", reason)):
-        if not value.strip():
-            raise RegistryError(
-                f"the {name} is empty; a model goes to the line only with a name and a reason: "
-                "--reviewer NAME --reason TEXT"
-            )
-    return reviewer.strip(), reason.strip()
-
-
-def moment(stamp_ms: int | None) -> str:
-    """MLflow's milliseconds as ISO 8601 in UTC, "" where there are none."""
-    if not stamp_ms:
-        return ""
-    return datetime.fromtimestamp(stamp_ms / 1e3, UTC).isoformat(timespec="seconds")
-
-
-def _numbers(versions: list[Version]) -> str:
-    return ", ".join(str(v.version) for v in versions)
-
-
-def _version(entry: Any, aliases: dict[str, str]) -> Version:
-    number = str(entry.version)
-    return Version(
-        recipe=entry.name,
-        version=int(number),
-        bundle_sha256=entry.tags.get(SHA256_TAG, ""),
-        run_id=entry.run_id or "",
-        aliases=tuple(sorted(a for a, v in aliases.items() if v == number)),
-        tags=dict(entry.tags),
-        created_at=moment(entry.creation_timestamp),
-    )

@@ -36,7 +36,15 @@ def parts(tmp_path: Path) -> Path:
 @pytest.fixture
 def champion(registry: Registry, sealed_bundle: Bundle) -> Registry:
     """A registry whose recipe `cells` has a champion."""
-    push(registry, "cells", sealed_bundle, metrics={}, params={}, tags={}, description="")
+    push(
+        registry,
+        "cells",
+        sealed_bundle,
+        metrics={},
+        params={},
+        tags={"gate": "passed"},
+        description="",
+    )
     registry.promote("cells", 1, "A. Weber", "first release")
     return registry
 

@@ -81,6 +81,6 @@ def test_last_good_model_of_another_recipe_does_not_start_this_one(
 
 def test_withdrawn_champion_is_not_replaced_by_the_cache(line: Line, champion: Registry) -> None:
     fetch_champion(line, champion)
-    champion._client.delete_registered_model_alias("cells", "champion")
+    champion.client.delete_registered_model_alias("cells", "champion")
     with pytest.raises(NoChampion):
         fetch_champion(line, champion)

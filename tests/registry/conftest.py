@@ -41,6 +41,19 @@ def register() -> Callable[[Registry, Bundle], Registration]:
     return call
 
 
+@pytest.fixture
+def two_versions(
+    registry: Registry,
+    sealed_bundle: Bundle,
+    seal_bundle: Callable[..., Bundle],
+    register: Callable[[Registry, Bundle], Registration],
+    tmp_path: Path,
+) -> Registry:
+    register(registry, sealed_bundle)
+    register(registry, seal_bundle(tmp_path / "second", fail_from=0.7))
+    return registry
+
+
 @pytest.fixture(scope="session")
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`mlflow server` on a free loopback port; it takes some twenty seconds to start."""

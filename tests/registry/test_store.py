@@ -23,19 +23,6 @@ from pipeline.registry.store import Registry
 Register = Callable[[Registry, Bundle], Registration]
 
 
-@pytest.fixture
-def two_versions(
-    registry: Registry,
-    sealed_bundle: Bundle,
-    seal_bundle: Callable[..., Bundle],
-    register: Register,
-    tmp_path: Path,
-) -> Registry:
-    register(registry, sealed_bundle)
-    register(registry, seal_bundle(tmp_path / "second", fail_from=0.7))
-    return registry
-
-
 def test_recipe_without_champion_tells_the_command_that_makes_one(two_versions: Registry) -> None:
     with pytest.raises(NoChampion, match="lineside models promote cells --version 2"):
         two_versions.champion("cells")
@@ -44,76 +31,6 @@ def test_recipe_without_champion_tells_the_command_that_makes_one(two_versions: 
 def test_unregistered_recipe_tells_to_register_first(registry: Registry) -> None:
     with pytest.raises(NoChampion, match="make repro"):
         registry.champion("cells")
-
-
-def test_promotion_notes_who_why_and_when(two_versions: Registry) -> None:
-    champion, said = two_versions.promote("cells", 1, "A. Weber", "first release")
-    assert champion.version == 1
-    assert champion.tags["signoff.reviewer"] == "A. Weber"
-    assert champion.tags["signoff.reason"] == "first release"
-    assert champion.tags["signoff.at"] == "2026-11-22T12:00:00+00:00"
-    assert said == "cells/1 is now the champion"
-
-
-def test_promotion_keeps_the_former_champion_as_previous(two_versions: Registry) -> None:
-    two_versions.promote("cells", 1, "A. Weber", "first release")
-    two_versions.promote("cells", 2, "A. Weber", "fewer escapes")
-    aliases = {v.version: v.aliases for v in two_versions.versions("cells")}
-    assert aliases == {1: ("previous",), 2: ("challenger", "champion")}
-
-
-def test_promoting_the_champion_again_changes_nothing(two_versions: Registry) -> None:
-    two_versions.promote("cells", 1, "A. Weber", "first release")
-    before = two_versions.versions("cells")
-    _, said = two_versions.promote("cells", 1, "B. Other", "again")
-    assert "already" in said
-    assert two_versions.versions("cells") == before
-
-
-def test_promoting_an_unknown_version_names_those_there_are(two_versions: Registry) -> None:
-    with pytest.raises(RegistryError, match=r"no version 7 .*versions there: 1, 2"):
-        two_versions.promote("cells", 7, "A. Weber", "typo")
-
-
-@pytest.mark.parametrize(("reviewer", "reason"), [(" ", "good"), ("A. Weber", "")])
-def test_promotion_without_reviewer_or_reason_is_refused(
-    two_versions: Registry, reviewer: str, reason: str
-) -> None:
-    with pytest.raises(RegistryError, match="is empty"):
-        two_versions.promote("cells", 1, reviewer, reason)
-    with pytest.raises(NoChampion):
-        two_versions.champion("cells")
-
-
-def test_rollback_returns_to_the_champion_before(two_versions: Registry) -> None:
-    two_versions.promote("cells", 1, "A. Weber", "first release")
-    two_versions.promote("cells", 2, "A. Weber", "fewer escapes")
-    champion, said = two_versions.rollback("cells", "A. Weber", "misses cracks")
-    assert champion.version == 1
-    assert said == "cells/1 is the champion again instead of cells/2"
-    withdrawn = two_versions.versions("cells")[1]
-    assert withdrawn.tags["withdrawn.reason"] == "misses cracks"
-
-
-def test_a_withdrawn_version_that_is_promoted_again_is_no_longer_withdrawn(
-    two_versions: Registry,
-) -> None:
-    two_versions.promote("cells", 1, "A. Weber", "first")
-    two_versions.promote("cells", 2, "A. Weber", "second")
-    two_versions.rollback("cells", "B. Sato", "too many rejects")
-    assert two_versions.versions("cells")[1].tags["withdrawn.reason"] == "too many rejects"
-    champion, _ = two_versions.promote("cells", 2, "B. Sato", "the camera was at fault")
-    assert [k for k in champion.tags if k.startswith("withdrawn")] == []
-    assert champion.tags["signoff.reason"] == "the camera was at fault"
-
-
-def test_second_rollback_does_not_bring_the_withdrawn_version_back(two_versions: Registry) -> None:
-    two_versions.promote("cells", 1, "A. Weber", "first release")
-    two_versions.promote("cells", 2, "A. Weber", "fewer escapes")
-    two_versions.rollback("cells", "A. Weber", "misses cracks")
-    with pytest.raises(RegistryError, match="no previous champion"):
-        two_versions.rollback("cells", "A. Weber", "once more")
-    assert two_versions.champion("cells").version == 1
 
 
 def test_pulled_bundle_is_the_pushed_one_byte_for_byte(
@@ -149,14 +66,6 @@ def test_version_registered_by_others_is_refused(registry: Registry, tmp_path: P
     client.create_model_version("cells", source=tmp_path.as_uri())
     with pytest.raises(RegistryError, match="not registered by Lineside"):
         registry.pull(registry.versions("cells")[0], tmp_path / "cache" / "1")
-
-
-def test_version_registered_by_others_cannot_be_promoted(registry: Registry) -> None:
-    client = MlflowClient(registry.uri, registry.uri)
-    client.create_registered_model("cells")
-    client.create_model_version("cells", source="file:///tmp/some-model")
-    with pytest.raises(RegistryError, match=r"cells/1 was not registered by Lineside"):
-        registry.promote("cells", 1, "A. Weber", "looks fine")
 
 
 def test_bundle_travels_through_a_real_server(

@@ -1,0 +1,56 @@
+"""A sign-off: one decision of a person about one version, chained to the decision before by hash.
+
+The chain makes a change visible; it does not make one impossible. Who may write to the registry
+may also write a chain of his own: that is a matter of MLflow's users and rights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal, Self
+
+from pydantic import Field
+
+from pipeline.plugins import Strict
+
+Act = Literal["promote", "reject", "rollback"]
+GateVerdict = Literal["passed", "failed", "unknown"]
+
+# Twice their lengths, as JSON escapes quotes, and the rest fit in MLflow's 5,000 characters.
+NAME_LENGTH = 100
+TEXT_LENGTH = 1000
+
+
+class Signoff(Strict):
+    """One record of the chain; it says the same for ever."""
+
+    seq: int = Field(ge=1, description="1 for the first of a recipe, then without a gap.")
+    act: Act
+    recipe: str
+    version: int = Field(description="What was decided about; of a rollback, what was restored.")
+    bundle_sha256: str = Field(description="What the version held when it was decided.")
+    reviewer: str = Field(min_length=1, max_length=NAME_LENGTH)
+    reason: str = Field(min_length=1, max_length=TEXT_LENGTH)
+    at: str = Field(description="ISO 8601 in UTC, with microseconds.")
+    gate: GateVerdict = Field(description="What the gate said of the version at that time.")
+    override_reason: str = Field("", max_length=TEXT_LENGTH, description="Why regardless of it.")
+    previous: int | None = Field(description="The champion when it was decided, None for none.")
+    parent: str = Field(description="`sha256` of the record before, empty for the first.")
+    sha256: str = Field("", description="Over all other fields.")
+
+    @property
+    def expected_sha256(self) -> str:
+        """SHA-256 over the canonical JSON of all other fields: sorted keys, no spaces, UTF-8."""
+        fields: dict[str, Any] = self.model_dump(mode="json", exclude={"sha256"})
+        text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def sealed(self) -> Self:
+        """The same record bearing its hash."""
+        return self.model_copy(update={"sha256": self.expected_sha256})
+
+    @property
+    def name(self) -> str:
+        """`<seq 4 digits>.<first 8 of the hash>`: unique though two may claim the same place."""
+        return f"{self.seq:04d}.{self.sha256[:8]}"

@@ -1,0 +1,189 @@
+"""A recipe's sign-offs as they stand in the registry: do they verify, and what do they say?
+
+Records are tags of the registered model, since a version's tags go with the version. Each is
+`signoff.<seq>.<hash>`; `signoff.head` names the last that took effect. What is written beyond the
+head is a decision at work or one that was interrupted: it counts for nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pydantic import ValidationError
+
+from pipeline.contracts.signoff import Signoff
+from pipeline.errors import SignoffError
+from pipeline.registry.versions import Version
+
+PREFIX = "signoff."
+HEAD = "signoff.head"
+KEY = re.compile(r"signoff\.(\d{4,})\.[0-9a-f]{8}")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the records come to.
+
+    Attributes:
+        champion: number of the champion, None where nobody was promoted.
+        former: the champions before, the latest first, without those withdrawn or rejected.
+        status: version number to approved, rejected or withdrawn; the others are pending.
+    """
+
+    champion: int | None = None
+    former: tuple[int, ...] = ()
+    status: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The sign-offs of a recipe.
+
+    Attributes:
+        recipe: whose.
+        records: those that took effect, first to last.
+        pending: decisions at work or interrupted.
+        faults: what does not verify, each naming its record; nothing when all is well.
+    """
+
+    recipe: str
+    records: tuple[Signoff, ...] = ()
+    pending: tuple[Signoff, ...] = ()
+    faults: tuple[str, ...] = ()
+
+    @property
+    def last(self) -> Signoff | None:
+        """The record at the head."""
+        return self.records[-1] if self.records else None
+
+    @property
+    def standing(self) -> Standing:
+        """Who is champion, who was, and each version's last decision."""
+        line: list[int] = []
+        status: dict[int, str] = {}
+        for record in self.records:
+            version = record.version
+            if record.previous is not None and not line:
+                line.append(record.previous)  # promoted before there were sign-offs
+            if record.act == "reject":
+                line = [v for v in line if v != version]
+                status[version] = "rejected"
+                continue
+            if record.act == "rollback":
+                if record.previous is not None:
+                    status[record.previous] = "withdrawn"
+                line = line[: line.index(version)] if version in line else []
+            line = [*(v for v in line if v != version), version]
+            status[version] = "approved"
+        champion = line[-1] if line else None
+        former = tuple(v for v in reversed(line[:-1]) if status.get(v, "approved") == "approved")
+        return Standing(champion, former, status)
+
+    def check(self) -> None:
+        """Raise SignoffError, naming each record at fault, unless the whole chain verifies."""
+        if self.faults:
+            raise SignoffError(
+                f"the sign-offs of {self.recipe} do not verify: {'; '.join(self.faults)}; find out "
+                f"who changed them (lineside models history {self.recipe}) and restore MLflow's "
+                "tags from a backup"
+            )
+
+    def approval(self, version: Version) -> Signoff:
+        """The record that made a version the champion, for what it holds now.
+
+        Raises:
+            SignoffError: the chain does not verify, it names another champion, or the version
+                holds another bundle than the one that was signed off.
+        """
+        self.check()
+        standing = self.standing
+        again = f"lineside models promote {self.recipe} --version {version.version}"
+        if standing.champion != version.version:
+            said = standing.status.get(version.version)
+            if said is None:
+                why = "nobody has signed it off"
+            elif said == "approved":
+                why = f"the sign-offs name {self.recipe}/{standing.champion} as the champion"
+            else:
+                why = f"it was {said}"
+            raise SignoffError(
+                f"{version.name} bears the alias champion, but {why}; sign it off ({again} "
+                f"--reviewer NAME --reason TEXT), or see lineside models history {self.recipe}"
+            )
+        record = next(
+            r for r in reversed(self.records) if r.version == version.version and r.act != "reject"
+        )
+        if record.bundle_sha256 != version.bundle_sha256:
+            raise SignoffError(
+                f"{version.name} was signed off as bundle {record.bundle_sha256[:12]} (record "
+                f"{record.name}), and its tag now says {version.bundle_sha256[:12] or 'nothing'}; "
+                "somebody changed the version: register the bundle again and sign that off"
+            )
+        return record
+
+
+def read_chain(recipe: str, tags: Mapping[str, str]) -> Chain:
+    """Verify the records among a registered model's tags.
+
+    From the first to the head each must be there once, bear its own hash and name the record
+    before as its parent.
+    """
+    found: dict[int, list[Signoff]] = {}
+    faults: list[str] = []
+    for key, value in sorted(tags.items()):
+        if (matched := KEY.fullmatch(key)) is None:
+            continue
+        try:
+            record = Signoff.model_validate_json(value)
+        except ValidationError:
+            faults.append(f"record {key.removeprefix(PREFIX)} cannot be read")
+            found.setdefault(int(matched[1]), [])
+            continue
+        found.setdefault(record.seq, []).append(record)
+        if key != PREFIX + record.name or record.sha256 != record.expected_sha256:
+            faults.append(f"record {key.removeprefix(PREFIX)} was altered")
+        elif record.recipe != recipe:
+            faults.append(f"record {record.name} is of another recipe, {record.recipe}")
+    head = tags.get(HEAD, "")
+    length = int(head[:-9]) if re.fullmatch(r"\d{4,}\.[0-9a-f]{8}", head) else 0
+    if head and not length:
+        faults.append(f"the tag {HEAD} was altered")
+    elif not head and any(seq > 1 for seq in found):
+        faults.append(f"the tag {HEAD}, which names the last record, is missing")
+    records = _walk(found, length, head, faults)
+    parent = records[-1].sha256 if records else ""
+    pending = tuple(r for r in found.get(length + 1, []) if r.parent == parent)
+    for seq, there in found.items():
+        beyond = [r for r in there if seq > length and r not in pending]
+        faults += [f"record {r.name} follows none that is there" for r in beyond if head]
+    return Chain(recipe, tuple(records), pending, tuple(faults))
+
+
+def _walk(
+    found: Mapping[int, list[Signoff]], length: int, head: str, faults: list[str]
+) -> list[Signoff]:
+    """The records from the first to the head; what is wrong with them goes to `faults`."""
+    records: list[Signoff] = []
+    parent: str | None = ""  # None after a gap, where any will do
+    for seq in range(1, length + 1):
+        here = found.get(seq)
+        if here is None or (seq == length and here and head not in (r.name for r in here)):
+            faults.append(f"record {head if seq == length else f'{seq:04d}'} is missing")
+        if not here:
+            parent = None
+            continue
+        if len(here) > 1:
+            claims = " and ".join(f"{r.name} by {r.reviewer}" for r in here)
+            faults.append(
+                f"record {seq:04d} is forked: {claims} (if an interrupted command has left one, "
+                f"delete its tag {PREFIX}... in MLflow)"
+            )
+        named = [r for r in here if seq < length or r.name == head] or here
+        fitting = [r for r in named if parent in (None, r.parent)]
+        if not fitting:
+            faults.append(f"record {named[0].name} does not follow the one before (its parent)")
+        records.append((fitting or named)[0])
+        parent = records[-1].sha256
+    return records

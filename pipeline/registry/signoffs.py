@@ -1,0 +1,144 @@
+"""The book of sign-offs: reading a recipe's chain and adding one record to it, alone.
+
+MLflow knows no transactions, so two people who decide at once are kept apart by the order of
+writing and reading. Each writes the record under a key of its own, then reads all: of two who
+overlap at least one sees the other, takes its record away again and fails. Only the one who saw
+nobody moves the head, and only what the head names counts; the next decision waits for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from pipeline.contracts.signoff import Signoff
+from pipeline.errors import RegistryError, RegistryForbidden, SignoffError
+from pipeline.registry.chain import HEAD, PREFIX, Chain, read_chain
+from pipeline.registry.connection import shown, spoken
+
+if TYPE_CHECKING:
+    from mlflow.tracking import MlflowClient
+
+# Far longer than the few requests between a record and the head; who is still at work is not
+# overtaken, and who was cut off does not block the recipe for ever.
+INTERRUPTED_AFTER = timedelta(minutes=5)
+TAG_LENGTH = 5000  # of MLflow's registered model tags in a server's database
+
+
+class SignoffBook:
+    """The sign-offs of one recipe."""
+
+    def __init__(
+        self, client: MlflowClient, uri: str, recipe: str, now: Callable[[], datetime]
+    ) -> None:
+        self.recipe = recipe
+        self._client = client
+        self._uri = uri
+        self._now = now
+
+    def read(self) -> Chain:
+        """The chain as it stands; empty for a recipe that is not registered."""
+        return read_chain(self.recipe, self._tags())
+
+    def append(self, chain: Chain, **decided: Any) -> Signoff:
+        """Add a record, which takes effect when this returns.
+
+        Args:
+            chain: what was read before deciding; it must still be so.
+            decided: the fields of `Signoff` but for seq, recipe, at, parent and sha256.
+
+        Raises:
+            SignoffError: the chain does not verify, or somebody else decided at the same moment.
+            RegistryForbidden: this user may read but not write.
+            RegistryError: a text is too long, or the registry cannot be reached.
+        """
+        chain.check()
+        self._clear(chain)
+        record = self._record(chain.last, decided)
+        with self._writing():
+            self._write(record)
+            after = self._tags()
+            if self._alone(record, chain.last, after):
+                self._settle(record)
+                return record
+            self._withdraw(record)
+        raise SignoffError(self._contested(record, after))
+
+    def _tags(self) -> dict[str, str]:
+        with spoken(self._uri):
+            models = self._client.search_registered_models(f"name = '{self.recipe}'")
+            return {key: value for model in models for key, value in model.tags.items()}
+
+    def _record(self, last: Signoff | None, decided: dict[str, Any]) -> Signoff:
+        try:
+            record = Signoff(
+                seq=last.seq + 1 if last else 1,
+                recipe=self.recipe,
+                at=self._now().astimezone(UTC).isoformat(timespec="microseconds"),
+                parent=last.sha256 if last else "",
+                **decided,
+            ).sealed()
+        except ValidationError as error:
+            fault = error.errors(include_url=False)[0]
+            raise RegistryError(
+                f"the {fault['loc'][0]} cannot be recorded: {fault['msg']}"
+            ) from None
+        if len(record.model_dump_json()) > TAG_LENGTH:
+            raise RegistryError("reason and override take too much room together; say it shorter")
+        return record
+
+    def _clear(self, chain: Chain) -> None:
+        """Take away what was interrupted long ago; give way to what may be at work."""
+        for left in chain.pending:
+            since = datetime.fromisoformat(left.at)
+            if self._now() - since < INTERRUPTED_AFTER:
+                until = (since + INTERRUPTED_AFTER).isoformat(timespec="seconds")
+                raise SignoffError(
+                    f"{left.reviewer} is deciding about {self.recipe}/{left.version} at this "
+                    f"moment, or was interrupted; look (lineside models history {self.recipe}) "
+                    f"and repeat, at the latest after {until}"
+                )
+            with self._writing():
+                self._withdraw(left)
+
+    def _write(self, record: Signoff) -> None:
+        self._client.set_registered_model_tag(
+            self.recipe, PREFIX + record.name, record.model_dump_json()
+        )
+
+    def _alone(self, record: Signoff, last: Signoff | None, tags: dict[str, str]) -> bool:
+        """Was nobody else at this place of the chain, now or in between?"""
+        there = {key for key in tags if key.startswith(f"{PREFIX}{record.seq:04d}.")}
+        return there == {PREFIX + record.name} and tags.get(HEAD, "") == (last.name if last else "")
+
+    def _settle(self, record: Signoff) -> None:
+        self._client.set_registered_model_tag(self.recipe, HEAD, record.name)
+
+    def _withdraw(self, record: Signoff) -> None:
+        self._client.delete_registered_model_tag(self.recipe, PREFIX + record.name)
+
+    def _contested(self, record: Signoff, tags: dict[str, str]) -> str:
+        chain = read_chain(self.recipe, tags)
+        others = [r for r in (*chain.records, *chain.pending) if r.seq == record.seq]
+        names = ", ".join(r.reviewer for r in others if r.sha256 != record.sha256)
+        return (
+            f"somebody else ({names or 'unknown'}) decided at the same moment, so your decision "
+            f"was not recorded; look (lineside models history {self.recipe}) and repeat"
+        )
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            with spoken(self._uri):
+                yield
+        except RegistryForbidden as error:
+            raise RegistryForbidden(
+                f"this user may read {self.recipe} at {shown(self._uri)} but not decide about it "
+                "(403), and nothing was recorded; have an administrator grant MANAGE on the "
+                "registered model, or set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD "
+                "of somebody who has it"
+            ) from error

@@ -1,0 +1,177 @@
+"""What a chain of sign-offs comes to, and what is said of one that was changed."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.contracts.signoff import Act, Signoff
+from pipeline.errors import SignoffError
+from pipeline.registry.chain import HEAD, PREFIX, read_chain
+from pipeline.registry.versions import Version
+
+Tags = dict[str, str]
+
+
+def record(seq: int, act: Act, version: int, parent: Signoff | None = None, **said: str) -> Signoff:
+    fields: dict[str, object] = {
+        "recipe": "cells",
+        "bundle_sha256": f"bundle {version}",
+        "reviewer": "A. Weber",
+        "reason": "because",
+    }
+    return Signoff(
+        seq=seq,
+        act=act,
+        version=version,
+        at=f"2026-11-22T12:00:0{seq}.000000+00:00",
+        gate="passed",
+        override_reason="",
+        previous=parent.version if parent else None,
+        parent=parent.sha256 if parent else "",
+        **(fields | said),
+    ).sealed()
+
+
+FIRST = record(1, "promote", 1)
+SECOND = record(2, "promote", 2, FIRST)
+THIRD = record(3, "rollback", 1, SECOND)
+
+
+def tagged(*records: Signoff, head: Signoff | None = None) -> Tags:
+    tags = {PREFIX + r.name: r.model_dump_json() for r in records}
+    return tags | ({HEAD: head.name} if head else {})
+
+
+GOOD = tagged(FIRST, SECOND, THIRD, head=THIRD)
+
+
+def without(tags: Tags, gone: Signoff) -> Tags:
+    return {k: v for k, v in tags.items() if k != PREFIX + gone.name}
+
+
+def version(number: int, bundle: str | None = None) -> Version:
+    return Version("cells", number, bundle or f"bundle {number}", "run", ("champion",))
+
+
+def test_a_chain_that_is_whole_verifies() -> None:
+    chain = read_chain("cells", GOOD)
+    assert chain.faults == ()
+    assert chain.records == (FIRST, SECOND, THIRD)
+    assert chain.standing.champion == 1
+    assert chain.standing.former == ()
+    assert chain.standing.status == {1: "approved", 2: "withdrawn"}
+
+
+def test_tags_of_others_are_no_records() -> None:
+    others = {"signoff.reviewer": "A. Weber", "owner": "line 4", "signoff.1.x": "?"}
+    assert read_chain("cells", others) == read_chain("cells", {})
+
+
+ALTERED = SECOND.model_copy(update={"reviewer": "C. Forger"})
+FORGED = ALTERED.sealed()
+RIVAL = record(2, "reject", 7, FIRST, reviewer="B. Sato")
+
+
+@pytest.mark.parametrize(
+    ("tags", "fault"),
+    [
+        (
+            GOOD | {PREFIX + SECOND.name: ALTERED.model_dump_json()},
+            f"record {SECOND.name} was altered",
+        ),
+        (
+            without(GOOD, SECOND) | tagged(FORGED),
+            f"record {THIRD.name} does not follow the one before (its parent)",
+        ),
+        (without(GOOD, FIRST), "record 0001 is missing"),
+        (without(GOOD, SECOND), "record 0002 is missing"),
+        (without(GOOD, THIRD), f"record {THIRD.name} is missing"),
+        (
+            GOOD | tagged(RIVAL),
+            "record 0002 is forked",
+        ),
+        (GOOD | {PREFIX + SECOND.name: "{}"}, f"record {SECOND.name} cannot be read"),
+        (tagged(FIRST, SECOND, THIRD), f"the tag {HEAD}, which names the last record, is missing"),
+        (tagged(FIRST, SECOND, THIRD, head=FIRST), f"record {THIRD.name} follows none"),
+        (GOOD | {HEAD: "gone"}, f"the tag {HEAD} was altered"),
+        (
+            tagged(other := record(1, "promote", 1, recipe="strips"), head=other),
+            f"record {other.name} is of another recipe, strips",
+        ),
+    ],
+)
+def test_what_was_changed_is_named(tags: Tags, fault: str) -> None:
+    chain = read_chain("cells", tags)
+    assert any(said.startswith(fault) for said in chain.faults), chain.faults
+    with pytest.raises(SignoffError, match="the sign-offs of cells do not verify"):
+        chain.approval(version(1))
+
+
+@pytest.mark.parametrize("key", ["version", "reason", "at", "gate", "bundle_sha256", "previous"])
+def test_no_field_can_be_changed_unseen(key: str) -> None:
+    other = 9 if key in ("version", "previous") else "failed"
+    changed = THIRD.model_copy(update={key: other})
+    assert changed.expected_sha256 != THIRD.sha256
+
+
+def test_a_record_beyond_the_head_counts_for_nothing() -> None:
+    chain = read_chain("cells", tagged(FIRST, SECOND, head=FIRST))
+    assert (chain.records, chain.pending, chain.faults) == ((FIRST,), (SECOND,), ())
+    assert chain.standing.champion == 1
+
+
+def test_the_first_decision_at_work_is_no_fault() -> None:
+    chain = read_chain("cells", tagged(FIRST))
+    assert (chain.records, chain.pending, chain.faults) == ((), (FIRST,), ())
+
+
+def test_the_champion_of_the_chain_is_approved_by_its_last_record() -> None:
+    assert read_chain("cells", GOOD).approval(version(1)) == THIRD
+
+
+@pytest.mark.parametrize(
+    ("tags", "number", "why"),
+    [
+        (GOOD, 2, "cells/2 bears the alias champion, but it was withdrawn"),
+        (GOOD, 7, "nobody has signed it off"),
+        ({}, 1, "nobody has signed it off"),
+        (tagged(FIRST, SECOND, head=SECOND), 1, "the sign-offs name cells/2 as the champion"),
+    ],
+)
+def test_a_version_that_is_not_the_chains_champion_is_refused(
+    tags: Tags, number: int, why: str
+) -> None:
+    with pytest.raises(SignoffError, match=why):
+        read_chain("cells", tags).approval(version(number))
+
+
+def test_a_version_that_holds_another_bundle_than_signed_off_is_refused() -> None:
+    with pytest.raises(SignoffError, match=r"signed off as bundle bundle 1 .* now says swapped"):
+        read_chain("cells", GOOD).approval(version(1, "swapped"))
+
+
+@pytest.mark.parametrize(
+    ("acts", "champion", "former"),
+    [
+        ([("promote", 1), ("promote", 2), ("promote", 3)], 3, (2, 1)),
+        ([("promote", 1), ("promote", 2), ("promote", 1)], 1, (2,)),
+        ([("promote", 1), ("promote", 2), ("promote", 3), ("rollback", 2)], 2, (1,)),
+        ([("promote", 1), ("promote", 2), ("promote", 3), ("reject", 2)], 3, (1,)),
+        ([("promote", 1), ("promote", 2), ("rollback", 1), ("promote", 2)], 2, (1,)),
+    ],
+)
+def test_the_champions_before_are_known_without_the_withdrawn(
+    acts: list[tuple[Act, int]], champion: int, former: tuple[int, ...]
+) -> None:
+    records: list[Signoff] = []
+
+    def champion_now() -> int | None:
+        there = tagged(*records, head=records[-1]) if records else {}
+        return read_chain("cells", there).standing.champion
+
+    for seq, (act, number) in enumerate(acts, 1):
+        plain = record(seq, act, number, records[-1] if records else None)
+        records.append(plain.model_copy(update={"previous": champion_now()}).sealed())
+    chain = read_chain("cells", tagged(*records, head=records[-1]))
+    assert chain.faults == ()
+    assert (chain.standing.champion, chain.standing.former) == (champion, former)

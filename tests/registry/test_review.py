@@ -1,0 +1,371 @@
+"""Promotion, rejection and rollback, against a real MLflow database."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from pipeline.contracts.bundle import Bundle
+from pipeline.errors import NoChampion, RegistryError, SignoffError
+from pipeline.registry.push import Registration
+from pipeline.registry.review import Outcome
+from pipeline.registry.store import Registry
+
+Register = Callable[[Registry, Bundle], Registration]
+
+
+def aliases(registry: Registry) -> dict[int, tuple[str, ...]]:
+    return {v.version: v.aliases for v in registry.versions("cells")}
+
+
+def set_gate(registry: Registry, version: int, said: str | None) -> None:
+    if said is None:
+        registry.client.delete_model_version_tag("cells", str(version), "gate")
+    else:
+        registry.client.set_model_version_tag("cells", str(version), "gate", said)
+
+
+@pytest.fixture
+def three_versions(
+    two_versions: Registry, seal_bundle: Callable[..., Bundle], register: Register, tmp_path: Path
+) -> Registry:
+    """Three, promoted one after the other."""
+    register(two_versions, seal_bundle(tmp_path / "third", fail_from=0.6))
+    for number, reason in ((1, "first release"), (2, "fewer escapes"), (3, "less overkill")):
+        two_versions.promote("cells", number, "A. Weber", reason)
+    return two_versions
+
+
+def test_promotion_notes_who_why_and_when(two_versions: Registry) -> None:
+    done = two_versions.promote("cells", 1, "A. Weber", "first release")
+    assert done.said == "cells/1 is now the champion"
+    assert "champion" in done.version.aliases
+    assert {k: v for k, v in done.version.tags.items() if k.startswith("review.")} == {
+        "review.status": "approved",
+        "review.by": "A. Weber",
+        "review.at": "2026-11-22T12:00:00Z",
+        "review.reason": "first release",
+        "review.record": done.record.name if done.record else "",
+    }
+
+
+def test_the_sign_off_is_a_record_of_the_recipe_and_a_file_of_the_run(
+    two_versions: Registry,
+) -> None:
+    done = two_versions.promote("cells", 1, "A. Weber", "first release")
+    chain = two_versions.signoffs("cells").read()
+    assert chain.faults == ()
+    assert chain.records == (done.record,)
+    assert done.record is not None
+    assert done.record.bundle_sha256 == done.version.bundle_sha256
+    assert (done.record.gate, done.record.previous, done.record.parent) == ("passed", None, "")
+    (file,) = two_versions.client.list_artifacts(done.version.run_id, "signoff")
+    kept = two_versions.client.download_artifacts(done.version.run_id, file.path)
+    assert json.loads(Path(kept).read_text()) == done.record.model_dump()
+
+
+def test_promotion_keeps_the_former_champion_as_previous(two_versions: Registry) -> None:
+    two_versions.promote("cells", 1, "A. Weber", "first release")
+    done = two_versions.promote("cells", 2, "A. Weber", "fewer escapes")
+    assert aliases(two_versions) == {1: ("previous",), 2: ("challenger", "champion")}
+    assert done.said == "cells/2 is now the champion; cells/1 is kept as previous"
+
+
+def test_promoting_the_champion_again_changes_nothing(two_versions: Registry) -> None:
+    two_versions.promote("cells", 1, "A. Weber", "first release")
+    before = two_versions.versions("cells")
+    done = two_versions.promote("cells", 1, "B. Other", "again")
+    assert "already" in done.said
+    assert two_versions.versions("cells") == before
+    assert len(two_versions.signoffs("cells").read().records) == 1
+
+
+def test_a_version_can_be_named_by_its_alias(two_versions: Registry) -> None:
+    assert two_versions.promote("cells", "challenger", "A. Weber", "good").version.version == 2
+
+
+def test_promoting_an_unknown_version_names_those_there_are(two_versions: Registry) -> None:
+    with pytest.raises(RegistryError, match=r"no version 7 .*versions there: 1, 2"):
+        two_versions.promote("cells", 7, "A. Weber", "typo")
+
+
+@pytest.mark.parametrize(("reviewer", "reason"), [(" ", "good"), ("A. Weber", "")])
+def test_promotion_without_reviewer_or_reason_is_refused(
+    two_versions: Registry, reviewer: str, reason: str
+) -> None:
+    with pytest.raises(RegistryError, match="is empty"):
+        two_versions.promote("cells", 1, reviewer, reason)
+    with pytest.raises(NoChampion):
+        two_versions.champion("cells")
+
+
+def test_a_reason_that_no_tag_can_hold_is_refused_before_anything_is_written(
+    two_versions: Registry,
+) -> None:
+    with pytest.raises(RegistryError, match="reason cannot be recorded"):
+        two_versions.promote("cells", 1, "A. Weber", "x" * 1001)
+    assert two_versions.signoffs("cells").read().records == ()
+
+
+def test_control_characters_in_a_reason_reach_no_terminal(two_versions: Registry) -> None:
+    done = two_versions.promote("cells", 1, "A. Weber", "good\x1b[31m\n\tlong\x00")
+    assert done.record is not None
+    assert done.record.reason == "good\\x1b[31m long\\x00"
+
+
+@pytest.mark.parametrize(
+    ("gate", "why"), [("failed", "it failed the gate"), (None, "no verdict of the gate")]
+)
+def test_a_version_without_a_passed_gate_needs_an_override_that_is_recorded(
+    two_versions: Registry, gate: str | None, why: str
+) -> None:
+    set_gate(two_versions, 1, gate)
+    with pytest.raises(RegistryError, match=rf"{why}.*--override TEXT"):
+        two_versions.promote("cells", 1, "A. Weber", "first release")
+    assert two_versions.signoffs("cells").read().records == ()
+    done = two_versions.promote("cells", 1, "A. Weber", "first release", "trial of the line")
+    assert done.record is not None
+    assert (done.record.gate, done.record.override_reason) == (
+        gate or "unknown",
+        "trial of the line",
+    )
+    assert done.version.tags["review.reason"] == "first release (override: trial of the line)"
+
+
+def test_an_override_that_was_not_needed_is_not_recorded_as_one(two_versions: Registry) -> None:
+    done = two_versions.promote("cells", 1, "A. Weber", "first release", "just in case")
+    assert done.record is not None
+    assert done.record.override_reason == ""
+    assert "no override was needed" in done.said
+
+
+def test_a_rejected_version_is_no_challenger_and_needs_an_override(two_versions: Registry) -> None:
+    done = two_versions.reject("cells", 2, "B. Sato", "misses cracks")
+    assert done.said == "cells/2 is rejected"
+    assert done.version.aliases == ()
+    assert done.version.tags["review.status"] == "rejected"
+    with pytest.raises(
+        RegistryError, match=r"cells/2 cannot be promoted: it was rejected; .*--over"
+    ):
+        two_versions.promote("cells", 2, "A. Weber", "looks fine")
+    two_versions.promote("cells", 2, "A. Weber", "looks fine", "the cracks were scratches")
+    assert two_versions.champion("cells").tags["review.status"] == "approved"
+
+
+def test_rejecting_twice_changes_nothing(two_versions: Registry) -> None:
+    two_versions.reject("cells", 2, "B. Sato", "misses cracks")
+    done = two_versions.reject("cells", 2, "A. Weber", "so say I")
+    assert done.said == "cells/2 was rejected already by B. Sato; nothing changed"
+    assert len(two_versions.signoffs("cells").read().records) == 1
+
+
+def test_rejecting_a_version_leaves_another_challenger_alone(two_versions: Registry) -> None:
+    two_versions.reject("cells", 1, "B. Sato", "misses cracks")
+    assert aliases(two_versions) == {1: (), 2: ("challenger",)}
+
+
+def test_the_champion_is_rolled_back_not_rejected(two_versions: Registry) -> None:
+    two_versions.promote("cells", 1, "A. Weber", "first release")
+    with pytest.raises(RegistryError, match="is the champion; withdraw it: lineside models rollb"):
+        two_versions.reject("cells", 1, "B. Sato", "misses cracks")
+
+
+def test_rollback_returns_to_the_champion_before(two_versions: Registry) -> None:
+    two_versions.promote("cells", 1, "A. Weber", "first release")
+    two_versions.promote("cells", 2, "A. Weber", "fewer escapes")
+    done = two_versions.rollback("cells", "B. Sato", "misses cracks")
+    assert done.said == "cells/1 is the champion again instead of cells/2"
+    assert aliases(two_versions) == {1: ("champion",), 2: ("challenger",)}
+    tags = two_versions.version("cells", 2).tags
+    assert (tags["review.status"], tags["review.by"]) == ("withdrawn", "B. Sato")
+
+
+def test_each_rollback_goes_one_further_back_and_the_last_fails(three_versions: Registry) -> None:
+    for expected in (2, 1):
+        assert three_versions.rollback("cells", "B. Sato", "no").version.version == expected
+    with pytest.raises(RegistryError, match="no previous champion"):
+        three_versions.rollback("cells", "B. Sato", "once more")
+    assert three_versions.champion("cells").version == 1
+    assert three_versions.signoffs("cells").read().faults == ()
+
+
+def test_a_withdrawn_version_may_be_promoted_again(two_versions: Registry) -> None:
+    two_versions.promote("cells", 1, "A. Weber", "first")
+    two_versions.promote("cells", 2, "A. Weber", "second")
+    two_versions.rollback("cells", "B. Sato", "too many rejects")
+    done = two_versions.promote("cells", 2, "B. Sato", "the camera was at fault")
+    assert done.version.tags["review.status"] == "approved"
+    assert two_versions.rollback("cells", "B. Sato", "it was not").version.version == 1
+
+
+def test_rollback_skips_a_champion_that_was_rejected_since(three_versions: Registry) -> None:
+    three_versions.reject("cells", 2, "B. Sato", "misses cracks, we know now")
+    assert three_versions.rollback("cells", "B. Sato", "too slow").version.version == 1
+
+
+def test_rollback_asks_for_no_gate(two_versions: Registry) -> None:
+    two_versions.promote("cells", 1, "A. Weber", "first release")
+    two_versions.promote("cells", 2, "A. Weber", "fewer escapes")
+    set_gate(two_versions, 1, "failed")
+    assert two_versions.rollback("cells", "B. Sato", "line stands").version.version == 1
+
+
+def test_a_deleted_champion_is_told_and_rolled_back(three_versions: Registry) -> None:
+    three_versions.client.delete_model_version("cells", "3")
+    with pytest.raises(NoChampion, match=r"cells/3, which was signed off, was deleted .*rollback"):
+        three_versions.champion("cells")
+    done = three_versions.rollback("cells", "B. Sato", "somebody tidied up")
+    assert done.said == "cells/2 is the champion again instead of cells/3"
+    assert three_versions.champion("cells").version == 2
+
+
+def test_rollback_goes_past_a_version_that_was_deleted(three_versions: Registry) -> None:
+    three_versions.client.delete_model_version("cells", "2")
+    assert three_versions.rollback("cells", "B. Sato", "too slow").version.version == 1
+
+
+def test_rollback_to_nothing_but_deleted_versions_names_them(two_versions: Registry) -> None:
+    two_versions.promote("cells", 1, "A. Weber", "first release")
+    two_versions.promote("cells", 2, "A. Weber", "fewer escapes")
+    two_versions.client.delete_model_version("cells", "1")
+    with pytest.raises(
+        RegistryError, match=r"no previous champion .*cells/1 was deleted in MLflow"
+    ):
+        two_versions.rollback("cells", "B. Sato", "too slow")
+
+
+def test_rollback_needs_no_alias_previous(two_versions: Registry) -> None:
+    two_versions.promote("cells", 1, "A. Weber", "first release")
+    two_versions.promote("cells", 2, "A. Weber", "fewer escapes")
+    two_versions.client.delete_registered_model_alias("cells", "previous")
+    assert two_versions.rollback("cells", "B. Sato", "misses cracks").version.version == 1
+
+
+def test_a_champion_moved_by_hand_is_withdrawn_for_the_one_signed_off(
+    two_versions: Registry,
+) -> None:
+    two_versions.promote("cells", 1, "A. Weber", "first release")
+    two_versions.client.set_registered_model_alias("cells", "champion", "2")
+    done = two_versions.rollback("cells", "B. Sato", "nobody signed it off")
+    assert done.said == "cells/1 is the champion again instead of cells/2"
+
+
+def test_a_registry_of_an_older_lineside_goes_on(two_versions: Registry) -> None:
+    client = two_versions.client
+    for alias, number in (("previous", "1"), ("champion", "2")):
+        client.set_registered_model_alias("cells", alias, number)
+        client.set_model_version_tag("cells", number, "signoff.reviewer", "A. Weber")
+    done = two_versions.rollback("cells", "B. Sato", "misses cracks")
+    assert done.said == "cells/1 is the champion again instead of cells/2"
+    (record,) = two_versions.signoffs("cells").read().records
+    assert (record.act, record.version, record.previous) == ("rollback", 1, 2)
+
+
+def test_the_champion_of_an_older_lineside_can_be_signed_off_as_it_is(
+    two_versions: Registry,
+) -> None:
+    two_versions.client.set_registered_model_alias("cells", "champion", "1")
+    done = two_versions.promote("cells", 1, "A. Weber", "it has run for a year")
+    assert done.record is not None
+    assert two_versions.signoffs("cells").read().approval(done.version) == done.record
+
+
+def test_version_registered_by_others_cannot_be_promoted(registry: Registry) -> None:
+    registry.client.create_registered_model("cells")
+    registry.client.create_model_version("cells", source="file:///tmp/some-model")
+    with pytest.raises(RegistryError, match=r"cells/1 was not registered by Lineside"):
+        registry.promote("cells", 1, "A. Weber", "looks fine")
+
+
+class Crash(BaseException):
+    """The process ends here."""
+
+
+def cut_off(
+    monkeypatch: pytest.MonkeyPatch, method: str, decide: Callable[[], object], *, of: str = ""
+) -> None:
+    """Have the process end at MLflow's `method`, called with the word `of`."""
+    real = getattr(MlflowClient, method)
+
+    def crash(self: MlflowClient, *given: object, **named: object) -> object:
+        if of in given or not of:
+            raise Crash
+        return real(self, *given, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, method, crash)
+        with pytest.raises(Crash):
+            decide()
+
+
+@pytest.mark.parametrize(
+    ("method", "of"),
+    [("set_model_version_tag", ""), ("set_registered_model_alias", "champion")],
+)
+def test_a_promotion_cut_off_after_its_record_is_finished_by_repeating_it(
+    two_versions: Registry, monkeypatch: pytest.MonkeyPatch, method: str, of: str
+) -> None:
+    two_versions.promote("cells", 1, "A. Weber", "first release")
+
+    def again() -> Outcome:
+        return two_versions.promote("cells", 2, "A. Weber", "fewer escapes")
+
+    cut_off(monkeypatch, method, again, of=of)
+    assert two_versions.champion("cells").version == 1
+    done = again()
+    assert "this finishes what A. Weber decided" in done.said
+    assert two_versions.champion("cells").version == 2
+    assert two_versions.champion("cells").tags["review.status"] == "approved"
+    assert len(two_versions.signoffs("cells").read().records) == 2
+
+
+def test_a_rollback_cut_off_after_its_record_is_finished_not_taken_further(
+    three_versions: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    def again() -> Outcome:
+        return three_versions.rollback("cells", "B. Sato", "too slow")
+
+    cut_off(monkeypatch, "set_registered_model_alias", again, of="champion")
+    assert again().version.version == 2
+    assert three_versions.champion("cells").version == 2
+    assert len(three_versions.signoffs("cells").read().records) == 4
+
+
+def test_a_rejection_cut_off_after_its_record_is_finished(
+    two_versions: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    def again() -> Outcome:
+        return two_versions.reject("cells", 2, "B. Sato", "misses cracks")
+
+    cut_off(monkeypatch, "delete_registered_model_alias", again)
+    assert again().version.aliases == ()
+    assert len(two_versions.signoffs("cells").read().records) == 1
+
+
+def test_a_copy_that_cannot_be_kept_undoes_no_decision(
+    two_versions: Registry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(MlflowClient, "log_text", full)
+    with caplog.at_level(logging.WARNING):
+        two_versions.promote("cells", 1, "A. Weber", "first release")
+    assert two_versions.champion("cells").version == 1
+    assert "the decision stands" in caplog.text
+    assert "No space left" in caplog.text
+
+
+def test_no_decision_is_added_to_sign_offs_that_do_not_verify(two_versions: Registry) -> None:
+    done = two_versions.promote("cells", 1, "A. Weber", "first release")
+    assert done.record is not None
+    two_versions.client.delete_registered_model_tag("cells", f"signoff.{done.record.name}")
+    with pytest.raises(SignoffError, match=rf"record {done.record.name} is missing"):
+        two_versions.promote("cells", 2, "A. Weber", "fewer escapes")
