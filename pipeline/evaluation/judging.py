@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,12 +16,12 @@ import numpy.typing as npt
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets.manifest import Manifest
-from pipeline.imaging import Pixels
 from pipeline.inference.decide import defect_scores
 from pipeline.inference.inspector import Inspection, Inspector
 
 Rows = npt.NDArray[np.intp]
 Watch = Callable[[Iterable[Inspection], int], Iterable[Inspection]]
+T = TypeVar("T")
 TIMED = 100  # parts, for the latency
 
 
@@ -81,38 +82,41 @@ def judge(bundle: Bundle, data: Manifest, rows: Rows, watch: Watch) -> Judged:
     Raises:
         DataError: an image changed since it was ingested.
     """
-    inspections = list(watch(inspect(bundle, rows, data.pixels), len(rows)))
+    inspected = ask(bundle, rows, lambda inspector, row: inspector.inspect(data.pixels(row)))
+    inspections = list(watch(inspected, len(rows)))
     labels = [data.taxonomy.names.index(name) for name in data.table["label"].iloc[rows]]
     return Judged(rows, np.array(labels, np.intp), inspections, data.taxonomy)
 
 
-def inspect(bundle: Bundle, rows: Rows, load: Callable[[int], Pixels]) -> Iterator[Inspection]:
-    """Inspect frames in the order of their rows, one thread a core.
+def ask(bundle: Bundle, rows: Rows, question: Callable[[Inspector, int], T]) -> Iterator[T]:
+    """Put a question to the model about each row, in their order, one thread a core.
 
     A thread to a frame is quicker than all threads for one frame after the other.
 
     Args:
         bundle: the model.
-        rows: which frames.
-        load: gives one of them, uint8 H,W,3; called from any thread.
+        rows: what the questions are about.
+        question: called from any thread, with an inspector that is that thread's own.
     """
     own = threading.local()
 
-    def inspected(row: int) -> Inspection:
+    def answer(row: int) -> T:
         if not hasattr(own, "inspector"):
             own.inspector = Inspector(bundle, threads=1)
-        found: Inspection = own.inspector.inspect(load(row))
-        return found
+        return question(own.inspector, row)
 
     at_once = os.cpu_count() or 1
-    pending: deque[Future[Inspection]] = deque()
-    with ThreadPoolExecutor(at_once) as pool:
+    pending: deque[Future[T]] = deque()
+    pool = ThreadPoolExecutor(at_once)
+    try:
         for row in rows:
-            pending.append(pool.submit(inspected, int(row)))
+            pending.append(pool.submit(answer, int(row)))
             if len(pending) > 2 * at_once:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def latencies_ms(bundle: Bundle, data: Manifest, rows: Rows) -> list[float]:

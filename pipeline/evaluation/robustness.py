@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from queue import SimpleQueue
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +13,7 @@ from scipy.stats import binomtest
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.evaluation import Changed, Robustness, Share
 from pipeline.contracts.records import Verdict
+from pipeline.evaluation.judging import ask
 from pipeline.imaging import Pixels
 from pipeline.imaging.changes import CHANGES, Change, said
 from pipeline.imaging.sheet import contact_sheet
@@ -170,26 +168,14 @@ def _inspect(
     steps: Sequence[tuple[Change, float]],
     watch: Watch,
 ) -> list[_Answers]:
-    """Answers for the parts as they are, then for each step. A core has an inspector of its own."""
-    workers = os.cpu_count() or 1
-    idle: SimpleQueue[Inspector] = SimpleQueue()
-    for _ in range(workers):
-        idle.put(Inspector(bundle, threads=1))
+    """Answers for the parts as they are, then for each step."""
 
-    def judge(row: int) -> list[Inspection]:
-        inspector = idle.get()
-        try:
-            taken = frame(row)
-            frames = [taken, *(change(taken, strength, seed=row) for change, strength in steps)]
-            return [inspector.inspect(changed) for changed in frames]
-        finally:
-            idle.put(inspector)
+    def judge(inspector: Inspector, row: int) -> list[Inspection]:
+        taken = frame(row)
+        frames = [taken, *(change(taken, strength, seed=row) for change, strength in steps)]
+        return [inspector.inspect(changed) for changed in frames]
 
-    pool = ThreadPoolExecutor(workers)
-    try:
-        parts = list(watch(pool.map(judge, rows.tolist()), len(rows)))
-    finally:
-        pool.shutdown(cancel_futures=True)
+    parts = list(watch(ask(bundle, rows, judge), len(rows)))
     return [
         _Answers(
             verdicts=np.array([i.decision.verdict for i in inspections]),

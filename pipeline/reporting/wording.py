@@ -181,7 +181,9 @@ def better(key: str, found: Difference) -> str:
 
 def promote(recipe: str, *, passed: bool) -> str:
     """The command that signs a version off."""
-    said = f"lineside models promote {shlex.quote(recipe)} --version N --reviewer NAME --reason TEXT"
+    said = (
+        f"lineside models promote {shlex.quote(recipe)} --version N --reviewer NAME --reason TEXT"
+    )
     return said if passed else f"{said} --override WHY"
 
 

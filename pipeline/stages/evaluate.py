@@ -1,4 +1,4 @@
-"""Evaluate: choose the limits, seal the bundle, measure it on test parts, and say whether it may go.
+"""Evaluate: choose the limits, seal the bundle, measure it on test parts, judge whether it may go.
 
 Every figure comes from the sealed bundle and the code that the daemon runs, frame by frame, from
 the original image files.
@@ -42,7 +42,7 @@ from pipeline.registry.store import Registry
 from pipeline.reporting import plots
 from pipeline.reporting.evaluation import Gallery, Page, write_report
 from pipeline.reporting.gallery import write_gallery
-from pipeline.reporting.model_card import write_model_card
+from pipeline.reporting.model_card import write_card
 from pipeline.stages import Report, progress, run_stage
 
 REPORT, MODEL_CARD = "report.html", "MODEL_CARD.md"
@@ -130,10 +130,11 @@ def run(
     predictions = _predictions(data, test)
     predictions.to_parquet(out / "predictions.parquet", index=False)
     _draw(out / "plots", source.name, metrics, test, bundle)
-    galleries = [*_galleries(out / "images", data, test), *explained.write(out / "images")]
+    galleries = _galleries(out / "images", data, test)
+    galleries += [Gallery(*shown) for shown in explained.write(out / "images")]
     page = Page(source.name, bundle, metrics, evaluation, predictions, galleries)
     write_report(out / REPORT, page)
-    write_model_card(out / MODEL_CARD, page)
+    write_card(out / MODEL_CARD, page)
     _copy_held_out(out / "held_out", data, test, config.held_out_frames)
     return Report([_headline(source.name, metrics), *_said(evaluation), *metrics["notes"]])
 

@@ -190,7 +190,12 @@ def evaluate(table: pd.DataFrame, taxonomy: Taxonomy) -> Evaluation:
         }
 
     slices = [
-        Slice(by=by, name=str(name), n=int((table[column] == name).sum()), **rates(table[column] == name))
+        Slice(
+            by=by,
+            name=str(name),
+            n=int((table[column] == name).sum()),
+            **rates(table[column] == name),
+        )
         for by, column in (("class", "label"), ("variant", "variant"), ("group", "group"))
         for name in sorted(table[column].unique())
     ]
@@ -258,7 +263,9 @@ def evaluate(table: pd.DataFrame, taxonomy: Taxonomy) -> Evaluation:
             sentence="This model lets fewer bad parts pass than solar-cell/3; overkill is alike.",
         ),
         golden=Golden(n=12, misses=()),
-        explained=Explained(method="Grad-CAM", n=24, inside_mask=0.43, area_of_mask=0.05, n_masks=9),
+        explained=Explained(
+            method="Grad-CAM", n=24, inside_mask=0.43, area_of_mask=0.05, n_masks=9
+        ),
         lineage={"git commit": "c2a64a5", "dvc.lock train": "1f3a", "torch": "2.15.0"},
     )
 
