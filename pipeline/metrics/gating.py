@@ -173,7 +173,7 @@ def _ranking(rules: GateRules, found: Measured) -> Check:
     low, high = found.auroc_ci95
     told = f"AUROC {found.auroc:.3f} ({low:.3f} to {high:.3f})"
     if low <= CHANCE:
-        told += f": no better than chance, {CHANCE}, can be told"
+        told += f": cannot be told from chance, {CHANCE}"
         return Check(name="ranking", passed=False, said=told)
     told += f": better than chance, {CHANCE}"
     if rules.min_auroc is None:
@@ -184,7 +184,7 @@ def _ranking(rules: GateRules, found: Measured) -> Check:
 
 
 def _leak(rules: GateRules, leaky: bool) -> Check:
-    told = "test parts share no group with training and none looks like one of them"
+    told = "no test part is known from training"
     if leaky:
         allowed = "allow_leaky lets it pass" if rules.allow_leaky else "make the split by group"
         told = f"test parts are known from training, all figures flatter; {allowed}"
