@@ -88,6 +88,6 @@ def counted(parts: Parts, point: OperatingPoint) -> str:
     overkill = share((failed & ~parts.bad).sum(), (~parts.bad).sum())
     review = share((~passed & ~failed).sum(), len(parts.scores))
     return (
-        f"of the validation parts {said(escapes)} bad ones pass, {said(overkill)} good ones fail, "
-        f"{said(review)} go to review"
+        f"{said(escapes, 'bad validation parts pass')}, "
+        f"{said(overkill, 'good ones fail')}, {said(review, 'go to review')}"
     )

@@ -133,8 +133,8 @@ def _promised(
         told = "no class of this recipe passes: there is no limit, no part can escape"
         yield Check(name="promise", passed=True, said=told)
         return
-    yield _contradicted("escapes", "bad", found.escape, promise.get("max_escape"))
-    yield _contradicted("overkill", "good", found.overkill, promise.get("max_overkill"))
+    yield _contradicted("escapes", "bad", "pass", found.escape, promise.get("max_escape"))
+    yield _contradicted("overkill", "good", "fail", found.overkill, promise.get("max_overkill"))
     supported = bool(promise["supported"])
     words = "can" if supported else "cannot"
     asked = "" if supported or not rules.require_supported else "; require_supported asks for it"
@@ -145,12 +145,12 @@ def _promised(
     )
 
 
-def _contradicted(name: str, kind: str, missed: Missed, limit: float | None) -> Check:
+def _contradicted(name: str, kind: str, verb: str, missed: Missed, limit: float | None) -> Check:
     """Fails when even the lower end of the interval exceeds the limit, or nothing was measured."""
     if missed.at_least is None:
         told = f"the test split has no {kind} part: {name} cannot be measured; add some"
         return Check(name=name, passed=False, said=told)
-    told = f"{said(missed.share)} {kind} test parts"
+    told = said(missed.share, f"{kind} test parts {verb}")
     if limit is None:
         return Check(name=name, passed=True, said=f"{told}; no limit was promised")
     passed = missed.at_least <= limit
@@ -158,7 +158,7 @@ def _contradicted(name: str, kind: str, missed: Missed, limit: float | None) -> 
     return Check(
         name=name,
         passed=passed,
-        said=f"{told}, at least {missed.at_least:.1%} by its groups: "
+        said=f"{told}, by groups at least {missed.at_least:.1%}: "
         f"{agrees} the promise of at most {limit:.1%}",
     )
 
@@ -173,7 +173,7 @@ def _ranking(rules: GateRules, found: Measured) -> Check:
     low, high = found.auroc_ci95
     told = f"AUROC {found.auroc:.3f} ({low:.3f} to {high:.3f})"
     if low <= CHANCE:
-        told += f": no better than chance, {CHANCE}, can be told"
+        told += f": cannot be told from chance, {CHANCE}"
         return Check(name="ranking", passed=False, said=told)
     told += f": better than chance, {CHANCE}"
     if rules.min_auroc is None:
@@ -184,7 +184,7 @@ def _ranking(rules: GateRules, found: Measured) -> Check:
 
 
 def _leak(rules: GateRules, leaky: bool) -> Check:
-    told = "test parts share no group with training and none looks like one of them"
+    told = "no test part is known from training"
     if leaky:
         allowed = "allow_leaky lets it pass" if rules.allow_leaky else "make the split by group"
         told = f"test parts are known from training, all figures flatter; {allowed}"

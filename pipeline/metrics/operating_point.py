@@ -105,13 +105,13 @@ def promise(
     """
     given = policy.model_dump()
     shares = [
-        f"at most {given[key]:.1%} {word}"
+        f"{given[key]:.1%} {word}"
         for key, word in (("max_escape", "escapes"), ("max_overkill", "overkill"))
         if key in given
     ]
     how = f" at {given['confidence']:.0%} confidence" if "confidence" in given else " on average"
     said = {"cost": "the least cost a part", "fixed": "limits as given"}.get(
-        policy.type, " and ".join(shares) + how
+        policy.type, f"at most {' and '.join(shares)}{how}"
     )
     given["policy"] = given.pop("type")
     return given | {"supported": choice.supported, "said": said}

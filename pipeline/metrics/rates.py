@@ -45,11 +45,12 @@ def share(k: int, n: int) -> Share:
     return Share(k=rate.k, n=rate.n, value=rate.value, low=low, high=high)
 
 
-def said(found: Share) -> str:
-    """A share in words: `3 of 90 (3.3%, 0.7% to 9.4%)`."""
+def said(found: Share, what: str) -> str:
+    """A share in words: `3 of 90 bad parts pass (3.3%, 0.7% to 9.4%)`."""
     if found.value is None:
-        return "0 of 0"
-    return f"{found.k} of {found.n} ({found.value:.1%}, {found.low:.1%} to {found.high:.1%})"
+        return f"0 of 0 {what}"
+    interval = f"{found.value:.1%}, {found.low:.1%} to {found.high:.1%}"
+    return f"{found.k} of {found.n} {what} ({interval})"
 
 
 def upper_bound(k: float, n: float, confidence: float) -> float:

@@ -18,7 +18,7 @@ from scipy.stats import fisher_exact
 from pipeline.contracts.evaluation import Share, Slice, Slices
 from pipeline.contracts.records import Verdict
 from pipeline.errors import DataError
-from pipeline.metrics.rates import Rate, share
+from pipeline.metrics.rates import Rate, said, share
 
 Bools = npt.NDArray[np.bool_]
 By = Literal["class", "variant", "group", "source"]
@@ -85,10 +85,9 @@ class Suspicion:
 
     def sentence(self) -> str:
         """For a person."""
-        found, done = self.missed, "pass" if self.kind == "bad" else "fail"
+        done = "pass" if self.kind == "bad" else "fail"
         return (
-            f"{self.by} {self.name}: {found.k} of {found.n} {self.kind} parts {done} "
-            f"({found.value:.1%}, {found.low:.1%} to {found.high:.1%}), "
+            f"{self.by} {self.name}: {said(self.missed, f'{self.kind} parts {done}')}, "
             f"in the others {self.rest:.1%}"
         )
 

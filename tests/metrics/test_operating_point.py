@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -9,15 +11,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta
 
-from pipeline.metrics.operating_point import Choice, choose, nothing_passes
-from pipeline.metrics.promises import MaxEscape
+from pipeline.config import load
+from pipeline.contracts.bundle import OperatingPoint
+from pipeline.errors import ConfigError, DataError
+from pipeline.metrics.conformal import Conformal
+from pipeline.metrics.costs import Cost
+from pipeline.metrics.operating_point import (
+    Choice,
+    Fixed,
+    Policy,
+    choose,
+    nothing_passes,
+    promise,
+)
+from pipeline.metrics.promises import MaxEscape, MaxOverkill
 from pipeline.metrics.rates import upper_bound
+from pipeline.plugins import Strict
+
+AnyPolicy = MaxEscape | MaxOverkill | Cost | Fixed | Conformal
 
 LEVELS = st.lists(
     st.tuples(st.sampled_from(np.linspace(0, 1, 11).tolist()), st.booleans()),
     min_size=1,
     max_size=150,
 )
+
+
+class Asked(Strict):
+    """As in evaluate.yaml."""
+
+    policy: Policy
 
 
 def chosen(
@@ -144,3 +167,118 @@ def test_too_few_good_parts_are_told_with_how_many_would_do() -> None:
         "they prove 13.9%; 59 would do",
     )
     assert (good >= choice.point.fail_from).sum() == 0
+
+
+SCORES, BAD = np.linspace(0, 1, 200), np.arange(200) >= 120
+
+
+def test_fixed_limits_stay_as_given_with_what_they_do_in_words() -> None:
+    choice = choose(Fixed(type="fixed", pass_below=0.2, fail_from=0.8), SCORES, BAD)
+    assert choice.point == OperatingPoint(pass_below=0.2, fail_from=0.8)
+    assert choice.sentences[0].startswith(
+        "the limits are given: 0 of 80 bad validation parts pass (0.0%, 0.0% to 4.5%), 0 of 120 "
+        "good ones fail (0.0%, 0.0% to 3.0%), 120 of 200 go to review (60.0%, "
+    )
+
+
+@pytest.mark.parametrize(("kind", "unknown"), [(True, "overkill"), (False, "escapes")])
+def test_fixed_limits_stay_where_validation_lacks_a_kind_of_part(kind: bool, unknown: str) -> None:
+    policy = Fixed(type="fixed", pass_below=0.2, fail_from=0.8)
+    choice = choose(policy, np.array([0.1, 0.9]), np.full(2, kind))
+    assert (choice.point.pass_below, choice.point.fail_from) == (0.2, 0.8)
+    assert not choice.supported
+    assert f"nothing is known about {unknown}" in choice.sentences[0]
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -0.1, 1.5])
+def test_scores_that_are_no_probability_are_refused(wrong: float) -> None:
+    scores = SCORES.copy()
+    scores[[7, 9]] = wrong
+    with pytest.raises(DataError, match=r"2 of 200 defect scores are not .*of part 7\).*train"):
+        choose(MaxEscape(), scores, BAD)
+
+
+def test_parts_without_label_or_group_are_refused() -> None:
+    with pytest.raises(DataError, match="200 scores for 199 labels"):
+        choose(MaxEscape(), SCORES, BAD[1:])
+    with pytest.raises(DataError, match="200 scores for 200 labels and 2 groups"):
+        choose(MaxEscape(), SCORES, BAD, ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("lines", "policy"),
+    [
+        ("type: max_escape", MaxEscape()),
+        (
+            "type: max_overkill\n  max_overkill: 0.2",
+            MaxOverkill(type="max_overkill", max_overkill=0.2),
+        ),
+        (
+            "type: cost\n  escape: 90\n  reject: 5\n  review: 1",
+            Cost(type="cost", escape=90, reject=5, review=1),
+        ),
+        (
+            "type: fixed\n  pass_below: 0.3\n  fail_from: 0.6",
+            Fixed(type="fixed", pass_below=0.3, fail_from=0.6),
+        ),
+        ("type: conformal", Conformal(type="conformal")),
+    ],
+)
+def test_a_policy_is_read_from_yaml_by_its_type(
+    lines: str, policy: AnyPolicy, tmp_path: Path
+) -> None:
+    path = tmp_path / "evaluate.yaml"
+    path.write_text(f"policy:\n  {lines}\n")
+    assert load(path, Asked).policy == policy
+
+
+def test_a_policy_that_does_not_exist_is_refused_with_those_that_do(tmp_path: Path) -> None:
+    path = tmp_path / "evaluate.yaml"
+    path.write_text("policy:\n  type: max_escapes\n")
+    with pytest.raises(ConfigError, match=r'evaluate.yaml:2 .*did you mean "max_escape"\?'):
+        load(path, Asked)
+
+
+def test_fixed_limits_out_of_order_are_refused_in_their_line(tmp_path: Path) -> None:
+    path = tmp_path / "evaluate.yaml"
+    path.write_text("policy:\n  type: fixed\n  pass_below: 0.6\n  fail_from: 0.3\n")
+    with pytest.raises(ConfigError, match=r"evaluate.yaml:1 .*fail_from 0.3 is below pass_below"):
+        load(path, Asked)
+
+
+@pytest.mark.parametrize(
+    ("policy", "said", "keys"),
+    [
+        (
+            MaxEscape(max_escape=0.02),
+            "at most 2.0% escapes and 5.0% overkill at 95% confidence",
+            {"max_escape", "max_overkill", "confidence"},
+        ),
+        (
+            MaxOverkill(type="max_overkill"),
+            "at most 5.0% overkill at 95% confidence",
+            {"max_overkill", "confidence"},
+        ),
+        (
+            Conformal(type="conformal"),
+            "at most 5.0% escapes and 5.0% overkill on average",
+            {"max_escape", "max_overkill"},
+        ),
+        (
+            Cost(type="cost", escape=9, reject=2, review=1),
+            "the least cost a part",
+            {"escape", "reject", "review", "bad_share"},
+        ),
+        (
+            Fixed(type="fixed", pass_below=0.1, fail_from=0.2),
+            "limits as given",
+            {"pass_below", "fail_from"},
+        ),
+    ],
+)
+def test_what_is_promised_is_written_with_the_keys_of_its_policy(
+    policy: AnyPolicy, said: str, keys: set[str]
+) -> None:
+    written = promise(policy, choose(policy, SCORES, BAD))
+    assert set(written) == keys | {"policy", "supported", "said"}
+    assert (written["policy"], written["said"]) == (policy.type, said)

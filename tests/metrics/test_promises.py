@@ -107,7 +107,7 @@ def test_max_overkill_sets_one_limit_and_says_what_escapes() -> None:
     assert (scores[~bad] >= choice.point.fail_from).sum() == 4  # of 200 no more can be proved
     escapes = (scores[bad] < choice.point.pass_below).sum()
     assert (
-        f"no promise is made about escapes: of the validation parts {escapes} of 100"
+        f"no promise is made about escapes: {escapes} of 100 bad validation"
         in (choice.sentences[0])
     )
 
