@@ -125,7 +125,9 @@ def _batch(
     for i in range(n):
         shares = method.attribute(
             tuple(maps),
-            baselines=tuple(r[i : i + 1].expand_as(m) for r, m in zip(references, maps, strict=True)),
+            baselines=tuple(
+                r[i : i + 1].expand_as(m) for r, m in zip(references, maps, strict=True)
+            ),
             additional_forward_args=likeliest,
             n_steps=STEPS,
             method="gausslegendre",
