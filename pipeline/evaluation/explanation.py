@@ -183,7 +183,7 @@ def _references(data: Manifest) -> Ints:
 def _prepared(
     preparation: Preparation, data: Manifest, test: Judged, which: Ints
 ) -> tuple[Pixels, list[Pixels | None]]:
-    """What the network saw of each part: of several tiles the worst; and its mask, if it has one."""
+    """What the network saw of each part, of several tiles the worst; and its mask, if any."""
     pictures, masks = [], list[Pixels | None]()
     for i in which:
         row, tile = int(test.rows[i]), test.inspections[i].tile

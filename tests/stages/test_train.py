@@ -17,8 +17,10 @@ from pipeline.datasets.shards import Shards
 from pipeline.errors import ConfigError, TrainingError
 from pipeline.inference.predictor import session
 from pipeline.stages import Report, train
+from pipeline.training.attribution import logits
 from pipeline.training.distillation import Teacher
 from pipeline.training.material import soft_targets
+from pipeline.training.rebuilt import rebuild
 from tests.stages.conftest import TAXONOMY, TRAIN, Ran
 
 
@@ -226,3 +228,11 @@ def test_networks_side_by_side_are_one_graph_that_names_both(ran: Ran, tmp_path:
     graph = session(tmp_path / "bundle/model.onnx")
     logits = graph.run(["logits"], {"image": stored.stack(np.arange(2))})[0]
     assert logits.shape == (2, 2)
+
+
+def test_the_network_built_again_says_what_the_bundle_says(ran: Ran) -> None:
+    stored = Shards(ran.data / "preprocess")
+    images = stored.stack(np.arange(6))
+    graph = session(ran.data / "train/bundle/model.onnx")
+    (expected,) = graph.run(["logits"], {"image": images})
+    assert logits(rebuild(ran.data / "train"), images) == pytest.approx(expected, abs=1e-3)

@@ -1,0 +1,208 @@
+"""Which parts get a heat map, what stands beside it, and what is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from pipeline.contracts.records import Decision, Verdict
+from pipeline.contracts.spec import PreprocessSpec, Tiles
+from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
+from pipeline.datasets.manifest import Manifest
+from pipeline.errors import TrainingError
+from pipeline.evaluation.explanation import ExplanationRules, explain
+from pipeline.evaluation.judging import Judged
+from pipeline.files import write_model
+from pipeline.imaging import Pixels
+from pipeline.imaging.codec import read
+from pipeline.imaging.prepare import Preparation
+from pipeline.imaging.quality import measure
+from pipeline.inference.inspector import Inspection
+from pipeline.inference.predictor import softmax
+from pipeline.training import architectures
+from pipeline.training.attribution import logits
+from pipeline.training.network import Features, LinearHead, Network
+from pipeline.training.rebuilt import Eye, keep
+
+SIDE_PX, N = 32, 8
+SPEC = PreprocessSpec(colour="grey", width_px=SIDE_PX, height_px=SIDE_PX)
+PASS, FAIL, REVIEW = Verdict.PASS, Verdict.FAIL, Verdict.REVIEW
+# Good and bad parts in turn; a bad one has a bright square.
+LABELS = np.array([0, 1] * (N // 2))
+VERDICTS = [PASS, FAIL, FAIL, PASS, PASS, FAIL, REVIEW, REVIEW]
+
+
+def taxonomy(good: Disposition = Disposition.PASS) -> Taxonomy:
+    return Taxonomy(
+        classes=(
+            PartClass(name="good", disposition=good),
+            PartClass(name="spotted", disposition=Disposition.SCRAP),
+        )
+    )
+
+
+@dataclass(frozen=True)
+class Frames(Manifest):
+    """A manifest whose frames are drawn; those behind the test parts are good training parts."""
+
+    masked: bool = True
+
+    def pixels(self, row: int) -> Pixels:
+        rng = np.random.default_rng(row)
+        frame = rng.integers(80, 110, (64, 64, 1), dtype=np.uint8).repeat(3, axis=2)
+        frame[self._square(row) > 0] = 255
+        return frame
+
+    def mask(self, row: int) -> Pixels | None:
+        return self._square(row) if self.masked else None
+
+    def _square(self, row: int) -> Pixels:
+        mask = np.zeros((64, 64), np.uint8)
+        if row < N and LABELS[row]:
+            mask[40:56, 8:24] = 255
+        return mask
+
+
+@dataclass(frozen=True)
+class Recipe:
+    trained: Path
+    data: Frames
+    test: Judged
+
+
+def recipe(home: Path, spec: PreprocessSpec = SPEC, classes: Taxonomy | None = None) -> Recipe:
+    """A trained folder, a data set of N test parts and four training parts, and its verdicts."""
+    classes = classes or taxonomy()
+    network = _trained(home, spec)
+    rows = N + 4
+    table = pd.DataFrame(
+        {
+            "sample_id": [f"tray/part-{i}.png" for i in range(rows)],
+            "label": [classes.names[k] for k in LABELS] + ["good"] * 4,
+            "split": ["test"] * N + ["train"] * 4,
+        }
+    )
+    data = Frames(table, classes, Path(), {})
+    preparation = Preparation(spec)
+    inspections = []
+    for row in range(N):
+        images = preparation(data.pixels(row)).images
+        tile = len(images) - 1
+        said = softmax(logits(network, images))[tile]
+        decision = Decision(VERDICTS[row], "spotted", float(said[1]), "by the test")
+        quality = measure(images[tile])
+        inspections.append(
+            Inspection(decision, said, said, quality, tile, None, 1.0, 0.0, 0.0, 0.0)
+        )
+    return Recipe(home, data, Judged(np.arange(N), LABELS, inspections, classes))
+
+
+def _trained(home: Path, spec: PreprocessSpec) -> Network:
+    """LeNet with random weights; the head likes what is bright anywhere."""
+    eye = Eye(architecture="lenet5", scales=(1.0,))
+    size_px = spec.shape[:2]
+    features = Features(architectures.build("lenet5", "none", seed=0), size_px, eye.scales)
+    width = 3 * (6 + 16 + 120)
+    rng = torch.Generator().manual_seed(1)
+    projection = torch.randn((width, 4), generator=rng) / width**0.5
+    head = LinearHead(
+        projection, torch.zeros(4), torch.randn((4, 2), generator=rng), torch.zeros(2)
+    )
+    network = Network(features, head).eval()
+    (home / "bundle").mkdir(parents=True)
+    keep(home, network, [eye], size_px)
+    write_model(home / "bundle" / "preprocess.json", spec)
+    return network
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Recipe:
+    return recipe(tmp_path / "train")
+
+
+def test_escapes_overkills_and_right_verdicts_have_a_gallery_each(made: Recipe) -> None:
+    found = explain(made.trained, made.data, made.test, ExplanationRules())
+    parts = {g.name: [name for name, _ in g.tiles[1::2]] for g in found.galleries}
+    assert parts["heat-escapes"] == ["part-3.png"]
+    assert parts["heat-overkills"] == ["part-2.png"]
+    assert sorted(parts["heat-failed"]) == ["part-1.png", "part-5.png"]
+    assert sorted(parts["heat-passed"]) == ["part-0.png", "part-4.png"]
+    assert found.said is not None
+    assert found.said.n == 6
+
+
+def test_each_part_stands_beside_its_heat(made: Recipe) -> None:
+    found = explain(made.trained, made.data, made.test, ExplanationRules())
+    (verdict, part), (_, heat) = found.galleries[0].tiles
+    score = made.test.scores[3]
+    assert verdict == f"spotted: PASS {score:.2f}"
+    assert (part == Preparation(SPEC)(made.data.pixels(3)).images[0]).all()
+    assert heat.shape == (SIDE_PX, SIDE_PX, 3)
+    assert (heat != part).any()
+
+
+def test_no_more_than_were_asked_for_are_drawn(made: Recipe) -> None:
+    found = explain(made.trained, made.data, made.test, ExplanationRules(each=1))
+    assert [len(g.tiles) for g in found.galleries] == [2, 2, 2, 2]
+
+
+def test_nothing_is_drawn_where_nothing_was_asked_for(made: Recipe) -> None:
+    found = explain(made.trained, made.data, made.test, ExplanationRules(each=0))
+    assert (found.said, found.galleries) == (None, ())
+
+
+def test_the_share_inside_the_mask_is_measured_beside_chance(made: Recipe) -> None:
+    said = explain(made.trained, made.data, made.test, ExplanationRules()).said
+    assert said is not None
+    assert said.n_masks == 3
+    assert said.area_of_mask == pytest.approx(1 / 16)
+    assert said.inside_mask is not None
+    assert said.inside_mask > 1.5 * said.area_of_mask
+
+
+def test_without_masks_no_share_is_given(made: Recipe) -> None:
+    data = replace(made.data, masked=False)
+    said = explain(made.trained, data, made.test, ExplanationRules()).said
+    assert said is not None
+    assert (said.inside_mask, said.area_of_mask, said.n_masks) == (None, None, 0)
+
+
+def test_of_several_tiles_the_one_that_decided_is_explained(tmp_path: Path) -> None:
+    tiles = Tiles(rows=2, columns=2, overlap=0)
+    made = recipe(tmp_path / "train", SPEC.model_copy(update={"tiles": tiles}))
+    found = explain(made.trained, made.data, made.test, ExplanationRules())
+    _, part = found.galleries[0].tiles[0]
+    assert (part[:, :, 0] == made.data.pixels(3)[32:, 32:, 0]).all()
+
+
+def test_where_every_class_is_bad_the_wrongly_named_are_explained(tmp_path: Path) -> None:
+    made = recipe(tmp_path / "train", classes=taxonomy(good=Disposition.REWORK))
+    found = explain(made.trained, made.data, made.test, ExplanationRules(each=N))
+    assert {g.name for g in found.galleries} <= {"heat-wrong", "heat-right"}
+    assert sum(len(g.tiles) for g in found.galleries) == 2 * N
+
+
+def test_weights_of_another_training_do_not_explain_this_bundle(
+    made: Recipe, tmp_path: Path
+) -> None:
+    other = [
+        replace(i, probabilities=1 - i.probabilities) if i.probabilities.max() > 0.51 else i
+        for i in made.test.inspections
+    ]
+    with pytest.raises(TrainingError, match="holds another network than its bundle"):
+        explain(made.trained, made.data, replace(made.test, inspections=other), ExplanationRules())
+
+
+def test_the_galleries_are_written_as_pictures(made: Recipe, tmp_path: Path) -> None:
+    found = explain(made.trained, made.data, made.test, ExplanationRules())
+    written = list(found.write(tmp_path))
+    assert [title for title, _, _ in written][:2] == [
+        "Why bad parts passed",
+        "Why good parts failed",
+    ]
+    assert all(read(path).std() > 10 for _, _, path in written)
