@@ -88,7 +88,7 @@ def connect(uri: str, *, create: bool = False) -> MlflowClient:
 
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    with spoken(uri), _alone(uri) if create else nullcontext():
+    with spoken(uri), alone(uri) if create else nullcontext():
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         if create:
             client.search_experiments(max_results=1)  # makes the tables where there are none
@@ -96,8 +96,12 @@ def connect(uri: str, *, create: bool = False) -> MlflowClient:
 
 
 @contextmanager
-def _alone(uri: str) -> Iterator[None]:
-    """Of several trainings that find no registry one makes it; MLflow's migrations would clash."""
+def alone(uri: str) -> Iterator[None]:
+    """Keep others who write a SQLite registry waiting; a server sees to its own.
+
+    Of several trainings that find no registry one makes it, as MLflow's migrations would clash; of
+    several registrations of a bundle the second finds what the first has made.
+    """
     file = sqlite_file(uri)
     if file is None:
         yield

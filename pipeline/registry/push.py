@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,14 +16,17 @@ from pipeline.contracts.bundle import Bundle
 from pipeline.errors import MissingExtra, RegistryError
 from pipeline.files import sha256
 from pipeline.registry import runs
-from pipeline.registry.connection import connect, set_defaults, spoken
-from pipeline.registry.store import CHALLENGER, SHA256_TAG, Registry, moment
+from pipeline.registry.connection import alone, connect, set_defaults, spoken
+from pipeline.registry.store import Registry
+from pipeline.registry.versions import CHALLENGER, REVIEW_TAG, SHA256_TAG, moment
 
 if TYPE_CHECKING:
     from mlflow.entities.logged_model import LoggedModel
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import ModelSignature
     from mlflow.tracking import MlflowClient
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -71,15 +75,34 @@ def push(
         artifacts: (local file or folder, folder among the run's artifacts).
 
     Raises:
-        RegistryError: the registry refuses or cannot be reached; no version is left behind.
+        RegistryError: the registry refuses or cannot be reached; there is a whole version then or
+            none, and the next call does the rest.
         MissingExtra: the full MLflow or ONNX is not installed.
     """
     set_defaults()
     client = connect(registry.uri, create=True)
-    known = _registered(client, registry, recipe, bundle.sha256)
-    if known is not None:
-        registry.challenge(recipe, known.version)
-        return known
+    with alone(registry.uri):
+        known = _registered(client, registry, recipe, bundle.sha256)
+        done = known or _register(
+            client, registry, recipe, bundle, metrics, params, tags, description, artifacts
+        )
+        # What people have rejected does not stand for election again because a build ran again.
+        if registry.signoffs(recipe).read().standing.status.get(done.version) != "rejected":
+            registry.challenge(recipe, done.version)
+    return done
+
+
+def _register(
+    client: MlflowClient,
+    registry: Registry,
+    recipe: str,
+    bundle: Bundle,
+    metrics: Mapping[str, float],
+    params: Mapping[str, str],
+    tags: Mapping[str, str],
+    description: str,
+    artifacts: Sequence[tuple[Path, str]],
+) -> Registration:
     try:
         import mlflow.onnx
         import onnx
@@ -117,23 +140,53 @@ def push(
             source=model.model_uri,
             run_id=run.info.run_id,
             model_id=model.model_id,
-            tags={**tags, SHA256_TAG: bundle.sha256, "run_id": run.info.run_id},
+            tags={
+                **{REVIEW_TAG: "pending", **tags},
+                **{SHA256_TAG: bundle.sha256, "run_id": run.info.run_id},
+            },
             description=description,
         )
-    registry.challenge(recipe, int(made.version))
-    return _registration(made, recipe, bundle.sha256, new=True)
+        first = _oldest(client, recipe, bundle.sha256) or made
+        if first.version != made.version:
+            _take_back(client, made, first)
+    new = first.version == made.version
+    return _registration(first, recipe, bundle.sha256, new=new)
 
 
 def _registered(
     client: MlflowClient, registry: Registry, recipe: str, sha256: str
 ) -> Registration | None:
     with spoken(registry.uri):
-        query = f"name = '{recipe}' and tags.{SHA256_TAG} = '{sha256}'"
-        found = client.search_model_versions(query)
-    if not found:
-        return None
-    newest = max(found, key=lambda v: int(v.version))
-    return _registration(newest, recipe, sha256, new=False)
+        first = _oldest(client, recipe, sha256)
+    return None if first is None else _registration(first, recipe, sha256, new=False)
+
+
+def _oldest(client: MlflowClient, recipe: str, sha256: str) -> ModelVersion | None:
+    """The first of the versions that hold a bundle; there are more for a moment, if at all."""
+    query = f"name = '{recipe}' and tags.{SHA256_TAG} = '{sha256}'"
+    found: list[ModelVersion] = client.search_model_versions(query)
+    return min(found, key=lambda v: int(v.version), default=None)
+
+
+def _take_back(client: MlflowClient, made: ModelVersion, first: ModelVersion) -> None:
+    """Delete what this registration made while another of the same bundle was a little quicker.
+
+    MLflow numbers versions one after the other, so both agree on which was first.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.delete_model_version(made.name, made.version)
+        if made.source != first.source:
+            client.delete_logged_model(made.source.removeprefix("models:/"))
+        if made.run_id != first.run_id:
+            client.delete_run(made.run_id)
+    except MlflowException as error:
+        log.warning(
+            "%s/%s holds the same bundle as version %s, registered at the same moment, and could "
+            "not be deleted; delete it in MLflow (%s)",
+            *(made.name, made.version, first.version, error),
+        )
 
 
 def _run(client: MlflowClient, experiment_id: str, identity: Mapping[str, str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ CHALLENGER = "challenger"
 PREVIOUS = "previous"
 SHA256_TAG = "bundle_sha256"
 GATE_TAG = "gate"  # passed or failed; a version without was registered by an older Lineside
+REVIEW_TAG = "review.status"  # for people: pending, approved, rejected or withdrawn
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -58,18 +59,35 @@ def two_versions(
 def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`mlflow server` on a free loopback port; it takes some twenty seconds to start."""
     home = tmp_path_factory.mktemp("mlflow_server")
+    with serving(home, f"sqlite:///{home / 'mlflow.db'}") as uri:
+        yield uri
+
+
+def free_port() -> int:
+    """A loopback port that nobody uses at this moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def serving(home: Path, database: str, *options: str, **environment: str) -> Iterator[str]:
+    """`mlflow server` in the folder `home`; yields its address."""
+    port = free_port()
     uri = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
-    command += ["--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{home / 'mlflow.db'}"]
+    command += ["--port", str(port), "--workers", "1", *options]
+    command += ["--backend-store-uri", database]
     command += ["--artifacts-destination", str(home / "artifacts")]
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
     log = (home / "server.log").open("wb")
     server = subprocess.Popen(
-        command, cwd=home, env=environment, stdout=log, stderr=log, start_new_session=True
+        command,
+        cwd=home,
+        env=inherited | environment,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
     )
     try:
         _wait_for(uri, server, home / "server.log")

@@ -1,0 +1,210 @@
+"""`lineside models`: what a reviewer reads and decides."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import cli
+from pipeline.contracts.bundle import Bundle
+from pipeline.registry.push import push
+from pipeline.registry.store import Registry
+
+Models = Callable[..., tuple[int, str, str]]
+SIGNED = ("--reviewer", "A. Weber", "--reason", "first release [pilot]")
+
+
+@pytest.fixture
+def reviewed(
+    registry: Registry,
+    sealed_bundle: Bundle,
+    seal_bundle: Callable[..., Bundle],
+    tmp_path: Path,
+) -> Registry:
+    """Two versions with figures; the second has failed its gate."""
+    second = seal_bundle(tmp_path / "second", fail_from=0.7)
+    for bundle, escape, gate in ((sealed_bundle, 0.03, "passed"), (second, 0.05, "failed")):
+        push(
+            registry,
+            "cells",
+            bundle,
+            metrics={
+                "escape_rate": escape,
+                "escape_rate_ci95_low": escape - 0.02,
+                "escape_rate_ci95_high": escape + 0.02,
+                "auroc": 0.9,
+            },
+            params={"train.head.l2": str(escape), "train.seed": "0"},
+            tags={"gate": gate, "git_commit": "abc123", "comparison": "no telling"},
+            description="**worth** a look",
+        )
+    return registry
+
+
+@pytest.fixture
+def models(
+    reviewed: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Models:
+    """Run `lineside models ...` there; returns exit code, stdout and stderr."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        command = ["lineside", "models", *arguments, "--registry", reviewed.uri]
+        monkeypatch.setattr(sys, "argv", command)
+        code: Any = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code or 0
+        said = capsys.readouterr()
+        return int(code), said.out, said.err
+
+    return call
+
+
+def asked(models: Models, *arguments: str) -> Any:
+    code, said, _ = models(*arguments, "--json")
+    assert code == 0
+    return json.loads(said)
+
+
+def test_list_tells_gate_and_review(models: Models) -> None:
+    models("promote", "cells", "--version", "1", *SIGNED)
+    _, said, _ = models("list", "cells")
+    (one,) = (line for line in said.splitlines() if "champion" in line and "│" in line)
+    assert "passed" in one
+    assert "approved by A. Weber" in one
+    assert "first release [pilot]" in one
+    (two,) = (line for line in said.splitlines() if "challenger" in line)
+    assert [cell.strip() for cell in two.strip("│").split("│")][-2:] == ["failed", "pending"]
+
+
+def test_list_still_shows_the_sign_off_of_an_older_lineside(
+    models: Models, reviewed: Registry
+) -> None:
+    for key, value in (("reviewer", "A. Weber"), ("at", "2026-01-02T03:04:05"), ("reason", "ok")):
+        reviewed.client.set_model_version_tag("cells", "1", f"signoff.{key}", value)
+    reviewed.client.set_registered_model_alias("cells", "champion", "1")
+    _, said, _ = models("list", "cells")
+    assert "signed off by A. Weber, 2026-01-02: ok" in said
+    assert "cells/1 bears the alias champion without a sign-off (promoted by an older" in said
+
+
+def test_show_tells_all_a_reviewer_asks(models: Models, reviewed: Registry) -> None:
+    _, said, _ = models("show", "cells")
+    version = reviewed.version("cells", 2)
+    for words in (
+        *("cells/2", "challenger", "failed", "no telling", "abc123", "worth a look", "auroc"),
+        *("0.0500", "0.0300 to 0.0700", version.bundle_sha256, version.run_id, "mlruns/cells"),
+    ):
+        assert words in said
+
+
+def test_show_of_a_version_by_alias_holds_its_sign_offs(models: Models) -> None:
+    models("promote", "cells", "--version", "1", *SIGNED)
+    shown = asked(models, "show", "cells", "champion")
+    assert shown["version"]["version"] == 1
+    assert shown["figures"]["escape_rate"] == {
+        "value": 0.03,
+        "low": pytest.approx(0.01),
+        "high": 0.05,
+    }
+    assert [r["reviewer"] for r in shown["signoffs"]] == ["A. Weber"]
+    assert shown["faults"] == []
+
+
+def test_show_of_a_version_whose_run_was_deleted_says_so(
+    models: Models, reviewed: Registry
+) -> None:
+    reviewed.client.delete_run(reviewed.version("cells", 1).run_id)
+    code, said, _ = models("show", "cells", "1")
+    assert code == 0
+    assert "its run was deleted in MLflow" in said
+
+
+def test_show_of_an_unknown_recipe_is_one_message(models: Models) -> None:
+    code, said, complaint = models("show", "strips")
+    assert (code, said) == (2, "")
+    assert "strips has no version" in complaint
+    assert "none is registered" in complaint
+
+
+def test_compare_puts_figures_and_differing_settings_side_by_side(models: Models) -> None:
+    seen = asked(models, "compare", "cells", "1", "challenger")
+    assert (seen["a"], seen["b"]) == ("cells/1", "cells/2")
+    assert seen["figures"]["escape_rate"]["difference"] == pytest.approx(0.02)
+    assert seen["figures"]["auroc"]["difference"] == 0
+    assert seen["params"]["train.head.l2"] == {"a": "0.03", "b": "0.05"}
+    assert set(seen["params"]) == {"bundle_sha256", "gate", "train.head.l2"}
+
+
+def test_compare_prints_tables_with_intervals(models: Models) -> None:
+    _, said, _ = models("compare", "cells", "1", "2")
+    (row,) = (line for line in said.splitlines() if "escape_rate" in line)
+    assert [cell.strip() for cell in row.strip("│").split("│")] == [
+        *("escape_rate", "0.0300 (0.0100 to 0.0500)", "0.0500 (0.0300 to 0.0700)", "+0.0200")
+    ]
+
+
+def test_a_failed_gate_is_promoted_with_an_override_only(models: Models) -> None:
+    code, _, complaint = models("promote", "cells", "--version", "2", *SIGNED)
+    assert code == 2
+    assert "cells/2 cannot be promoted: it failed the gate" in complaint
+    done = asked(models, "promote", "cells", "--version", "2", *SIGNED, "--override", "trial")
+    assert done["said"] == "cells/2 is now the champion"
+    assert (done["record"]["gate"], done["record"]["override_reason"]) == ("failed", "trial")
+    assert done["version"]["aliases"] == ["challenger", "champion"]
+
+
+def test_reject_and_rollback_tell_what_they_did(models: Models) -> None:
+    assert models("reject", "cells", "--version", "2", *SIGNED)[1] == "cells/2 is rejected\n"
+    code, _, complaint = models("rollback", "cells", *SIGNED)
+    assert code == 2
+    assert "no previous champion" in complaint
+
+
+def test_history_shows_each_decision_and_that_all_verify(models: Models) -> None:
+    models("promote", "cells", "--version", "1", *SIGNED)
+    models("reject", "cells", "--version", "2", *SIGNED)
+    code, said, _ = models("history", "cells")
+    assert code == 0
+    assert "verified: 2 record(s), the last is 0002." in said
+    assert [r["act"] for r in asked(models, "history", "cells")["records"]] == ["promote", "reject"]
+
+
+def test_history_of_an_untouched_recipe_says_so(models: Models) -> None:
+    assert models("history", "cells")[1] == "nobody has decided about a version of cells yet\n"
+
+
+def test_history_names_what_does_not_verify_and_ends_with_one(
+    models: Models, reviewed: Registry
+) -> None:
+    record = asked(models, "promote", "cells", "--version", "1", *SIGNED)["record"]
+    name = f"0001.{record['sha256'][:8]}"
+    forged = json.dumps(record | {"reviewer": "C. Forger"})
+    reviewed.client.set_registered_model_tag("cells", f"signoff.{name}", forged)
+    code, said, _ = models("history", "cells")
+    assert code == 1
+    assert f"DOES NOT VERIFY: record {name} was altered" in said
+    assert "verified:" not in said
+
+
+def test_history_tells_a_decision_whose_alias_did_not_follow(
+    models: Models, reviewed: Registry
+) -> None:
+    models("promote", "cells", "--version", "1", *SIGNED)
+    reviewed.client.delete_registered_model_alias("cells", "champion")
+    _, said, _ = models("history", "cells")
+    assert "cells/1 was signed off and the alias champion is gone: the command was cut off" in said
+    assert "repeat the promote: lineside models promote cells --version 1" in said
+
+
+def test_history_tells_that_the_champion_was_deleted(models: Models, reviewed: Registry) -> None:
+    models("promote", "cells", "--version", "1", *SIGNED)
+    reviewed.client.delete_model_version("cells", "1")
+    _, said, _ = models("history", "cells")
+    assert "cells/1, which was signed off, was deleted in MLflow" in said
