@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Any, Protocol, cast
 
 import pytest
-
-if TYPE_CHECKING:
-    from selenium.webdriver import Chrome
 
 FLAGS = (
     "--headless=new",
@@ -27,8 +24,20 @@ FLAGS = (
 )
 
 
+class Browser(Protocol):
+    """What the tests ask of `selenium.webdriver.Chrome`, which may not be installed."""
+
+    def get(self, url: str) -> None: ...
+
+    def execute_script(self, script: str, *args: object) -> Any: ...
+
+    def execute_cdp_cmd(self, cmd: str, cmd_args: dict[str, Any]) -> Any: ...
+
+    def get_log(self, log_type: str) -> list[dict[str, Any]]: ...
+
+
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Chrome]:
+def browser() -> Iterator[Browser]:
     """One browser for all tests of a session; it logs what a page complains of."""
     webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
@@ -43,11 +52,11 @@ def browser() -> Iterator[Chrome]:
     service = webdriver.ChromeService(executable_path=driver)
     running = webdriver.Chrome(options=options, service=service)
     try:
-        yield running
+        yield cast(Browser, running)
     finally:
         running.quit()
 
 
-def complaints(browser: Chrome) -> list[str]:
+def complaints(browser: Browser) -> list[str]:
     """What the console says since it was last asked: errors of scripts, refused addresses."""
     return [entry["message"] for entry in browser.get_log("browser")]

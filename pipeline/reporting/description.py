@@ -71,7 +71,8 @@ def _champion(comparison: Comparison) -> Iterator[str]:
     yield markdown(wording.compared(comparison))
     if comparison.figures:
         yield ""
-        yield f"| on the same {comparison.n} parts | this model | champion | difference | this is |"
+        columns = "challenger | champion | difference | in short"
+        yield f"| on the same {comparison.n} parts | {columns} |"
         yield "|---|---|---|---|---|"
     for key, found in comparison.figures.items():
         yield (

@@ -45,7 +45,7 @@ def render(page: Page) -> bytes:
         compared=capital(wording.compared(evaluation.comparison)),
         leakage=wording.leakage(page.metrics["split"]),
         notes=[capital(note) for note in page.metrics["notes"]],
-        # Inside a block of code nothing is escaped; the recipe is quoted for the shell, on one line.
+        # A block of code shows what it holds; escaped, the command would not be one.
         command=Markup(wording.promote(page.recipe, passed=evaluation.gate.passed)),
         wording=wording,
     )

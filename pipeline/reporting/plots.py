@@ -152,7 +152,7 @@ def draw_reliability(
         rate = Rate(int(true[bin_of == b].sum()), int((bin_of == b).sum()))
         mean, ci95 = float(said[bin_of == b].mean()), rate.ci95 or [0.0, 1.0]
         axes.plot([mean, mean], ci95, color=CALM, linewidth=1.4)
-        axes.plot([mean], [rate.value], "o", color=CALM, markersize=4)
+        axes.plot([mean], [rate.k / rate.n], "o", color=CALM, markersize=4)
         axes.annotate(str(rate.n), (mean, ci95[1]), fontsize=7, ha="center", va="bottom")
     axes.set(xlabel=f"said: {what}", ylabel="found: share of the parts", xlim=(-0.03, 1.03))
     axes.set(ylim=(-0.03, 1.1), title="Reliability (with the number of parts)")

@@ -9,6 +9,7 @@ import io
 import re
 from collections.abc import Callable
 from html import escape
+from typing import Any
 
 import matplotlib as mpl
 from markupsafe import Markup
@@ -16,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 INK = "#012345"  # drawn in it, shown in the colour of the page's text
-SETTINGS = {
+SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "lineside",
     "svg.fonttype": "none",
     "font.family": "sans-serif",

@@ -64,6 +64,11 @@ def percent(share: float) -> str:
     return f"{_hundredth(share)}{NBSP}%"
 
 
+def asked(share: float) -> str:
+    """A share that somebody has set, without needless noughts: `10 %`."""
+    return f"{share * 100:.4g}{NBSP}%"
+
+
 def interval(low: float, high: float) -> str:
     """`2.4 to 9.8 %`."""
     return f"{_hundredth(low)} to {percent(high)}"
@@ -112,9 +117,9 @@ def limits(point: OperatingPoint, metrics: Mapping[str, Any]) -> tuple[str, ...]
     promise = metrics["promise"]
     said.append(
         f"The limits were chosen on parts that neither training nor this test has seen, so that at "
-        f"most {percent(promise['max_escape'])} of the bad parts pass and at most "
-        f"{percent(promise['max_overkill'])} of the good ones are rejected, with "
-        f"{percent(promise['confidence'])} confidence."
+        f"most {asked(promise['max_escape'])} of the bad parts pass and at most "
+        f"{asked(promise['max_overkill'])} of the good ones are rejected, with "
+        f"{asked(promise['confidence'])} confidence."
     )
     if not promise["supported"]:
         said.append("There were too few such parts to support that promise; see the warnings.")
@@ -211,10 +216,9 @@ def _auroc(metrics: Mapping[str, Any]) -> Figure:
     if value is None:
         sentence = "Needs parts of both kinds, or of every class"
         return Figure("auroc", "AUROC", "not defined", sentence, "", None)
-    pairs = f"{round(value * 100)} of 100 pairs"
-    sentence = f"In {pairs} of a good and a bad part the bad one has the higher score"
+    sentence = f"{round(value * 100)} of 100 pairs of a good and a bad part are ranked right"
     if metrics["n_test_bad"] == metrics["n_test"]:
-        sentence = f"In {pairs} the part of a class scores higher for it than another, on average"
+        sentence = "Pairs of a part of a class and another that are ranked right, mean of classes"
     if ci95 is None:
         return Figure("auroc", "AUROC", f"{value:.3f}", sentence, "", value)
     said = f"{ci95[0]:.3f} to {ci95[1]:.3f}"

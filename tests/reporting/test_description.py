@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from pipeline.contracts.bundle import Bundle
+from pipeline.contracts.evaluation import Check, Comparison, Evaluation, Gate
 from pipeline.reporting.description import describe
+from pipeline.reporting.evaluation import Page
 
 
 @pytest.fixture
@@ -40,10 +42,15 @@ def metrics() -> dict[str, Any]:
     }
 
 
+@pytest.fixture
+def evaluation(page: Page) -> Evaluation:
+    return page.evaluation
+
+
 def test_every_figure_stands_with_its_interval(
-    sealed_bundle: Bundle, metrics: dict[str, Any]
+    sealed_bundle: Bundle, metrics: dict[str, Any], evaluation: Evaluation
 ) -> None:
-    lines = describe(sealed_bundle, metrics).splitlines()
+    lines = describe(sealed_bundle, metrics, evaluation).splitlines()
     assert "| Escapes (bad parts passed) | 0.0312 | 0.0212 to 0.0512 |" in lines
     assert "| Overkill (good parts failed) | 0.0423 | 0.0323 to 0.0623 |" in lines
     assert "| Sent to review | 0.1234 | 0.1134 to 0.1434 |" in lines
@@ -56,50 +63,116 @@ def test_every_figure_stands_with_its_interval(
 
 
 def test_a_figure_that_does_not_exist_is_not_defined(
-    sealed_bundle: Bundle, metrics: dict[str, Any]
+    sealed_bundle: Bundle, metrics: dict[str, Any], evaluation: Evaluation
 ) -> None:
     metrics |= {"escape_rate": None, "escape_rate_ci95": None}
-    lines = describe(sealed_bundle, metrics).splitlines()
+    lines = describe(sealed_bundle, metrics, evaluation).splitlines()
     assert "| Escapes (bad parts passed) | not defined |  |" in lines
 
 
-def test_a_figure_of_zero_is_a_figure(sealed_bundle: Bundle, metrics: dict[str, Any]) -> None:
+def test_a_figure_of_zero_is_a_figure(
+    sealed_bundle: Bundle, metrics: dict[str, Any], evaluation: Evaluation
+) -> None:
     metrics |= {"escape_rate": 0.0, "escape_rate_ci95": [0.0, 0.01]}
-    said = describe(sealed_bundle, metrics)
+    said = describe(sealed_bundle, metrics, evaluation)
     assert "| Escapes (bad parts passed) | 0.0000 | 0.0000 to 0.0100 |" in said
 
 
 def test_it_names_model_data_and_how_it_was_split(
-    sealed_bundle: Bundle, metrics: dict[str, Any]
+    sealed_bundle: Bundle, metrics: dict[str, Any], evaluation: Evaluation
 ) -> None:
-    assert describe(sealed_bundle, metrics).splitlines()[0] == (
+    assert describe(sealed_bundle, metrics, evaluation).splitlines()[2] == (
         "**brightness**: mean, weights none, method by hand, 10 training images, 525 test parts. "
         "Splits by module, 44 groups."
     )
 
 
 def test_it_states_the_limits_and_the_promise_behind_them(
-    sealed_bundle: Bundle, metrics: dict[str, Any]
+    sealed_bundle: Bundle, metrics: dict[str, Any], evaluation: Evaluation
 ) -> None:
     assert (
         "Limits: below 0.2000 PASS, from 0.8000 FAIL, between REVIEW; chosen for at most 5.0% "
         "escapes and 10.0% overkill at 95% confidence."
-    ) in describe(sealed_bundle, metrics).splitlines()
+    ) in describe(sealed_bundle, metrics, evaluation).splitlines()
 
 
 def test_a_promise_the_data_cannot_support_is_called_so(
-    sealed_bundle: Bundle, metrics: dict[str, Any]
+    sealed_bundle: Bundle, metrics: dict[str, Any], evaluation: Evaluation
 ) -> None:
     metrics["promise"]["supported"] = False
     metrics["notes"] = ["30 bad validation parts cannot prove it"]
-    said = describe(sealed_bundle, metrics)
+    said = describe(sealed_bundle, metrics, evaluation)
     assert "at 95% confidence, which the data cannot support." in said
     assert "\n> 30 bad validation parts cannot prove it\n" in said
 
 
 def test_it_ends_with_the_identity_and_the_command_to_sign_off(
-    sealed_bundle: Bundle, metrics: dict[str, Any]
+    sealed_bundle: Bundle, metrics: dict[str, Any], evaluation: Evaluation
 ) -> None:
-    last = describe(sealed_bundle, metrics).splitlines()[-1]
+    last = describe(sealed_bundle, metrics, evaluation).splitlines()[-1]
     assert sealed_bundle.sha256 in last
     assert "lineside models promote brightness --version N --reviewer NAME --reason TEXT" in last
+
+
+def test_the_gate_comes_first(
+    sealed_bundle: Bundle, metrics: dict[str, Any], evaluation: Evaluation
+) -> None:
+    assert describe(sealed_bundle, metrics, evaluation).startswith("**Gate passed: all 4 checks.**")
+
+
+def test_a_failed_gate_names_what_failed_and_asks_for_an_override(
+    sealed_bundle: Bundle, metrics: dict[str, Any], evaluation: Evaluation
+) -> None:
+    checks = (
+        Check(name="leak", passed=True, said="no leak"),
+        Check(name="promise", passed=False, said="escapes of 12 %, allowed are 10 %"),
+    )
+    evaluation = evaluation.model_copy(update={"gate": Gate(passed=False, checks=checks)})
+    lines = describe(sealed_bundle, metrics, evaluation).splitlines()
+    assert lines[:2] == [
+        "**Gate failed: 1 of 2 checks.**",
+        "- promise: escapes of 12 %, allowed are 10 %",
+    ]
+    assert "--override WHY" in lines[-1]
+
+
+def test_challenger_and_champion_stand_side_by_side(
+    sealed_bundle: Bundle, metrics: dict[str, Any], evaluation: Evaluation
+) -> None:
+    lines = describe(sealed_bundle, metrics, evaluation).replace("\u00a0", " ").splitlines()
+    assert "This model lets fewer bad parts pass than solar-cell/3; overkill is alike." in lines
+    start = lines.index("| on the same 300 parts | challenger | champion | difference | in short |")
+    assert lines[start - 1] == ""
+    assert lines[start + 2].startswith("| Escapes | 4.8 % | 8.8 % | ")
+    assert lines[start + 2].endswith(" | better |")
+
+
+def test_without_a_champion_there_is_no_table(
+    sealed_bundle: Bundle, metrics: dict[str, Any], evaluation: Evaluation
+) -> None:
+    evaluation = evaluation.model_copy(update={"comparison": Comparison(champion="")})
+    said = describe(sealed_bundle, metrics, evaluation)
+    assert "There is no champion: nobody has signed a model off yet." in said
+    assert "| challenger |" not in said
+
+
+def test_the_weakest_spots_stand_with_the_warnings(
+    sealed_bundle: Bundle, metrics: dict[str, Any], evaluation: Evaluation
+) -> None:
+    said = describe(sealed_bundle, metrics, evaluation)
+    assert "\n> Among poly cells the accuracy is lowest" in said
+    assert "\n> Brightness breaks it first" in said
+
+
+def test_it_says_where_the_report_lies(
+    sealed_bundle: Bundle, metrics: dict[str, Any], evaluation: Evaluation
+) -> None:
+    assert "`evaluate/report.html`" in describe(sealed_bundle, metrics, evaluation)
+
+
+def test_a_warning_cannot_become_markup(
+    sealed_bundle: Bundle, metrics: dict[str, Any], evaluation: Evaluation
+) -> None:
+    metrics["notes"] = ["class <b>x</b> | [y](z)"]
+    said = describe(sealed_bundle, metrics, evaluation)
+    assert "> class &lt;b&gt;x&lt;/b&gt; \\| \\[y\\](z)" in said

@@ -10,6 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from pipeline.contracts.bundle import OperatingPoint
+from pipeline.contracts.evaluation import Changed, Share
 from pipeline.imaging.codec import read
 from pipeline.metrics.classification import Curve, curve
 from pipeline.reporting import plots
@@ -111,3 +112,62 @@ def test_the_roc_plot_names_each_curve(drawn: Curve) -> None:
     legend = axes.get_legend()
     assert legend is not None
     assert [t.get_text() for t in legend.get_texts()] == ["bad part", "bad part"]
+
+
+def test_the_det_plot_leaves_out_what_lies_at_infinity(drawn: Curve) -> None:
+    axes = Figure().subplots()
+    plots.draw_det(axes, [drawn])
+    (line,) = axes.lines
+    assert np.isfinite(np.asarray(line.get_xdata(), float)).all()
+    assert len(np.asarray(line.get_xdata())) > 0
+    assert [t.get_text() for t in axes.get_xticklabels()][:3] == ["0.001", "0.01", "0.05"]
+
+
+def test_the_reliability_plot_shows_bins_that_have_parts_with_their_number() -> None:
+    axes = Figure().subplots()
+    said, true = np.array([0.05, 0.05, 0.05, 0.95]), np.array([False, False, True, True])
+    plots.draw_reliability(axes, said, true, what="defect score")
+    assert [t.get_text() for t in axes.texts] == ["3", "1"]
+    dots = [line for line in axes.lines if line.get_marker() == "o"]
+    found = [float(np.asarray(dot.get_ydata())[0]) for dot in dots]
+    np.testing.assert_allclose(found, [1 / 3, 1.0])
+
+
+def test_the_tradeoff_plot_marks_each_limit_in_the_colour_of_its_line() -> None:
+    axes = Figure().subplots()
+    grid = np.linspace(0, 1, 5)
+    plots.draw_tradeoff(axes, grid, 1 - grid, grid, POINT)
+    escapes, overkill, low, high = axes.lines
+    assert [float(np.asarray(line.get_xdata())[0]) for line in (low, high)] == [0.25, 0.75]
+    assert escapes.get_color() == low.get_color() == plots.BAD
+    assert overkill.get_color() == high.get_color() == plots.GOOD
+
+
+def test_a_change_is_drawn_over_its_strength_with_what_is_not_defined_left_out() -> None:
+    none = Share(k=0, n=0, value=None, low=None, high=None)
+
+    def step(strength: float, k: int) -> Changed:
+        some = Share(k=k, n=10, value=k / 10, low=0.0, high=0.9)
+        return Changed(
+            change="blur",
+            strength=strength,
+            unit="px",
+            auroc=None,
+            accuracy=some,
+            escape=some,
+            overkill=none,
+            review=some,
+            complained=none,
+        )
+
+    axes = Figure().subplots()
+    plots.draw_change(axes, [step(0, 1), step(2, 4)])
+    escapes, overkill = axes.lines
+    np.testing.assert_allclose(np.asarray(escapes.get_ydata(), float), [0.1, 0.4])
+    assert np.isnan(np.asarray(overkill.get_ydata(), float)).all()
+    assert (axes.get_title(), axes.get_xlabel()) == ("blur", "px")
+
+
+def test_a_class_may_have_a_name_that_reads_like_a_formula(tmp_path: Path) -> None:
+    plots.write_confusion(tmp_path, ["$\\x", "b"], ["b", "b"], ["$\\x", "b"])
+    assert (tmp_path / "confusion.png").is_file()

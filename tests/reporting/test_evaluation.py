@@ -1,0 +1,279 @@
+"""The evaluation report, read as a file; in a browser it is opened by test_evaluation_page.py."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.contracts.bundle import Bundle, OperatingPoint
+from pipeline.contracts.evaluation import (
+    Check,
+    Comparison,
+    Evaluation,
+    Gate,
+    Golden,
+    GoldenMiss,
+    Slices,
+)
+from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
+from pipeline.imaging.codec import encode_png
+from pipeline.reporting.evaluation import Gallery, Page, flat, render, write_report
+from tests.reporting.conftest import page_of
+
+VOID = {"meta", "img", "br", "input", "link", "hr"}
+
+
+class Reader(HTMLParser):
+    """What a browser would see: text outside of scripts, pictures, elements, identifiers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text, self.scripts = "", list[str]()
+        self.tags, self.ids = list[str](), list[str]()
+        self.pictures = list[dict[str, str]]()
+        self._open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        given = {key: value or "" for key, value in attrs}
+        self.ids += [given["id"]] if "id" in given else []
+        if tag == "img":
+            self.pictures.append(given)
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.ids += [value or "" for key, value in attrs if key == "id"]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+        self.text += " " if tag in ("td", "th") else ""
+
+    def handle_data(self, data: str) -> None:
+        if self._open[-1:] == ["script"]:
+            self.scripts.append(data)
+        else:
+            self.text += data
+
+
+def read(page: Page) -> Reader:
+    reader = Reader()
+    reader.feed(render(page).decode())
+    reader.close()
+    assert reader._open == []
+    reader.text = re.sub(r"\s+", " ", reader.text)
+    return reader
+
+
+def changed(page: Page, **fields: object) -> Page:
+    """The page with other fields of its evaluation."""
+    return replace(page, evaluation=page.evaluation.model_copy(update=fields))
+
+
+def test_the_verdict_of_the_gate_comes_first_with_every_check_in_words(page: Page) -> None:
+    text = read(page).text
+    assert text.index("Gate passed: all 4 checks.") < text.index("Five figures")
+    assert "Promise passed: the limits keep what was promised" in text
+
+
+def test_a_failed_check_stands_above_those_that_passed(page: Page) -> None:
+    checks = (
+        Check(name="promise", passed=True, said="kept"),
+        Check(name="golden", passed=False, said="1 of 12 golden parts is judged wrong"),
+    )
+    text = read(changed(page, gate=Gate(passed=False, checks=checks))).text
+    assert "Gate failed: 1 of 2 checks." in text
+    assert text.index("Golden failed: 1 of 12") < text.index("Promise passed: kept")
+    assert "--override WHY" in text
+
+
+def test_figures_stand_with_counts_and_intervals(page: Page) -> None:
+    text = read(page).text
+    escapes, n_bad = page.metrics["escape_rate"], page.metrics["n_test_bad"]
+    low, high = page.metrics["escape_rate_ci95"]
+    assert f"Of {n_bad} bad parts {round(escapes * n_bad)} pass." in text
+    assert f"{low * 100:.1f} to {high * 100:.1f} %, at most 10 % accepted" in text
+
+
+def test_every_figure_of_the_metrics_is_in_the_last_table(page: Page) -> None:
+    text = read(page).text
+    leaves = list(flat(page.metrics))
+    assert ("auroc", str(page.metrics["auroc"])) in leaves
+    for name, value in leaves:
+        assert re.sub(r"\s+", " ", f"{name} {value}").strip() in text
+
+
+def test_the_champion_is_told_in_a_sentence_and_a_table(page: Page) -> None:
+    text = read(page).text
+    assert "This model lets fewer bad parts pass than solar-cell/3; overkill is alike." in text
+    assert "−4.0 points (−7.0 to −1.0) better" in text  # noqa: RUF001
+
+
+def test_warnings_weakness_and_lineage_are_on_the_page(page: Page) -> None:
+    text = read(page).text
+    assert "The 300 test parts come from 12 groups;" in text
+    assert "Among poly cells the accuracy is lowest" in text
+    assert "Brightness breaks it first" in text
+    assert "git commit c2a64a5" in text
+    assert page.bundle.sha256 in text
+    assert "no copy or near-duplicate of a test part was found in training" in text
+
+
+def test_a_golden_miss_is_named_with_its_reason(page: Page) -> None:
+    miss = GoldenMiss(sample_id="cell0007", wanted="FAIL", verdict="PASS", reason="score 0.01")
+    text = read(changed(page, golden=Golden(n=12, misses=(miss,)))).text
+    assert "1 of 12 parts that must never be judged wrong were." in text
+    assert "cell0007 FAIL PASS score 0.01" in text
+
+
+def test_nothing_but_the_evaluation_is_needed(page: Page) -> None:
+    none = Evaluation(
+        gate=page.evaluation.gate,
+        slices=Slices(slices=(), worst=""),
+        robustness=None,
+        comparison=Comparison(champion=""),
+        golden=None,
+        explained=None,
+        lineage={},
+    )
+    shown = read(replace(page, evaluation=none, galleries=(), facts={}, title=""))
+    assert "There is no champion: nobody has signed a model off yet." in shown.text
+    assert "Changes of the line were not tried." in shown.text
+    assert "data/solar-cell/golden.csv" in shown.text
+    assert shown.pictures == []
+
+
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        ((1.0, 0.0, 0.0), "The test has no bad parts."),
+        ((0.0, 0.8, 0.2), "The test has no good parts."),
+    ],
+)
+def test_a_test_of_one_kind_of_part_is_told_so(
+    sealed_bundle: Bundle, shares: tuple[float, ...], said: str
+) -> None:
+    shown = read(page_of(sealed_bundle, shares=shares))
+    assert said in shown.text
+    assert "pass-limit" in shown.ids
+
+
+def test_a_class_that_is_absent_keeps_its_row(sealed_bundle: Bundle) -> None:
+    assert "finger 0 0 0" in read(page_of(sealed_bundle, shares=(0.7, 0.3, 0.0))).text
+
+
+def test_a_recipe_that_passes_nothing_has_no_limit_to_move(sealed_bundle: Bundle) -> None:
+    steel = Taxonomy(
+        classes=tuple(
+            PartClass(name=name, disposition=Disposition.SCRAP) for name in ("scale", "pit", "slag")
+        )
+    )
+    nothing = OperatingPoint(pass_below=0, fail_from=0)
+    shown = read(page_of(sealed_bundle, steel, nothing, (0.4, 0.3, 0.3)))
+    assert "No class of this recipe passes: there is no limit to move." in shown.text
+    assert "The test has no good parts." in shown.text
+    assert "script" not in shown.tags
+    assert "ROC curve" in shown.text
+
+
+NASTY = "</script><b onload='x'>|$x$"
+
+
+def test_no_name_can_break_the_page(sealed_bundle: Bundle) -> None:
+    taxonomy = Taxonomy(
+        classes=(
+            PartClass(name=f"good{NASTY}", disposition=Disposition.PASS),
+            PartClass(name=f"bad{NASTY}", disposition=Disposition.SCRAP),
+        )
+    )
+    page = page_of(sealed_bundle, taxonomy, shares=(0.6, 0.4))
+    usual = read(page_of(sealed_bundle)).tags
+    table = page.predictions.assign(sample_id=NASTY, group=NASTY, variant=NASTY)
+    comparison = page.evaluation.comparison.model_copy(
+        update={"champion": NASTY, "sentence": NASTY}
+    )
+    check = Check(name=NASTY, passed=False, said=NASTY)
+    page = replace(
+        changed(page, comparison=comparison, gate=Gate(passed=False, checks=(check,))),
+        recipe=NASTY,
+        title=NASTY,
+        predictions=table,
+        metrics={**page.metrics, "notes": [NASTY]},
+        facts={NASTY: NASTY},
+        galleries=[Gallery(NASTY, NASTY, page.galleries[0].picture)],
+    )
+    shown = read(page)
+    assert shown.tags.count("script") == usual.count("script")
+    assert "onload" not in {key for picture in shown.pictures for key in picture}
+    assert shown.text.count(NASTY) > 12
+    assert shown.tags.count("b") < 20
+
+
+def test_nothing_is_fetched_and_every_picture_is_told_in_words(page: Page) -> None:
+    html = render(page).decode()
+    shown = read(page)
+    assert all(p["src"].startswith("data:image/") for p in shown.pictures)
+    assert all(p["alt"] for p in shown.pictures)
+    assert not {"link", "iframe", "object", "base"} & set(shown.tags)
+    addresses = set(re.findall(r"https?://[^\"' ]+", html))
+    assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
+    assert "default-src 'none'" in html
+
+
+def test_identifiers_are_unique(page: Page) -> None:
+    ids = read(page).ids
+    assert sorted(ids) == sorted(set(ids))
+
+
+def test_a_gallery_without_a_file_says_that_there_are_none(page: Page) -> None:
+    assert "Good parts that are rejected. There are none." in read(page).text
+
+
+def test_a_large_sheet_is_stored_small_enough_to_send(page: Page) -> None:
+    sheet = np.random.default_rng(0).integers(90, 160, (835, 1188, 1), np.uint8).repeat(3, 2)
+    large = encode_png(sheet)
+    many = [Gallery(f"sheet {i}", "forty parts", large) for i in range(4)]
+    html = render(replace(page, galleries=many))
+    assert 4 * len(large) > 3_000_000
+    assert len(html) < 3_000_000
+
+
+def test_the_same_page_is_the_same_bytes(page: Page) -> None:
+    assert render(page) == render(page)
+
+
+def test_the_report_is_written_whole(page: Page, tmp_path: Path) -> None:
+    write_report(tmp_path / "out/report.html", page)
+    assert (tmp_path / "out/report.html").read_bytes().endswith(b"</html>")
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["report.html"]
+
+
+def test_of_many_groups_the_least_accurate_are_shown_and_the_rest_counted(page: Page) -> None:
+    groups = [s for s in page.evaluation.slices.slices if s.by == "group"]
+    many = [groups[i % 12].model_copy(update={"name": f"g{i}"}) for i in range(100)]
+    slices = Slices(slices=tuple(many), worst="")
+    text = read(changed(page, slices=slices)).text
+    assert "By group: the 40 least accurate of 100, all in evaluation.json" in text
+
+
+def test_nested_figures_are_told_by_dotted_names() -> None:
+    value = {"a": {"b": [1, None]}, "c": [{"d": True}], "e": None}
+    assert list(flat(value)) == [
+        ("a.b", "1, not defined"),
+        ("c.0.d", "True"),
+        ("e", "not defined"),
+    ]
+
+
+def test_the_embedded_facts_are_json_and_hold_no_name(page: Page) -> None:
+    facts = json.loads(next(s for s in read(page).scripts if s.startswith("{")))
+    assert set(facts) == {
+        *("scores", "bad", "complained", "looked_at", "limits", "pass_at", "fail_at"),
+    }

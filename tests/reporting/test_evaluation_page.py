@@ -1,0 +1,190 @@
+"""The report in a browser: what it shows is what metrics.json says, at any limits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline.contracts.bundle import Bundle, OperatingPoint
+from pipeline.reporting import tradeoff
+from pipeline.reporting.evaluation import Page, write_report
+from tests.browser import Browser, complaints
+from tests.reporting.conftest import page_of
+
+RATES = ("escape_rate", "overkill_rate", "review_rate")
+MOVE = """
+const slider = document.getElementById(arguments[0]);
+slider.value = arguments[1];
+slider.dispatchEvent(new Event("input", { bubbles: true }));
+"""
+
+
+def show(browser: Browser, page: Page, folder: Path) -> None:
+    """Open the report from disk; its console is silent."""
+    write_report(folder / "report.html", page)
+    complaints(browser)
+    browser.get((folder / "report.html").as_uri())
+    assert complaints(browser) == []
+
+
+def ask(browser: Browser, css: str, field: str = "textContent") -> Any:
+    said = browser.execute_script(f"return document.querySelector(arguments[0]).{field}", css)
+    return said.replace("\u00a0", " ").strip() if isinstance(said, str) else said
+
+
+def shown_rates(browser: Browser) -> dict[str, float | None]:
+    """The shares "at these limits", as exactly as the page knows them."""
+    cells = {key: ask(browser, f"[data-figure={key}] .now", "dataset.value") for key in RATES}
+    return {key: float(said) if said else None for key, said in cells.items()}
+
+
+def expected(page: Page, pass_below: float, fail_from: float) -> dict[str, float]:
+    """The same from NumPy."""
+    table, taxonomy = page.predictions, page.bundle.taxonomy
+    bad = (~table["label"].isin(taxonomy.good)).to_numpy()
+    score, complained = table["defect_score"].to_numpy(), (table["complaint"] != "").to_numpy()
+    looked_at = (table["p_finger"] > table["p_crack"]).to_numpy()
+    passes = (score < pass_below) & ~complained
+    fails = (score >= fail_from) & ~looked_at
+    return {
+        "escape_rate": (passes & bad).sum() / bad.sum(),
+        "overkill_rate": (fails & ~bad).sum() / (~bad).sum(),
+        "review_rate": (~passes & ~fails).sum() / len(bad),
+    }
+
+
+def limits(page: Page) -> list[float]:
+    point = page.bundle.operating_point
+    return tradeoff.of(page.predictions, page.bundle.taxonomy, point).limits()
+
+
+def test_the_figures_on_the_page_are_those_of_the_metrics(
+    browser: Browser, page: Page, tmp_path: Path
+) -> None:
+    show(browser, page, tmp_path)
+    for key in (*RATES, "accuracy", "auroc"):
+        assert float(ask(browser, f"#{key} data", "value")) == page.metrics[key]
+    assert ask(browser, "#verdict") == "Gate passed: all 4 checks."
+
+
+def test_the_limits_start_where_the_bundle_has_them_with_the_same_figures(
+    browser: Browser, page: Page, tmp_path: Path
+) -> None:
+    show(browser, page, tmp_path)
+    assert shown_rates(browser) == {key: page.metrics[key] for key in RATES}
+    assert ask(browser, "#pass-value") == f"{page.bundle.operating_point.pass_below:.4f}"
+    assert {ask(browser, f"[data-figure={key}] .change") for key in RATES} == {"0"}
+
+
+def test_text_and_number_agree_with_the_first_page(
+    browser: Browser, page: Page, tmp_path: Path
+) -> None:
+    show(browser, page, tmp_path)
+    for key in RATES:
+        number = ask(browser, f"#{key} .number")
+        assert ask(browser, f"[data-figure={key}] .now").endswith(f": {number}")
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.1, 0.9), (0.5, 0.55), (0.0, 1.0)])
+def test_moving_the_limits_counts_again(
+    browser: Browser, page: Page, tmp_path: Path, low: float, high: float
+) -> None:
+    show(browser, page, tmp_path)
+    steps = limits(page)
+    at_low, at_high = (int(np.searchsorted(steps, limit)) for limit in (low, high))
+    browser.execute_script(MOVE, "pass-limit", 0)
+    browser.execute_script(MOVE, "fail-limit", at_high)
+    browser.execute_script(MOVE, "pass-limit", at_low)
+    assert shown_rates(browser) == expected(page, steps[at_low], steps[at_high])
+
+
+def test_a_pass_limit_above_the_fail_limit_takes_it_along(
+    browser: Browser, page: Page, tmp_path: Path
+) -> None:
+    show(browser, page, tmp_path)
+    steps = limits(page)
+    last = len(steps) - 1
+    browser.execute_script(MOVE, "pass-limit", last)
+    assert shown_rates(browser) == expected(page, 1.1, 1.1)
+    assert ask(browser, "#fail-value") == "1.1 (none)"
+    browser.execute_script(MOVE, "fail-limit", 0)
+    assert shown_rates(browser) == expected(page, 0.0, 0.0)
+
+
+def test_the_way_back_leads_to_the_chosen_limits(
+    browser: Browser, page: Page, tmp_path: Path
+) -> None:
+    show(browser, page, tmp_path)
+    browser.execute_script(MOVE, "pass-limit", 3)
+    assert shown_rates(browser)["escape_rate"] != page.metrics["escape_rate"]
+    browser.execute_script("document.getElementById('reset').click()")
+    assert shown_rates(browser) == {key: page.metrics[key] for key in RATES}
+
+
+def test_costs_are_those_of_a_line_with_its_own_share_of_bad_parts(
+    browser: Browser, page: Page, tmp_path: Path
+) -> None:
+    show(browser, page, tmp_path)
+    for field, value in (("escape", 200), ("overkill", 5), ("review", 2)):
+        browser.execute_script(MOVE, f"cost-{field}", value)
+    browser.execute_script(MOVE, "share-bad", 2)
+    table = page.predictions
+    bad = (~table["label"].isin(page.bundle.taxonomy.good)).to_numpy()
+    said = table["verdict"].to_numpy(str)
+    of_bad = 200 * (said[bad] == "PASS").mean() + 2 * (said[bad] == "REVIEW").mean()
+    of_good = 5 * (said[~bad] == "FAIL").mean() + 2 * (said[~bad] == "REVIEW").mean()
+    cost = 1000 * (0.02 * of_bad + 0.98 * of_good)
+    assert ask(browser, "[data-figure=cost] .now") == f"{cost:.0f}"
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_never_scrolls_sideways(
+    browser: Browser, page: Page, tmp_path: Path, width: int, scheme: str
+) -> None:
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
+    try:
+        show(browser, page, tmp_path)
+        assert ask(browser, "html", "scrollWidth") <= width
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_without_scripts_the_figures_of_the_metrics_remain(
+    browser: Browser, page: Page, tmp_path: Path
+) -> None:
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        show(browser, page, tmp_path)
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    assert shown_rates(browser) == {key: page.metrics[key] for key in RATES}
+    hidden = "return getComputedStyle(document.querySelector('.needs-script')).display"
+    assert browser.execute_script(hidden) == "none"
+
+
+@pytest.mark.parametrize("shares", [(1.0, 0.0, 0.0), (0.0, 0.8, 0.2)])
+def test_a_test_of_one_kind_of_part_can_be_moved_too(
+    browser: Browser, sealed_bundle: Bundle, tmp_path: Path, shares: tuple[float, ...]
+) -> None:
+    page = page_of(sealed_bundle, shares=shares)
+    show(browser, page, tmp_path)
+    assert shown_rates(browser) == {key: page.metrics[key] for key in RATES}
+    browser.execute_script(MOVE, "pass-limit", 5)
+    assert complaints(browser) == []
+
+
+def test_nothing_passes_before_limits_are_chosen(
+    browser: Browser, sealed_bundle: Bundle, tmp_path: Path
+) -> None:
+    page = page_of(sealed_bundle, point=OperatingPoint(pass_below=0, fail_from=1.1))
+    show(browser, replace(page, galleries=()), tmp_path)
+    assert shown_rates(browser) == {"escape_rate": 0, "overkill_rate": 0, "review_rate": 1}

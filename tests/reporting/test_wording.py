@@ -1,0 +1,132 @@
+"""Figures in words, as somebody reads them who signs for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pipeline.contracts.bundle import OperatingPoint
+from pipeline.contracts.evaluation import Check, Comparison, Difference, Gate, Share
+from pipeline.reporting import wording
+from pipeline.reporting.evaluation import Page
+
+
+def plain(text: str) -> str:
+    return text.replace(wording.NBSP, " ")
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        (0.0526, "5.3 %"),
+        (1 / 16, "6.3 %"),  # a half is rounded up, as a browser does
+        (0.0034, "0.34 %"),
+        (0.0, "0 %"),
+        (1.0, "100 %"),
+        (0.9996, "100.0 %"),  # not all of them
+    ],
+)
+def test_a_share_is_said_as_finely_as_it_matters(share: float, said: str) -> None:
+    assert plain(wording.percent(share)) == said
+
+
+def test_a_share_that_was_set_has_no_needless_noughts() -> None:
+    assert [plain(wording.asked(x)) for x in (0.1, 0.95, 0.005)] == ["10 %", "95 %", "0.5 %"]
+
+
+def test_escapes_are_said_as_counts_share_and_interval() -> None:
+    metrics: dict[str, Any] = {
+        "n_test": 525,
+        "n_test_bad": 171,
+        "promise": {"max_escape": 0.1, "max_overkill": 0.1},
+        "auroc": None,
+        "auroc_ci95": None,
+    }
+    for key in ("escape_rate", "overkill_rate", "review_rate", "accuracy"):
+        metrics |= {key: 9 / 171, f"{key}_ci95": [0.0243, 0.0976]}
+    escapes, *_, auroc = wording.five(metrics)
+    assert plain(escapes.line) == "Of 171 bad parts 9 pass: 5.3 %, 2.4 to 9.8 %"
+    assert escapes.allowed == 0.1
+    assert auroc.number == "not defined"
+
+
+def test_every_figure_repeats_its_entry_of_the_metrics(page: Page) -> None:
+    for figure in wording.five(page.metrics):
+        assert figure.value == page.metrics[figure.key]
+        assert [figure.low, figure.high] == page.metrics[f"{figure.key}_ci95"]
+
+
+def test_a_share_of_nothing_is_none_to_count() -> None:
+    assert wording.share(Share(k=0, n=0, value=None, low=None, high=None)) == "none to count"
+
+
+def test_a_failed_gate_counts_what_failed() -> None:
+    checks = tuple(Check(name=n, passed=p, said="") for n, p in (("a", True), ("b", False)))
+    assert wording.verdict(Gate(passed=False, checks=checks)) == "Gate failed: 1 of 2 checks"
+    assert wording.verdict(Gate(passed=True, checks=checks[:1])) == "Gate passed: its one check"
+
+
+@pytest.mark.parametrize(
+    ("key", "low", "high", "word"),
+    [
+        ("escape_rate", -0.04, -0.01, "better"),
+        ("escape_rate", 0.01, 0.04, "worse"),
+        ("accuracy", 0.01, 0.04, "better"),
+        ("auroc", -0.04, -0.01, "worse"),
+        ("auroc", -0.01, 0.02, "no telling"),
+        ("overkill_rate", 0.0, 0.02, "no telling"),
+    ],
+)
+def test_a_difference_is_told_only_where_its_interval_is_on_one_side(
+    key: str, low: float, high: float, word: str
+) -> None:
+    found = Difference(champion=0.1, challenger=0.1, value=0.0, low=low, high=high)
+    assert wording.better(key, found) == word
+
+
+def test_differences_of_shares_are_points_and_have_a_sign() -> None:
+    found = Difference(champion=0.08, challenger=0.04, value=-0.04, low=-0.0804, high=0.0051)
+    assert plain(wording.difference("escape_rate", found)) == "−4.0 points (−8.0 to +0.5)"  # noqa: RUF001
+    assert wording.difference("auroc", found) == "−0.040 (−0.080 to +0.005)"  # noqa: RUF001
+
+
+def test_a_champion_that_was_not_run_is_said_with_the_reason() -> None:
+    none = Comparison(champion="")
+    gone = Comparison(champion="cells/3", not_run="its classes are others")
+    assert wording.compared(none) == "There is no champion: nobody has signed a model off yet."
+    assert wording.compared(gone) == ("The champion cells/3 was not run: its classes are others.")
+
+
+def test_limits_of_a_recipe_that_passes_nothing_name_no_number(page: Page) -> None:
+    said = wording.limits(OperatingPoint(pass_below=0, fail_from=0), page.metrics)
+    assert said[0] == "No class of this recipe passes: every part is judged bad, none can escape."
+
+
+def test_limits_that_no_score_reaches_are_said_so(page: Page) -> None:
+    said = wording.limits(OperatingPoint(pass_below=0, fail_from=1.1), page.metrics)
+    assert said[:3] == (
+        "No score is low enough to pass.",
+        "No score is high enough to fail.",
+        "In between a person looks at it.",
+    )
+
+
+def test_an_unsupported_promise_is_said_beside_the_limits(page: Page) -> None:
+    metrics = {**page.metrics, "promise": {**page.metrics["promise"], "supported": False}}
+    said = wording.limits(page.bundle.operating_point, metrics)
+    assert said[-1].startswith("There were too few such parts to support that promise")
+
+
+def test_a_leak_is_told_in_capitals_and_an_unchecked_split_as_such() -> None:
+    split = {"by": "module", "leak_checked": True, "leaky": True}
+    assert "LEAKY" in wording.leakage(split)
+    assert "Nobody has looked" in wording.leakage(split | {"leaky": False, "leak_checked": False})
+    assert "by module" in wording.leakage(split | {"leaky": False})
+
+
+def test_the_command_to_sign_off_quotes_the_recipe_and_asks_for_an_override() -> None:
+    said = wording.promote("solar cell; rm -rf", passed=False)
+    assert said.startswith("lineside models promote 'solar cell; rm -rf' --version N")
+    assert said.endswith("--override WHY")
+    assert "--override" not in wording.promote("solar-cell", passed=True)
