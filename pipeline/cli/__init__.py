@@ -124,7 +124,8 @@ def check(line_file: LineFile) -> None:
     source = ", ".join(f"{key} {value}" for key, value in settings.items())
     uri = shown(line.model.registry or default_uri(Path.cwd()))
     say(f"{line_file} is valid: station {line.station} would")
-    say(f"  pull    models:/{line.recipe}@{line.model.alias} from {uri}")
+    signed = ", if its sign-offs verify" if line.model.require_signoff else ""
+    say(f"  pull    models:/{line.recipe}@{line.model.alias} from {uri}{signed}")
     say(f"  keep it in {line.model.cache}")
     say(f"  inspect source {line.source.type} ({source})")
     say(f"  write   one record a trigger to {line.ledger}")

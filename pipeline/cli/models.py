@@ -84,7 +84,12 @@ def show(
         version = str((waiting or versions)[-1].version) if versions else "challenger"
     seen = store.dossier(store.version(recipe, version))
     chain = store.signoffs(recipe).read()
-    signed = [r for r in chain.records if seen.version.version in (r.version, r.previous)]
+    number = seen.version.version
+    signed = [
+        r
+        for r in chain.records
+        if r.version == number or (r.act == "rollback" and r.previous == number)
+    ]
     if as_json:
         _print_json(
             {

@@ -177,9 +177,9 @@ def _take_back(client: MlflowClient, made: ModelVersion, first: ModelVersion) ->
 
     try:
         client.delete_model_version(made.name, made.version)
-        if made.source != first.source:
+        if made.source and made.source != first.source:
             client.delete_logged_model(made.source.removeprefix("models:/"))
-        if made.run_id != first.run_id:
+        if made.run_id and made.run_id != first.run_id:
             client.delete_run(made.run_id)
     except MlflowException as error:
         log.warning(

@@ -106,6 +106,7 @@ def test_show_tells_all_a_reviewer_asks(models: Models, reviewed: Registry) -> N
 
 def test_show_of_a_version_by_alias_holds_its_sign_offs(models: Models) -> None:
     models("promote", "cells", "--version", "1", *SIGNED)
+    models("reject", "cells", "--version", "2", *SIGNED)
     shown = asked(models, "show", "cells", "champion")
     assert shown["version"]["version"] == 1
     assert shown["figures"]["escape_rate"] == {

@@ -79,6 +79,7 @@ def assert_whole(registry: Registry, bundle: Bundle) -> None:
     for version in registry.versions("cut"):
         assert version.bundle_sha256 == bundle.sha256
         source = registry.client.get_model_version("cut", str(version.version)).source
+        assert source is not None
         model = registry.client.get_logged_model(source.removeprefix("models:/"))
         assert model.status == "READY"
         assert registry.client.get_run(version.run_id).data.tags["gate"] == "passed"
