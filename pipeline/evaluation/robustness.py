@@ -32,7 +32,7 @@ class RobustnessRules(Strict):
     """How hard the model is tried, and what counts as broken."""
 
     parts: int = Field(
-        120,
+        80,
         ge=0,
         description="Test parts inspected under every change, half of them bad; 0: no such test.",
     )
@@ -72,10 +72,12 @@ class _Answers:
         return wrong
 
     def escaped(self, truth: _Truth) -> Bools:
-        return truth.bad & (self.verdicts == Verdict.PASS)
+        passed: Bools = self.verdicts == Verdict.PASS
+        return truth.bad & passed
 
     def rejected(self, truth: _Truth) -> Bools:
-        return ~truth.bad & (self.verdicts == Verdict.FAIL)
+        failed: Bools = self.verdicts == Verdict.FAIL
+        return ~truth.bad & failed
 
     def auroc(self, truth: _Truth) -> float:
         return figures.auroc(*figures.questions(truth.labels, self.probabilities, truth.passing))

@@ -97,6 +97,7 @@ class Together(nn.Module):
     def every_map(self, image: Tensor) -> Iterator[Tensor]:
         """The feature maps of uint8 N,H,W,C of every network, at its every scale."""
         for part in self.parts:
+            assert isinstance(part, Features)
             yield from part.every_map(image)
 
 

@@ -49,7 +49,8 @@ def test_a_changed_frame_is_another_of_the_same_form(
 ) -> None:
     before = frame.copy()
     changed = one(frame, strength, seed=3)
-    assert (changed.shape, changed.dtype) == (frame.shape, np.uint8)
+    assert changed.shape == frame.shape
+    assert changed.dtype == np.uint8
     assert (changed != frame).any()
     assert (frame == before).all()
 

@@ -29,7 +29,8 @@ def network(eyes: tuple[Eye, ...], *, linear: bool) -> Network:
     rng = torch.Generator().manual_seed(3)
 
     def drawn(*shape: int) -> torch.Tensor:
-        return torch.randn(shape, generator=rng) / width**0.5
+        found: torch.Tensor = torch.randn(shape, generator=rng) / width**0.5
+        return found
 
     if linear:
         return Network(features, LinearHead(drawn(width, 4), drawn(4), drawn(4, 3), drawn(3)))
