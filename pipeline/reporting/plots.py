@@ -76,7 +76,8 @@ def draw_roc(axes: Axes, curves: Sequence[Curve]) -> None:
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.7, linestyle=":")
     axes.set(xlabel="false alarms (share of the others)", ylabel="found (share of these)")
     axes.set(title="ROC", xlim=(0, 1), ylim=(0, 1.01))
-    axes.legend(loc="lower right", fontsize=8)
+    if curves:
+        axes.legend(loc="lower right", fontsize=8)
 
 
 def draw_pr(axes: Axes, curves: Sequence[Curve]) -> None:
@@ -85,7 +86,8 @@ def draw_pr(axes: Axes, curves: Sequence[Curve]) -> None:
         axes.plot(c.recall, c.precision, label=c.name)
     axes.set(xlabel="recall", ylabel="precision", title="Precision and recall")
     axes.set(xlim=(0, 1), ylim=(0, 1.01))
-    axes.legend(loc="lower left", fontsize=8)
+    if curves:
+        axes.legend(loc="lower left", fontsize=8)
 
 
 def draw_confusion(axes: Axes, counts: pd.DataFrame) -> None:

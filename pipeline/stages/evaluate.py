@@ -22,6 +22,7 @@ from pipeline.contracts.records import Verdict
 from pipeline.datasets import golden, manifest
 from pipeline.datasets import scores as unseen_scores
 from pipeline.datasets.manifest import Manifest
+from pipeline.errors import DataError
 from pipeline.evaluation import explanation, findings, robustness
 from pipeline.evaluation.explanation import ExplanationRules
 from pipeline.evaluation.judging import Judged, Watch, judge, latencies_ms
@@ -87,10 +88,15 @@ def run(
         BundleError: the trained bundle is incomplete.
     """
     data, trained = manifest.read(source / "ingest"), source / "train"
+    rows = np.flatnonzero(data.table["split"] == "test")
+    if not len(rows):
+        raise DataError(
+            f"the test split of {source.name} is empty: there is no part to report on; raise "
+            "split.test_fraction in ingest.yaml, or add images to the data set's own test split"
+        )
     bundle, choice = choose_limits(
         config.policy, data, trained, out / "bundle", _watch("val parts")
     )
-    rows = np.flatnonzero(data.table["split"] == "test")
     test = judge(bundle, data, rows, _watch("test parts"))
     report = json.loads((trained / "report.json").read_bytes())
     metrics = measure(test, data, config.bootstrap_draws, _read_naive(trained))
@@ -189,7 +195,13 @@ def _draw(out: Path, recipe: str, metrics: dict[str, Any], test: Judged, bundle:
     ]
     names = np.array(taxonomy.names)
     actual, predicted = names[test.labels].tolist(), names[test.predicted].tolist()
-    plots.write_curves(out, curves, figures.curve("all", truth, scores))
+    one_kind = truth.all() or not truth.any()
+    overall = (
+        figures.Curve("all", *[np.empty(0)] * 4)
+        if one_kind
+        else figures.curve("all", truth, scores)
+    )
+    plots.write_curves(out, curves, overall)
     plots.write_confusion(out, actual, predicted, taxonomy.names)
     plots.write_verdicts(out, actual, test.verdicts.tolist())
     plots.write_scores(out, test.scores, test.bad, point)

@@ -69,6 +69,10 @@ POLICY = augment.Config.model_validate(
 )
 TRAIN = train.Config.model_validate({"head": {"components": 32, "landmarks": 64, "max_epochs": 4}})
 
+EVALUATE = evaluate.Config.model_validate(
+    {"bootstrap_draws": 100, "robustness": {"parts": 8}, "explanation": {"each": 2}}
+)
+
 
 def build(
     data: Path,
@@ -86,7 +90,7 @@ def build(
     with whole_folder(data / "train") as out:
         train.run(training, data, out)
     with whole_folder(data / "evaluate") as out:
-        evaluate.run(evaluate.Config(bootstrap_draws=100), data, out)
+        evaluate.run(EVALUATE, data, out)
 
 
 @pytest.fixture(scope="session")

@@ -12,13 +12,16 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, roc_auc_score
 
-from pipeline.contracts.bundle import open_bundle
-from pipeline.datasets import manifest
+from pipeline.contracts.bundle import OperatingPoint, open_bundle, seal
+from pipeline.contracts.evaluation import Evaluation
+from pipeline.datasets import golden, manifest
 from pipeline.errors import BundleError, DataError
+from pipeline.evaluation.rival import Rival
+from pipeline.files import read_model, write_model
 from pipeline.imaging.codec import read
 from pipeline.inference.inspector import Inspector
 from pipeline.stages import evaluate
-from tests.stages.conftest import Ran
+from tests.stages.conftest import EVALUATE, Ran
 
 
 @pytest.fixture
@@ -138,5 +141,122 @@ def test_doubts_about_a_teacher_stand_in_the_notes(ran: Ran, tmp_path: Path) -> 
     report.write_text(json.dumps(told))
     out = tmp_path / "out"
     out.mkdir()
-    said = evaluate.run(evaluate.Config(bootstrap_draws=100), tmp_path / "cells", out)
+    said = evaluate.run(EVALUATE, tmp_path / "cells", out)
     assert "the teacher's split is another" in said.lines
+
+
+@pytest.fixture
+def copied(ran: Ran, tmp_path: Path) -> Path:
+    """The recipe's data, to be altered."""
+    return Path(shutil.copytree(ran.data, tmp_path / "cells"))
+
+
+def evaluated(
+    data: Path, config: evaluate.Config = EVALUATE, rival: Rival | None = None
+) -> tuple[Path, Evaluation]:
+    out = data.parent / "out"
+    out.mkdir()
+    evaluate.run(config, data, out, rival=rival)
+    return out, read_model(out / "evaluation.json", Evaluation)
+
+
+ALL_PASS = {"policy": {"type": "fixed", "pass_below": 1.1, "fail_from": 1.1}}
+
+
+def failed(found: Evaluation) -> set[str]:
+    return {check.name for check in found.gate.checks if not check.passed}
+
+
+def test_a_golden_part_that_is_missed_blocks_the_gate(copied: Path) -> None:
+    table = manifest.read(copied / "ingest").table
+    bad = table.loc[table["label"] == "defective", "sample_id"].iloc[0]
+    golden.write(copied / "ingest", [bad])
+    config = EVALUATE.model_validate({**EVALUATE.model_dump(), **ALL_PASS})
+    _, found = evaluated(copied, config)
+    assert found.golden is not None
+    assert [(m.sample_id, m.wanted, m.verdict) for m in found.golden.misses] == [
+        (bad, "defective", "PASS")
+    ]
+    assert "golden" in failed(found)
+    assert not found.gate.passed
+
+
+def test_the_champion_is_judged_on_the_same_parts_by_its_own_limits(copied: Path) -> None:
+    theirs = Path(shutil.copytree(copied / "evaluate/bundle", copied.parent / "champion"))
+    write_model(theirs / "operating_point.json", OperatingPoint(pass_below=1.1, fail_from=1.1))
+    seal(theirs)
+    _, found = evaluated(copied, rival=Rival("cells/7", open_bundle(theirs)))
+    compared = found.comparison
+    assert (compared.champion, compared.not_run) == ("cells/7", "")
+    assert compared.figures["escape_rate"].champion == 1.0
+    assert compared.figures["auroc"].value == 0.0
+
+
+def test_the_champion_itself_is_not_compared_with_itself(copied: Path) -> None:
+    same = open_bundle(copied / "evaluate/bundle")
+    _, found = evaluated(copied, rival=Rival("cells/1", same))
+    assert found.comparison.not_run == "this bundle is the champion itself"
+
+
+def test_a_champion_of_another_taxonomy_is_named_and_not_compared(copied: Path) -> None:
+    theirs = Path(shutil.copytree(copied / "evaluate/bundle", copied.parent / "champion"))
+    taxonomy = (theirs / "taxonomy.json").read_text().replace("defective", "broken")
+    (theirs / "taxonomy.json").write_text(taxonomy)
+    seal(theirs)
+    _, found = evaluated(copied, rival=Rival("cells/7", open_bundle(theirs)))
+    assert found.comparison.not_run == "it knows the classes good, broken, this one good, defective"
+
+
+def test_a_model_of_shuffled_labels_fails_the_gate(copied: Path) -> None:
+    path = copied / "ingest/manifest.parquet"
+    table = pd.read_parquet(path)
+    rows = (table["split"] == "test").to_numpy()
+    shuffled = np.random.default_rng(3).permutation(table.loc[rows, "label"].to_numpy())
+    table.loc[rows, "label"] = shuffled
+    table.to_parquet(path, index=False)
+    _, found = evaluated(copied)
+    assert "ranking" in failed(found)
+
+
+@pytest.mark.parametrize(
+    ("gone", "figure"), [("defective", "escape_rate"), ("good", "overkill_rate")]
+)
+def test_a_test_split_without_one_kind_of_part_is_measured_as_far_as_it_goes(
+    copied: Path, gone: str, figure: str
+) -> None:
+    path = copied / "ingest/manifest.parquet"
+    table = pd.read_parquet(path)
+    table.loc[(table["split"] == "test") & (table["label"] == gone), "split"] = "val"
+    table.to_parquet(path, index=False)
+    out, found = evaluated(copied)
+    metrics = json.loads((out / "metrics.json").read_bytes())
+    assert metrics[figure] is None
+    assert metrics["auroc"] is None
+    assert any(f"no part of class {gone}" in note for note in metrics["notes"])
+    assert not found.gate.passed
+    assert b"<html" in (out / "report.html").read_bytes()
+
+
+def test_a_test_split_without_any_part_is_refused(copied: Path) -> None:
+    path = copied / "ingest/manifest.parquet"
+    table = pd.read_parquet(path)
+    table.loc[table["split"] == "test", "split"] = "val"
+    table.to_parquet(path, index=False)
+    with pytest.raises(DataError, match="no part to report on"):
+        evaluate.run(EVALUATE, copied, copied.parent / "out")
+
+
+def test_report_and_card_lie_beside_the_figures(ran: Ran, metrics: dict[str, Any]) -> None:
+    page = (ran.data / "evaluate/report.html").read_text("utf-8")
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "https://" not in page
+    assert f"{metrics['auroc']:.3f}" in page
+    assert (ran.data / "evaluate/MODEL_CARD.md").read_text("utf-8").startswith("# ")
+
+
+def test_the_lights_of_the_line_are_tried(ran: Ran) -> None:
+    found = read_model(ran.data / "evaluate/evaluation.json", Evaluation)
+    assert found.robustness is not None
+    assert {c.change for c in found.robustness.changes} >= {"blur", "noise", "rotation"}
+    assert found.explained is not None
+    assert found.explained.n >= 2
