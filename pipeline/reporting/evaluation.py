@@ -31,6 +31,7 @@ from pipeline.reporting.tradeoff import Tradeoff
 
 TEMPLATE = "evaluation.html.j2"
 SLICES = 40  # of one kind; the worst of them
+MISSES = 8
 LARGE = 60_000  # bytes from which a picture is stored as JPEG
 
 
@@ -125,6 +126,7 @@ def render(page: Page) -> bytes:
         comparison=evaluation.comparison,
         compared=capital(wording.compared(evaluation.comparison)),
         golden=evaluation.golden,
+        misses=MISSES,
         promote=wording.promote(page.recipe, passed=evaluation.gate.passed),
         leakage=wording.leakage(page.metrics["split"]),
         wording=wording,

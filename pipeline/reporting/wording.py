@@ -85,21 +85,24 @@ def share(found: Share) -> str:
 
 
 def five(metrics: Mapping[str, Any]) -> tuple[Figure, ...]:
-    """The five figures of the first page, from the content of metrics.json."""
+    """The five figures of the first page, from metrics.json; those that matter most come first."""
     n, n_bad = metrics["n_test"], metrics["n_test_bad"]
     promise = metrics["promise"]
-    return (
-        _rate(metrics, "escape_rate", n_bad, "bad", "pass", promise["max_escape"]),
-        _rate(metrics, "overkill_rate", n - n_bad, "good", "are rejected", promise["max_overkill"]),
-        _rate(metrics, "review_rate", n, "", "go to a person"),
-        _rate(metrics, "accuracy", n, "", "are given the right class"),
-        _auroc(metrics),
+    escapes = _rate(metrics, "escape_rate", n_bad, "bad", "pass", promise["max_escape"])
+    overkill = _rate(
+        metrics, "overkill_rate", n - n_bad, "good", "are rejected", promise["max_overkill"]
     )
+    review = _rate(metrics, "review_rate", n, "", "go to a person")
+    accuracy = _rate(metrics, "accuracy", n, "", "are given the right class")
+    auroc = _auroc(metrics)
+    if _nothing_passes(OperatingPoint.model_validate(metrics["operating_point"])):
+        return accuracy, auroc, review, escapes, overkill
+    return escapes, overkill, review, accuracy, auroc
 
 
 def limits(point: OperatingPoint, metrics: Mapping[str, Any]) -> tuple[str, ...]:
     """What the two limits do to a part, and what they were chosen for: sentences."""
-    if point.pass_below == point.fail_from == 0:
+    if _nothing_passes(point):
         return (
             "No class of this recipe passes: every part is judged bad, none can escape.",
             "What the model decides is which defect it is; read accuracy first.",
@@ -217,12 +220,17 @@ def _auroc(metrics: Mapping[str, Any]) -> Figure:
         sentence = "Needs parts of both kinds, or of every class"
         return Figure("auroc", "AUROC", "not defined", sentence, "", None)
     sentence = f"{round(value * 100)} of 100 pairs of a good and a bad part are ranked right"
-    if metrics["n_test_bad"] == metrics["n_test"]:
+    if _nothing_passes(OperatingPoint.model_validate(metrics["operating_point"])):
         sentence = "Pairs of a part of a class and another that are ranked right, mean of classes"
     if ci95 is None:
         return Figure("auroc", "AUROC", f"{value:.3f}", sentence, "", value)
     said = f"{ci95[0]:.3f} to {ci95[1]:.3f}"
     return Figure("auroc", "AUROC", f"{value:.3f}", sentence, said, value, ci95[0], ci95[1])
+
+
+def _nothing_passes(point: OperatingPoint) -> bool:
+    """The limits of a recipe whose every class is bad; `metrics.operating_point` sets them."""
+    return point.pass_below == point.fail_from == 0
 
 
 def _hundredth(share: float) -> str:

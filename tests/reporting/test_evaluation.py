@@ -26,7 +26,7 @@ from pipeline.imaging.codec import encode_png
 from pipeline.reporting.evaluation import Gallery, Page, flat, render, write_report
 from tests.reporting.conftest import page_of
 
-VOID = {"meta", "img", "br", "input", "link", "hr"}
+VOID = {"meta", "wbr", "img", "br", "input", "link", "hr"}
 
 
 class Reader(HTMLParser):
@@ -130,7 +130,19 @@ def test_a_golden_miss_is_named_with_its_reason(page: Page) -> None:
     miss = GoldenMiss(sample_id="cell0007", wanted="FAIL", verdict="PASS", reason="score 0.01")
     text = read(changed(page, golden=Golden(n=12, misses=(miss,)))).text
     assert "1 of 12 parts that must never be judged wrong were." in text
-    assert "cell0007 FAIL PASS score 0.01" in text
+    assert "cell0007: PASS instead of FAIL; score 0.01" in text
+
+
+def test_of_many_golden_misses_the_first_are_named(page: Page) -> None:
+    misses = tuple(
+        GoldenMiss(sample_id=f"cell{i:04d}", wanted="FAIL", verdict="PASS", reason="low")
+        for i in range(20)
+    )
+    text = read(changed(page, golden=Golden(n=25, misses=misses))).text
+    assert "20 of 25 parts that must never be judged wrong were." in text
+    assert "cell0007: PASS" in text
+    assert "cell0008: PASS" not in text
+    assert "The others are in evaluation.json." in text
 
 
 def test_nothing_but_the_evaluation_is_needed(page: Page) -> None:

@@ -40,6 +40,7 @@ def test_escapes_are_said_as_counts_share_and_interval() -> None:
         "n_test": 525,
         "n_test_bad": 171,
         "promise": {"max_escape": 0.1, "max_overkill": 0.1},
+        "operating_point": {"pass_below": 0.2, "fail_from": 0.8},
         "auroc": None,
         "auroc_ci95": None,
     }
@@ -49,6 +50,12 @@ def test_escapes_are_said_as_counts_share_and_interval() -> None:
     assert plain(escapes.line) == "Of 171 bad parts 9 pass: 5.3 %, 2.4 to 9.8 %"
     assert escapes.allowed == 0.1
     assert auroc.number == "not defined"
+
+
+def test_where_nothing_passes_accuracy_comes_first(page: Page) -> None:
+    nothing = {**page.metrics, "operating_point": {"pass_below": 0.0, "fail_from": 0.0}}
+    assert wording.five(page.metrics)[0].key == "escape_rate"
+    assert [f.key for f in wording.five(nothing)][:2] == ["accuracy", "auroc"]
 
 
 def test_every_figure_repeats_its_entry_of_the_metrics(page: Page) -> None:
