@@ -88,9 +88,9 @@ def five(metrics: Mapping[str, Any]) -> tuple[Figure, ...]:
     """The five figures of the first page, from metrics.json; those that matter most come first."""
     n, n_bad = metrics["n_test"], metrics["n_test_bad"]
     promise = metrics["promise"]
-    escapes = _rate(metrics, "escape_rate", n_bad, "bad", "pass", promise["max_escape"])
+    escapes = _rate(metrics, "escape_rate", n_bad, "bad", "pass", promise.get("max_escape"))
     overkill = _rate(
-        metrics, "overkill_rate", n - n_bad, "good", "are rejected", promise["max_overkill"]
+        metrics, "overkill_rate", n - n_bad, "good", "are rejected", promise.get("max_overkill")
     )
     review = _rate(metrics, "review_rate", n, "", "go to a person")
     accuracy = _rate(metrics, "accuracy", n, "", "are given the right class")
@@ -119,10 +119,10 @@ def limits(point: OperatingPoint, metrics: Mapping[str, Any]) -> tuple[str, ...]
         said.append("In between a person looks at it.")
     promise = metrics["promise"]
     said.append(
-        f"The limits were chosen on parts that neither training nor this test has seen, so that at "
-        f"most {asked(promise['max_escape'])} of the bad parts pass and at most "
-        f"{asked(promise['max_overkill'])} of the good ones are rejected, with "
-        f"{asked(promise['confidence'])} confidence."
+        "They are limits as given, not chosen on parts."
+        if promise["policy"] == "fixed"
+        else "The limits were chosen on parts that neither training nor this test has seen, for "
+        f"{promise['said']}."
     )
     if not promise["supported"]:
         said.append("There were too few such parts to support that promise; see the warnings.")

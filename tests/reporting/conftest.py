@@ -164,7 +164,9 @@ def measure(table: pd.DataFrame, taxonomy: Taxonomy, point: OperatingPoint) -> d
             "max_escape": 0.1,
             "max_overkill": 0.1,
             "confidence": 0.95,
+            "policy": "max_escape",
             "supported": True,
+            "said": "at most 10.0% escapes and at most 10.0% overkill at 95% confidence",
         },
         "split": {
             "by": "module",
