@@ -43,8 +43,7 @@ def describe(bundle: Bundle, metrics: Mapping[str, Any], evaluation: Evaluation)
         "",
         *_weaknesses(metrics, evaluation),
         f"Limits: below {point.pass_below:.4f} PASS, from {point.fail_from:.4f} FAIL, between "
-        f"REVIEW; chosen for at most {promise['max_escape']:.1%} escapes and "
-        f"{promise['max_overkill']:.1%} overkill at {promise['confidence']:.0%} confidence"
+        f"REVIEW; chosen for {markdown(promise['said'])}"
         f"{'' if promise['supported'] else ', which the data cannot support'}.",
         "",
         f"The report with plots and pictures is the artifact `{REPORT}` of the run that this "

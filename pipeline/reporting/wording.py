@@ -88,9 +88,9 @@ def five(metrics: Mapping[str, Any]) -> tuple[Figure, ...]:
     """The five figures of the first page, from metrics.json; those that matter most come first."""
     n, n_bad = metrics["n_test"], metrics["n_test_bad"]
     promise = metrics["promise"]
-    escapes = _rate(metrics, "escape_rate", n_bad, "bad", "pass", promise["max_escape"])
+    escapes = _rate(metrics, "escape_rate", n_bad, "bad", "pass", promise.get("max_escape"))
     overkill = _rate(
-        metrics, "overkill_rate", n - n_bad, "good", "are rejected", promise["max_overkill"]
+        metrics, "overkill_rate", n - n_bad, "good", "are rejected", promise.get("max_overkill")
     )
     review = _rate(metrics, "review_rate", n, "", "go to a person")
     accuracy = _rate(metrics, "accuracy", n, "", "are given the right class")
@@ -117,14 +117,8 @@ def limits(point: OperatingPoint, metrics: Mapping[str, Any]) -> tuple[str, ...]
     ]
     if point.pass_below < point.fail_from:
         said.append("In between a person looks at it.")
-    promise = metrics["promise"]
-    said.append(
-        f"The limits were chosen on parts that neither training nor this test has seen, so that at "
-        f"most {asked(promise['max_escape'])} of the bad parts pass and at most "
-        f"{asked(promise['max_overkill'])} of the good ones are rejected, with "
-        f"{asked(promise['confidence'])} confidence."
-    )
-    if not promise["supported"]:
+    said.append(_chosen(metrics["promise"]))
+    if not metrics["promise"]["supported"]:
         said.append("There were too few such parts to support that promise; see the warnings.")
     return tuple(said)
 
@@ -193,6 +187,28 @@ def promote(recipe: str, *, passed: bool) -> str:
         f"lineside models promote {shlex.quote(recipe)} --version N --reviewer NAME --reason TEXT"
     )
     return said if passed else f"{said} --override WHY"
+
+
+def _chosen(promise: Mapping[str, Any]) -> str:
+    """How the limits came to be, from the policy that `promise` of metrics.json names."""
+    if promise["policy"] == "fixed":
+        return "The limits were given by hand, in evaluate.yaml; nothing was chosen."
+    unseen = "The limits were chosen on parts that neither training nor this test has seen"
+    if promise["policy"] == "cost":
+        costs = ", ".join(f"{key} {promise[key]:g}" for key in ("escape", "reject", "review"))
+        return f"{unseen}, for the least cost a part ({costs})."
+    shares = [
+        f"at most {asked(promise[key])} of the {what}"
+        for key, what in (
+            ("max_escape", "bad parts pass"),
+            ("max_overkill", "good parts are rejected"),
+        )
+        if key in promise
+    ]
+    sure = "on average"
+    if "confidence" in promise:
+        sure = f"with {asked(promise['confidence'])} confidence"
+    return f"{unseen}, so that {' and '.join(shares)}, {sure}."
 
 
 def _rate(
