@@ -43,7 +43,7 @@ def describe(bundle: Bundle, metrics: Mapping[str, Any], evaluation: Evaluation)
         "",
         *_weaknesses(metrics, evaluation),
         f"Limits: below {point.pass_below:.4f} PASS, from {point.fail_from:.4f} FAIL, between "
-        f"REVIEW; chosen for {promise['said']}"
+        f"REVIEW; chosen for {markdown(promise['said'])}"
         f"{'' if promise['supported'] else ', which the data cannot support'}.",
         "",
         f"The report with plots and pictures is the artifact `{REPORT}` of the run that this "

@@ -32,6 +32,7 @@ from pipeline.reporting.tradeoff import Tradeoff
 TEMPLATE = "evaluation.html.j2"
 SLICES = 40  # of one kind; the worst of them
 MISSES = 8
+COSTS = {"escape": 100, "reject": 10, "review": 1}
 LARGE = 60_000  # bytes from which a picture is stored as JPEG
 
 
@@ -133,6 +134,7 @@ def render(page: Page) -> bytes:
         parts=parts,
         movable=bool(taxonomy.good) and len(parts.scores) > 0,
         tallest=max((max(b.good, b.bad) for b in parts.bars()), default=0),
+        costs=_costs(page.metrics),
         plots=list(_plots(page, parts)),
         confusion=plots.confusion(labels, predicted, taxonomy.names),
         galleries=[_shown(gallery) for gallery in page.galleries],
@@ -176,6 +178,16 @@ def curves(page: Page) -> list[Curve]:
         for q, title in enumerate(titles)
         if truth[:, q].any() and not truth[:, q].all()
     ]
+
+
+def _costs(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page starts with: the costs of the policy, or examples."""
+    promise, n = metrics["promise"], max(metrics["n_test"], 1)
+    known = promise["policy"] == "cost"
+    found = {key: promise[key] for key in COSTS} if known else COSTS
+    share = promise.get("bad_share")
+    bad_share = metrics["n_test_bad"] / n if share is None else share
+    return {**found, "known": known, "bad_share": bad_share}
 
 
 def _plots(page: Page, parts: Tradeoff) -> Iterator[Plot]:

@@ -117,14 +117,8 @@ def limits(point: OperatingPoint, metrics: Mapping[str, Any]) -> tuple[str, ...]
     ]
     if point.pass_below < point.fail_from:
         said.append("In between a person looks at it.")
-    promise = metrics["promise"]
-    said.append(
-        "They are limits as given, not chosen on parts."
-        if promise["policy"] == "fixed"
-        else "The limits were chosen on parts that neither training nor this test has seen, for "
-        f"{promise['said']}."
-    )
-    if not promise["supported"]:
+    said.append(_chosen(metrics["promise"]))
+    if not metrics["promise"]["supported"]:
         said.append("There were too few such parts to support that promise; see the warnings.")
     return tuple(said)
 
@@ -193,6 +187,28 @@ def promote(recipe: str, *, passed: bool) -> str:
         f"lineside models promote {shlex.quote(recipe)} --version N --reviewer NAME --reason TEXT"
     )
     return said if passed else f"{said} --override WHY"
+
+
+def _chosen(promise: Mapping[str, Any]) -> str:
+    """How the limits came to be, from the policy that `promise` of metrics.json names."""
+    if promise["policy"] == "fixed":
+        return "The limits were given by hand, in evaluate.yaml; nothing was chosen."
+    unseen = "The limits were chosen on parts that neither training nor this test has seen"
+    if promise["policy"] == "cost":
+        costs = ", ".join(f"{key} {promise[key]:g}" for key in ("escape", "reject", "review"))
+        return f"{unseen}, for the least cost a part ({costs})."
+    shares = [
+        f"at most {asked(promise[key])} of the {what}"
+        for key, what in (
+            ("max_escape", "bad parts pass"),
+            ("max_overkill", "good parts are rejected"),
+        )
+        if key in promise
+    ]
+    sure = "on average"
+    if "confidence" in promise:
+        sure = f"with {asked(promise['confidence'])} confidence"
+    return f"{unseen}, so that {' and '.join(shares)}, {sure}."
 
 
 def _rate(

@@ -161,12 +161,12 @@ def measure(table: pd.DataFrame, taxonomy: Taxonomy, point: OperatingPoint) -> d
         "per_class_recall": classification.recalls(labels, chances.argmax(axis=1), names),
         "operating_point": point.model_dump(),
         "promise": {
+            "policy": "max_escape",
             "max_escape": 0.1,
             "max_overkill": 0.1,
             "confidence": 0.95,
-            "policy": "max_escape",
             "supported": True,
-            "said": "at most 10.0% escapes and at most 10.0% overkill at 95% confidence",
+            "said": "at most 10.0% escapes and 10.0% overkill at 95% confidence",
         },
         "split": {
             "by": "module",

@@ -239,6 +239,15 @@ def test_nothing_is_fetched_and_every_picture_is_told_in_words(page: Page) -> No
     assert "default-src 'none'" in html
 
 
+def test_costs_start_at_those_of_the_policy(page: Page) -> None:
+    promise = {"policy": "cost", "escape": 250.0, "reject": 8.0, "review": 0.5, "supported": True}
+    metrics = {**page.metrics, "promise": promise | {"bad_share": 0.02, "said": "the least cost"}}
+    html = render(replace(page, metrics=metrics)).decode()
+    started = re.findall(r'id="(?:cost-\w+|share-bad)"[^>]* value="([^"]+)"', html)
+    assert [float(value) for value in started] == [250, 8, 0.5, 2]
+    assert "(from the policy)" in html
+
+
 def test_identifiers_are_unique(page: Page) -> None:
     ids = read(page).ids
     assert sorted(ids) == sorted(set(ids))

@@ -125,6 +125,36 @@ def test_an_unsupported_promise_is_said_beside_the_limits(page: Page) -> None:
     assert said[-1].startswith("There were too few such parts to support that promise")
 
 
+@pytest.mark.parametrize(
+    ("promise", "said"),
+    [
+        (
+            {"policy": "max_escape", "max_escape": 0.1, "max_overkill": 0.05, "confidence": 0.95},
+            "at most 10 % of the bad parts pass and at most 5 % of the good parts are rejected, "
+            "with 95 % confidence.",
+        ),
+        (
+            {"policy": "max_overkill", "max_overkill": 0.05, "confidence": 0.9},
+            "so that at most 5 % of the good parts are rejected, with 90 % confidence.",
+        ),
+        (
+            {"policy": "conformal", "max_escape": 0.1, "max_overkill": 0.05},
+            "of the good parts are rejected, on average.",
+        ),
+        (
+            {"policy": "cost", "escape": 250.0, "reject": 8.0, "review": 0.5},
+            "for the least cost a part (escape 250, reject 8, review 0.5).",
+        ),
+        ({"policy": "fixed"}, "given by hand, in evaluate.yaml; nothing was chosen."),
+    ],
+)
+def test_every_policy_is_told_in_words(page: Page, promise: dict[str, Any], said: str) -> None:
+    metrics = {**page.metrics, "promise": {**promise, "supported": True}}
+    told = wording.limits(page.bundle.operating_point, metrics)[-1]
+    assert plain(told).endswith(said)
+    assert wording.five(metrics)[0].allowed == promise.get("max_escape")
+
+
 def test_a_leak_is_told_in_capitals_and_an_unchecked_split_as_such() -> None:
     split = {"by": "module", "leak_checked": True, "leaky": True}
     assert "LEAKY" in wording.leakage(split)
