@@ -1,4 +1,4 @@
-"""Versions, sign-off and download, against a real MLflow database and a real server."""
+"""Versions and download, against a real MLflow database."""
 
 from __future__ import annotations
 
@@ -66,17 +66,6 @@ def test_version_registered_by_others_is_refused(registry: Registry, tmp_path: P
     client.create_model_version("cells", source=tmp_path.as_uri())
     with pytest.raises(RegistryError, match="not registered by Lineside"):
         registry.pull(registry.versions("cells")[0], tmp_path / "cache" / "1")
-
-
-def test_bundle_travels_through_a_real_server(
-    mlflow_server: str, sealed_bundle: Bundle, register: Register, tmp_path: Path
-) -> None:
-    registry = Registry(mlflow_server)
-    assert register(registry, sealed_bundle).new
-    assert not register(registry, sealed_bundle).new
-    registry.promote("cells", 1, "A. Weber", "first release")
-    pulled = registry.pull(registry.champion("cells"), tmp_path / "cache" / "1")
-    assert pulled.sha256 == sealed_bundle.sha256
 
 
 def test_a_bundle_with_a_reference_picture_travels_and_inspects(

@@ -1,0 +1,126 @@
+"""Through a real MLflow server: a bundle travels whole, also where the connection breaks."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlparse
+
+import pytest
+
+from pipeline.contracts.bundle import Bundle
+from pipeline.errors import RegistryUnreachable
+from pipeline.registry.push import Registration, push
+from pipeline.registry.store import Registry
+
+Register = Callable[[Registry, Bundle], Registration]
+
+
+def test_bundle_travels_through_a_real_server(
+    mlflow_server: str, sealed_bundle: Bundle, register: Register, tmp_path: Path
+) -> None:
+    registry = Registry(mlflow_server)
+    assert register(registry, sealed_bundle).new
+    assert not register(registry, sealed_bundle).new
+    registry.promote("cells", 1, "A. Weber", "first release")
+    pulled = registry.pull(registry.champion("cells"), tmp_path / "cache" / "1")
+    assert pulled.sha256 == sealed_bundle.sha256
+
+
+class Wire(ThreadingHTTPServer):
+    """Passes requests on to a server until it has passed `left` of them; then it is cut."""
+
+    left = 0
+    upstream = ""
+    daemon_threads = True
+
+
+class Passing(BaseHTTPRequestHandler):
+    server: Wire
+
+    def _pass_on(self) -> None:
+        self.server.left -= 1
+        if self.server.left < 0:
+            self.close_connection = True
+            return
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        upstream = HTTPConnection(self.server.upstream, timeout=30)
+        headers = {k: v for k, v in self.headers.items() if k.lower() != "host"}
+        upstream.request(self.command, self.path, body, headers)
+        answer = upstream.getresponse()
+        content = answer.read()
+        self.send_response(answer.status)
+        for key, value in answer.getheaders():
+            if key.lower() not in ("transfer-encoding", "content-length", "connection"):
+                self.send_header(key, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+        upstream.close()
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _pass_on
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def wired(server: str) -> Iterator[Wire]:
+    """A wire to the server."""
+    wire = Wire(("127.0.0.1", 0), Passing)
+    wire.upstream = urlparse(server).netloc
+    thread = threading.Thread(target=wire.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield wire
+    finally:
+        wire.shutdown()
+        thread.join()
+        wire.server_close()
+
+
+def assert_whole(registry: Registry, bundle: Bundle) -> None:
+    """Each version there holds the bundle, its run and a model that is ready."""
+    for version in registry.versions("cut"):
+        assert version.bundle_sha256 == bundle.sha256
+        source = registry.client.get_model_version("cut", str(version.version)).source
+        assert source is not None
+        model = registry.client.get_logged_model(source.removeprefix("models:/"))
+        assert model.status == "READY"
+        assert registry.client.get_run(version.run_id).data.tags["gate"] == "passed"
+
+
+def test_wherever_the_connection_breaks_nothing_is_half_registered(
+    mlflow_server: str, sealed_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    direct = Registry(mlflow_server)
+    cuts = 0
+    with wired(mlflow_server) as wire:
+        through = Registry(f"http://127.0.0.1:{wire.server_port}")
+        while True:
+            wire.left = 3 + 4 * cuts
+            try:
+                done = push(
+                    through,
+                    "cut",
+                    sealed_bundle,
+                    metrics={"auroc": 0.9},
+                    params={"method": "probe"},
+                    tags={"gate": "passed"},
+                    description="",
+                )
+            except RegistryUnreachable:
+                cuts += 1
+                assert_whole(direct, sealed_bundle)
+                assert len(direct.versions("cut")) <= 1
+                continue
+            break
+    assert cuts >= 3
+    (version,) = direct.versions("cut")
+    assert (version.version, version.aliases) == (done.version, ("challenger",))
+    assert_whole(direct, sealed_bundle)
