@@ -243,7 +243,7 @@ def _predictions(data: Manifest, test: Judged) -> pd.DataFrame:
     table = data.table.iloc[test.rows][["sample_id", "label", "group", "variant"]]
     table = table.reset_index(drop=True).assign(
         verdict=test.verdicts,
-        defect_score=test.scores,
+        defect_score=[i.decision.defect_score for i in test.inspections],
         complaint=[i.complaint or "" for i in test.inspections],
     )
     for c, name in enumerate(data.taxonomy.names):
