@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+JUDGEMENT = ("comparison", "gate.failed", "gate")  # tags that another evaluation may change
+
+
 @dataclass(frozen=True)
 class Registration:
     """The version that holds a bundle.
@@ -83,6 +86,8 @@ def push(
     client = connect(registry.uri, create=True)
     with alone(registry.uri):
         known = _registered(client, registry, recipe, bundle.sha256)
+        if known is not None:
+            _judge_anew(client, registry, known, tags, description, artifacts)
         done = known or _register(
             client, registry, recipe, bundle, metrics, params, tags, description, artifacts
         )
@@ -159,6 +164,37 @@ def _registered(
     with spoken(registry.uri):
         first = _oldest(client, recipe, sha256)
     return None if first is None else _registration(first, recipe, sha256, new=False)
+
+
+def _judge_anew(
+    client: MlflowClient,
+    registry: Registry,
+    known: Registration,
+    tags: Mapping[str, str],
+    description: str,
+    artifacts: Sequence[tuple[Path, str]],
+) -> None:
+    """The same bundle may be judged again, by another gate or against another champion.
+
+    Its version and its run then say what is true now; what people have decided keeps what the gate
+    said when they did.
+    """
+    with spoken(registry.uri):
+        number = str(known.version)
+        written = client.get_model_version(known.name, number).tags
+        if all(written.get(key) == tags.get(key) for key in JUDGEMENT):
+            return
+        # The gate last: a refresh that is cut off is done again.
+        client.update_model_version(known.name, number, description)
+        for local, folder in artifacts:
+            log_files = client.log_artifacts if local.is_dir() else client.log_artifact
+            log_files(known.run_id, str(local), folder)
+        for key in JUDGEMENT:
+            if key in tags:
+                client.set_tag(known.run_id, key, tags[key])
+                client.set_model_version_tag(known.name, number, key, tags[key])
+            elif key in written:
+                client.delete_model_version_tag(known.name, number, key)
 
 
 def _oldest(client: MlflowClient, recipe: str, sha256: str) -> ModelVersion | None:

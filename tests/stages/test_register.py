@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
 from pipeline.contracts.bundle import open_bundle
+from pipeline.contracts.evaluation import Check, Evaluation, Gate
 from pipeline.errors import BundleError, RegistryError
-from pipeline.files import sha256
+from pipeline.files import read_model, sha256, write_model
 from pipeline.registry.store import Registry
 from pipeline.stages import register
 from tests.stages.conftest import Ran
@@ -96,3 +98,24 @@ def test_the_command_logs_the_recipes_settings_by_dotted_key(project: Path) -> N
         "train.seed": "7",
     }
     assert version.tags["plant"] == "west"
+
+
+def test_a_bundle_that_is_judged_again_says_what_the_gate_says_now(
+    ran: Ran, tmp_path: Path
+) -> None:
+    data = Path(shutil.copytree(ran.data, tmp_path / "cells"))
+    registry = Registry(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    shutil.copy(ran.registry.uri.removeprefix("sqlite:///"), tmp_path / "mlflow.db")
+    judged = data / "evaluate/evaluation.json"
+    found = read_model(judged, Evaluation)
+    for passed in (not found.gate.passed, found.gate.passed):
+        checks = (Check(name="golden", passed=passed, said="1 golden part passed"),)
+        gate = Gate(passed=passed, checks=checks)
+        write_model(judged, found.model_copy(update={"gate": gate}))
+        out = tmp_path / str(passed)
+        out.mkdir()
+        register.run(register.Config(), {}, {}, registry, data, out)
+        (version,) = registry.versions("cells")
+        assert version.tags["gate"] == ("passed" if passed else "failed")
+        assert ("gate.failed" in version.tags) is not passed
+        assert ("Gate passed" in version.description) is passed

@@ -1,0 +1,71 @@
+"""What a reviewer sees who opens nothing but MLflow: the version's page and the run's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+
+from tests.browser import Browser, browser
+from tests.registry.conftest import serving
+from tests.stages.conftest import Ran
+
+__all__ = ["browser"]
+
+PATIENCE_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def mlflow(ran: Ran, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with serving(tmp_path_factory.mktemp("server"), ran.registry.uri) as uri:
+        yield uri
+
+
+def opened(browser: Browser, address: str, wanted: str) -> str:
+    """The text of a page, as soon as it shows what is wanted."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    def text(_: object) -> str | None:
+        said = str(browser.execute_script("return document.body.innerText"))
+        return said if wanted in said else None
+
+    browser.get("about:blank")
+    browser.get(address)
+    found = WebDriverWait(browser, PATIENCE_S).until(text, f"{address} does not show {wanted}")
+    return str(found)
+
+
+def test_the_page_of_the_version_says_what_metrics_json_says(
+    ran: Ran, browser: Browser, mlflow: str
+) -> None:
+    metrics = json.loads((ran.data / "evaluate/metrics.json").read_bytes())
+    gate = json.loads((ran.data / "evaluate/evaluation.json").read_bytes())["gate"]
+    text = opened(browser, f"{mlflow}/#/models/cells/versions/1", "Escapes")
+    assert f"Gate {'passed' if gate['passed'] else 'failed'}" in text
+    for figure in ("escape_rate", "overkill_rate", "accuracy", "auroc"):
+        assert f"{metrics[figure]:.4f}" in text, figure
+    assert "evaluate/report.html" in text
+
+
+def test_the_page_of_the_run_has_the_figures_and_the_report(
+    ran: Ran, browser: Browser, mlflow: str
+) -> None:
+    metrics = json.loads((ran.data / "evaluate/metrics.json").read_bytes())
+    (version,) = ran.registry.versions("cells")
+    run = MlflowClient(ran.registry.uri).get_run(version.run_id)
+    page = f"{mlflow}/#/experiments/{run.info.experiment_id}/runs/{version.run_id}"
+    shown = opened(browser, page, "auroc")
+    assert run.data.metrics["auroc"] == metrics["auroc"]
+    assert str(metrics["auroc"])[:6] in shown
+    assert "report.html" in opened(browser, f"{page}/artifacts/evaluate", "report.html")
+
+
+def test_the_report_lies_in_the_registry_as_evaluate_wrote_it(ran: Ran, tmp_path: Path) -> None:
+    (version,) = ran.registry.versions("cells")
+    client = MlflowClient(ran.registry.uri)
+    for name in ("report.html", "MODEL_CARD.md", "evaluation.json", "metrics.json"):
+        got = client.download_artifacts(version.run_id, f"evaluate/{name}", str(tmp_path))
+        assert Path(got).read_bytes() == (ran.data / "evaluate" / name).read_bytes()
