@@ -70,7 +70,6 @@ def run(
         **({"gate.failed": "; ".join(failed)} if failed else {}),
         "comparison": evaluation.comparison.sentence or evaluation.comparison.not_run,
         "data_md5": evaluation.lineage.get("dvc.ingest", ""),
-        "compared_with": evaluation.comparison.champion,
         "recipe": source.name,
         "architecture": bundle.provenance.architecture,
         "method": bundle.provenance.method,

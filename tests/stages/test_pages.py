@@ -26,7 +26,7 @@ def mlflow(ran: Ran, browser: Browser, tmp_path_factory: pytest.TempPathFactory)
 
 def opened(browser: Browser, address: str, wanted: str) -> str:
     """The text of a page, as soon as it shows what is wanted."""
-    from selenium.webdriver.support.ui import WebDriverWait
+    waiting = pytest.importorskip("selenium.webdriver.support.ui", reason="selenium is missing")
 
     def text(_: object) -> str | None:
         said = str(browser.execute_script("return document.body.innerText"))
@@ -34,7 +34,9 @@ def opened(browser: Browser, address: str, wanted: str) -> str:
 
     browser.get("about:blank")
     browser.get(address)
-    found = WebDriverWait(browser, PATIENCE_S).until(text, f"{address} does not show {wanted}")
+    found = waiting.WebDriverWait(browser, PATIENCE_S).until(
+        text, f"{address} does not show {wanted}"
+    )
     return str(found)
 
 
