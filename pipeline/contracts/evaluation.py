@@ -99,6 +99,9 @@ class Comparison(Strict):
 
     champion: str = Field(description="<recipe>/<version>, empty where there is none.")
     not_run: str = ""
+    out_of_reach: bool = Field(
+        False, description="There is a champion, or may be one, and it could not be asked."
+    )
     n: int = 0
     only_champion_right: int = 0
     only_challenger_right: int = 0

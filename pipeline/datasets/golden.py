@@ -7,6 +7,7 @@ repeat what the part is, so that a list that no longer fits its data set is noti
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 import pandas as pd
@@ -35,16 +36,22 @@ def read(path: Path, table: pd.DataFrame, taxonomy: Taxonomy) -> list[str]:
     known |= {name: name for name in table["sample_id"]}
     label_of = dict(zip(table["sample_id"], table["label"], strict=True))
     found: list[str] = []
-    with path.open(newline="", encoding="utf-8-sig") as handle:
+    try:
+        text = path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 ({error}); save it as CSV UTF-8") from None
+    with io.StringIO(text, newline="") as handle:
         lines = csv.DictReader(handle)
         columns = lines.fieldnames or []
-        if ID not in columns or not {*columns} <= {ID, CLASS}:
+        if list(columns) not in ([ID], [ID, CLASS], [CLASS, ID]):
             raise DataError(
                 f"{path}:1: the columns are {', '.join(columns) or 'missing'}; the first line must "
                 f"be {ID} or {ID},{CLASS}"
             )
         for line in lines:
             where, name = f"{path}:{lines.line_num}", (line[ID] or "").strip()
+            if None in line:
+                raise DataError(f"{where}: more values than the {len(columns)} columns")
             if name not in known:
                 raise DataError(
                     f'{where}: "{name}" is no part of the data set; give its sample_id or its '

@@ -12,6 +12,7 @@ from pipeline.contracts.evaluation import Comparison, Gate, Golden, GoldenMiss, 
 from pipeline.contracts.records import Verdict
 from pipeline.datasets import golden
 from pipeline.datasets.manifest import Manifest
+from pipeline.errors import BundleError, UnreadableImage
 from pipeline.evaluation.judging import Judged, Watch, judge
 from pipeline.evaluation.rival import Rival
 from pipeline.metrics import classification as figures
@@ -29,7 +30,8 @@ def groups_of(data: Manifest, judged: Judged) -> list[str]:
 def judge_golden(bundle: Bundle, data: Manifest, listed: Path, watch: Watch) -> Golden | None:
     """Judge the parts that no model may judge wrong; None where nobody has listed any.
 
-    A bad part that passes is a miss, and a good one that fails; what goes to review is not.
+    A bad part that passes is a miss, and a good one that fails; what goes to review is not. Where
+    no class passes, a part taken for another class is one.
     """
     ids = golden.read(listed, data.table, data.taxonomy)
     if not ids:
@@ -46,7 +48,11 @@ def judge_golden(bundle: Bundle, data: Manifest, listed: Path, watch: Watch) -> 
         for name, label, bad, seen in zip(
             ids, found.labels, found.bad, found.inspections, strict=True
         )
-        if seen.decision.verdict == (Verdict.PASS if bad else Verdict.FAIL)
+        if (
+            seen.decision.verdict == (Verdict.PASS if bad else Verdict.FAIL)
+            if any(data.taxonomy.passing)
+            else seen.decision.part_class != data.taxonomy.names[label]
+        )
     ]
     return Golden(n=len(ids), misses=tuple(misses))
 
@@ -74,16 +80,22 @@ def compare_with(
     A champion that knows other classes cannot be compared: its verdicts answer another question.
     """
     if rival.bundle is None:
-        return not_compared(rival.name, rival.missing)
+        missing = not_compared(rival.name, rival.missing)
+        return missing.model_copy(update={"out_of_reach": rival.out_of_reach})
     if rival.bundle.sha256 == bundle.sha256:
         return not_compared(rival.name, "this bundle is the champion itself")
     theirs, ours = rival.bundle.taxonomy, bundle.taxonomy
     if (theirs.names, theirs.passing) != (ours.names, ours.passing):
         return not_compared(
             rival.name,
-            f"it knows the classes {', '.join(theirs.names)}, this one {', '.join(ours.names)}",
+            f"it knows the classes {', '.join(theirs.names)}, this one {', '.join(ours.names)}"
+            if theirs.names != ours.names
+            else "its classes have other dispositions: another part is good",
         )
-    former = judge(rival.bundle, data, test.rows, watch)
+    try:
+        former = judge(rival.bundle, data, test.rows, watch)
+    except (UnreadableImage, BundleError) as error:
+        return not_compared(rival.name, f"it cannot judge these images: {error}")
     truth, _ = figures.questions(test.labels, test.probabilities, ours.passing)
     return compare(
         rival.name,
@@ -113,10 +125,12 @@ def judge_gate(
     measured = gating.measured(
         test.bad, test.verdicts, groups_of(data, test), metrics["auroc"], metrics["auroc_ci95"]
     )
+    point = metrics["operating_point"]
+    decides = point["pass_below"] > 0 or point["fail_from"] <= 1
     return gating.gate(
         rules,
         measured,
-        metrics["promise"] if any(test.taxonomy.passing) else None,
+        {**metrics["promise"], "decides": decides} if any(test.taxonomy.passing) else None,
         leaky=metrics["split"]["leaky"],
         golden=golden_found,
         comparison=comparison,

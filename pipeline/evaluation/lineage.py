@@ -31,13 +31,13 @@ def lineage(root: Path, recipe: str) -> dict[str, str]:
 
 
 def git(root: Path) -> dict[str, str]:
-    """The commit, marked where files of the pipeline differ from it; nothing outside git."""
+    """The commit, marked where code or settings differ from it; nothing outside git."""
     try:
         commit, changed = (
             subprocess.run(
                 ["git", *argv], capture_output=True, text=True, check=True, cwd=root
             ).stdout
-            for argv in (["rev-parse", "HEAD"], ["status", "--porcelain", "-uno", "--", "pipeline"])
+            for argv in (["rev-parse", "HEAD"], ["status", "--porcelain", "--", "pipeline", "conf"])
         )
     except (OSError, subprocess.CalledProcessError):
         return {}

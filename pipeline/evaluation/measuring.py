@@ -42,6 +42,7 @@ def measure(
         **found,
         "ece": figures.expected_calibration_error(test.labels, test.probabilities),
         "n_test": n,
+        "something_passes": any(taxonomy.passing),
         "n_test_bad": int(test.bad.sum()),
         "per_class_recall": figures.recalls(test.labels, test.predicted, taxonomy.names),
         "split": {k: split[k] for k in ("by", "n_groups", "leak_checked", "leaky")}

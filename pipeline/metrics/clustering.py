@@ -61,7 +61,7 @@ def effective_numbers(groups: Ints, limit: float, confidence: float) -> Floats:
     effects = _design_effects(groups)
     reference = min(max(int(np.ceil(limit * n)), FEWEST_MISSES), n // 2)
     effects = np.maximum(effects, effects[reference : 2 * reference + 1].max())
-    return _worth(n, len(sizes), effects, confidence)
+    return _worth(sizes, effects, confidence)
 
 
 def effective_number(missed: Bools, groups: Sequence[str], confidence: float) -> float:
@@ -75,7 +75,7 @@ def effective_number(missed: Bools, groups: Sequence[str], confidence: float) ->
         return 1.0
     # None or all missed: nothing spreads over the groups.
     effect = _design_effects(numbers)[k] if 0 < k < n else 1.0
-    return float(_worth(n, n_groups, np.array([effect]), confidence)[0])
+    return float(_worth(np.bincount(numbers), np.array([effect]), confidence)[0])
 
 
 def _design_effects(groups: Ints) -> Floats:
@@ -98,7 +98,13 @@ def _design_effects(groups: Ints) -> Floats:
     return np.asarray(effects, np.float64)
 
 
-def _worth(n: int, n_groups: int, effects: Floats, confidence: float) -> Floats:
-    """Korn and Graubard's effective number, with their allowance for few groups."""
-    allowance = (t.ppf(confidence, n - 1) / t.ppf(confidence, n_groups - 1)) ** 2
+def _worth(sizes: Ints, effects: Floats, confidence: float) -> Floats:
+    """Korn and Graubard's effective number, with their allowance for few groups.
+
+    Groups of unequal size count for as many of equal size as have the same spread (Kish): three
+    large ones beside a hundred single parts say hardly more than three.
+    """
+    n = int(sizes.sum())
+    alike = max(n**2 / float(np.square(sizes, dtype=np.float64).sum()), 2.0)
+    allowance = (t.ppf(confidence, n - 1) / t.ppf(confidence, alike - 1)) ** 2
     return np.asarray(np.clip(n / effects * allowance, 1.0, n), np.float64)

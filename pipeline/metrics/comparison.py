@@ -21,6 +21,7 @@ Floats = npt.NDArray[np.floating]
 AT_ONCE = 4_000_000
 # Of these figures less is better.
 LESS_IS_BETTER = {"escape_rate": "escapes", "overkill_rate": "overkill", "review_rate": "review"}
+TOLD = {**LESS_IS_BETTER, "accuracy": "accuracy"}
 
 
 @dataclass(frozen=True)
@@ -85,14 +86,15 @@ def compare(
     figures = {name: _difference(old[name], new[name]) for name in old}
     worse = int((before.right & ~after.right).sum())
     better = int((~before.right & after.right).sum())
+    p = float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
     return Comparison(
         champion=champion,
         n=n,
         only_champion_right=worse,
         only_challenger_right=better,
-        mcnemar_p=float(binomtest(better, better + worse).pvalue) if better + worse else 1.0,
+        mcnemar_p=p,
         figures=figures,
-        sentence=_sentence(champion, figures),
+        sentence=f"{_sentence(champion, figures)}; {_discordant(worse, better, p)}",
     )
 
 
@@ -102,6 +104,8 @@ def _draw(groups: Sequence[str], draws: int, seed: int) -> Floats:
     n_groups = int(codes.max()) + 1 if len(codes) else 0
     if not n_groups:
         return np.ones((1, 0), np.float32)
+    if n_groups < 2:  # every draw would be the same
+        return np.ones((1, len(codes)), np.float32)
     even = np.full(n_groups, 1 / n_groups)
     times = np.random.default_rng(seed).multinomial(n_groups, even, size=draws)
     weights = times.astype(np.float32)[:, codes]
@@ -124,7 +128,8 @@ def _figures(answers: Answers, bad: Bools, truth: Bools, weights: Floats) -> dic
 def _shares(counted: Bools, among: Bools, weights: Floats) -> Floats:
     n = weights @ among.astype(np.float32)
     with np.errstate(invalid="ignore"):
-        return np.asarray((weights @ counted.astype(np.float32)) / n, np.float64)
+        # Counts are whole in float32, shares are not.
+        return np.divide(weights @ counted.astype(np.float32), n, dtype=np.float64)
 
 
 def weighted_auroc(truth: Bools, scores: Floats, weights: Floats) -> Floats:
@@ -179,10 +184,18 @@ def _difference(before: Floats, after: Floats) -> Difference:
     return Difference(champion=champion, challenger=challenger, value=value, low=low, high=high)
 
 
+def _discordant(worse: int, better: int, p: float) -> str:
+    """McNemar's test in words."""
+    return (
+        f"right class from the champion alone on {worse} parts, from the challenger alone on "
+        f"{better} (McNemar p = {p:.2g})"
+    )
+
+
 def _sentence(champion: str, figures: dict[str, Difference]) -> str:
-    """For a person: what changed in escapes, overkill and review, and whether that can be told."""
+    """For a person: what changed in the figures that count, and whether that can be told."""
     said = []
-    for name, word in LESS_IS_BETTER.items():
+    for name, word in TOLD.items():
         found = figures[name]
         if found.value is None or found.champion is None or found.challenger is None:
             said.append(f"{word} not defined")
@@ -191,10 +204,8 @@ def _sentence(champion: str, figures: dict[str, Difference]) -> str:
         telling = "no telling"
         if found.low is not None and found.high is not None:
             between = f", {100 * found.low:+.1f} to {100 * found.high:+.1f}"
-            if found.low > 0:
-                telling = "worse"
-            elif found.high < 0:
-                telling = "better"
+            if found.low > 0 or found.high < 0:
+                telling = "worse" if (found.low > 0) == (name in LESS_IS_BETTER) else "better"
         said.append(
             f"{word} {found.challenger:.1%} against {found.champion:.1%} "
             f"({100 * found.value:+.1f} points{between}): {telling}"

@@ -19,9 +19,11 @@ class Cost(Strict):
     """What each outcome costs; any currency, only the ratios matter."""
 
     type: Literal["cost"] = Field(description="The limits that cost least per part on average.")
-    escape: float = Field(gt=0, description="Cost of a bad part that passes.")
-    reject: float = Field(gt=0, description="Cost of a good part that fails.")
-    review: float = Field(gt=0, description="Cost of a person looking at a part, good or bad.")
+    escape: float = Field(gt=0, allow_inf_nan=False, description="Cost of a bad part that passes.")
+    reject: float = Field(gt=0, allow_inf_nan=False, description="Cost of a good part that fails.")
+    review: float = Field(
+        gt=0, allow_inf_nan=False, description="Cost of a person looking at a part, good or bad."
+    )
     bad_share: float | None = Field(
         None, gt=0, lt=1, description="Share of bad parts at the line; as in the data if not given."
     )

@@ -48,10 +48,12 @@ class Missed:
         share: as the report has it.
         at_least: lower end of the 95 % interval when groups count for what they are worth; None
             without any part.
+        at_worst: the same if every part were missed: no limit above it could ever be contradicted.
     """
 
     share: Share
     at_least: float | None
+    at_worst: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,12 @@ def _missed(missed: npt.NDArray[np.bool_], groups: npt.NDArray[np.str_]) -> Miss
     if not n:
         return Missed(share(0, 0), None)
     worth = clustering.effective_number(missed, groups.tolist(), CONFIDENCE)
-    return Missed(share(k, n), lower_bound(k / n * worth, worth, CONFIDENCE))
+    most = clustering.effective_number(np.ones(n, bool), groups.tolist(), CONFIDENCE)
+    return Missed(
+        share(k, n),
+        lower_bound(k / n * worth, worth, CONFIDENCE),
+        lower_bound(most, most, CONFIDENCE),
+    )
 
 
 def gate(
@@ -121,7 +128,7 @@ def gate(
         _ranking(rules, found),
         _leak(rules, leaky),
         _golden(golden),
-        _champion(comparison),
+        _champion(comparison, something_passes=promise is not None),
     )
     return Gate(passed=all(check.passed for check in checks), checks=checks)
 
@@ -135,6 +142,10 @@ def _promised(
         return
     yield _contradicted("escapes", "bad", "pass", found.escape, promise.get("max_escape"))
     yield _contradicted("overkill", "good", "fail", found.overkill, promise.get("max_overkill"))
+    if not promise.get("decides", True):
+        told = "no limit could be chosen: every part goes to review"
+        yield Check(name="supported", passed=False, said=told)
+        return
     supported = bool(promise["supported"])
     words = "can" if supported else "cannot"
     asked = "" if supported or not rules.require_supported else "; require_supported asks for it"
@@ -153,6 +164,9 @@ def _contradicted(name: str, kind: str, verb: str, missed: Missed, limit: float 
     told = said(missed.share, f"{kind} test parts {verb}")
     if limit is None:
         return Check(name=name, passed=True, said=f"{told}; no limit was promised")
+    if missed.at_worst <= limit:
+        told += f": from too few groups to contradict at most {limit:.1%}; add some"
+        return Check(name=name, passed=False, said=told)
     passed = missed.at_least <= limit
     agrees = "does not contradict" if passed else "contradicts"
     return Check(
@@ -209,17 +223,26 @@ def _golden(golden: Golden | None) -> Check:
     return Check(name="golden", passed=False, said=told)
 
 
-def _champion(comparison: Comparison) -> Check:
+def _champion(comparison: Comparison, *, something_passes: bool) -> Check:
+    if comparison.out_of_reach:
+        told = f"the champion could not be asked{_because(comparison)}; evaluate again when it can"
+        return Check(name="champion", passed=False, said=told)
     if not comparison.champion:
         told = f"no champion to compare with{_because(comparison)}"
         return Check(name="champion", passed=True, said=told)
     if comparison.not_run:
         told = f"not compared with champion {comparison.champion}{_because(comparison)}"
         return Check(name="champion", passed=True, said=told)
-    escapes = comparison.figures.get("escape_rate")
-    worse = escapes is not None and escapes.low is not None and escapes.low > 0
-    told = comparison.sentence + ("; more escapes than the champion's are refused" if worse else "")
-    return Check(name="champion", passed=not worse, said=told)
+    told = comparison.sentence
+    if something_passes:
+        escapes = comparison.figures.get("escape_rate")
+        worse = escapes is not None and escapes.low is not None and escapes.low > 0
+        refused = "; more escapes than the champion's are refused"
+    else:  # nothing can escape: what counts is the class
+        accuracy = comparison.figures.get("accuracy")
+        worse = accuracy is not None and accuracy.high is not None and accuracy.high < 0
+        refused = "; less accuracy than the champion's is refused"
+    return Check(name="champion", passed=not worse, said=told + (refused if worse else ""))
 
 
 def _because(comparison: Comparison) -> str:

@@ -30,10 +30,12 @@ class MaxEscape(Strict):
     type: Literal["max_escape"] = Field(
         "max_escape", description="Limits that keep escapes and overkill; the rest is for review."
     )
-    max_escape: float = Field(0.05, gt=0, lt=1, description="Share of bad parts that may pass.")
-    max_overkill: float = Field(0.05, gt=0, lt=1, description="Share of good parts that may fail.")
+    max_escape: float = Field(0.05, ge=1e-6, lt=1, description="Share of bad parts that may pass.")
+    max_overkill: float = Field(
+        0.05, ge=1e-6, lt=1, description="Share of good parts that may fail."
+    )
     confidence: float = Field(
-        0.95, ge=0.5, lt=1, description="One-sided confidence with which both shares must hold."
+        0.95, gt=0.5, lt=1, description="One-sided confidence with which both shares must hold."
     )
 
 
@@ -43,9 +45,11 @@ class MaxOverkill(Strict):
     type: Literal["max_overkill"] = Field(
         description="One limit, the lowest that keeps overkill; escapes are what they are."
     )
-    max_overkill: float = Field(0.05, gt=0, lt=1, description="Share of good parts that may fail.")
+    max_overkill: float = Field(
+        0.05, ge=1e-6, lt=1, description="Share of good parts that may fail."
+    )
     confidence: float = Field(
-        0.95, ge=0.5, lt=1, description="One-sided confidence with which the share must hold."
+        0.95, gt=0.5, lt=1, description="One-sided confidence with which the share must hold."
     )
 
 
@@ -108,7 +112,7 @@ def allowed(kind: Kind, rate: str, limit: float, confidence: float) -> Allowed:
     misses = kind.candidates()
     shares = misses / n
     bounds = betaincinv(shares * worth[misses] + 1, (1 - shares) * worth[misses], confidence)
-    broken = np.flatnonzero(bounds > limit)
+    broken = np.flatnonzero(~(bounds <= limit))
     held = int(misses[broken[0] - 1] if len(broken) and broken[0] else misses[-1])
     proved = not (len(broken) and broken[0] == 0)
     sentences = []

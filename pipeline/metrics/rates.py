@@ -91,10 +91,12 @@ def grouped_bootstrap(
         seed: the same seed gives the same interval.
 
     Returns:
-        [low, high], or None where the figure is hardly ever defined.
+        [low, high], or None where the figure is hardly ever defined, or with one group only.
     """
     _, codes = np.unique(np.asarray(groups), return_inverse=True)
     rows_of = [np.flatnonzero(codes == g) for g in range(codes.max() + 1)]
+    if len(rows_of) < 2:
+        return None
     rng = np.random.default_rng(seed)
     found = []
     for _ in range(draws):

@@ -98,7 +98,8 @@ def cut(outcomes: Outcomes, columns: Mapping[By, Sequence[str]]) -> Slices:
     Args:
         outcomes: what became of each part.
         columns: for each of class, variant, group and source the value of each part. A column with
-            a single value cuts nothing and is left out; an empty value is a part of no slice.
+            a single value, or with as many as there are parts, is left out; an empty value is a
+            part of no slice.
 
     Returns:
         The slices by name, of groups at most the 50 that misjudge most, and a sentence about the
@@ -116,8 +117,8 @@ def cut(outcomes: Outcomes, columns: Mapping[By, Sequence[str]]) -> Slices:
             raise DataError(f"{len(values)} values of {by} for {len(outcomes.bad)} test parts")
         column = np.asarray(values, dtype=str)
         names = [str(name) for name in np.unique(column) if name]
-        if len(np.unique(column)) < 2:
-            continue
+        if not 1 < len(np.unique(column)) < len(column):
+            continue  # one slice is the whole, and slices of one part each say nothing
         found = [(_slice(outcomes, by, name, column == name)) for name in names]
         for name in names:
             suspicions += _suspicions(outcomes, by, name, column == name)

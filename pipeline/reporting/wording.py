@@ -95,14 +95,14 @@ def five(metrics: Mapping[str, Any]) -> tuple[Figure, ...]:
     review = _rate(metrics, "review_rate", n, "", "go to a person")
     accuracy = _rate(metrics, "accuracy", n, "", "are given the right class")
     auroc = _auroc(metrics)
-    if _nothing_passes(OperatingPoint.model_validate(metrics["operating_point"])):
+    if not metrics["something_passes"]:
         return accuracy, auroc, review, escapes, overkill
     return escapes, overkill, review, accuracy, auroc
 
 
 def limits(point: OperatingPoint, metrics: Mapping[str, Any]) -> tuple[str, ...]:
     """What the two limits do to a part, and what they were chosen for: sentences."""
-    if _nothing_passes(point):
+    if not metrics["something_passes"]:
         return (
             "No class of this recipe passes: every part is judged bad, none can escape.",
             "What the model decides is which defect it is; read accuracy first.",
@@ -236,17 +236,12 @@ def _auroc(metrics: Mapping[str, Any]) -> Figure:
         sentence = "Needs parts of both kinds, or of every class"
         return Figure("auroc", "AUROC", "not defined", sentence, "", None)
     sentence = f"{round(value * 100)} of 100 pairs of a good and a bad part are ranked right"
-    if _nothing_passes(OperatingPoint.model_validate(metrics["operating_point"])):
+    if not metrics["something_passes"]:
         sentence = "Pairs of a part of a class and another that are ranked right, mean of classes"
     if ci95 is None:
         return Figure("auroc", "AUROC", f"{value:.3f}", sentence, "", value)
     said = f"{ci95[0]:.3f} to {ci95[1]:.3f}"
     return Figure("auroc", "AUROC", f"{value:.3f}", sentence, said, value, ci95[0], ci95[1])
-
-
-def _nothing_passes(point: OperatingPoint) -> bool:
-    """The limits of a recipe whose every class is bad; `metrics.operating_point` sets them."""
-    return point.pass_below == point.fail_from == 0
 
 
 def _hundredth(share: float) -> str:

@@ -232,8 +232,9 @@ def _galleries(out: Path, data: Manifest, test: Judged) -> list[Gallery]:
         captions = [f"{scores[i]:.2f} {ids.iat[row]}" for i, row in zip(worst, rows, strict=True)]
         write_gallery(out / f"{name}.png", data, rows, captions)
         shown.append(Gallery(title, lead, out / f"{name}.png"))
-    confused = np.flatnonzero(test.predicted != test.labels)
-    captions = [f"{names[test.labels[i]]}? {names[test.predicted[i]]}" for i in confused]
+    predicted = test.predicted
+    confused = np.flatnonzero(predicted != test.labels)
+    captions = [f"{names[test.labels[i]]}? {names[predicted[i]]}" for i in confused]
     write_gallery(out / "confused.png", data, test.rows[confused], captions)
     lead = "Parts whose most probable class is not their label: label? class."
     return [*shown, Gallery("Taken for another class", lead, out / "confused.png")]

@@ -69,6 +69,7 @@ def run(
         "gate": "passed" if evaluation.gate.passed else "failed",
         **({"gate.failed": "; ".join(failed)} if failed else {}),
         "comparison": evaluation.comparison.sentence or evaluation.comparison.not_run,
+        **({"compared_with": rival} if (rival := evaluation.comparison.champion) else {}),
         "data_md5": evaluation.lineage.get("dvc.ingest", ""),
         "recipe": source.name,
         "architecture": bundle.provenance.architecture,

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 Floats = npt.NDArray[np.float32]
 LIMIT_BYTES = 2 * 2**30
 PATIENCE_S = 10.0
+LARGEST = 512 * 2**20  # of what is recalled: SQLite itself takes no more than 1e9 bytes at once
 WRITTEN_TOGETHER = 64  # what a kill loses
 
 # ValueError and OverflowError: of a damaged file even messages and numbers may be no such.
@@ -104,12 +105,12 @@ class FeatureCache:
             self._write()
 
     def recall(self, key: str, make: Callable[[], bytes]) -> bytes:
-        """Anything else by its key; made and kept where it is not known."""
+        """Anything else by its key; made and, unless it is huge, kept where it is not known."""
         with self._lock:
             found = dict(self._find([key])).get(0)
         made = make() if found is None else found
         with self._lock:
-            if found is None:
+            if found is None and len(made) <= LARGEST:
                 self._pending[key] = made
             self.flush()
         return made

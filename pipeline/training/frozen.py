@@ -98,7 +98,12 @@ def _exported(module: nn.Module, sample: Pixels, path: Path) -> bytes:
 def _graph_key(config: Settings, its: Material, seen: Eyes) -> str:
     """All that the graph depends on: the networks with their weights, the sizes, the code."""
     home = Path(__file__).parent
-    code = [home / "export.py", home / "network.py", *sorted(home.glob("architectures/*.py"))]
+    code = [
+        Path(__file__),
+        home / "export.py",
+        home / "network.py",
+        *sorted(home.glob("architectures/*.py")),
+    ]
     packages = ("torch", "torchvision", "timm", "onnx", "onnxruntime")
     networks = [(eye.architecture, eye.scales) for eye in config.networks]
     facts = [networks, its.stored.spec.shape, *map(sha256, code), *map(version, packages)]

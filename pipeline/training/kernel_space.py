@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -16,13 +17,13 @@ from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
 
 from pipeline.errors import TrainingError
+from pipeline.files import sha256
 from pipeline.plugins import Strict
 from pipeline.training.extraction import Floats
 from pipeline.training.network import kernel
 
 # Finds what was computed before by its key, or computes and keeps it: `FeatureCache.recall`.
 Recall: TypeAlias = Callable[[str, Callable[[], bytes]], bytes]
-LAYOUT = 1  # raise it with any change of how a space is computed: kept ones are not used any more
 
 
 def forget(key: str, make: Callable[[], bytes]) -> bytes:
@@ -74,7 +75,9 @@ class Space:
             TrainingError: features that are not finite.
         """
         settings = [getattr(config, name) for name in Kernel.model_fields]
-        facts = [LAYOUT, features.shape, settings, seed, torch.__version__, version("scikit-learn")]
+        code = [sha256(Path(__file__)), sha256(Path(__file__).with_name("network.py"))]
+        packages = [torch.__version__, version("scikit-learn"), version("numpy"), version("scipy")]
+        facts = [features.shape, settings, seed, *code, *packages]
         key = hashlib.sha256(repr(facts).encode())
         key.update(np.ascontiguousarray(features).data)
         kept = load(recall(key.hexdigest(), lambda: save(_computed(features, config, seed))))

@@ -61,3 +61,14 @@ def test_a_list_that_does_not_fit_is_refused_with_its_line(
 ) -> None:
     with pytest.raises(DataError, match=said):
         read(tmp_path, text)
+
+
+def test_a_list_saved_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "golden.csv").write_bytes("sample_id\nü\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"is not UTF-8 .* save it as CSV UTF-8"):
+        golden.read(tmp_path / "golden.csv", TABLE, TAXONOMY)
+
+
+def test_a_line_with_more_values_than_columns_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"golden\.csv:2: more values"):
+        read(tmp_path, "sample_id\na,crack\n")

@@ -37,7 +37,7 @@ def test_a_model_against_itself_differs_in_nothing() -> None:
     assert (found.only_champion_right, found.only_challenger_right, found.mcnemar_p) == (0, 0, 1.0)
     for difference in found.figures.values():
         assert (difference.value, difference.low, difference.high) == (0, 0, 0)
-    assert found.sentence.count("no telling") == 3
+    assert found.sentence.count("no telling") == 4
 
 
 def test_a_better_challenger_is_called_better() -> None:
@@ -51,7 +51,7 @@ def test_a_better_challenger_is_called_better() -> None:
     assert escape.high is not None
     assert escape.high < 0
     assert found.sentence.startswith("against champion cell/1: escapes ")
-    assert found.sentence.count(": better") == 3
+    assert found.sentence.count(": better") == 4
 
 
 def test_a_worse_challenger_is_called_worse() -> None:
@@ -61,7 +61,7 @@ def test_a_worse_challenger_is_called_worse() -> None:
     low = found.figures["escape_rate"].low
     assert low is not None
     assert low > 0
-    assert found.sentence.count(": worse") == 3
+    assert found.sentence.count(": worse") == 4
 
 
 def test_mcnemar_counts_the_parts_on_which_just_one_is_right() -> None:
@@ -185,3 +185,21 @@ def test_a_champion_that_could_not_be_run_is_named_with_the_reason() -> None:
         "it knows other classes",
         {},
     )
+
+
+def test_shares_are_those_of_the_metrics_to_the_last_digit() -> None:
+    bad, right = np.ones(80, bool), np.ones(80, bool)
+    verdicts = np.array(["PASS"] * 9 + ["FAIL"] * 71)
+    answers = Answers(right, verdicts, np.linspace(0, 1, 80)[:, None])
+    groups = [str(i) for i in range(80)]
+    found = compare("c/1", answers, answers, bad, bad[:, None], groups, draws=100)
+    assert found.figures["escape_rate"].challenger == 9 / 80
+
+
+def test_parts_of_one_group_leave_differences_without_an_interval() -> None:
+    bad, right = np.arange(80) < 40, np.ones(80, bool)
+    verdicts = np.array(["PASS", "FAIL"] * 40)
+    answers = Answers(right, verdicts, np.linspace(0, 1, 80)[:, None])
+    other = Answers(right, verdicts[::-1].copy(), answers.scores)
+    found = compare("c/1", answers, other, bad, bad[:, None], ["module"] * 80, draws=100)
+    assert found.figures["escape_rate"].low is None

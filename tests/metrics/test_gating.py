@@ -207,3 +207,25 @@ def test_a_challenger_trained_on_shuffled_labels_is_refused() -> None:
     failed = refusals(verdict(result))
     assert set(failed) == {"ranking"}
     assert "cannot be told from chance" in failed["ranking"]
+
+
+def test_parts_of_a_single_group_contradict_nothing_and_so_prove_nothing() -> None:
+    one = ["module"] * 100 + [str(i) for i in range(100)]
+    said = refusals(verdict(found(escapes=100, groups=one)))
+    assert "too few groups" in said["escapes"]
+
+
+def test_a_champion_out_of_reach_is_no_excuse() -> None:
+    away = not_compared("", "nobody answers").model_copy(update={"out_of_reach": True})
+    assert "nobody answers" in refusals(verdict(comparison=away))["champion"]
+
+
+def test_where_nothing_can_escape_less_accuracy_than_the_champions_is_refused() -> None:
+    lost = Difference(champion=0.98, challenger=0.53, value=-0.45, low=-0.5, high=-0.4)
+    comparison = Comparison(champion="steel/1", n=272, figures={"accuracy": lost}, sentence="worse")
+    assert "less accuracy" in refusals(verdict(promised=None, comparison=comparison))["champion"]
+
+
+def test_limits_that_decide_nothing_are_refused() -> None:
+    said = refusals(verdict(promised={**PROMISE, "decides": False}))
+    assert "every part goes to review" in said["supported"]

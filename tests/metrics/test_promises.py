@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
+from pydantic import ValidationError
 from scipy.stats import norm
 
+from pipeline.metrics import clustering
 from pipeline.metrics.operating_point import choose
 from pipeline.metrics.promises import MaxEscape, MaxOverkill
 
@@ -116,3 +120,18 @@ def test_max_overkill_needs_enough_good_parts() -> None:
     choice = choose(MaxOverkill(type="max_overkill"), np.linspace(0, 1, 40), np.arange(40) >= 20)
     assert not choice.supported
     assert "20 good validation parts cannot prove an overkill rate" in choice.sentences[0]
+
+
+@pytest.mark.parametrize("policy", [MaxEscape, MaxOverkill])
+def test_a_confidence_of_a_half_promises_nothing_and_is_refused(policy: type[Any]) -> None:
+    kind = {MaxEscape: "max_escape", MaxOverkill: "max_overkill"}[policy]
+    with pytest.raises(ValidationError, match=r"greater than 0\.5"):
+        policy(type=kind, confidence=0.5)
+
+
+def test_a_few_large_groups_among_single_parts_are_worth_less_than_groups_of_one_size() -> None:
+    rng = np.random.default_rng(0)
+    unequal = rng.permutation(np.concatenate([np.repeat(np.arange(3), 100), np.arange(3, 103)]))
+    equal = rng.permutation(np.repeat(np.arange(103), 4)[:400])
+    worth = [clustering.effective_numbers(groups, 0.1, 0.95)[0] for groups in (unequal, equal)]
+    assert worth[0] < 0.8 * worth[1]

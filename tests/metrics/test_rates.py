@@ -171,3 +171,7 @@ def test_a_figure_that_is_hardly_ever_defined_has_no_interval() -> None:
 def test_draws_without_an_answer_are_left_out() -> None:
     values = iter([float("nan"), *[1.0] * 19])
     assert grouped_bootstrap(lambda _: next(values), ["a", "b"], draws=20, seed=0) == [1.0, 1.0]
+
+
+def test_one_group_gives_no_interval() -> None:
+    assert grouped_bootstrap(lambda rows: 0.55, ["module"] * 50, draws=100, seed=0) is None

@@ -31,6 +31,7 @@ def metrics() -> dict[str, Any]:
         "latency_ms_p50": 12.34,
         "latency_ms_p99": 45.67,
         "n_test": 525,
+        "something_passes": True,
         "split": {"by": "module", "n_groups": 44, "leak_checked": True},
         "promise": {
             "supported": True,

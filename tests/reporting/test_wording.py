@@ -38,6 +38,7 @@ def test_a_share_that_was_set_has_no_needless_noughts() -> None:
 def test_escapes_are_said_as_counts_share_and_interval() -> None:
     metrics: dict[str, Any] = {
         "n_test": 525,
+        "something_passes": True,
         "n_test_bad": 171,
         "promise": {"max_escape": 0.1, "max_overkill": 0.1},
         "operating_point": {"pass_below": 0.2, "fail_from": 0.8},
@@ -53,7 +54,7 @@ def test_escapes_are_said_as_counts_share_and_interval() -> None:
 
 
 def test_where_nothing_passes_accuracy_comes_first(page: Page) -> None:
-    nothing = {**page.metrics, "operating_point": {"pass_below": 0.0, "fail_from": 0.0}}
+    nothing = {**page.metrics, "something_passes": False}
     assert wording.five(page.metrics)[0].key == "escape_rate"
     assert [f.key for f in wording.five(nothing)][:2] == ["accuracy", "auroc"]
 
@@ -106,7 +107,9 @@ def test_a_champion_that_was_not_run_is_said_with_the_reason() -> None:
 
 
 def test_limits_of_a_recipe_that_passes_nothing_name_no_number(page: Page) -> None:
-    said = wording.limits(OperatingPoint(pass_below=0, fail_from=0), page.metrics)
+    said = wording.limits(
+        OperatingPoint(pass_below=0, fail_from=0), {**page.metrics, "something_passes": False}
+    )
     assert said[0] == "No class of this recipe passes: every part is judged bad, none can escape."
 
 

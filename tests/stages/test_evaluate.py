@@ -260,3 +260,13 @@ def test_the_lights_of_the_line_are_tried(ran: Ran) -> None:
     assert {c.change for c in found.robustness.changes} >= {"blur", "noise", "rotation"}
     assert found.explained is not None
     assert found.explained.n >= 2
+
+
+def test_a_champion_that_cannot_judge_these_images_is_named_and_not_compared(copied: Path) -> None:
+    theirs = Path(shutil.copytree(copied / "evaluate/bundle", copied.parent / "champion"))
+    spec = json.loads((theirs / "preprocess.json").read_bytes())
+    spec["roi"] = {"x_px": 0, "y_px": 0, "width_px": 9000, "height_px": 9000}
+    (theirs / "preprocess.json").write_text(json.dumps(spec))
+    seal(theirs)
+    _, found = evaluated(copied, rival=Rival("cells/7", open_bundle(theirs)))
+    assert found.comparison.not_run.startswith("it cannot judge these images")
