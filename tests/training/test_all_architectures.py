@@ -23,7 +23,9 @@ from tests.stages.conftest import POLICY, TAXONOMY, copy_cells, folder_of
 
 HEAD = {"components": 8, "landmarks": 8, "max_epochs": 2}
 # Intervals and pictures do not depend on the network, and would take half of the time.
-FEW_DRAWS = evaluate.Config().model_copy(update={"bootstrap_draws": 5})
+QUICK = evaluate.Config.model_validate(
+    {"bootstrap_draws": 100, "robustness": {"parts": 0}, "explanation": {"each": 1}}
+)
 
 
 @pytest.fixture(scope="session")
@@ -74,6 +76,7 @@ def test_every_architecture_goes_from_images_to_the_registry(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda *args, **kwargs: None)
+    monkeypatch.setattr(evaluate, "write_report", lambda path, page: path.write_text("no plots"))
     data = tmp_path / architecture.name
     shutil.copytree(prepared(architecture.min_px), data)
     config = {"architecture": architecture.name, "weights": "none", "views": 0, "head": HEAD}
@@ -91,7 +94,7 @@ def test_every_architecture_goes_from_images_to_the_registry(
             np.testing.assert_allclose(several[i], one[0], atol=1e-4)
 
     with whole_folder(data / "evaluate") as out:
-        evaluate.run(FEW_DRAWS, data, out)
+        evaluate.run(QUICK, data, out)
     assert 0 <= json.loads((data / "evaluate/metrics.json").read_bytes())["auroc"] <= 1
 
     with whole_folder(data / "register") as out:
