@@ -107,7 +107,6 @@ class Chain:
         """
         self.check()
         standing = self.standing
-        again = f"lineside models promote {self.recipe} --version {version.version}"
         record = self.signed(version.version)
         if record is None or standing.champion != version.version:
             said = standing.status.get(version.version)
@@ -117,9 +116,14 @@ class Chain:
                 why = f"the sign-offs name {self.recipe}/{standing.champion} as the champion"
             else:
                 why = f"it was {said}"
+            back = self.last is not None and self.last.act == "rollback"
+            again = f"promote {self.recipe} --version {standing.champion or version.version}"
+            if back and standing.champion is not None:
+                again = f"rollback {self.recipe}"
+            todo = "sign it off" if standing.champion is None else "repeat what was signed off last"
             raise SignoffError(
-                f"{version.name} bears the alias champion, but {why}; sign it off ({again} "
-                f"--reviewer NAME --reason TEXT), or see lineside models history {self.recipe}"
+                f"{version.name} bears the alias champion, but {why}; {todo} (lineside models "
+                f"{again} --reviewer NAME --reason TEXT); see lineside models history {self.recipe}"
             )
         if record.bundle_sha256 != version.bundle_sha256:
             raise SignoffError(
