@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from datetime import datetime
 from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pipeline.plugins import Strict
 
@@ -35,9 +36,16 @@ class Signoff(Strict):
     at: str = Field(description="ISO 8601 in UTC, with microseconds.")
     gate: GateVerdict = Field(description="What the gate said of the version at that time.")
     override_reason: str = Field("", max_length=TEXT_LENGTH, description="Why regardless of it.")
-    previous: int | None = Field(description="The champion when it was decided, None for none.")
+    previous: int | None = Field(description="The champion before; None for none, and of a reject.")
     parent: str = Field(description="`sha256` of the record before, empty for the first.")
     sha256: str = Field("", description="Over all other fields.")
+
+    @field_validator("at")
+    @classmethod
+    def _has_its_zone(cls, at: str) -> str:
+        if datetime.fromisoformat(at).tzinfo is None:
+            raise ValueError("a time without its zone")
+        return at
 
     @property
     def expected_sha256(self) -> str:

@@ -1,14 +1,15 @@
 """A recipe's sign-offs as they stand in the registry: do they verify, and what do they say?
 
 Records are tags of the registered model, since a version's tags go with the version. Each is
-`signoff.<seq>.<hash>`; `signoff.head` names the last that took effect. What is written beyond the
-head is a decision at work or one that was interrupted: it counts for nothing.
+`signoff.<seq>.<hash>`; `signoff.head` names the last that took effect, and each record its parent.
+What is written beside or beyond that line is a decision at work, interrupted or lost against
+another: it counts for nothing.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
@@ -44,19 +45,26 @@ class Chain:
     Attributes:
         recipe: whose.
         records: those that took effect, first to last.
-        pending: decisions at work or interrupted.
+        pending: decisions at work or interrupted, beyond the head.
+        lost: decisions beside those that took effect, interrupted or overtaken.
         faults: what does not verify, each naming its record; nothing when all is well.
     """
 
     recipe: str
     records: tuple[Signoff, ...] = ()
     pending: tuple[Signoff, ...] = ()
+    lost: tuple[Signoff, ...] = ()
     faults: tuple[str, ...] = ()
 
     @property
     def last(self) -> Signoff | None:
         """The record at the head."""
         return self.records[-1] if self.records else None
+
+    def signed(self, version: int) -> Signoff | None:
+        """The last record that made a version the champion, None where there is none."""
+        made = (r for r in reversed(self.records) if r.version == version and r.act != "reject")
+        return next(made, None)
 
     @property
     def standing(self) -> Standing:
@@ -65,12 +73,12 @@ class Chain:
         status: dict[int, str] = {}
         for record in self.records:
             version = record.version
-            if record.previous is not None and not line:
-                line.append(record.previous)  # promoted before there were sign-offs
             if record.act == "reject":
                 line = [v for v in line if v != version]
                 status[version] = "rejected"
                 continue
+            if record.previous is not None and not line:
+                line.append(record.previous)  # promoted before there were sign-offs
             if record.act == "rollback":
                 if record.previous is not None:
                     status[record.previous] = "withdrawn"
@@ -99,8 +107,8 @@ class Chain:
         """
         self.check()
         standing = self.standing
-        again = f"lineside models promote {self.recipe} --version {version.version}"
-        if standing.champion != version.version:
+        record = self.signed(version.version)
+        if record is None or standing.champion != version.version:
             said = standing.status.get(version.version)
             if said is None:
                 why = "nobody has signed it off"
@@ -108,13 +116,15 @@ class Chain:
                 why = f"the sign-offs name {self.recipe}/{standing.champion} as the champion"
             else:
                 why = f"it was {said}"
+            back = self.last is not None and self.last.act == "rollback"
+            again = f"promote {self.recipe} --version {standing.champion or version.version}"
+            if back and standing.champion is not None:
+                again = f"rollback {self.recipe}"
+            todo = "sign it off" if standing.champion is None else "repeat what was signed off last"
             raise SignoffError(
-                f"{version.name} bears the alias champion, but {why}; sign it off ({again} "
-                f"--reviewer NAME --reason TEXT), or see lineside models history {self.recipe}"
+                f"{version.name} bears the alias champion, but {why}; {todo} (lineside models "
+                f"{again} --reviewer NAME --reason TEXT); see lineside models history {self.recipe}"
             )
-        record = next(
-            r for r in reversed(self.records) if r.version == version.version and r.act != "reject"
-        )
         if record.bundle_sha256 != version.bundle_sha256:
             raise SignoffError(
                 f"{version.name} was signed off as bundle {record.bundle_sha256[:12]} (record "
@@ -124,14 +134,21 @@ class Chain:
         return record
 
 
-def read_chain(recipe: str, tags: Mapping[str, str]) -> Chain:
+def read_chain(recipe: str, tags: Mapping[str, str], carried_out: Collection[str] = ()) -> Chain:
     """Verify the records among a registered model's tags.
 
-    From the first to the head each must be there once, bear its own hash and name the record
-    before as its parent.
+    From the head back to the first each must be there, bear its own hash and name the record before
+    as its parent.
+
+    Args:
+        recipe: whose tags they are.
+        tags: those of the registered model.
+        carried_out: the names of records that the versions' tags speak of. They took effect, so
+            none of them may lie beside the line: that is how a head set back shows.
     """
     found: dict[int, list[Signoff]] = {}
     faults: list[str] = []
+    intact: list[Signoff] = []
     for key, value in sorted(tags.items()):
         if (matched := KEY.fullmatch(key)) is None:
             continue
@@ -146,44 +163,55 @@ def read_chain(recipe: str, tags: Mapping[str, str]) -> Chain:
             faults.append(f"record {key.removeprefix(PREFIX)} was altered")
         elif record.recipe != recipe:
             faults.append(f"record {record.name} is of another recipe, {record.recipe}")
+        else:
+            intact.append(record)
     head = tags.get(HEAD, "")
     length = int(head[:-9]) if re.fullmatch(r"\d{4,}\.[0-9a-f]{8}", head) else 0
     if head and not length:
         faults.append(f"the tag {HEAD} was altered")
     elif not head and any(seq > 1 for seq in found):
         faults.append(f"the tag {HEAD}, which names the last record, is missing")
-    records = _walk(found, length, head, faults)
-    parent = records[-1].sha256 if records else ""
-    pending = tuple(r for r in found.get(length + 1, []) if r.parent == parent)
-    for seq, there in found.items():
-        beyond = [r for r in there if seq > length and r not in pending]
-        faults += [f"record {r.name} follows none that is there" for r in beyond if head]
-    return Chain(recipe, tuple(records), pending, tuple(faults))
+    records = _walk(found, min(length, max(found, default=0) + 1), head, faults)
+    parents = {r.seq: r.parent for r in records}
+    parents[length + 1] = records[-1].sha256 if records else ""
+    beside = [r for r in intact if r not in records]
+    for left in beside:
+        if left.name in carried_out:
+            faults.append(f"record {left.name} took effect, but the tag {HEAD} was set back")
+        elif (head or left.seq == 1) and left.parent != parents.get(left.seq):
+            faults.append(f"record {left.name} follows none that is there")
+    return Chain(
+        recipe,
+        tuple(records),
+        pending=tuple(r for r in beside if r.seq == length + 1 and r.parent == parents[r.seq]),
+        lost=tuple(r for r in beside if r.seq <= length),
+        faults=tuple(faults),
+    )
 
 
 def _walk(
     found: Mapping[int, list[Signoff]], length: int, head: str, faults: list[str]
 ) -> list[Signoff]:
-    """The records from the first to the head; what is wrong with them goes to `faults`."""
+    """The records from the first to the head; what is wrong with them goes to `faults`.
+
+    It goes backwards, since the head names the last and each record the one before: of several at
+    one place that says which took effect.
+    """
     records: list[Signoff] = []
-    parent: str | None = ""  # None after a gap, where any will do
-    for seq in range(1, length + 1):
+    after: Signoff | None = None  # None after a gap, where any will do
+    for seq in range(length, 0, -1):
         here = found.get(seq)
-        if here is None or (seq == length and here and head not in (r.name for r in here)):
+        named = [
+            r
+            for r in here or ()
+            if (r.name == head if seq == length else after is None or r.sha256 == after.parent)
+        ]
+        if here is None or (seq == length and here and not named):
             faults.append(f"record {head if seq == length else f'{seq:04d}'} is missing")
-        if not here:
-            parent = None
-            continue
-        if len(here) > 1:
-            claims = " and ".join(f"{r.name} by {r.reviewer}" for r in here)
-            faults.append(
-                f"record {seq:04d} is forked: {claims} (if an interrupted command has left one, "
-                f"delete its tag {PREFIX}... in MLflow)"
-            )
-        named = [r for r in here if seq < length or r.name == head] or here
-        fitting = [r for r in named if parent in (None, r.parent)]
-        if not fitting:
-            faults.append(f"record {named[0].name} does not follow the one before (its parent)")
-        records.append((fitting or named)[0])
-        parent = records[-1].sha256
-    return records
+        elif here and not named and after is not None:
+            faults.append(f"record {after.name} does not follow the one before (its parent)")
+        after = next(iter(named or here or ()), None)
+        records += [after] if after else []
+    if after is not None and after.seq == 1 and after.parent:
+        faults.append(f"record {after.name} does not follow the one before (its parent)")
+    return records[::-1]

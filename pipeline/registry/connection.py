@@ -42,7 +42,9 @@ def default_uri(root: Path) -> str:
 
 def shown(uri: str) -> str:
     """The URI without a password, for messages."""
-    return re.sub(r"://[^/@]*@", "://***@", uri)
+    # Up to the last @ before a blank: a password may hold one, and a slash.
+    hidden = re.sub(r"://[^\s?#]*@", "://***@", uri)
+    return re.sub(r"(?i)\b(password|passwd|pwd)=[^&\s]*", r"\1=***", hidden)
 
 
 def sqlite_file(uri: str) -> Path | None:
@@ -169,10 +171,19 @@ def spoken(uri: str) -> Iterator[None]:
     """
     from mlflow.exceptions import MlflowException
     from requests import RequestException
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
     try:
         yield
+    except OperationalError as error:
+        said = shown(" ".join(str(error).split()))
+        raise RegistryUnreachable(f"the registry at {shown(uri)}: {said[:400]}") from error
+    except ImportError as error:
+        raise RegistryError(
+            f"the registry at {shown(uri)} needs the package {error.name or 'of its database'}; "
+            "install the driver that the address names (PostgreSQL: psycopg, with an address "
+            "postgresql+psycopg2://... its package is psycopg2-binary), or use a server's http://"
+        ) from error
     except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
         raise _explained(uri, error) from error
 

@@ -18,9 +18,17 @@ from pipeline.files import sha256
 from pipeline.registry import runs
 from pipeline.registry.connection import alone, connect, set_defaults, spoken
 from pipeline.registry.store import Registry
-from pipeline.registry.versions import CHALLENGER, REVIEW_TAG, SHA256_TAG, moment
+from pipeline.registry.versions import (
+    CHALLENGER,
+    COMPARED_TAG,
+    GATE_TAG,
+    REVIEW_TAG,
+    SHA256_TAG,
+    moment,
+)
 
 if TYPE_CHECKING:
+    from mlflow.entities import Run
     from mlflow.entities.logged_model import LoggedModel
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import ModelSignature
@@ -29,7 +37,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-JUDGEMENT = ("comparison", "gate.failed", "gate")  # tags that another evaluation may change
+MAY_GO = ("gate.failed", COMPARED_TAG)  # tags that another evaluation may leave out
+DESCRIPTION_LENGTH = 5000  # of MLflow's database
+CUT = "\n\n... see the report"
 
 
 @dataclass(frozen=True)
@@ -83,16 +93,19 @@ def push(
         MissingExtra: the full MLflow or ONNX is not installed.
     """
     set_defaults()
+    if len(description) > DESCRIPTION_LENGTH:
+        description = description[: DESCRIPTION_LENGTH - len(CUT)] + CUT
     client = connect(registry.uri, create=True)
     with alone(registry.uri):
         known = _registered(client, registry, recipe, bundle.sha256)
         if known is not None:
-            _judge_anew(client, registry, known, tags, description, artifacts)
+            _judge_anew(client, registry, known, metrics, tags, description, artifacts)
         done = known or _register(
             client, registry, recipe, bundle, metrics, params, tags, description, artifacts
         )
-        # What people have rejected does not stand for election again because a build ran again.
-        if registry.signoffs(recipe).read().standing.status.get(done.version) != "rejected":
+        # What people have refused does not stand for election again because a build ran again.
+        said = registry.signoffs(recipe).read().standing.status.get(done.version)
+        if said not in ("rejected", "withdrawn"):
             registry.challenge(recipe, done.version)
     return done
 
@@ -170,6 +183,7 @@ def _judge_anew(
     client: MlflowClient,
     registry: Registry,
     known: Registration,
+    metrics: Mapping[str, float],
     tags: Mapping[str, str],
     description: str,
     artifacts: Sequence[tuple[Path, str]],
@@ -182,19 +196,55 @@ def _judge_anew(
     with spoken(registry.uri):
         number = str(known.version)
         written = client.get_model_version(known.name, number).tags
-        if all(written.get(key) == tags.get(key) for key in JUDGEMENT):
+        changed = {key: value for key, value in tags.items() if written.get(key) != value}
+        gone = [key for key in MAY_GO if key in written and key not in tags]
+        try:
+            with spoken(registry.uri):
+                run = client.get_run(known.run_id)
+        except RegistryError as error:
+            run = None
+            log.warning("%s/%s: its run cannot be read (%s)", known.name, number, error)
+        if run is not None and run.info.lifecycle_stage == "deleted":
+            run = None
+            log.warning("%s/%s: its run was deleted in MLflow", known.name, number)
+        logged = metrics if run is None else run.data.metrics
+        figures = {key: value for key, value in metrics.items() if logged.get(key) != value}
+        if not (changed or gone or figures):
             return
-        # The gate last: a refresh that is cut off is done again.
+        verdict = changed.pop(GATE_TAG, None)
+        # A verdict that turns bad first, one that turns good last: what is cut off is never better
+        # than the truth, and is done again.
+        if verdict == "failed":
+            client.set_model_version_tag(known.name, number, GATE_TAG, verdict)
         client.update_model_version(known.name, number, description)
-        for local, folder in artifacts:
-            log_files = client.log_artifacts if local.is_dir() else client.log_artifact
-            log_files(known.run_id, str(local), folder)
-        for key in JUDGEMENT:
-            if key in tags:
-                client.set_tag(known.run_id, key, tags[key])
-                client.set_model_version_tag(known.name, number, key, tags[key])
-            elif key in written:
-                client.delete_model_version_tag(known.name, number, key)
+        if run is not None:
+            _log_anew(client, run, figures, tags, artifacts)
+        for key in gone:
+            client.delete_model_version_tag(known.name, number, key)
+        for key, value in changed.items():
+            client.set_model_version_tag(known.name, number, key, value)
+        if verdict not in (None, "failed"):
+            client.set_model_version_tag(known.name, number, GATE_TAG, verdict)
+
+
+def _log_anew(
+    client: MlflowClient,
+    run: Run,
+    figures: Mapping[str, float],
+    tags: Mapping[str, str],
+    artifacts: Sequence[tuple[Path, str]],
+) -> None:
+    for local, folder in artifacts:
+        log_files = client.log_artifacts if local.is_dir() else client.log_artifact
+        log_files(run.info.run_id, str(local), folder)
+    for name, figure in figures.items():
+        client.log_metric(run.info.run_id, name, figure)
+    for key in MAY_GO:
+        if key in run.data.tags and key not in tags:
+            client.delete_tag(run.info.run_id, key)
+    for key, value in tags.items():
+        if run.data.tags.get(key) != value:
+            client.set_tag(run.info.run_id, key, value)
 
 
 def _oldest(client: MlflowClient, recipe: str, sha256: str) -> ModelVersion | None:

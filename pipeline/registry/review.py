@@ -17,7 +17,9 @@ from pipeline.registry.connection import spoken
 from pipeline.registry.versions import (
     CHALLENGER,
     CHAMPION,
+    COMPARED_TAG,
     PREVIOUS,
+    RECORD_TAG,
     SHA256_TAG,
     Version,
     numbers,
@@ -75,19 +77,18 @@ class Review:
                 "station would run it, so it cannot become the champion"
             )
         standing, last = self._chain.standing, self._chain.last
-        if standing.champion == chosen.version:
+        if standing.champion == chosen.version and self._chain.signed(chosen.version):
             if self._champion == chosen:
                 return Outcome(
                     chosen, f"{chosen.name} is the champion already; nothing changed", None
                 )
             if last and (last.version, last.reviewer) == (chosen.version, reviewer):
                 return self._finish(last)
-        obstacle = _obstacle(chosen, standing)
+        obstacle = _obstacle(chosen, self._chain, self._now())
         if obstacle and not override:
             raise RegistryError(
-                f"{chosen.name} cannot be promoted: {obstacle}; evaluate again and register, or "
-                "promote it regardless with a reason of its own, which is recorded: "
-                "--override TEXT"
+                f"{chosen.name} cannot be promoted: {obstacle}; or promote it regardless with a "
+                "reason of its own, which is recorded: --override TEXT"
             )
         record = self._sign(
             "promote", chosen, reviewer, reason, override=override if obstacle else ""
@@ -113,7 +114,8 @@ class Review:
                 for r in reversed(self._chain.records)
                 if r.version == chosen.version and r.act == "reject"
             )
-            if CHALLENGER in chosen.aliases:
+            told = chosen.tags.get(RECORD_TAG) == record.name
+            if not told or {CHALLENGER, PREVIOUS} & {*chosen.aliases}:
                 return self._finish(record)
             said = f"{chosen.name} was rejected already by {record.reviewer}; nothing changed"
             return Outcome(chosen, said, None)
@@ -136,8 +138,12 @@ class Review:
         withdrawn = standing.champion if lost else now
         signed = [] if standing.champion is None else [standing.champion]
         line = [*signed, *standing.former]
-        if not self._chain.records:  # promoted before there were sign-offs
-            line = [v.version for v in self._versions if PREVIOUS in v.aliases]
+        if standing.champion is None:  # promoted before there were sign-offs
+            line = [
+                v.version
+                for v in self._versions
+                if PREVIOUS in v.aliases and standing.status.get(v.version) != "rejected"
+            ]
         before = [v for v in line if v != withdrawn and v in there]
         if not before:
             gone = [f"{self._recipe}/{v}" for v in line if v != withdrawn]
@@ -147,13 +153,26 @@ class Review:
                 f"the version you want (there are: {numbers(self._versions) or 'none'}): "
                 f"{promote_command(self._recipe, 'N')}"
             )
-        record = self._sign("rollback", there[before[0]], reviewer, reason, previous=withdrawn)
+        target = there[before[0]]
+        if target.gate == "failed" and self._chain.signed(target.version) is None:
+            raise RegistryError(
+                f"{target.name} was the champion before, but nobody has signed it off and it "
+                "failed the gate (somebody moved the alias by hand); promote the version you "
+                f"want: {promote_command(self._recipe, 'N')}, with --override TEXT if it is "
+                "this one"
+            )
+        record = self._sign("rollback", target, reviewer, reason, previous=withdrawn)
         self._carry_out(record)
         return self._outcome(record, self._restored(record))
 
     def _restored(self, record: Signoff) -> str:
         instead = f" instead of {self._recipe}/{record.previous}" if record.previous else ""
         return f"{self._recipe}/{record.version} is the champion again{instead}"
+
+    def _now(self) -> int | None:
+        """Who is champion: by the sign-offs, else (promoted before there were) by the alias."""
+        signed = self._chain.standing.champion
+        return self._champion.version if signed is None and self._champion else signed
 
     def _one(self, number: int | str) -> Version:
         return one_of(self._versions, self._recipe, number, str(self._registry))
@@ -168,10 +187,8 @@ class Review:
         override: str = "",
         previous: int | None = None,
     ) -> Signoff:
-        if previous is None:
-            previous = self._chain.standing.champion
-        if previous is None and self._champion:
-            previous = self._champion.version  # promoted before there were sign-offs
+        if previous is None and act != "reject":  # to reject one says nothing of the champion
+            previous = self._now()
         return self._book.append(
             self._chain,
             act=act,
@@ -200,11 +217,13 @@ class Review:
         client, recipe = self._registry.client, self._recipe
         with spoken(self._registry.uri):
             self._mirror(record, record.version, STATUS[record.act])
+            out = record.version if record.act == "reject" else None
             if record.act == "rollback" and record.previous in there:
                 self._mirror(record, record.previous, "withdrawn")
-            if record.act != "reject":
+                out = record.previous
+            if record.act != "reject" or PREVIOUS in there[record.version].aliases:
                 self._point(set(there))
-            elif CHALLENGER in there[record.version].aliases:
+            if out is not None and CHALLENGER in there[out].aliases:
                 client.delete_registered_model_alias(recipe, CHALLENGER)
         self._keep_copy(record, there[record.version].run_id)
 
@@ -219,7 +238,8 @@ class Review:
                 client.set_registered_model_alias(recipe, PREVIOUS, str(before))
             elif any(PREVIOUS in v.aliases for v in self._versions):
                 client.delete_registered_model_alias(recipe, PREVIOUS)
-            client.set_registered_model_alias(recipe, CHAMPION, str(standing.champion))
+            if standing.champion is not None:
+                client.set_registered_model_alias(recipe, CHAMPION, str(standing.champion))
 
     def _mirror(self, record: Signoff, version: int | None, status: str) -> None:
         """Tell people who look at the version's page in MLflow; nothing reads it back."""
@@ -274,14 +294,29 @@ def promote_command(recipe: str, version: int | str) -> str:
     return f"lineside models promote {recipe} --version {version} --reviewer NAME --reason TEXT"
 
 
-def _obstacle(version: Version, standing: Standing) -> str:
-    """Why a version may not be promoted without an override; empty where it may."""
+def _obstacle(version: Version, chain: Chain, champion: int | None) -> str:
+    """Why a version may not be promoted without an override, and what helps; empty where it may."""
+    anew = f"dvc repro -f -s evaluate@{chain.recipe} register@{chain.recipe}"
     reasons = []
     if version.gate == "failed":
-        reasons.append("it failed the gate")
+        reasons.append("it failed the gate; improve it and register that")
     elif version.gate == "unknown":
-        reasons.append("it has no verdict of the gate (registered by an older Lineside)")
-    if standing.status.get(version.version) == "rejected":
+        reasons.append(
+            "it has no verdict of the gate (registered by an older Lineside); "
+            f"`{anew}` judges and registers the bundle that is there now"
+        )
+    elif not (
+        champion in (None, version.version)
+        or version.tags.get(COMPARED_TAG) == (now := f"{chain.recipe}/{champion}")
+        or chain.signed(version.version)  # it was champion, and compared, before
+        or PREVIOUS in version.aliases
+    ):
+        before = version.tags.get(COMPARED_TAG)
+        reasons.append(
+            f"it was compared with {before or 'no champion'}, and the champion is {now} now; "
+            f"`{anew}` compares anew"
+        )
+    if chain.standing.status.get(version.version) == "rejected":
         reasons.append("it was rejected")
     return " and ".join(reasons)
 

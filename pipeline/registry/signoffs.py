@@ -3,13 +3,15 @@
 MLflow knows no transactions, so two people who decide at once are kept apart by the order of
 writing and reading. Each writes the record under a key of its own, then reads all: of two who
 overlap at least one sees the other, takes its record away again and fails. Only the one who saw
-nobody moves the head, and only what the head names counts; the next decision waits for that.
+nobody moves the head, and only what the head names counts; the next decision waits for that, for
+some minutes. Who was overtaken after them finds the later record when it looks once more, and
+leaves the head to it. A record that was interrupted stays where it is and counts for nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +19,9 @@ from pydantic import ValidationError
 
 from pipeline.contracts.signoff import Signoff
 from pipeline.errors import RegistryError, RegistryForbidden, SignoffError
-from pipeline.registry.chain import HEAD, PREFIX, Chain, read_chain
+from pipeline.registry.chain import HEAD, KEY, PREFIX, Chain, read_chain
 from pipeline.registry.connection import shown, spoken
+from pipeline.registry.versions import RECORD_TAG
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -42,7 +45,12 @@ class SignoffBook:
 
     def read(self) -> Chain:
         """The chain as it stands; empty for a recipe that is not registered."""
-        return read_chain(self.recipe, self._tags())
+        chain = read_chain(self.recipe, self._tags())
+        if chain.pending or chain.lost:
+            # The versions first: what they speak of is in the chain that is read after them.
+            carried_out = self._carried_out()
+            chain = read_chain(self.recipe, self._tags(), carried_out)
+        return chain
 
     def append(self, chain: Chain, **decided: Any) -> Signoff:
         """Add a record, which takes effect when this returns.
@@ -57,21 +65,43 @@ class SignoffBook:
             RegistryError: a text is too long, or the registry cannot be reached.
         """
         chain.check()
-        self._clear(chain)
+        self._wait_for(chain.pending)
         record = self._record(chain.last, decided)
+        known = {r.name for r in chain.pending}
         with self._writing():
             self._write(record)
             after = self._tags()
-            if self._alone(record, chain.last, after):
-                self._settle(record)
+            if not _alone(record, chain.last, after, known):
+                self._withdraw(record)
+                if self._tags().get(HEAD) != record.name:
+                    raise SignoffError(self._contested(record, after))
+                self._write(record)  # the other has given way to it in between
                 return record
-            self._withdraw(record)
-        raise SignoffError(self._contested(record, after))
+            self._settle(record)
+            while (later := _overtaking(record, after := self._tags(), known)) is not None:
+                self._settle(later)
+                if PREFIX + later.name in self._tags():
+                    raise SignoffError(self._contested(record, after))
+                self._settle(record)  # the other has withdrawn
+        return record
 
     def _tags(self) -> dict[str, str]:
         with spoken(self._uri):
             models = self._client.search_registered_models(f"name = '{self.recipe}'")
             return {key: value for model in models for key, value in model.tags.items()}
+
+    def _carried_out(self) -> set[str]:
+        """The names of the records that the tags of versions speak of."""
+        named: set[str] = set()
+        token: str | None = None
+        with spoken(self._uri):
+            while True:
+                query = f"name = '{self.recipe}'"
+                page = self._client.search_model_versions(query, page_token=token)
+                named |= {v.tags[RECORD_TAG] for v in page if RECORD_TAG in v.tags}
+                token = page.token
+                if not token:
+                    return named
 
     def _record(self, last: Signoff | None, decided: dict[str, Any]) -> Signoff:
         try:
@@ -91,29 +121,22 @@ class SignoffBook:
             raise RegistryError("reason and override take too much room together; say it shorter")
         return record
 
-    def _clear(self, chain: Chain) -> None:
-        """Take away what was interrupted long ago; give way to what may be at work."""
-        for left in chain.pending:
+    def _wait_for(self, pending: tuple[Signoff, ...]) -> None:
+        """Give way to what may be at work; what was interrupted long ago stops nobody."""
+        for left in pending:
             since = datetime.fromisoformat(left.at)
-            if self._now() - since < INTERRUPTED_AFTER:
+            if abs(self._now() - since) < INTERRUPTED_AFTER:
                 until = (since + INTERRUPTED_AFTER).isoformat(timespec="seconds")
                 raise SignoffError(
                     f"{left.reviewer} is deciding about {self.recipe}/{left.version} at this "
                     f"moment, or was interrupted; look (lineside models history {self.recipe}) "
                     f"and repeat, at the latest after {until}"
                 )
-            with self._writing():
-                self._withdraw(left)
 
     def _write(self, record: Signoff) -> None:
         self._client.set_registered_model_tag(
             self.recipe, PREFIX + record.name, record.model_dump_json()
         )
-
-    def _alone(self, record: Signoff, last: Signoff | None, tags: dict[str, str]) -> bool:
-        """Was nobody else at this place of the chain, now or in between?"""
-        there = {key for key in tags if key.startswith(f"{PREFIX}{record.seq:04d}.")}
-        return there == {PREFIX + record.name} and tags.get(HEAD, "") == (last.name if last else "")
 
     def _settle(self, record: Signoff) -> None:
         self._client.set_registered_model_tag(self.recipe, HEAD, record.name)
@@ -123,7 +146,7 @@ class SignoffBook:
 
     def _contested(self, record: Signoff, tags: dict[str, str]) -> str:
         chain = read_chain(self.recipe, tags)
-        others = [r for r in (*chain.records, *chain.pending) if r.seq == record.seq]
+        others = [r for r in (*chain.records, *chain.pending, *chain.lost) if r.seq == record.seq]
         names = ", ".join(r.reviewer for r in others if r.sha256 != record.sha256)
         return (
             f"somebody else ({names or 'unknown'}) decided at the same moment, so your decision "
@@ -142,3 +165,35 @@ class SignoffBook:
                 "registered model, or set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD "
                 "of somebody who has it"
             ) from error
+
+
+def _alone(record: Signoff, last: Signoff | None, tags: Mapping[str, str], known: set[str]) -> bool:
+    """Is nobody else at this place of the chain, but for those known to be interrupted?"""
+    mine = f"{PREFIX}{record.seq:04d}."
+    there = {key for key in tags if KEY.fullmatch(key) and key.startswith(mine)}
+    others = there - {PREFIX + name for name in known} - {PREFIX + record.name}
+    return not others and tags.get(HEAD, "") == (last.name if last else "")
+
+
+def _overtaking(record: Signoff, tags: Mapping[str, str], known: set[str]) -> Signoff | None:
+    """Of a decision that took this one for interrupted the last that builds on it, or None.
+
+    By the clock of who made it this one was old then; one of the same minutes gives way by itself.
+    """
+    there: list[Signoff] = []
+    for key, value in tags.items():
+        if KEY.fullmatch(key):
+            with suppress(ValidationError):
+                there.append(Signoff.model_validate_json(value))
+    there = [r for r in there if r.sha256 == r.expected_sha256]
+    at = datetime.fromisoformat(record.at) + INTERRUPTED_AFTER
+    line = [
+        r
+        for r in there
+        if (r.seq, r.parent) == (record.seq, record.parent)
+        and r.name not in known
+        and datetime.fromisoformat(r.at) >= at
+    ]
+    while line and (more := [r for r in there if r.parent == line[-1].sha256]):
+        line += more
+    return line[-1] if line else None

@@ -16,6 +16,8 @@ PREVIOUS = "previous"
 SHA256_TAG = "bundle_sha256"
 GATE_TAG = "gate"  # passed or failed; a version without was registered by an older Lineside
 REVIEW_TAG = "review.status"  # for people: pending, approved, rejected or withdrawn
+RECORD_TAG = "review.record"  # the name of the sign-off that said so
+COMPARED_TAG = "compared_with"  # the champion that the gate compared it with, absent for none
 
 
 @dataclass(frozen=True)

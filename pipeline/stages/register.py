@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pipeline.contracts.bundle import open_bundle
 from pipeline.contracts.evaluation import EVALUATION, Evaluation
@@ -33,6 +33,15 @@ class Config(Strict):
     tags: dict[str, str] = Field(
         default_factory=dict, description="Tags of your own on run and version: plant, product."
     )
+
+    @field_validator("tags")
+    @classmethod
+    def _leaves_decisions_alone(cls, tags: dict[str, str]) -> dict[str, str]:
+        kept = ("gate", "gate.failed", "compared_with", "bundle_sha256")
+        taken = [k for k in tags if k in kept or k.startswith(("review.", "signoff."))]
+        if taken:
+            raise ValueError(f"{', '.join(taken)}: Lineside writes these itself; rename yours")
+        return tags
 
 
 def run(

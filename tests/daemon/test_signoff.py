@@ -39,7 +39,7 @@ def challenged(champion: Registry, seal_bundle: Callable[..., Bundle], tmp_path:
         second,
         metrics={},
         params={},
-        tags={"gate": "passed"},
+        tags={"gate": "passed", "compared_with": "cells/1"},
         description="",
     )
     return champion

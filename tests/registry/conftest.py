@@ -52,6 +52,7 @@ def two_versions(
 ) -> Registry:
     register(registry, sealed_bundle)
     register(registry, seal_bundle(tmp_path / "second", fail_from=0.7))
+    registry.client.set_model_version_tag("cells", "2", "compared_with", "cells/1")
     return registry
 
 

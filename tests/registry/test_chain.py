@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from pipeline.contracts.signoff import Act, Signoff
 from pipeline.errors import SignoffError
@@ -18,12 +19,12 @@ def record(seq: int, act: Act, version: int, parent: Signoff | None = None, **sa
         "bundle_sha256": f"bundle {version}",
         "reviewer": "A. Weber",
         "reason": "because",
+        "at": f"2026-11-22T12:00:0{seq}.000000+00:00",
     }
     return Signoff(
         seq=seq,
         act=act,
         version=version,
-        at=f"2026-11-22T12:00:0{seq}.000000+00:00",
         gate="passed",
         override_reason="",
         previous=parent.version if parent else None,
@@ -67,6 +68,31 @@ def test_tags_of_others_are_no_records() -> None:
     assert read_chain("cells", others) == read_chain("cells", {})
 
 
+def test_a_record_that_lost_the_race_and_was_left_behind_is_no_fault() -> None:
+    chain = read_chain("cells", GOOD | tagged(RIVAL))
+    assert (chain.records, chain.lost, chain.faults) == ((FIRST, SECOND, THIRD), (RIVAL,), ())
+
+
+@pytest.mark.parametrize(
+    ("tags", "record"),
+    [
+        (tagged(FIRST, SECOND, THIRD, head=SECOND), "THIRD"),
+        (tagged(FIRST), "FIRST"),
+    ],
+)
+def test_a_record_that_took_effect_never_lies_beyond_the_head(tags: Tags, record: str) -> None:
+    name = {"THIRD": THIRD, "FIRST": FIRST}[record].name
+    assert read_chain("cells", tags).faults == ()
+    assert read_chain("cells", tags, {name}).faults == (
+        f"record {name} took effect, but the tag {HEAD} was set back",
+    )
+
+
+def test_a_time_without_its_zone_is_no_record() -> None:
+    with pytest.raises(ValidationError, match="without its zone"):
+        record(1, "promote", 1, at="2026-11-22T12:00:00")
+
+
 ALTERED = SECOND.model_copy(update={"reviewer": "C. Forger"})
 FORGED = ALTERED.sealed()
 RIVAL = record(2, "reject", 7, FIRST, reviewer="B. Sato")
@@ -86,10 +112,6 @@ RIVAL = record(2, "reject", 7, FIRST, reviewer="B. Sato")
         (without(GOOD, FIRST), "record 0001 is missing"),
         (without(GOOD, SECOND), "record 0002 is missing"),
         (without(GOOD, THIRD), f"record {THIRD.name} is missing"),
-        (
-            GOOD | tagged(RIVAL),
-            "record 0002 is forked",
-        ),
         (GOOD | {PREFIX + SECOND.name: "{}"}, f"record {SECOND.name} cannot be read"),
         (tagged(FIRST, SECOND, THIRD), f"the tag {HEAD}, which names the last record, is missing"),
         (tagged(FIRST, SECOND, THIRD, head=FIRST), f"record {THIRD.name} follows none"),

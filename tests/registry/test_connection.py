@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -90,6 +91,27 @@ def test_a_user_and_password_in_the_address_reach_the_server() -> None:
 
 def test_password_is_not_shown() -> None:
     assert shown("http://ann:secret@mlflow:5000") == "http://***@mlflow:5000"
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "postgresql+psycopg2://ann:sec@ret@db/mlflow",
+        "postgresql://ann:sec/ret@db/mlflow",
+        "postgresql://db/mlflow?user=ann&password=secret",
+    ],
+)
+def test_no_part_of_a_password_is_shown(uri: str) -> None:
+    assert "sec" not in shown(uri)
+    assert "ret" not in shown(uri)
+
+
+def test_a_database_without_its_driver_is_told_in_one_message(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg2", None)
+    with pytest.raises(RegistryError, match=r"needs the package psycopg2.*postgresql\+psycopg2://"):
+        Registry("postgresql+psycopg2://ann:secret@127.0.0.1:9/mlflow").versions("cells")
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,51 @@ def test_version_carries_tags_description_and_run(
     assert client.get_run(done.run_id).data.metrics["auroc"] == 0.9
 
 
+def judged(registry: Registry, bundle: Bundle, figure: float, **tags: str) -> str:
+    """Register with one figure and these tags; returns the run's id."""
+    return push(
+        registry,
+        "cells",
+        bundle,
+        metrics={"auroc": figure},
+        params={},
+        tags=tags,
+        description=f"{figure}" + "note " * 2000,
+    ).run_id
+
+
+def test_a_bundle_judged_anew_says_all_that_is_true_now(
+    registry: Registry, sealed_bundle: Bundle
+) -> None:
+    first = {"gate": "failed", "gate.failed": "escapes", "compared_with": "cells/7"}
+    judged(registry, sealed_bundle, 0.8, **first)
+    run_id = judged(registry, sealed_bundle, 0.9, gate="passed", auroc="0.9")
+    version, run = registry.version("cells", 1), registry.client.get_run(run_id)
+    for tags in (version.tags, run.data.tags):
+        assert (tags["gate"], tags["auroc"]) == ("passed", "0.9")
+        assert not {"gate.failed", "compared_with"} & {*tags}
+    assert run.data.metrics["auroc"] == 0.9
+    assert version.description.startswith("0.9")
+
+
+def test_a_bundle_judged_anew_after_its_run_was_deleted_keeps_its_tags_true(
+    registry: Registry, sealed_bundle: Bundle, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry.client.delete_run(judged(registry, sealed_bundle, 0.8, gate="passed"))
+    judged(registry, sealed_bundle, 0.9, gate="failed")
+    assert registry.version("cells", 1).gate == "failed"
+    assert "its run was deleted in MLflow" in caplog.text
+
+
+def test_a_description_that_no_database_can_hold_is_cut(
+    registry: Registry, sealed_bundle: Bundle
+) -> None:
+    judged(registry, sealed_bundle, 0.8)
+    said = registry.version("cells", 1).description
+    assert len(said) == 5000
+    assert said.endswith("... see the report")
+
+
 def test_artifacts_land_beside_the_database_wherever_it_is_run(
     registry: Registry,
     sealed_bundle: Bundle,

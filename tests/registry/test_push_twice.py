@@ -103,3 +103,14 @@ def test_building_again_brings_no_rejected_version_back(
     assert registry.version("cells", 1).aliases == ()
     with pytest.raises(RegistryError):
         registry.champion("cells", "challenger")
+
+
+def test_building_again_brings_no_withdrawn_version_back(
+    two_versions: Registry, sealed_bundle: Bundle, register: Register
+) -> None:
+    two_versions.promote("cells", 2, "A. Weber", "good", "seen by eye")
+    two_versions.client.set_model_version_tag("cells", "1", "compared_with", "cells/2")
+    two_versions.promote("cells", 1, "A. Weber", "better")
+    two_versions.rollback("cells", "B. Sato", "misses cracks")
+    register(two_versions, sealed_bundle)
+    assert "challenger" not in two_versions.version("cells", 1).aliases

@@ -36,6 +36,7 @@ def three_versions(
 ) -> Registry:
     """Three, promoted one after the other."""
     register(two_versions, seal_bundle(tmp_path / "third", fail_from=0.6))
+    two_versions.client.set_model_version_tag("cells", "3", "compared_with", "cells/2")
     for number, reason in ((1, "first release"), (2, "fewer escapes"), (3, "less overkill")):
         two_versions.promote("cells", number, "A. Weber", reason)
     return two_versions
@@ -180,7 +181,7 @@ def test_rollback_returns_to_the_champion_before(two_versions: Registry) -> None
     two_versions.promote("cells", 2, "A. Weber", "fewer escapes")
     done = two_versions.rollback("cells", "B. Sato", "misses cracks")
     assert done.said == "cells/1 is the champion again instead of cells/2"
-    assert aliases(two_versions) == {1: ("champion",), 2: ("challenger",)}
+    assert aliases(two_versions) == {1: ("champion",), 2: ()}
     tags = two_versions.version("cells", 2).tags
     assert (tags["review.status"], tags["review.by"]) == ("withdrawn", "B. Sato")
 
@@ -273,6 +274,94 @@ def test_the_champion_of_an_older_lineside_can_be_signed_off_as_it_is(
     done = two_versions.promote("cells", 1, "A. Weber", "it has run for a year")
     assert done.record is not None
     assert two_versions.signoffs("cells").read().approval(done.version) == done.record
+
+
+def test_a_reject_signs_off_no_champion(two_versions: Registry) -> None:
+    set_gate(two_versions, 1, "failed")
+    two_versions.client.set_registered_model_alias("cells", "champion", "1")
+    two_versions.reject("cells", 2, "B. Sato", "misses cracks")
+    chain = two_versions.signoffs("cells").read()
+    assert chain.standing.champion is None
+    with pytest.raises(SignoffError, match="nobody has signed it off"):
+        chain.approval(two_versions.champion("cells"))
+    with pytest.raises(RegistryError, match="it failed the gate"):
+        two_versions.promote("cells", 1, "A. Weber", "it runs")
+    done = two_versions.promote("cells", 1, "A. Weber", "it runs", "trial")
+    assert two_versions.signoffs("cells").read().approval(done.version) == done.record
+
+
+def test_an_older_registry_rolls_back_also_after_a_reject(
+    two_versions: Registry, seal_bundle: Callable[..., Bundle], register: Register, tmp_path: Path
+) -> None:
+    register(two_versions, seal_bundle(tmp_path / "third", fail_from=0.6))
+    for alias, number in (("previous", "1"), ("champion", "2")):
+        two_versions.client.set_registered_model_alias("cells", alias, number)
+    two_versions.reject("cells", 3, "B. Sato", "misses cracks")
+    done = two_versions.rollback("cells", "B. Sato", "so does this")
+    assert done.said == "cells/1 is the champion again instead of cells/2"
+
+
+def test_no_rollback_to_a_version_that_failed_and_that_nobody_signed(
+    two_versions: Registry,
+) -> None:
+    set_gate(two_versions, 1, "failed")
+    two_versions.client.set_registered_model_alias("cells", "champion", "1")
+    two_versions.promote("cells", 2, "A. Weber", "better")
+    with pytest.raises(RegistryError, match=r"cells/1 .*nobody has signed it off and it failed"):
+        two_versions.rollback("cells", "B. Sato", "misses cracks")
+    assert two_versions.champion("cells").version == 2
+
+
+@pytest.mark.parametrize(
+    ("compared", "said"), [("cells/7", "cells/7"), (None, "no champion")], ids=["other", "none"]
+)
+def test_a_gate_against_another_champion_needs_an_override(
+    two_versions: Registry, compared: str | None, said: str
+) -> None:
+    two_versions.promote("cells", 1, "A. Weber", "first release")
+    if compared:
+        two_versions.client.set_model_version_tag("cells", "2", "compared_with", compared)
+    else:
+        two_versions.client.delete_model_version_tag("cells", "2", "compared_with")
+    with pytest.raises(RegistryError, match=rf"compared with {said}, and the champion is cells/1"):
+        two_versions.promote("cells", 2, "A. Weber", "fewer escapes")
+    done = two_versions.promote("cells", 2, "A. Weber", "fewer escapes", "seen by eye")
+    assert done.record is not None
+    assert done.record.override_reason == "seen by eye"
+
+
+def test_a_head_set_back_undoes_no_rollback(two_versions: Registry) -> None:
+    for number in (1, 2):
+        done = two_versions.promote("cells", number, "A. Weber", "release")
+    assert done.record is not None
+    two_versions.rollback("cells", "B. Sato", "misses cracks")
+    two_versions.client.set_registered_model_tag("cells", "signoff.head", done.record.name)
+    two_versions.client.set_registered_model_alias("cells", "champion", "2")
+    with pytest.raises(SignoffError, match=r"record 0003\.\w+ took effect, .* was set back"):
+        two_versions.signoffs("cells").read().approval(two_versions.champion("cells"))
+
+
+def test_a_head_that_was_deleted_shows_also_after_one_record(two_versions: Registry) -> None:
+    two_versions.promote("cells", 1, "A. Weber", "first release")
+    two_versions.client.delete_registered_model_tag("cells", "signoff.head")
+    with pytest.raises(SignoffError, match=r"record 0001\.\w+ took effect"):
+        two_versions.promote("cells", 2, "A. Weber", "fewer escapes")
+
+
+def test_rejecting_the_version_before_takes_its_alias(three_versions: Registry) -> None:
+    three_versions.reject("cells", 2, "B. Sato", "misses cracks")
+    assert aliases(three_versions) == {1: ("previous",), 2: (), 3: ("challenger", "champion")}
+
+
+def test_a_rejection_cut_off_before_its_tags_is_finished(
+    two_versions: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def again() -> Outcome:
+        return two_versions.reject("cells", 1, "B. Sato", "misses cracks")
+
+    cut_off(monkeypatch, "set_model_version_tag", again)
+    assert again().version.tags["review.status"] == "rejected"
+    assert len(two_versions.signoffs("cells").read().records) == 1
 
 
 def test_version_registered_by_others_cannot_be_promoted(registry: Registry) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from pipeline.contracts.bundle import open_bundle
 from pipeline.contracts.evaluation import Check, Evaluation, Gate
@@ -119,3 +120,9 @@ def test_a_bundle_that_is_judged_again_says_what_the_gate_says_now(
         assert version.tags["gate"] == ("passed" if passed else "failed")
         assert ("gate.failed" in version.tags) is not passed
         assert ("Gate passed" in version.description) is passed
+
+
+@pytest.mark.parametrize("key", ["gate", "review.status", "bundle_sha256"])
+def test_a_tag_that_lineside_writes_itself_is_refused_by_name(key: str) -> None:
+    with pytest.raises(ValidationError, match=f"{key}: Lineside writes these itself"):
+        register.Config(tags={key: "passed"})
