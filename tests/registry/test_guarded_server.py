@@ -136,7 +136,7 @@ def promoted(
     home = tmp_path_factory.mktemp("bundles")
     for fail_from in (0.8, 0.7):
         bundle = seal_bundle(home / str(fail_from), fail_from=fail_from)
-        tags = {"gate": "passed"}
+        tags = {"gate": "passed", "compared_with": "cells/1"}
         push(administrator, "cells", bundle, metrics={}, params={}, tags=tags, description="")
     administrator.promote("cells", 1, "Ä. Weber", "first release")
     return administrator
