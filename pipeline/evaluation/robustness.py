@@ -19,7 +19,7 @@ from pipeline.imaging.changes import CHANGES, Change, said
 from pipeline.imaging.sheet import contact_sheet
 from pipeline.inference.inspector import Inspection, Inspector
 from pipeline.metrics import classification as figures
-from pipeline.metrics.rates import Rate
+from pipeline.metrics.rates import share
 from pipeline.plugins import Strict
 
 Ints = npt.NDArray[np.intp]
@@ -214,9 +214,7 @@ def _changed(
 
 
 def _share(which: Bools, n: int) -> Share:
-    rate = Rate(int(which.sum()), n)
-    low, high = rate.ci95 or (None, None)
-    return Share(k=rate.k, n=rate.n, value=rate.value, low=low, high=high)
+    return share(int(which.sum()), n)
 
 
 def _broken(before: _Answers, after: _Answers, truth: _Truth, rules: RobustnessRules) -> str:

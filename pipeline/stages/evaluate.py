@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.evaluation import EVALUATION, Evaluation
 from pipeline.contracts.records import Verdict
 from pipeline.datasets import golden, manifest
@@ -41,7 +40,7 @@ from pipeline.plugins import Strict
 from pipeline.registry.connection import default_uri
 from pipeline.registry.store import Registry
 from pipeline.reporting import plots
-from pipeline.reporting.evaluation import Gallery, Page, write_report
+from pipeline.reporting.evaluation import Gallery, Page, curves, write_report
 from pipeline.reporting.gallery import write_gallery
 from pipeline.reporting.model_card import write_card
 from pipeline.stages import Report, progress, run_stage
@@ -135,10 +134,10 @@ def run(
     write_model(out / EVALUATION, evaluation)
     predictions = _predictions(data, test)
     predictions.to_parquet(out / "predictions.parquet", index=False)
-    _draw(out / "plots", source.name, metrics, test, bundle)
     galleries = _galleries(out / "images", data, test)
     galleries += [Gallery(*shown) for shown in explained.write(out / "images")]
     page = Page(source.name, bundle, metrics, evaluation, predictions, galleries)
+    _draw(out / "plots", metrics, test, page)
     write_report(out / REPORT, page)
     write_card(out / MODEL_CARD, page)
     _copy_held_out(out / "held_out", data, test, config.held_out_frames)
@@ -182,17 +181,11 @@ def _headline(recipe: str, metrics: dict[str, Any]) -> str:
     )
 
 
-def _draw(out: Path, recipe: str, metrics: dict[str, Any], test: Judged, bundle: Bundle) -> None:
+def _draw(out: Path, metrics: dict[str, Any], test: Judged, page: Page) -> None:
     """The plots as PNG, and as CSV for `dvc plots`."""
     out.mkdir()
-    taxonomy, point = test.taxonomy, bundle.operating_point
+    taxonomy, point, drawn = test.taxonomy, page.bundle.operating_point, curves(page)
     truth, scores = figures.questions(test.labels, test.probabilities, taxonomy.passing)
-    titles = ["bad part"] if any(taxonomy.passing) else list(taxonomy.names)
-    curves = [
-        figures.curve(title, truth[:, q], scores[:, q])
-        for q, title in enumerate(titles)
-        if truth[:, q].any() and not truth[:, q].all()
-    ]
     names = np.array(taxonomy.names)
     actual, predicted = names[test.labels].tolist(), names[test.predicted].tolist()
     one_kind = truth.all() or not truth.any()
@@ -201,14 +194,14 @@ def _draw(out: Path, recipe: str, metrics: dict[str, Any], test: Judged, bundle:
         if one_kind
         else figures.curve("all", truth, scores)
     )
-    plots.write_curves(out, curves, overall)
+    plots.write_curves(out, drawn, overall)
     plots.write_confusion(out, actual, predicted, taxonomy.names)
     plots.write_verdicts(out, actual, test.verdicts.tolist())
     plots.write_scores(out, test.scores, test.bad, point)
     plots.write_overview(
         out / "overview.png",
-        _headline(recipe, metrics),
-        curves,
+        _headline(page.recipe, metrics),
+        drawn,
         plots.confusion(actual, predicted, taxonomy.names),
         test.scores,
         test.bad,
