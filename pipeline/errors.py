@@ -3,7 +3,8 @@
     LinesideError
     ├── ConfigError       a YAML file: unknown key, wrong type, value out of range
     ├── DataError         images, labels, folders
-    │   └── UnreadableImage   one image that cannot be decoded
+    │   ├── UnreadableImage   one image that cannot be decoded
+    │   └── SourceLost        a camera or trigger that is away; the station tries again
     ├── BundleError       a model bundle that is incomplete, altered or of another format
     ├── RegistryError     the MLflow registry: unreachable, no such version, refused promotion
     │   ├── RegistryUnreachable   it does not answer, or not to us: a station may start offline
@@ -39,6 +40,10 @@ class DataError(LinesideError):
 
 class UnreadableImage(DataError):
     """One image that cannot be decoded."""
+
+
+class SourceLost(DataError):
+    """A camera, or what triggers it, is not connected or does not answer any more."""
 
 
 class BundleError(LinesideError):

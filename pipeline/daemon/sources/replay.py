@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -10,8 +9,9 @@ from typing import Literal
 from pydantic import Field
 
 from pipeline.daemon.clock import Clock
-from pipeline.daemon.sources import Frame, SourceConfig
-from pipeline.errors import DataError, UnreadableImage, printable
+from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.sources import Frame, Source, SourceConfig
+from pipeline.errors import DataError, printable
 from pipeline.imaging import codec
 
 
@@ -28,7 +28,7 @@ class Config(SourceConfig):
         return Replay(self, clock)
 
 
-class Replay:
+class Replay(Source):
     """An opened folder. No file is skipped: what cannot be decoded is a frame with a fault."""
 
     def __init__(self, config: Config, clock: Clock) -> None:
@@ -50,18 +50,17 @@ class Replay:
             raise DataError(
                 f"source.path {folder} holds no image; known are {' '.join(sorted(codec.SUFFIXES))}"
             )
+        self.live = config.rate_hz > 0
         self._config = config
         self._clock = clock
 
-    def frames(self, stop: threading.Event) -> Iterator[Frame]:
-        """Yield each file in turn. When the station is slower than the rate, none is left out."""
+    def frames(self, pulse: Pulse) -> Iterator[Frame]:
+        """Yield each file in turn."""
         clock, period_s = self._clock, 1 / self._config.rate_hz if self._config.rate_hz else 0.0
         due_s = clock.monotonic_s()
         while True:
             for path in self._paths:
-                if (early_s := due_s - clock.monotonic_s()) > 0:
-                    clock.wait(stop, early_s)
-                if stop.is_set():
+                if pulse.wait(due_s - clock.monotonic_s()):
                     return
                 yield self._frame(path)
                 # Time lost is not caught up in a burst: a camera's next part comes no sooner.
@@ -70,16 +69,12 @@ class Replay:
                 return
 
     def _frame(self, path: Path) -> Frame:
-        at, triggered_s = self._clock.now(), self._clock.monotonic_s()
+        at, captured_s = self._clock.now(), self._clock.monotonic_s()
         # A name need not be UTF-8, but the ledger's text is.
         serial = printable(path.relative_to(self._config.path).as_posix())
-        name = printable(str(path))
-        pixels, fault, data = None, "", None
+        fault, data = "", None
         try:
             data = path.read_bytes()
-            pixels = codec.decode(data, name)
-        except UnreadableImage as error:
-            fault = str(error)
         except OSError as error:
-            fault = f"{name} cannot be read: {error.strerror}"
-        return Frame(at, triggered_s, serial, pixels, fault, data, path.suffix.lower())
+            fault = f"{printable(str(path))} cannot be read: {error.strerror}"
+        return Frame(at, captured_s, serial, None, fault, data, path.suffix.lower())
