@@ -180,7 +180,8 @@ def _replaced(annotation: Any, old: type[BaseModel], new: Any) -> Any:
         return annotation
     if origin is Annotated:
         return Annotated[inner]
-    return Union[inner] if origin in (Union, UnionType) else origin[inner]
+    # `X | Y` cannot be written of a tuple that is only known when this runs.
+    return Union[inner] if origin in (Union, UnionType) else origin[inner]  # noqa: UP007
 
 
 def _dotted(loc: Loc) -> str:

@@ -178,7 +178,7 @@ def test_newer_format_is_refused(path: Path) -> None:
     Ledger(path, "west-1").close()
     with sqlite3.connect(path) as other:
         other.execute("PRAGMA user_version = 9")
-    with pytest.raises(LedgerError, match="format 9, this Lineside writes 2"):
+    with pytest.raises(LedgerError, match=f"format 9, this Lineside writes {VERSION}"):
         Ledger(path, "west-1")
 
 
