@@ -12,6 +12,7 @@
     │   ├── SignoffError      sign-offs that do not verify, or were made at the same moment
     │   └── NoChampion        nobody has signed a model off for this recipe yet
     ├── LedgerError       a station's record file that cannot be used
+    ├── StationError      a station that cannot go on in this process
     ├── TrainingError     training or export that cannot go on
     └── MissingExtra      an optional package that is not installed
 
@@ -72,6 +73,10 @@ class NoChampion(RegistryError):
 
 class LedgerError(LinesideError):
     """A station's ledger that cannot be opened or written."""
+
+
+class StationError(LinesideError):
+    """A station that cannot go on in this process; started anew it may."""
 
 
 class TrainingError(LinesideError):

@@ -31,6 +31,7 @@ from pipeline.cli.models import models
 from pipeline.cli.review import review
 from pipeline.cli.screen import err, out, say
 from pipeline.errors import DataError, LinesideError
+from pipeline.plugins import PluginConfig
 
 RATES = {
     "accuracy": "accuracy",
@@ -85,8 +86,8 @@ def lineside(
 def run(line_file: LineFile) -> None:
     """Inspect what the line's source delivers until it ends, Ctrl-C or SIGTERM."""
     from pipeline import config
+    from pipeline.daemon.assembly import assembled
     from pipeline.daemon.line import Line
-    from pipeline.daemon.loop import assembled
     from pipeline.daemon.view import progress, summary_table
 
     line = config.load(line_file, Line)
@@ -95,7 +96,7 @@ def run(line_file: LineFile) -> None:
     # thread is not waiting for.
     with assembled(line) as station, ThreadPoolExecutor(1) as worker:
         _on_signals(stop.set)
-        say(f"station {line.station} inspects with {station.model_version}; Ctrl-C ends it")
+        say(f"station {line.station} inspects with {station.state().model.version}; Ctrl-C ends it")
         with progress(err) as shown:
             summary = worker.submit(station.run, stop, shown.show).result()
     out.print(summary_table(summary))
@@ -120,18 +121,25 @@ def check(line_file: LineFile) -> None:
     from pipeline.registry.connection import default_uri, shown
 
     line = config.load(line_file, Line)
-    settings = line.source.model_dump(mode="json", exclude={"type"})
-    source = ", ".join(f"{key} {value}" for key, value in settings.items())
     uri = shown(line.model.registry or default_uri(Path.cwd()))
     say(f"{line_file} is valid: station {line.station} would")
     signed = ", if its sign-offs verify" if line.model.require_signoff else ""
     say(f"  pull    models:/{line.recipe}@{line.model.alias} from {uri}{signed}")
     say(f"  keep it in {line.model.cache}")
-    say(f"  inspect source {line.source.type} ({source})")
+    for camera in line.all_cameras:
+        say(f"  inspect {_told(camera.source)}")
+        if camera.trigger is not None:
+            say(f"          at each {_told(camera.trigger)}")
     say(f"  write   one record a trigger to {line.ledger}")
     if (keep := line.keep) is not None:
         some = f" and {keep.pass_share:.0%} of PASS" if keep.pass_share else ""
         say(f"  keep    the frames of {', '.join(keep.verdicts)}{some} in {keep.folder}")
+
+
+def _told(plugin: PluginConfig) -> str:
+    """A plugin's name and settings on one line."""
+    settings = plugin.model_dump(mode="json", exclude={"type"}).items()
+    return f"{plugin.type} ({', '.join(f'{key} {value}' for key, value in settings)})"
 
 
 @app.command()

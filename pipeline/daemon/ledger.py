@@ -6,7 +6,7 @@ import fcntl
 import json
 import sqlite3
 import threading
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from pipeline.daemon.identity import Ids
 from pipeline.errors import LedgerError
 
 RESTARTED = "station restarted"
+BUSY_MS = 500  # to wait for another program that writes to the file
 
 # The account in one query: it balances when triggers = passed + failed + review + not_inspected.
 ACCOUNT = """
@@ -42,6 +43,15 @@ class Account:
     def balances(self) -> bool:
         """triggers = PASS + FAIL + REVIEW + NOT_INSPECTED."""
         return self.triggers == sum(self.verdicts.values())
+
+
+@dataclass(frozen=True)
+class Missed:
+    """A trigger that came while the ledger could not be written."""
+
+    at: datetime
+    serial: str
+    camera: str
 
 
 Outboxes = Mapping[str, Container[Verdict]]
@@ -89,6 +99,8 @@ class Ledger:
         self._upgrade()
         self._db.execute("PRAGMA journal_mode = WAL")
         self.closed_at_start = self._close_open()
+        # Whoever locks the file later must not stop a worker for longer than it may be silent.
+        self._db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         last = self._db.execute("SELECT max(id) FROM records").fetchone()[0]
         self._ids = Ids(last or "")
         numbered = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'records'")
@@ -181,6 +193,30 @@ class Ledger:
             if done.rowcount != 1:
                 raise LedgerError(f"{self.path}: record {record.id} was never opened")
             self._post(db, [(record.id, record.verdict)])
+
+    def add_refused(self, missed: Sequence[Missed], reason: str) -> list[Record]:
+        """Commit triggers that could not be recorded when they came, as NOT_INSPECTED."""
+        closed: list[Record] = []
+        with self.writing(safe=True) as db:
+            for trigger in missed:
+                stamp = trigger.at.astimezone(UTC).isoformat(timespec="microseconds")
+                record = Record(
+                    id=self._ids.make(trigger.at),
+                    station=self.station,
+                    captured_at=stamp,
+                    serial=trigger.serial,
+                    verdict=Verdict.NOT_INSPECTED,
+                    reason=reason,
+                    camera=trigger.camera,
+                )
+                db.execute(
+                    "INSERT INTO records (id, captured_at, serial, camera, verdict, reason) "
+                    "VALUES (?, ?, ?, ?, ?, ?)",
+                    (record.id, stamp, record.serial, record.camera, record.verdict, reason),
+                )
+                closed.append(record)
+            self._post(db, ((r.id, r.verdict) for r in closed))
+        return closed
 
     @contextmanager
     def writing(self, *, safe: bool = False) -> Iterator[sqlite3.Connection]:

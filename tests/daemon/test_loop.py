@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from pathlib import Path
+from contextlib import closing
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,15 +12,17 @@ import pytest
 
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.records import Record, Verdict
-from pipeline.daemon.clock import FakeClock
+from pipeline.daemon.assembly import assembled
+from pipeline.daemon.clock import Clock
 from pipeline.daemon.ledger import Ledger
 from pipeline.daemon.line import Line
-from pipeline.daemon.loop import Station, Summary, assembled
+from pipeline.daemon.loop import Summary
 from pipeline.daemon.sources import FakeSource
 from pipeline.errors import NoChampion, UnreadableImage
 from pipeline.imaging import Pixels
 from pipeline.inference.inspector import Inspection, Inspector
 from pipeline.registry.store import Registry
+from tests.daemon.conftest import station_of
 
 Inspect = Callable[..., tuple[Summary, list[Record]]]
 
@@ -30,25 +32,16 @@ def grey(brightness: int) -> Pixels:
 
 
 @pytest.fixture
-def inspect(sealed_bundle: Bundle, tmp_path: Path) -> Inspect:
+def inspect(sealed_bundle: Bundle, line: Line) -> Inspect:
     """Run a station over pictures; returns its summary and the ledger's records."""
 
     def run(
         *pictures: Pixels | Exception, inspector: Inspector | None = None
     ) -> tuple[Summary, list[Record]]:
-        clock = FakeClock()
-        ledger = Ledger(tmp_path / "ledger.sqlite", "west-1")
-        station = Station(
-            FakeSource(pictures, clock),
-            inspector or Inspector(sealed_bundle, threads=1),
-            "cells/3",
-            ledger,
-            clock,
-        )
-        summary = station.run(threading.Event())
-        records = list(ledger.records())
-        ledger.close()
-        return summary, records
+        source = FakeSource(pictures, Clock())
+        with closing(Ledger(line.ledger, "west-1")) as ledger:
+            station = station_of(line, source, inspector or Inspector(sealed_bundle, 1), ledger)
+            return station.run(threading.Event()), list(ledger.records())
 
     return run
 
@@ -64,8 +57,9 @@ def test_record_carries_scores_class_model_and_time(inspect: Inspect) -> None:
     assert record.part_class == "defective"
     assert record.scores["defective"] == pytest.approx(1.0, abs=1e-4)
     assert record.model_version == "cells/3"
-    assert record.captured_at == "2026-01-01T00:00:00.010000+00:00"
-    assert record.latency_ms == 0.0
+    assert (record.camera, record.frame_age_ms) == ("camera", 0.0)
+    assert record.latency_ms is not None
+    assert record.latency_ms > 0
 
 
 def test_a_frame_that_cannot_be_decoded_is_recorded_as_not_inspected(inspect: Inspect) -> None:
@@ -129,7 +123,6 @@ def test_summary_counts_every_trigger_once(inspect: Inspect) -> None:
         Verdict.NOT_INSPECTED: 1,
     }
     assert summary.balances
-    assert summary.rate_hz == pytest.approx(100.0)
 
 
 def test_summary_leaves_out_what_earlier_runs_recorded(inspect: Inspect) -> None:
@@ -139,7 +132,7 @@ def test_summary_leaves_out_what_earlier_runs_recorded(inspect: Inspect) -> None
 
 
 def test_station_is_assembled_from_its_line_file(line: Line, champion: Registry) -> None:
-    with assembled(line, FakeClock()) as station:
+    with assembled(line) as station:
         summary = station.run(threading.Event())
         serials = [r.serial for r in station.ledger.records()]
     assert summary.model_version == "cells/1"
@@ -148,6 +141,6 @@ def test_station_is_assembled_from_its_line_file(line: Line, champion: Registry)
 
 
 def test_station_without_a_champion_leaves_no_ledger_behind(line: Line, registry: Registry) -> None:
-    with pytest.raises(NoChampion), assembled(line, FakeClock()):
+    with pytest.raises(NoChampion), assembled(line):
         pass
     assert not line.ledger.parent.exists()

@@ -16,9 +16,9 @@ import pytest
 
 from pipeline import cli
 from pipeline.contracts.records import Verdict
+from pipeline.daemon.assembly import assembled
 from pipeline.daemon.ledger import Ledger
 from pipeline.daemon.line import Keep, Line
-from pipeline.daemon.loop import assembled
 from pipeline.daemon.reviews import Review, opened
 from pipeline.errors import DataError, LedgerError
 from pipeline.registry.store import Registry

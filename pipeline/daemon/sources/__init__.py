@@ -18,7 +18,7 @@ from pipeline.errors import UnreadableImage
 from pipeline.imaging import Pixels, codec
 from pipeline.plugins import PluginConfig
 
-Answer = Callable[[Record], None]
+Answer = Callable[[Record | None], None]  # None: the ledger cannot be written
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,12 @@ class Source(ABC):
     Attributes:
         live: does it go on whether or not somebody looks, as a camera does? Then frames that come
             too fast are recorded as overload; a source that is not live waits until there is room.
+        connected: could a frame come now? `frames` sets it where that is known before the first
+            frame, as of a watched folder; the first frame sets it anyway, SourceLost unsets it.
     """
 
     live = True
+    connected = False
 
     @abstractmethod
     def frames(self, pulse: Pulse) -> Iterator[Frame]:
