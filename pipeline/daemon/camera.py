@@ -51,6 +51,7 @@ class Camera:
         self._clock = clock
         self._on_event = on_event
         self._trouble = "not connected yet"
+        self._deaf = ""  # why no triggers come
         self._frames = 0
         self._reconnects = 0
         self._latest: Frame | None = None
@@ -61,10 +62,13 @@ class Camera:
         """What others are told of it."""
         latest = self._latest
         age_s = None if latest is None else self._clock.monotonic_s() - latest.captured_s
+        trouble = "" if self.source.connected else self._trouble
+        if self.trigger is not None and not self.trigger.connected:
+            trouble = trouble or self._deaf or "its trigger is not connected"
         return CameraState(
             name=self.name,
-            connected=self.source.connected,
-            trouble="" if self.source.connected else self._trouble,
+            connected=not trouble,
+            trouble=trouble,
             frames=self._frames,
             frame_age_s=age_s,
             reconnects=self._reconnects,
@@ -94,18 +98,19 @@ class Camera:
     def call(self, pulse: Pulse) -> None:
         """Answer triggers with the latest frame until asked to end."""
         assert self.trigger is not None, "a camera without a trigger has nobody to answer"
-        pause_s, trouble = FIRST_PAUSE_S, ""
+        pause_s = FIRST_PAUSE_S
         while not pulse.stopping:
             try:
                 for call in self.trigger.calls(pulse):
-                    pause_s, trouble = FIRST_PAUSE_S, ""
+                    pause_s, self._deaf = FIRST_PAUSE_S, ""
                     self._answer(call, pulse)
                     pulse.beat()
             except SourceLost as lost:
-                if str(lost) != trouble:
-                    trouble = str(lost)
-                    log.error("camera %s: no triggers come: %s", self.name, trouble)
-                    self._on_event("trigger lost", f"{self.name}: {trouble}")
+                self.trigger.connected = False
+                if str(lost) != self._deaf:
+                    self._deaf = str(lost)
+                    log.error("camera %s: no triggers come: %s", self.name, lost)
+                    self._on_event("trigger lost", f"{self.name}: {lost}")
             else:
                 return
             pulse.wait(pause_s)

@@ -38,7 +38,13 @@ class Call:
 
 
 class Trigger(ABC):
-    """An opened trigger."""
+    """An opened trigger.
+
+    Attributes:
+        connected: could a call come now? One that needs a connection sets and unsets it.
+    """
+
+    connected = True
 
     @abstractmethod
     def calls(self, pulse: Pulse) -> Iterator[Call]:

@@ -1,0 +1,211 @@
+"""One record a trigger, closed once, whatever the disk does."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pipeline.contracts.records import Record, Verdict
+from pipeline.daemon.books import Books
+from pipeline.daemon.clock import FakeClock
+from pipeline.daemon.intake import Arrival
+from pipeline.daemon.ledger import Ledger
+from pipeline.daemon.pulse import Pulse
+from pipeline.errors import LedgerError
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(AT)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with closing(Ledger(tmp_path / "ledger.sqlite", "west-1", {"all": tuple(Verdict)})) as opened:
+        yield opened
+
+
+@pytest.fixture
+def books(ledger: Ledger, clock: FakeClock) -> Books:
+    return Books(ledger, clock)
+
+
+def opened(books: Books, serial: str = "part-1") -> Arrival:
+    arrival = books.open("top", AT, 0.0, serial)
+    assert arrival is not None
+    return arrival
+
+
+def failing(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, name: str) -> Callable[[], None]:
+    """Have one of the ledger's methods fail until the function returned is called."""
+    broken = True
+
+    def fail(*args: object) -> object:
+        if broken:
+            raise LedgerError("database or disk is full")
+        return whole(*args)
+
+    def mend() -> None:
+        nonlocal broken
+        broken = False
+
+    whole = getattr(ledger, name)
+    monkeypatch.setattr(ledger, name, fail)
+    return mend
+
+
+def test_a_record_is_closed_by_whoever_is_first(books: Books, ledger: Ledger) -> None:
+    arrival = opened(books)
+    assert books.close(arrival, books.record(arrival, Verdict.FAIL, "scratch")) is not None
+    assert books.refuse(arrival, "inspection lost: no sign of life for 10 s") is None
+    (record,) = ledger.records()
+    assert (record.verdict, record.reason) == (Verdict.FAIL, "scratch")
+
+
+def test_latency_counts_from_the_trigger_to_the_writing(
+    books: Books, ledger: Ledger, clock: FakeClock
+) -> None:
+    arrival = opened(books)
+    clock.advance(0.025)
+    books.close(arrival, books.record(arrival, Verdict.PASS, ""))
+    (record,) = ledger.records()
+    assert record.latency_ms == 25.0
+
+
+def test_a_verdict_after_the_takt_is_none(ledger: Ledger, clock: FakeClock) -> None:
+    books = Books(ledger, clock, takt_ms=100)
+    arrival = opened(books)
+    clock.advance(0.130)
+    closed = books.close(arrival, books.record(arrival, Verdict.PASS, ""))
+    assert closed is not None
+    assert closed.verdict is Verdict.NOT_INSPECTED
+    assert closed.reason == "takt exceeded: PASS came after 130 ms (takt 100 ms)"
+
+
+def test_a_part_that_waited_longer_than_the_takt_need_not_be_inspected(
+    ledger: Ledger, clock: FakeClock
+) -> None:
+    books = Books(ledger, clock, takt_ms=100)
+    arrival = opened(books)
+    assert books.too_late(arrival) is None
+    clock.advance(0.101)
+    assert books.too_late(arrival) == "takt exceeded: it waited 101 ms (takt 100 ms)"
+
+
+def test_everybody_is_told_after_the_record_was_committed(books: Books, ledger: Ledger) -> None:
+    seen: list[tuple[Record, int]] = []
+    books.tell(lambda r: seen.append((r, sum(ledger.account().verdicts.values()))))
+    arrival = opened(books)
+    books.close(arrival, books.record(arrival, Verdict.PASS, ""))
+    ((record, closed),) = seen
+    assert (record.id, closed) == (arrival.record, 1)
+
+
+def test_a_listener_that_fails_keeps_nobody_from_being_told(books: Books) -> None:
+    told: list[Record] = []
+
+    def fail(record: Record) -> None:
+        raise RuntimeError("no")
+
+    books.tell(fail)
+    books.tell(told.append)
+    arrival = opened(books)
+    assert books.close(arrival, books.record(arrival, Verdict.PASS, "")) is not None
+    assert [r.id for r in told] == [arrival.record]
+
+
+def test_triggers_that_cannot_be_recorded_are_recorded_later(
+    books: Books, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mend = failing(ledger, monkeypatch, "open_record")
+    answers: list[Record | None] = []
+    assert books.open("top", AT, 0.0, "part-1", answer=answers.append) is None
+    assert books.open("top", AT + timedelta(seconds=1), 1.0, "part-2") is None
+    assert answers == [None]
+    assert books.trouble == "database or disk is full"
+    assert books.triggers == 2
+    mend()
+    opened(books, "part-3")
+    assert books.trouble == ""
+    records = list(ledger.records())
+    assert [(r.serial, r.verdict) for r in records] == [
+        ("part-1", Verdict.NOT_INSPECTED),
+        ("part-2", Verdict.NOT_INSPECTED),
+    ]
+    assert records[0].reason == "ledger: database or disk is full"
+    assert ledger.account().triggers == 3
+
+
+def test_a_verdict_waits_until_the_ledger_can_be_written(
+    books: Books, ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrival = opened(books)
+    mend = failing(ledger, monkeypatch, "close_record")
+    waits: list[float] = []
+
+    class Patient(Pulse):
+        def wait(self, seconds: float) -> bool:
+            waits.append(seconds)
+            mend()
+            return False
+
+    closed = books.close(arrival, books.record(arrival, Verdict.FAIL, "dent"), Patient(clock))
+    assert closed is not None
+    assert (len(waits), closed.verdict, books.trouble) == (1, Verdict.FAIL, "")
+
+
+def test_a_verdict_that_cannot_be_written_at_the_end_leaves_the_record_open(
+    books: Books, ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrival = opened(books)
+    failing(ledger, monkeypatch, "close_record")
+    pulse = Pulse(clock)
+    pulse.stop()
+    assert books.close(arrival, books.record(arrival, Verdict.FAIL, "dent"), pulse) is None
+    assert books.left_open() == [arrival]
+    assert books.tally.verdicts[Verdict.FAIL] == 0
+
+
+def test_room_is_made_on_a_full_disk_before_anything_is_given_up(
+    ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mend = failing(ledger, monkeypatch, "open_record")
+
+    def make_room() -> bool:
+        mend()
+        return True
+
+    books = Books(ledger, clock, make_room=make_room)
+    assert books.open("top", AT, 0.0, "part-1") is not None
+    assert books.trouble == ""
+
+
+def test_a_ledger_locked_by_another_program_is_written_once_it_is_free(
+    books: Books, ledger: Ledger
+) -> None:
+    with closing(sqlite3.connect(ledger.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert books.open("top", AT, 0.0, "part-1") is None
+        assert "locked" in books.trouble
+        other.execute("ROLLBACK")
+    arrival = opened(books, "part-2")
+    books.close(arrival, replace(books.record(arrival, Verdict.PASS, ""), defect_score=0.1))
+    account = ledger.account()
+    assert account.balances
+    assert account.verdicts[Verdict.NOT_INSPECTED] == account.verdicts[Verdict.PASS] == 1
+
+
+def test_what_is_closed_is_in_the_outbox_of_each_sink(books: Books, ledger: Ledger) -> None:
+    arrival = opened(books)
+    books.refuse(arrival, "no frame: none came")
+    with ledger.reading() as db:
+        rows = db.execute("SELECT sink, record FROM outbox").fetchall()
+    assert [tuple(r) for r in rows] == [("all", arrival.record)]
