@@ -7,6 +7,8 @@
     operating_point.json   OperatingPoint      (added by evaluate, which seals the bundle)
     reference.json         Reference           (what training images look like)
     provenance.json        Provenance          (recipe, architecture, weights, method)
+    familiarity.json       Familiarity         (how unlike training a picture may be; not in every
+    familiarity.npy        float16 M,D          bundle), with the embeddings of M training images
     manifest.json          SHA-256 and size of every other file
 
 The bundle's identity (`sha256`) is the SHA-256 of its manifest, which holds no time and no path:
@@ -39,6 +41,7 @@ from pipeline.plugins import Strict
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"
 FORMAT = 1
+FAMILIARITY, EXAMPLES = "familiarity.json", "familiarity.npy"
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -92,6 +95,18 @@ class Provenance(Strict):
         return written
 
 
+class Familiarity(Strict):
+    """How far from all examples in `familiarity.npy` an embedding may lie."""
+
+    limit: float | None = Field(
+        None, ge=0, description="Pictures beyond it are never passed; none: no limit was chosen."
+    )
+    median: float | None = Field(
+        None, ge=0, description="Of the parts that the limit was chosen on; drift is seen against."
+    )
+    n_chosen_on: int = Field(0, ge=0, description="How many parts that were.")
+
+
 class FileSeal(Strict):
     """One file of the bundle."""
 
@@ -117,6 +132,7 @@ class Bundle:
     operating_point: OperatingPoint
     reference: Reference
     provenance: Provenance
+    familiarity: Familiarity | None = None
 
     @property
     def model(self) -> Path:
@@ -220,4 +236,15 @@ def open_bundle(folder: Path, expected_sha256: str | None = None) -> Bundle:
         operating_point=read_part(folder, "operating_point.json", OperatingPoint),
         reference=read_part(folder, "reference.json", Reference),
         provenance=read_part(folder, "provenance.json", Provenance),
+        familiarity=_familiarity(folder, manifest),
     )
+
+
+def _familiarity(folder: Path, manifest: Manifest) -> Familiarity | None:
+    """Bundles that are older than this part go on working without."""
+    parts = {FAMILIARITY, EXAMPLES} & set(manifest.files)
+    if not parts:
+        return None
+    if lacking := {FAMILIARITY, EXAMPLES} - parts:
+        raise BundleError(f"{folder} has no {min(lacking)}; the bundle is incomplete")
+    return read_part(folder, FAMILIARITY, Familiarity)

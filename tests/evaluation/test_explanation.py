@@ -97,7 +97,7 @@ def recipe(home: Path, spec: PreprocessSpec = SPEC, classes: Taxonomy | None = N
         decision = Decision(VERDICTS[row], "spotted", float(said[1]), "by the test")
         quality = measure(images[tile])
         inspections.append(
-            Inspection(decision, said, said, quality, tile, None, 1.0, 0.0, 0.0, 0.0)
+            Inspection(decision, said, said, quality, tile, None, None, 1.0, 0.0, 0.0, 0.0)
         )
     return Recipe(home, data, Judged(np.arange(N), LABELS, inspections, classes))
 
