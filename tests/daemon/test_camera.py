@@ -205,7 +205,7 @@ def test_a_trigger_that_cannot_be_heard_is_connected_again(
             yield Call(clock.now(), clock.monotonic_s(), "part-1")
 
     events: list[str] = []
-    top, intake, _ = camera(clock, ledger, Scripted(frames(clock, "a")), Broken(), events)
+    top, _, _ = camera(clock, ledger, Scripted(frames(clock, "a")), Broken(), events)
     top.read(Pulse(clock))
     top.call(Pulse(clock))
     assert ledger.account().triggers == 1
