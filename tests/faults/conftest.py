@@ -22,6 +22,7 @@ import pytest
 import yaml
 from _pytest.terminal import TerminalReporter
 
+import pipeline
 from pipeline.imaging import codec
 from pipeline.registry.store import Registry
 from tests.daemon.conftest import champion, picture
@@ -32,6 +33,7 @@ SOAK = bool(os.environ.get("LINESIDE_SOAK"))
 DEADLINE_S = 60.0
 JUDGED = "verdict IN ('PASS', 'FAIL', 'REVIEW')"
 RECOVERY = "recovery"
+SOURCES = Path(pipeline.__file__).parents[1]
 COMMAND = "from pipeline.cli import main\nmain()"
 
 
@@ -176,7 +178,7 @@ class Plant:
                 cwd=self.home,
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **(env or {})},
+                env={**os.environ, "PYTHONPATH": str(SOURCES), **(env or {})},
             )
         running = Running(process, self.book, log)
         self._running.append(running)
