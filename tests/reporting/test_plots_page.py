@@ -31,7 +31,7 @@ from tests.imports import ROOT
 from tests.test_repro import dvc
 
 PATIENCE_S = 30
-NAMES = ["good", "Riß"]
+NAMES = ["good", "bad"]
 PLOTS = [
     Path(next(iter(plot))).name
     for plot in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["evaluate"]["plots"]
