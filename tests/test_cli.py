@@ -14,6 +14,7 @@ from pipeline import __version__, cli
 from pipeline.contracts.bundle import Bundle
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
+from tests.judgements import judged
 from tests.stages.conftest import copy_cells
 
 Run = Callable[..., tuple[int, str, str]]
@@ -53,15 +54,7 @@ def lineside(
 
 @pytest.fixture
 def registered(registry: Registry, sealed_bundle: Bundle) -> Registry:
-    push(
-        registry,
-        "cells",
-        sealed_bundle,
-        metrics={},
-        params={},
-        tags={"gate": "passed"},
-        description="",
-    )
+    push(registry, "cells", sealed_bundle, judged(sealed_bundle))
     return registry
 
 

@@ -18,6 +18,7 @@ from pipeline.datasets import manifest
 from pipeline.evaluation.lineage import git
 from pipeline.files import read_model, sha256, write_json
 from pipeline.plugins import Strict
+from pipeline.registry.evidence import FOLDER, Evidence
 from pipeline.registry.push import push
 from pipeline.registry.runs import MANIFEST_TAG, UP_TO_TRAINING, settings
 from pipeline.registry.store import Registry
@@ -93,17 +94,19 @@ def run(
         registry,
         source.name,
         bundle,
-        metrics=numbers,
-        params=params,
-        tags=tags,
-        description=describe(bundle, metrics, evaluation),
-        artifacts=[
-            *((evaluated / name, "evaluate") for name in FILES),
-            (evaluated / "plots", "evaluate/plots"),
-            (evaluated / "images", "evaluate/images"),
-            (source / "ingest" / manifest.REPORT, "ingest"),
-            (source / "train" / "history.csv", "train"),
-        ],
+        Evidence(
+            metrics=numbers,
+            params=params,
+            tags=tags,
+            description=describe(bundle, metrics, evaluation),
+            artifacts=(
+                *((evaluated / name, FOLDER) for name in FILES),
+                (evaluated / "plots", f"{FOLDER}/plots"),
+                (evaluated / "images", f"{FOLDER}/images"),
+                (source / "ingest" / manifest.REPORT, "ingest"),
+                (source / "train" / "history.csv", "train"),
+            ),
+        ),
     )
     said = asdict(registration)
     new = said.pop("new")  # not written: registering again must not change the file

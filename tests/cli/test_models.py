@@ -14,6 +14,7 @@ from pipeline import cli
 from pipeline.contracts.bundle import Bundle
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
+from tests.judgements import judged
 
 Models = Callable[..., tuple[int, str, str]]
 SIGNED = ("--reviewer", "A. Weber", "--reason", "first release [pilot]")
@@ -33,15 +34,20 @@ def reviewed(
             registry,
             "cells",
             bundle,
-            metrics={
-                "escape_rate": escape,
-                "escape_rate_ci95_low": escape - 0.02,
-                "escape_rate_ci95_high": escape + 0.02,
-                "auroc": 0.9,
-            },
-            params={"train.head.l2": str(escape), "train.seed": "0"},
-            tags={"gate": gate, "git_commit": "abc123", "comparison": "no telling"},
-            description="**worth** a look",
+            judged(
+                bundle,
+                gate,
+                metrics={
+                    "escape_rate": escape,
+                    "escape_rate_ci95_low": escape - 0.02,
+                    "escape_rate_ci95_high": escape + 0.02,
+                    "auroc": 0.9,
+                },
+                params={"train.head.l2": str(escape), "train.seed": "0"},
+                description="**worth** a look",
+                git_commit="abc123",
+                comparison="no telling",
+            ),
         )
     return registry
 

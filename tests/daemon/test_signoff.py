@@ -18,6 +18,7 @@ from pipeline.errors import BundleError, ConfigError, RegistryUnreachable, Signo
 from pipeline.files import read_model, write_model
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
+from tests.judgements import judged
 
 AWAY = Registry("http://127.0.0.1:9")
 
@@ -33,15 +34,7 @@ def strict(line: Line) -> Line:
 def challenged(champion: Registry, seal_bundle: Callable[..., Bundle], tmp_path: Path) -> Registry:
     """Version 1 is champion, version 2 waits."""
     second = seal_bundle(tmp_path / "second", fail_from=0.7)
-    push(
-        champion,
-        "cells",
-        second,
-        metrics={},
-        params={},
-        tags={"gate": "passed", "compared_with": "cells/1"},
-        description="",
-    )
+    push(champion, "cells", second, judged(second, against="cells/1"))
     return champion
 
 
