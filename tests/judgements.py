@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from tempfile import mkdtemp
+from urllib.parse import urlparse
 
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.evaluation import Comparison, Evaluation, Gate, Slices
@@ -62,3 +63,15 @@ def judge(registry: Registry, number: int, gate: str = "passed", against: str = 
         registry.client.set_model_version_tag("cells", str(number), "compared_with", against)
     elif "compared_with" in version.tags:
         registry.client.delete_model_version_tag("cells", str(number), "compared_with")
+
+
+def run_file(registry: Registry, number: int, path: str) -> Path:
+    """Where a registry in SQLite keeps an artifact of a version's run."""
+    run = registry.client.get_run(registry.version("cells", number).run_id)
+    return Path(urlparse(run.info.artifact_uri).path) / path
+
+
+def bundle_file(registry: Registry, number: int, name: str) -> Path:
+    """Where a registry in SQLite keeps a file of a version's bundle."""
+    source = registry.client.get_model_version_download_uri("cells", str(number))
+    return Path(urlparse(source).path) / "extra_files" / name

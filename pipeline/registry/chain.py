@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from pipeline.contracts.signoff import Signoff
 from pipeline.errors import SignoffError
+from pipeline.registry.alias import disagreement
 from pipeline.registry.versions import Version
 
 PREFIX = "signoff."
@@ -106,25 +107,10 @@ class Chain:
                 holds another bundle than the one that was signed off.
         """
         self.check()
-        standing = self.standing
         record = self.signed(version.version)
-        if record is None or standing.champion != version.version:
-            said = standing.status.get(version.version)
-            if said is None:
-                why = "nobody has signed it off"
-            elif said == "approved":
-                why = f"the sign-offs name {self.recipe}/{standing.champion} as the champion"
-            else:
-                why = f"it was {said}"
-            back = self.last is not None and self.last.act == "rollback"
-            again = f"promote {self.recipe} --version {standing.champion or version.version}"
-            if back and standing.champion is not None:
-                again = f"rollback {self.recipe}"
-            todo = "sign it off" if standing.champion is None else "repeat what was signed off last"
-            raise SignoffError(
-                f"{version.name} bears the alias champion, but {why}; {todo} (lineside models "
-                f"{again} --reviewer NAME --reason TEXT); see lineside models history {self.recipe}"
-            )
+        if record is None or self.standing.champion != version.version:
+            said = disagreement(self, version) or f"nobody has signed {version.name} off"
+            raise SignoffError(f"{said}; see lineside models history {self.recipe}")
         if record.bundle_sha256 != version.bundle_sha256:
             raise SignoffError(
                 f"{version.name} was signed off as bundle {record.bundle_sha256[:12]} (record "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipeline.contracts.bundle import Bundle
-from pipeline.errors import MissingExtra, RegistryError
+from pipeline.errors import BundleError, MissingExtra, RegistryError
 from pipeline.files import sha256
 from pipeline.registry import runs
 from pipeline.registry.connection import alone, connect, set_defaults, spoken
+from pipeline.registry.download import download
 from pipeline.registry.evidence import Evidence
 from pipeline.registry.reappraisal import judge_anew
 from pipeline.registry.store import Registry
@@ -25,6 +27,7 @@ from pipeline.registry.versions import (
     REVIEW_TAG,
     SHA256_TAG,
     moment,
+    of_recipe,
 )
 
 if TYPE_CHECKING:
@@ -118,7 +121,7 @@ def _register(
             for local, folder in evidence.artifacts:
                 log = mlflow.log_artifacts if local.is_dir() else mlflow.log_artifact
                 log(str(local), folder)
-            model = _logged(client, home, bundle)
+            model = _logged(client, registry.uri, home, bundle)
             if model is None:
                 graph = onnx.load(str(bundle.model))
                 model = mlflow.onnx.log_model(
@@ -162,7 +165,7 @@ def _registered(
 
 def _oldest(client: MlflowClient, recipe: str, sha256: str) -> ModelVersion | None:
     """The first of the versions that hold a bundle; there are more for a moment, if at all."""
-    query = f"name = '{recipe}' and tags.{SHA256_TAG} = '{sha256}'"
+    query = f"{of_recipe(recipe)} and tags.{SHA256_TAG} = '{sha256}'"
     found: list[ModelVersion] = client.search_model_versions(query)
     return min(found, key=lambda v: int(v.version), default=None)
 
@@ -203,11 +206,21 @@ def _run(client: MlflowClient, experiment_id: str, identity: Mapping[str, str]) 
     return new | {"parent_run_id": trained[-1].info.run_id} if trained else new
 
 
-def _logged(client: MlflowClient, experiment_id: str, bundle: Bundle) -> LoggedModel | None:
-    """The bundle as a logged model, from a registration that did not come to its end."""
+def _logged(client: MlflowClient, uri: str, home: str, bundle: Bundle) -> LoggedModel | None:
+    """The bundle as a logged model, from a registration that did not come to its end.
+
+    One whose files were altered is left alone: a version that was deleted for that is made anew.
+    """
     query = f"tags.{SHA256_TAG} = '{bundle.sha256}'"
-    found = client.search_logged_models([experiment_id], query)
-    return next((model for model in found if model.status == "READY"), None)
+    for model in client.search_logged_models([home], query):
+        with tempfile.TemporaryDirectory(prefix="lineside-") as own:
+            try:
+                if model.status == "READY":
+                    download(uri, str(model.artifact_location), Path(own), bundle.sha256)
+                    return model
+            except (BundleError, RegistryError) as error:
+                log.warning("the logged model %s is not used again: %s", model.model_id, error)
+    return None
 
 
 def _registration(entry: ModelVersion, recipe: str, sha256: str, *, new: bool) -> Registration:

@@ -21,7 +21,7 @@ from pipeline.contracts.signoff import Signoff
 from pipeline.errors import RegistryError, RegistryForbidden, SignoffError
 from pipeline.registry.chain import HEAD, KEY, PREFIX, Chain, read_chain
 from pipeline.registry.connection import shown, spoken
-from pipeline.registry.versions import RECORD_TAG
+from pipeline.registry.versions import RECORD_TAG, of_recipe
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -87,7 +87,7 @@ class SignoffBook:
 
     def _tags(self) -> dict[str, str]:
         with spoken(self._uri):
-            models = self._client.search_registered_models(f"name = '{self.recipe}'")
+            models = self._client.search_registered_models(of_recipe(self.recipe))
             return {key: value for model in models for key, value in model.tags.items()}
 
     def _carried_out(self) -> set[str]:
@@ -96,7 +96,7 @@ class SignoffBook:
         token: str | None = None
         with spoken(self._uri):
             while True:
-                query = f"name = '{self.recipe}'"
+                query = of_recipe(self.recipe)
                 page = self._client.search_model_versions(query, page_token=token)
                 named |= {v.tags[RECORD_TAG] for v in page if RECORD_TAG in v.tags}
                 token = page.token
