@@ -20,12 +20,20 @@ from pipeline.files import read_model, sha256, write_json
 from pipeline.plugins import Strict
 from pipeline.registry.evidence import FOLDER, Evidence
 from pipeline.registry.push import push
-from pipeline.registry.runs import MANIFEST_TAG, UP_TO_TRAINING, settings
-from pipeline.registry.store import Registry
+from pipeline.registry.runs import MANIFEST_TAG, MODEL_TAG, UP_TO_TRAINING, settings
+from pipeline.registry.store import SHA256_TAG, Registry
 from pipeline.reporting.description import describe
 from pipeline.stages import Report, run_stage
 
 REGISTRATION = "registration.json"
+FILES = ("report.html", "MODEL_CARD.md", "metrics.json", EVALUATION)
+KEY_FIGURES = ("auroc", "accuracy", "escape_rate", "overkill_rate", "review_rate")
+RESERVED = {  # tags that `run` and the registry write
+    *("gate", "gate.failed", "comparison", "compared_with", "recipe", "run_id", "git_commit"),
+    *("architecture", "method", "weights", "split", "leaky", "data_md5"),
+    *(SHA256_TAG, MODEL_TAG, MANIFEST_TAG),
+    *KEY_FIGURES,
+}
 
 
 class Config(Strict):
@@ -38,8 +46,7 @@ class Config(Strict):
     @field_validator("tags")
     @classmethod
     def _leaves_decisions_alone(cls, tags: dict[str, str]) -> dict[str, str]:
-        kept = ("gate", "gate.failed", "compared_with", "bundle_sha256")
-        taken = [k for k in tags if k in kept or k.startswith(("review.", "signoff."))]
+        taken = [k for k in tags if k in RESERVED or k.startswith(("review.", "signoff."))]
         if taken:
             raise ValueError(f"{', '.join(taken)}: Lineside writes these itself; rename yours")
         return tags
@@ -113,10 +120,6 @@ def run(
     write_json(out / REGISTRATION, said)
     name = f"{registration.name} version {registration.version}"
     return Report([f"{name} {'registered' if new else 'stands already'}"])
-
-
-FILES = ("report.html", "MODEL_CARD.md", "metrics.json", EVALUATION)
-KEY_FIGURES = ("auroc", "accuracy", "escape_rate", "overkill_rate", "review_rate")
 
 
 def _numbers(metrics: dict[str, Any]) -> dict[str, float]:
