@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 from pipeline.contracts.signoff import Act, GateVerdict, Signoff
 from pipeline.errors import BundleError, RegistryError, printable
 from pipeline.registry.alias import promote_command, rollback_command
-from pipeline.registry.chain import Chain, Standing
+from pipeline.registry.chain import Standing
 from pipeline.registry.connection import spoken
-from pipeline.registry.verification import RESTORE, Judgement, check_bundle, judgement
+from pipeline.registry.verification import RESTORE, check_bundle, judgement, obstacle_of
 from pipeline.registry.versions import (
     CHALLENGER,
     CHAMPION,
-    COMPARED_TAG,
     PREVIOUS,
     RECORD_TAG,
     SHA256_TAG,
@@ -90,7 +89,7 @@ class Review:
             if last and (last.version, last.reviewer) == (chosen.version, reviewer):
                 return self._finish(last)
         found = judgement(self._registry, chosen)
-        obstacle = _obstacle(chosen, found, self._chain, self._now())
+        obstacle = obstacle_of(chosen, found, self._chain, self._now())
         if obstacle and not override:
             raise RegistryError(
                 f"{chosen.name} cannot be promoted: {obstacle}; or promote it regardless with a "
@@ -308,38 +307,6 @@ class Review:
 
     def _outcome(self, record: Signoff, said: str) -> Outcome:
         return Outcome(self._registry.version(self._recipe, record.version), said, record)
-
-
-def _obstacle(version: Version, found: Judgement, chain: Chain, champion: int | None) -> str:
-    """Why a version may not be promoted without an override, and what helps; empty where it may."""
-    anew = f"dvc repro -f -s evaluate@{chain.recipe} register@{chain.recipe}"
-    reasons = []
-    if found.gate == "failed":
-        reasons.append("it failed the gate; improve it and register that")
-    elif version.gate == "passed" and found.missing:
-        reasons.append(
-            f"{found.missing}; `dvc repro -s register@{chain.recipe}` logs it again, if the "
-            "bundle is there still"
-        )
-    elif found.gate == "unknown":
-        reasons.append(
-            "it has no verdict of the gate (registered by an older Lineside); "
-            f"`{anew}` judges and registers the bundle that is there now"
-        )
-    elif not (
-        champion in (None, version.version)
-        or version.tags.get(COMPARED_TAG) == (now := f"{chain.recipe}/{champion}")
-        or chain.signed(version.version)  # it was champion, and compared, before
-        or PREVIOUS in version.aliases
-    ):
-        before = version.tags.get(COMPARED_TAG)
-        reasons.append(
-            f"it was compared with {before or 'no champion'}, and the champion is {now} now; "
-            f"`{anew}` compares anew"
-        )
-    if chain.standing.status.get(version.version) == "rejected":
-        reasons.append("it was rejected")
-    return " and ".join(reasons)
 
 
 def _signed(reviewer: str, reason: str, override: str = "") -> tuple[str, str, str]:

@@ -17,11 +17,12 @@ from pipeline.contracts.signoff import GateVerdict, Signoff
 from pipeline.errors import BundleError, RegistryError, RegistryUnreachable
 from pipeline.registry.connection import spoken
 from pipeline.registry.evidence import FOLDER, VERDICT
-from pipeline.registry.versions import COMPARED_TAG, GATE_TAG, SHA256_TAG, Version
+from pipeline.registry.versions import COMPARED_TAG, GATE_TAG, PREVIOUS, SHA256_TAG, Version
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
+    from pipeline.registry.chain import Chain
     from pipeline.registry.store import Registry
 
 RESTORE = "restore MLflow's files and tags from a backup"
@@ -69,6 +70,38 @@ def judgement(registry: Registry, version: Version) -> Judgement:
                 f"changed one of them, or a registration was cut off; {anew}"
             )
     return Judgement("passed" if found[GATE_TAG] == "passed" else "failed")
+
+
+def obstacle_of(version: Version, found: Judgement, chain: Chain, champion: int | None) -> str:
+    """Why a version may not be promoted without an override, and what helps; empty where it may."""
+    anew = f"dvc repro -f -s evaluate@{chain.recipe} register@{chain.recipe}"
+    reasons = []
+    if found.gate == "failed":
+        reasons.append("it failed the gate; improve it and register that")
+    elif version.gate == "passed" and found.missing:
+        reasons.append(
+            f"{found.missing}; `dvc repro -s register@{chain.recipe}` logs it again, if the "
+            "bundle is there still"
+        )
+    elif found.gate == "unknown":
+        reasons.append(
+            "it has no verdict of the gate (registered by an older Lineside); "
+            f"`{anew}` judges and registers the bundle that is there now"
+        )
+    elif not (
+        champion in (None, version.version)
+        or version.tags.get(COMPARED_TAG) == (now := f"{chain.recipe}/{champion}")
+        or chain.signed(version.version)  # it was champion, and compared, before
+        or PREVIOUS in version.aliases
+    ):
+        before = version.tags.get(COMPARED_TAG)
+        reasons.append(
+            f"it was compared with {before or 'no champion'}, and the champion is {now} now; "
+            f"`{anew}` compares anew"
+        )
+    if chain.standing.status.get(version.version) == "rejected":
+        reasons.append("it was rejected")
+    return " and ".join(reasons)
 
 
 def verdict_file(client: MlflowClient, uri: str, run_id: str) -> bytes | None:
