@@ -111,7 +111,7 @@ def test_promotion_and_rollback_need_a_version_that_is_there(
 
 def test_list_as_json_is_readable_by_scripts(lineside: Run, registered: Registry) -> None:
     code, said, _ = lineside("models", "list", "cells", "--registry", registered.uri, "--json")
-    (version,) = json.loads(said)
+    (version,) = json.loads(said)["versions"]
     assert code == 0
     assert (version["version"], version["aliases"]) == (1, ["challenger"])
 
