@@ -16,8 +16,8 @@ from pipeline.contracts.bundle import OperatingPoint
 from pipeline.contracts.records import Verdict
 from pipeline.contracts.taxonomy import Disposition, Taxonomy
 from pipeline.errors import DataError
+from pipeline.metrics.choice import ABOVE_ALL
 
-ABOVE_ALL = 1.1  # the largest limit that an operating point may have; no score reaches it
 STEPS = 2000
 BINS = 40
 

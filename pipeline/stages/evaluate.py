@@ -36,6 +36,7 @@ from pipeline.metrics import classification as figures
 from pipeline.metrics.gating import GateRules
 from pipeline.metrics.operating_point import Policy, promise
 from pipeline.metrics.promises import MaxEscape
+from pipeline.metrics.rates import percent
 from pipeline.plugins import Strict
 from pipeline.registry.connection import default_uri
 from pipeline.registry.store import Registry
@@ -171,7 +172,7 @@ def _headline(recipe: str, metrics: dict[str, Any]) -> str:
         value, interval = metrics[name], metrics[f"{name}_ci95"]
         if value is None:
             return "not defined"
-        return f"{value:.1%} ({interval[0]:.1%} to {interval[1]:.1%})"
+        return f"{percent(value)} % ({percent(interval[0])} to {percent(interval[1])} %)"
 
     auroc = "not defined" if metrics["auroc"] is None else f"{metrics['auroc']:.3f}"
     return (

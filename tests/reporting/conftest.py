@@ -167,7 +167,7 @@ def measure(table: pd.DataFrame, taxonomy: Taxonomy, point: OperatingPoint) -> d
             "max_overkill": 0.1,
             "confidence": 0.95,
             "supported": True,
-            "said": "at most 10.0% escapes and 10.0% overkill at 95% confidence",
+            "said": "at most 10 % escapes and 10 % overkill at 95 % confidence",
         },
         "split": {
             "by": "module",
@@ -179,8 +179,8 @@ def measure(table: pd.DataFrame, taxonomy: Taxonomy, point: OperatingPoint) -> d
         },
         "notes": [
             f"the {len(table)} test parts come from {table['group'].nunique()} groups; the "
-            "intervals of shares take parts for independent, those of AUROC, average precision "
-            "and F1 draw whole groups"
+            "intervals of shares count parts by what their groups are worth, those of AUROC, "
+            "average precision and F1 draw whole groups"
         ],
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from pipeline.evaluation.rival import Rival
 from pipeline.files import read_model, write_model
 from pipeline.imaging.codec import read
 from pipeline.inference.inspector import Inspector
+from pipeline.metrics.rates import Rate
 from pipeline.stages import evaluate
 from tests.stages.conftest import EVALUATE, Ran
 
@@ -270,3 +272,32 @@ def test_a_champion_that_cannot_judge_these_images_is_named_and_not_compared(cop
     seal(theirs)
     _, found = evaluated(copied, rival=Rival("cells/7", open_bundle(theirs)))
     assert found.comparison.not_run.startswith("it cannot judge these images")
+
+
+def test_every_share_on_the_page_is_written_by_one_rule(ran: Ran) -> None:
+    page = (ran.data / "evaluate/report.html").read_text("utf-8")
+    text = re.sub(r"<style>.*?</style>|<script.*?</script>|<[^>]*>", " ", page, flags=re.DOTALL)
+    assert re.findall(r"[0-9]%", text) == []
+    assert re.findall(r"[0-9] %|[0-9]\u00a0%", text)
+
+
+def test_intervals_of_shares_know_the_groups_of_the_parts(copied: Path) -> None:
+    """All test parts of two modules: they prove far less than as many single cells."""
+    path = copied / "ingest/manifest.parquet"
+    table = pd.read_parquet(path)
+    rows = np.flatnonzero(table["split"] == "test")
+    table.loc[rows, "group"] = [f"module-{i % 2}" for i in range(len(rows))]
+    table.to_parquet(path, index=False)
+    out, found = evaluated(copied)
+    metrics = json.loads((out / "metrics.json").read_bytes())
+    low, high = metrics["accuracy_ci95"]
+    k, n = round(metrics["accuracy"] * len(rows)), len(rows)
+    alone = Rate(k, n).ci95
+    assert alone is not None
+    assert high - low > 1.5 * (alone[1] - alone[0])
+    assert any("count parts by what their groups are worth" in note for note in metrics["notes"])
+    by_class = next(s for s in found.slices.slices if s.by == "class")
+    own = Rate(by_class.accuracy.k, by_class.accuracy.n).ci95
+    assert own is not None
+    assert by_class.accuracy.low is not None
+    assert by_class.accuracy.low < own[0]
