@@ -68,6 +68,11 @@ def _sealed(folder: Path, point: OperatingPoint) -> Bundle:
 def _unseen(data: Manifest, trained: Path, sealed: Path, watch: Watch) -> _Unseen:
     """Judge validation parts with limits that let everything through to review.
 
+    Of several tiles the highest score counts, as in every figure of the report. By it the station
+    lets no part pass that is counted as kept here, and fails none that is counted as let through:
+    complaints of a picture and classes that people look at only ever turn a PASS or a FAIL into a
+    REVIEW. So escapes and overkill are what is promised or less; there is more to review.
+
     With them come the out-of-fold scores of the training parts, where training wrote them: more
     groups, so that one odd module does not set the limits of a plant.
     """

@@ -55,7 +55,7 @@ def measure(
 
 def _by_ranking(test: Judged) -> dict[str, Callable[[npt.NDArray[np.intp]], float]]:
     labels, predicted, k = test.labels, test.predicted, len(test.taxonomy.names)
-    truth, scores = figures.questions(labels, test.probabilities, test.taxonomy.passing)
+    truth, scores = test.questions
     return {
         "auroc": lambda i: figures.auroc(truth[i], scores[i]),
         "average_precision": lambda i: figures.average_precision(truth[i], scores[i]),

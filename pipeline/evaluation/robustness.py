@@ -66,6 +66,7 @@ class _Answers:
 
     verdicts: npt.NDArray[np.str_]
     probabilities: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float64]
     complained: Bools
 
     def named_wrong(self, truth: _Truth) -> Bools:
@@ -81,6 +82,8 @@ class _Answers:
         return ~truth.bad & failed
 
     def auroc(self, truth: _Truth) -> float:
+        if any(truth.passing):
+            return figures.auroc(truth.bad[:, None], self.scores[:, None])
         return figures.auroc(*figures.questions(truth.labels, self.probabilities, truth.passing))
 
 
@@ -183,7 +186,8 @@ def _inspect(
         _Answers(
             verdicts=np.array([i.decision.verdict for i in inspections]),
             probabilities=np.stack([i.probabilities for i in inspections]),
-            complained=np.array([i.complaint is not None for i in inspections]),
+            scores=np.array([i.defect_score for i in inspections]),
+            complained=np.array([i.complained for i in inspections]),
         )
         for inspections in zip(*parts, strict=True)
     ]

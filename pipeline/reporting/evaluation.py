@@ -59,8 +59,9 @@ class Page:
         bundle: what was evaluated: classes, limits, where the network comes from, identity.
         metrics: the content of metrics.json.
         evaluation: the content of evaluation.json.
-        predictions: a test part a row: sample_id, label, group, variant, verdict, defect_score,
-            complaint ("" for none) and p_<class> for each class.
+        predictions: a test part a row: sample_id, label, group, variant, verdict; defect_score,
+            failing_score and complained as `inference.inspector` has them; complaint ("" for none)
+            and p_<class> for each class, of the tile that decides.
         galleries: in the order shown.
         facts: what else should be known of the data: source, licence, parts on each side, ...
         title: what the product is called; the recipe's name if empty.
@@ -172,7 +173,9 @@ def curves(page: Page) -> list[Curve]:
     labels = np.array([taxonomy.names.index(name) for name in page.predictions["label"]], np.intp)
     chances = tradeoff.probabilities(page.predictions, taxonomy.names)
     truth, scores = classification.questions(labels, chances, taxonomy.passing)
-    titles = ["bad part"] if any(taxonomy.passing) else list(taxonomy.names)
+    titles = list(taxonomy.names)
+    if any(taxonomy.passing):
+        titles, scores = ["bad part"], page.predictions[["defect_score"]].to_numpy()
     return [
         classification.curve(title, truth[:, q], scores[:, q])
         for q, title in enumerate(titles)

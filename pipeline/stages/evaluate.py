@@ -186,7 +186,7 @@ def _draw(out: Path, metrics: dict[str, Any], test: Judged, page: Page) -> None:
     """The plots as PNG, and as CSV for `dvc plots`."""
     out.mkdir()
     taxonomy, point, drawn = test.taxonomy, page.bundle.operating_point, curves(page)
-    truth, scores = figures.questions(test.labels, test.probabilities, taxonomy.passing)
+    truth, scores = test.questions
     names = np.array(taxonomy.names)
     actual, predicted = names[test.labels].tolist(), names[test.predicted].tolist()
     one_kind = truth.all() or not truth.any()
@@ -238,7 +238,9 @@ def _predictions(data: Manifest, test: Judged) -> pd.DataFrame:
     table = data.table.iloc[test.rows][["sample_id", "label", "group", "variant"]]
     table = table.reset_index(drop=True).assign(
         verdict=test.verdicts,
-        defect_score=[i.decision.defect_score for i in test.inspections],
+        defect_score=[i.defect_score for i in test.inspections],
+        failing_score=[i.failing_score for i in test.inspections],
+        complained=[i.complained for i in test.inspections],
         complaint=[i.complaint or "" for i in test.inspections],
     )
     for c, name in enumerate(data.taxonomy.names):

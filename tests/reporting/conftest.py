@@ -113,7 +113,9 @@ def draw_parts(
             "variant": np.where(np.arange(n) % 3, "mono", "poly"),
             "verdict": verdicts,
             "complaint": complaint,
+            "complained": complaint != "",
             "defect_score": scores,
+            "failing_score": np.where(review[likeliest], -1.0, scores),
         }
     )
     for c, name in enumerate(taxonomy.names):

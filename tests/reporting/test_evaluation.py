@@ -296,7 +296,7 @@ def test_nested_figures_are_told_by_dotted_names() -> None:
 def test_the_embedded_facts_are_json_and_hold_no_name(page: Page) -> None:
     facts = json.loads(next(s for s in read(page).scripts if s.startswith("{")))
     assert set(facts) == {
-        *("scores", "bad", "complained", "looked_at", "limits", "pass_at", "fail_at"),
+        *("scores", "bad", "complained", "failing", "limits", "pass_at", "fail_at"),
     }
 
 
