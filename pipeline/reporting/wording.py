@@ -113,9 +113,14 @@ def limits(point: OperatingPoint, metrics: Mapping[str, Any]) -> tuple[str, ...]
     ]
     if point.pass_below < point.fail_from:
         said.append("In between a person looks at it.")
-    said.append(_chosen(metrics["promise"]))
-    if not metrics["promise"]["supported"]:
-        said.append("There were too few such parts to support that promise; see the warnings.")
+    promise = metrics["promise"]
+    said.append(_chosen(promise))
+    if promise["policy"] != "fixed":
+        said.append(metrics["limits_from"]["said"])
+        if not promise["supported"]:
+            said.append("There were too few of them to support that promise; see the warnings.")
+    elif not promise["supported"]:
+        said.append("Too few parts tell what they do; see the warnings.")
     return tuple(said)
 
 
@@ -189,10 +194,9 @@ def _chosen(promise: Mapping[str, Any]) -> str:
     """How the limits came to be, from the policy that `promise` of metrics.json names."""
     if promise["policy"] == "fixed":
         return "The limits were given by hand, in evaluate.yaml; nothing was chosen."
-    unseen = "The limits were chosen on parts that neither training nor this test has seen"
     if promise["policy"] == "cost":
         costs = ", ".join(f"{key} {promise[key]:g}" for key in ("escape", "reject", "review"))
-        return f"{unseen}, for the least cost a part ({costs})."
+        return f"The limits were chosen for the least cost a part ({costs})."
     shares = [
         f"at most {asked(promise[key])} of the {what}"
         for key, what in (
@@ -204,7 +208,7 @@ def _chosen(promise: Mapping[str, Any]) -> str:
     sure = "on average"
     if "confidence" in promise:
         sure = f"with {asked(promise['confidence'])} confidence"
-    return f"{unseen}, so that {' and '.join(shares)}, {sure}."
+    return f"The limits were chosen so that {' and '.join(shares)}, {sure}."
 
 
 def _rate(

@@ -94,7 +94,7 @@ def run(
             f"the test split of {source.name} is empty: there is no part to report on; raise "
             "split.test_fraction in ingest.yaml, or add images to the data set's own test split"
         )
-    bundle, choice = choose_limits(
+    bundle, choice, basis = choose_limits(
         config.policy, data, trained, out / "bundle", _watch("val parts")
     )
     test = judge(bundle, data, rows, _watch("test parts"))
@@ -106,7 +106,13 @@ def run(
         "latency_ms_p99": float(np.percentile(latencies, 99)),
         "operating_point": choice.point.model_dump(),
         "promise": promise(config.policy, choice),
-        "notes": [*choice.sentences, *metrics["notes"], *report.get("doubts", [])],
+        "limits_from": basis.written(),
+        "notes": [
+            *choice.sentences,
+            *(basis.notes() if _chooses(config.policy, metrics) else ()),
+            *metrics["notes"],
+            *report.get("doubts", []),
+        ],
     }
     tried = robustness.run(
         bundle,
@@ -143,6 +149,11 @@ def run(
     write_card(out / MODEL_CARD, page)
     _copy_held_out(out / "held_out", data, test, config.held_out_frames)
     return Report([_headline(source.name, metrics), *_said(evaluation), *metrics["notes"]])
+
+
+def _chooses(policy: Policy, metrics: dict[str, Any]) -> bool:
+    """Were limits chosen at all, or given by hand, or are there none?"""
+    return bool(metrics["something_passes"]) and policy.type != "fixed"
 
 
 def _watch(what: str) -> Watch:

@@ -15,7 +15,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from pipeline.contracts.bundle import OperatingPoint, open_bundle, seal
 from pipeline.contracts.evaluation import Evaluation
-from pipeline.datasets import golden, manifest
+from pipeline.datasets import golden, manifest, scores
 from pipeline.errors import BundleError, DataError
 from pipeline.evaluation.rival import Rival
 from pipeline.files import read_model, write_model
@@ -301,3 +301,34 @@ def test_intervals_of_shares_know_the_groups_of_the_parts(copied: Path) -> None:
     assert own is not None
     assert by_class.accuracy.low is not None
     assert by_class.accuracy.low < own[0]
+
+
+def test_validation_parts_that_chose_the_epoch_choose_no_limit(copied: Path) -> None:
+    table = manifest.read(copied / "ingest").table
+    held = table.loc[table["split"] == "val", "sample_id"].tolist()
+    (copied / "train" / scores.OUT_OF_FOLD).unlink()
+    aside = tuple(held[::2])
+    chose = scores.Consulted(("epoch", "temperature"), set_aside=aside)
+    chose.write(copied / "train" / scores.CONSULTED)
+    out, _ = evaluated(copied)
+    metrics = json.loads((out / "metrics.json").read_bytes())
+    found = metrics["limits_from"]
+    assert (found["n_validation"], found["n_kept_out"]) == (len(aside), len(held) - len(aside))
+    assert found["said"] in (out / "report.html").read_text("utf-8")
+    assert found["said"] in (out / "MODEL_CARD.md").read_text("utf-8").replace("\\", "")
+
+
+def test_limits_by_the_parts_that_chose_the_epoch_come_with_a_warning(copied: Path) -> None:
+    scores.Consulted(("epoch", "temperature")).write(copied / "train" / scores.CONSULTED)
+    out, _ = evaluated(copied)
+    metrics = json.loads((out / "metrics.json").read_bytes())
+    assert any("had chosen the epoch and temperature of the model" in n for n in metrics["notes"])
+    assert "which had chosen the epoch and temperature too" in metrics["limits_from"]["said"]
+
+
+def test_the_parts_that_chose_limits_of_a_probe_are_told(metrics: dict[str, Any]) -> None:
+    found = metrics["limits_from"]
+    assert found["n_out_of_fold"] > 0
+    assert found["by_validation"] == []
+    assert "temperature" in found["by_out_of_fold"]
+    assert not any("had chosen" in note for note in metrics["notes"])
