@@ -135,6 +135,21 @@ class Golden(Strict):
 
     n: int
     misses: tuple[GoldenMiss, ...]
+    splits: dict[str, int] = Field(
+        default_factory=dict,
+        description="How many of them are parts of train, val and test: that a model judges right "
+        "what it has learned from proves little.",
+    )
+
+    @property
+    def origin(self) -> str:
+        """Where they come from, in words: "3 training, 1 validation and 2 test parts"."""
+        names = {"train": "training", "val": "validation", "test": "test"}
+        found = [
+            f"{self.splits[key]} {name}" for key, name in names.items() if self.splits.get(key)
+        ]
+        *most, last = found or ["unknown"]
+        return f"{', '.join(most)} and {last} parts" if most else f"{last} parts"
 
 
 class Explained(Strict):

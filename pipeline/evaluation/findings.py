@@ -53,7 +53,9 @@ def judge_golden(bundle: Bundle, data: Manifest, listed: Path, watch: Watch) -> 
             else seen.decision.part_class != data.taxonomy.names[label]
         )
     ]
-    return Golden(n=len(ids), misses=tuple(misses))
+    sides = data.table["split"].iloc[found.rows].value_counts()
+    splits = {str(side): int(n) for side, n in sides.items()}
+    return Golden(n=len(ids), misses=tuple(misses), splits=splits)
 
 
 def cut(data: Manifest, test: Judged) -> Slices:

@@ -197,7 +197,10 @@ def _golden(golden: Golden | None) -> Check:
         told = "the recipe has no golden.csv: no part is asked for by name"
         return Check(name="golden", passed=True, said=told)
     if not golden.misses:
-        return Check(name="golden", passed=True, said=f"all {golden.n} golden parts judged right")
+        told = f"all {golden.n} golden parts judged right"
+        if golden.splits.get("train"):
+            told += f" ({golden.splits['train']} of them training parts, known to the model)"
+        return Check(name="golden", passed=True, said=told)
     named = [
         f"{miss.sample_id} ({miss.verdict}, wanted {miss.wanted})"
         for miss in golden.misses[:MOST_NAMED]

@@ -22,11 +22,10 @@ from pipeline.datasets import golden, manifest
 from pipeline.datasets import scores as unseen_scores
 from pipeline.datasets.manifest import Manifest
 from pipeline.errors import DataError
-from pipeline.evaluation import explanation, findings, robustness
+from pipeline.evaluation import explanation, findings, lineage, robustness
 from pipeline.evaluation.explanation import ExplanationRules
 from pipeline.evaluation.judging import Judged, Watch, judge, latencies_ms
 from pipeline.evaluation.limits import choose_limits
-from pipeline.evaluation.lineage import lineage
 from pipeline.evaluation.measuring import measure
 from pipeline.evaluation.rival import Rival, champion
 from pipeline.evaluation.robustness import RobustnessRules
@@ -81,7 +80,7 @@ def run(
         source: the recipe's data folder; `ingest/` and `train/` are read.
         out: an empty folder.
         rival: the champion that is judged on the same parts.
-        facts: what the figures come from, for the report.
+        facts: what made the figures (commit, hashes, packages), for the report.
 
     Raises:
         DataError: an image changed since it was ingested, or there is no test part.
@@ -143,7 +142,16 @@ def run(
     predictions.to_parquet(out / "predictions.parquet", index=False)
     galleries = _galleries(out / "images", data, test)
     galleries += [Gallery(*shown) for shown in explained.write(out / "images")]
-    page = Page(source.name, bundle, metrics, evaluation, predictions, galleries)
+    page = Page(
+        source.name,
+        bundle,
+        metrics,
+        evaluation,
+        predictions,
+        galleries,
+        facts=lineage.facts(data, source / "ingest", bundle),
+        title=lineage.title(source.name),
+    )
     _draw(out / "plots", metrics, test, page)
     write_report(out / REPORT, page)
     write_card(out / MODEL_CARD, page)
@@ -277,7 +285,7 @@ def main(argv: Sequence[str] = sys.argv) -> None:
     def stage(config: Config, source: Path, out: Path) -> Report:
         registry = Registry(default_uri(Path.cwd()))
         rival = champion(registry, source.name, cache_folder("champions"))
-        return run(config, source, out, rival=rival, facts=lineage(project(), source.name))
+        return run(config, source, out, rival=rival, facts=lineage.lineage(project(), source.name))
 
     run_stage("evaluate", Config, stage, argv)
 

@@ -229,3 +229,10 @@ def test_where_nothing_can_escape_less_accuracy_than_the_champions_is_refused() 
 def test_limits_that_decide_nothing_are_refused() -> None:
     said = refusals(verdict(promised={**PROMISE, "decides": False}))
     assert "every part goes to review" in said["supported"]
+
+
+def test_golden_parts_that_training_has_seen_are_told_as_such() -> None:
+    golden = Golden(n=12, misses=(), splits={"train": 9, "val": 1, "test": 2})
+    said = next(c.said for c in verdict(golden=golden).checks if c.name == "golden")
+    assert said.endswith("(9 of them training parts, known to the model)")
+    assert golden.origin == "9 training, 1 validation and 2 test parts"

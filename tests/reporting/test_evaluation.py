@@ -327,3 +327,11 @@ def test_the_reliability_plot_is_told_as_what_it_draws(page: Page) -> None:
     text = read(page).text
     assert "Share of bad parts over the defect score" in text
     assert f"ECE, {page.metrics['ece']:.3f}, asks another question" in text
+
+
+def test_golden_parts_are_told_with_the_side_of_the_split_that_they_are_on(page: Page) -> None:
+    golden = Golden(n=12, misses=(), splits={"train": 9, "test": 3})
+    text = read(changed(page, golden=golden)).text
+    assert "They are 9 training and 3 test parts. Training has seen those of its own" in text
+    of_test = Golden(n=3, misses=(), splits={"test": 3})
+    assert "Training has seen" not in read(changed(page, golden=of_test)).text

@@ -332,3 +332,20 @@ def test_the_parts_that_chose_limits_of_a_probe_are_told(metrics: dict[str, Any]
     assert found["by_validation"] == []
     assert "temperature" in found["by_out_of_fold"]
     assert not any("had chosen" in note for note in metrics["notes"])
+
+
+def test_golden_parts_are_counted_by_the_side_of_the_split(copied: Path) -> None:
+    table = manifest.read(copied / "ingest").table
+    picked = [table.loc[table["split"] == s, "sample_id"].iloc[0] for s in ("train", "test")]
+    golden.write(copied / "ingest", picked)
+    _, found = evaluated(copied)
+    assert found.golden is not None
+    assert found.golden.splits == {"train": 1, "test": 1}
+
+
+def test_the_report_says_what_data_and_which_network_it_is_about(ran: Ran) -> None:
+    page = (ran.data / "evaluate/report.html").read_text("utf-8")
+    n = len(manifest.read(ran.data / "ingest").table)
+    for said in ("Cells: may this model", f"{n}: ", "tf_efficientnet_lite0", str(ran.images)):
+        assert said in page
+    assert "licence: not known" in (ran.data / "evaluate/MODEL_CARD.md").read_text("utf-8")
