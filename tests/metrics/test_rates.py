@@ -187,7 +187,9 @@ def test_at_least_94_of_100_intervals_hold_where_parts_of_a_group_are_alike(
 ) -> None:
     """Intra-class correlation 0.25; Clopper and Pearson alone hold far more rarely."""
     rng = np.random.default_rng(0)
-    groups, held, alone = np.repeat(np.arange(n_groups), size), [], []
+    groups = np.repeat(np.arange(n_groups), size)
+    held: list[bool] = []
+    alone: list[bool] = []
     for _ in range(2000):
         chances = rng.beta(3 * truth, 3 * (1 - truth), n_groups).repeat(size)
         counted = rng.random(len(groups)) < chances

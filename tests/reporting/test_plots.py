@@ -126,8 +126,14 @@ def test_the_det_plot_leaves_out_what_lies_at_infinity(drawn: Curve) -> None:
 def test_the_reliability_plot_shows_bins_that_have_parts_with_their_number() -> None:
     axes = Figure().subplots()
     said, true = np.array([0.05, 0.05, 0.05, 0.95]), np.array([False, False, True, True])
-    words = {"what": "defect score", "found": "share of bad parts"}
-    plots.draw_reliability(axes, said, true, **words, groups=["a", "b", "c", "d"])
+    plots.draw_reliability(
+        axes,
+        said,
+        true,
+        what="defect score",
+        found="share of bad parts",
+        groups=["a", "b", "c", "d"],
+    )
     assert [t.get_text() for t in axes.texts] == ["3", "1"]
     dots = [line for line in axes.lines if line.get_marker() == "o"]
     found = [float(np.asarray(dot.get_ydata())[0]) for dot in dots]

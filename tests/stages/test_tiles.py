@@ -110,7 +110,7 @@ def test_the_scores_reported_are_the_highest_of_all_tiles(data: Path) -> None:
     for row in np.flatnonzero(table.table["split"] == "test")[:6]:
         pixels = table.pixels(int(row))
         tiles = predictor.predict(inspector.preparation(pixels).images).probabilities
-        found = told.loc[table.table["sample_id"].iat[row], "defect_score"]
+        found = told["defect_score"].to_dict()[table.table["sample_id"].iat[row]]
         assert found == pytest.approx(tiles[:, 1].max(), abs=1e-4)
     metrics = json.loads((data / "evaluate/metrics.json").read_bytes())
     bad = told["label"] == "defective"
