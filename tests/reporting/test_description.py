@@ -35,7 +35,7 @@ def metrics() -> dict[str, Any]:
         "split": {"by": "module", "n_groups": 44, "leak_checked": True},
         "promise": {
             "supported": True,
-            "said": "at most 5.0% escapes and 10.0% overkill at 95% confidence",
+            "said": "at most 5 % escapes and 10 % overkill at 95 % confidence",
         },
         "notes": [],
     }
@@ -90,8 +90,8 @@ def test_it_states_the_limits_and_the_promise_behind_them(
     sealed_bundle: Bundle, metrics: dict[str, Any], evaluation: Evaluation
 ) -> None:
     assert (
-        "Limits: below 0.2000 PASS, from 0.8000 FAIL, between REVIEW; chosen for at most 5.0% "
-        "escapes and 10.0% overkill at 95% confidence."
+        "Limits: below 0.2000 PASS, from 0.8000 FAIL, between REVIEW; chosen for at most 5 % "
+        "escapes and 10 % overkill at 95 % confidence."
     ) in describe(sealed_bundle, metrics, evaluation).splitlines()
 
 
@@ -101,7 +101,7 @@ def test_a_promise_the_data_cannot_support_is_called_so(
     metrics["promise"]["supported"] = False
     metrics["notes"] = ["30 bad validation parts cannot prove it"]
     said = describe(sealed_bundle, metrics, evaluation)
-    assert "at 95% confidence, which the data cannot support." in said
+    assert "at 95 % confidence, which the data cannot support." in said
     assert "\n> 30 bad validation parts cannot prove it\n" in said
 
 
