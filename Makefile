@@ -6,7 +6,7 @@ BIN := .venv/bin
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
 
-repro: .venv/train.stamp ## Install, then bring every recipe of conf/recipes.yaml up to date
+repro: .venv/train.stamp .dvc/plots/page.html ## Install, then bring every recipe of conf/recipes.yaml up to date
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 	@$(BIN)/lineside summary
 
@@ -41,6 +41,10 @@ bench-gpu: .venv/train.stamp ## Fine-tuning on a GPU beside timm's own training 
 	$(BIN)/python -m benchmarks.gpu
 
 bench: bench-accuracy bench-duplicates bench-preprocess bench-train-stage bench-time-to-accuracy ## All that need no GPU
+
+# The page that `dvc plots show` writes then needs no network.
+.dvc/plots/page.html: .venv/train.stamp $(wildcard pipeline/reporting/plots_page*)
+	$(BIN)/python -m pipeline.reporting.plots_page
 
 .venv/train.stamp: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

@@ -1,4 +1,4 @@
-"""Chromium without a screen: pages are opened as a person opens them.
+"""Chromium without a screen: pages are opened as a person opens them, without internet.
 
 Needs Debian's `chromium` and `chromium-driver` and the Python package `selenium`; a test that asks
 for `browser` is skipped with the reason where one of them is missing.
@@ -21,6 +21,8 @@ FLAGS = (
     "--disable-background-networking",
     "--force-color-profile=srgb",
     "--window-size=1280,1000",
+    # No page of ours may need the internet: here it has this machine alone.
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
 )
 
 

@@ -14,6 +14,7 @@ from pipeline import __version__, cli
 from pipeline.contracts.bundle import Bundle
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
+from tests.judgements import judged
 from tests.stages.conftest import copy_cells
 
 Run = Callable[..., tuple[int, str, str]]
@@ -53,15 +54,7 @@ def lineside(
 
 @pytest.fixture
 def registered(registry: Registry, sealed_bundle: Bundle) -> Registry:
-    push(
-        registry,
-        "cells",
-        sealed_bundle,
-        metrics={},
-        params={},
-        tags={"gate": "passed"},
-        description="",
-    )
+    push(registry, "cells", sealed_bundle, judged(sealed_bundle))
     return registry
 
 
@@ -118,7 +111,7 @@ def test_promotion_and_rollback_need_a_version_that_is_there(
 
 def test_list_as_json_is_readable_by_scripts(lineside: Run, registered: Registry) -> None:
     code, said, _ = lineside("models", "list", "cells", "--registry", registered.uri, "--json")
-    (version,) = json.loads(said)
+    (version,) = json.loads(said)["versions"]
     assert code == 0
     assert (version["version"], version["aliases"]) == (1, ["challenger"])
 

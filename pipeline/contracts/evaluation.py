@@ -12,10 +12,14 @@ from pydantic import Field
 from pipeline.plugins import Strict
 
 EVALUATION = "evaluation.json"
+LESS_IS_BETTER = frozenset({"escape_rate", "overkill_rate", "review_rate"})
 
 
 class Share(Strict):
-    """k of n with its 95 % Clopper-Pearson interval; all None where n is 0."""
+    """k of n with its 95 % interval; all None where n is 0.
+
+    Clopper and Pearson's; where parts come in groups, on as many parts as these are worth.
+    """
 
     k: int
     n: int
@@ -56,6 +60,9 @@ class Slices(Strict):
 
     slices: tuple[Slice, ...]
     worst: str = Field(description="A sentence; empty where no slice can be told from the whole.")
+    counts: dict[str, int] = Field(
+        default_factory=dict, description="How many slices of each kind there are, listed or not."
+    )
     left_out: str = Field("", description="A sentence; empty where every slice is listed.")
 
 
@@ -105,7 +112,9 @@ class Comparison(Strict):
     n: int = 0
     only_champion_right: int = 0
     only_challenger_right: int = 0
-    mcnemar_p: float | None = Field(None, description="Exact, two-sided.")
+    mcnemar_p: float | None = Field(
+        None, description="Exact, two-sided; parts of a group count as one toss."
+    )
     figures: dict[str, Difference] = Field(
         default_factory=dict, description="escape_rate, overkill_rate, review_rate, accuracy, auroc"
     )
@@ -126,6 +135,21 @@ class Golden(Strict):
 
     n: int
     misses: tuple[GoldenMiss, ...]
+    splits: dict[str, int] = Field(
+        default_factory=dict,
+        description="How many of them are parts of train, val and test: that a model judges right "
+        "what it has learned from proves little.",
+    )
+
+    @property
+    def origin(self) -> str:
+        """Where they come from, in words: "3 training, 1 validation and 2 test parts"."""
+        names = {"train": "training", "val": "validation", "test": "test"}
+        found = [
+            f"{self.splits[key]} {name}" for key, name in names.items() if self.splits.get(key)
+        ]
+        *most, last = found or ["unknown"]
+        return f"{', '.join(most)} and {last} parts" if most else f"{last} parts"
 
 
 class Explained(Strict):

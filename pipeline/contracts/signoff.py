@@ -34,7 +34,9 @@ class Signoff(Strict):
     reviewer: str = Field(min_length=1, max_length=NAME_LENGTH)
     reason: str = Field(min_length=1, max_length=TEXT_LENGTH)
     at: str = Field(description="ISO 8601 in UTC, with microseconds.")
-    gate: GateVerdict = Field(description="What the gate said of the version at that time.")
+    gate: GateVerdict = Field(
+        description="What the gate said then; of a promotion, as evaluation.json has it."
+    )
     override_reason: str = Field("", max_length=TEXT_LENGTH, description="Why regardless of it.")
     previous: int | None = Field(description="The champion before; None for none, and of a reject.")
     parent: str = Field(description="`sha256` of the record before, empty for the first.")

@@ -12,9 +12,17 @@ from pipeline.contracts.bundle import Bundle, open_bundle
 from pipeline.contracts.signoff import Signoff
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.daemon.line import Line
-from pipeline.errors import BundleError, LinesideError, RegistryUnreachable, SignoffError
+from pipeline.errors import (
+    BundleError,
+    LinesideError,
+    NoChampion,
+    RegistryUnreachable,
+    SignoffError,
+)
 from pipeline.files import read_model, write_json, write_model
-from pipeline.registry.store import Registry, Version
+from pipeline.registry.alias import disagreement
+from pipeline.registry.chain import Chain
+from pipeline.registry.store import CHAMPION, Registry, Version
 
 LAST_GOOD = "last_good.json"
 
@@ -27,25 +35,33 @@ def fetch_champion(line: Line, registry: Registry) -> tuple[Bundle, Version]:
     When the registry is away, the last good bundle in the cache is used, with a warning. A registry
     that answers "no champion" is obeyed: somebody has withdrawn the model.
 
-    With `require_signoff` the champion's sign-offs must verify too. Where they or its bundle do
-    not, the last good one stays, unless the sign-offs verify and say that it was withdrawn.
+    With `require_signoff` the sign-offs say which version is the champion, not the alias, which
+    anybody may move and which a command that was cut off leaves behind. Where the sign-offs do not
+    verify, or the champion's bundle does not, the last good one stays, unless a sign-off that is
+    intact takes it back (`Chain.taken_back`).
 
     Raises:
-        NoChampion: no version bears the alias.
+        NoChampion: no version bears the alias, or the one signed off was deleted.
         RegistryUnreachable: the registry is away and nothing fitting is in the cache.
-        SignoffError: the sign-offs do not verify and nothing signed off is in the cache.
+        SignoffError: the sign-offs do not verify and nothing signed off is in the cache, or it was
+            taken back.
         BundleError: a file was altered, in the registry or in the cache.
     """
+    chain: Chain | None = None
+    approval: Signoff | None = None
     try:
-        version = registry.champion(line.recipe, line.model.alias)
-        approval = _approval(line, registry, version)
+        if line.model.require_signoff:
+            chain = registry.signoffs(line.recipe).read()
+            version, approval = _signed_off(chain, registry)
+        else:
+            version = registry.champion(line.recipe, line.model.alias)
         bundle = _cached(line, version) or _pulled(line, registry, version)
     except RegistryUnreachable as away:
-        return _last_good_one(line, away, "starting OFFLINE from the last good model")
+        return _last_good_one(line, away, "starting OFFLINE from the last good model", chain)
     except (SignoffError, BundleError) as refused:
-        if not line.model.require_signoff or _is_withdrawn(line, registry):
+        if chain is None:
             raise
-        return _last_good_one(line, refused, "staying with the last good model")
+        return _last_good_one(line, refused, "staying with the last good model", chain)
     known = {
         "recipe": version.recipe,
         "alias": line.model.alias,
@@ -73,31 +89,51 @@ def cached_taxonomy(line: Line) -> Taxonomy | None:
     return None if bundle is None else bundle.taxonomy
 
 
-def _approval(line: Line, registry: Registry, version: Version) -> Signoff | None:
-    """The verified record that made it the champion; None where the line asks for none."""
-    if not line.model.require_signoff:
-        return None
-    return registry.signoffs(line.recipe).read().approval(version)
+def _signed_off(chain: Chain, registry: Registry) -> tuple[Version, Signoff]:
+    """The version that the sign-offs name as the champion, and the record that made it so."""
+    chain.check()
+    signed = chain.standing.champion
+    if signed is None:
+        # Nobody has, or somebody has given the alias to a version: each has its message.
+        aliased = registry.champion(chain.recipe)
+        return aliased, chain.approval(aliased)
+    versions = registry.versions(chain.recipe)
+    bearer = next((v for v in versions if CHAMPION in v.aliases), None)
+    apart = disagreement(chain, bearer, {v.version for v in versions})
+    for version in versions:
+        if version.version == signed:
+            record = chain.approval(version)
+            if apart:
+                log.warning("%s; running %s", apart, version.name)
+            return version, record
+    raise NoChampion(apart)
 
 
 def _kept_approval(line: Line, version: Version) -> Path:
     return line.model.cache / f"{_folder(line, version).name}.signoff.json"
 
 
-def _last_good_one(line: Line, trouble: LinesideError, instead: str) -> tuple[Bundle, Version]:
+def _last_good_one(
+    line: Line, trouble: LinesideError, instead: str, chain: Chain | None
+) -> tuple[Bundle, Version]:
     """The last good bundle, verified once more; raises `trouble` where there is none."""
     last = _last_good(line)
     kept = None if last is None else _cached(line, last)
     if last is None or kept is None:
         raise trouble
     if line.model.require_signoff:
-        _check_kept_approval(line, last, trouble)
+        since = _checked_approval(line, last, trouble).seq
+        if chain is not None and (said := chain.taken_back(last.version, since)):
+            raise SignoffError(
+                f"{trouble}; and the last good model {last.name} was {said}, so it does not stay"
+            ) from trouble
     log.warning("%s", trouble)
     log.warning("%s, %s, in %s", instead, last.name, kept.folder)
     return kept, last
 
 
-def _check_kept_approval(line: Line, last: Version, trouble: LinesideError) -> None:
+def _checked_approval(line: Line, last: Version, trouble: LinesideError) -> Signoff:
+    """The sign-off kept with the last good model, which was verified when it was kept."""
     path = _kept_approval(line, last)
     try:
         record = read_model(path, Signoff)
@@ -113,17 +149,7 @@ def _check_kept_approval(line: Line, last: Version, trouble: LinesideError) -> N
             f"{trouble}; and {path} is not the sign-off of the last good model {last.name}: it was "
             "altered; start once with the registry in reach"
         )
-
-
-def _is_withdrawn(line: Line, registry: Registry) -> bool:
-    """Do sign-offs that verify say of the last good model that it may not run any more?"""
-    last = _last_good(line)
-    try:
-        chain = registry.signoffs(line.recipe).read()
-    except RegistryUnreachable:
-        return False
-    said = "" if last is None else chain.standing.status.get(last.version)
-    return not chain.faults and said in ("withdrawn", "rejected")
+    return record
 
 
 def _folder(line: Line, version: Version) -> Path:

@@ -1,20 +1,54 @@
-"""What heads that had not seen a part's group say of it: written by train, read by evaluate.
+"""What limits may be chosen by: written by train, read by evaluate.
 
-Parquet, one row a training part: sample_id, then `p_<class>` for each class.
+Out-of-fold scores, which heads that had not seen a part's group gave it: Parquet, one row a
+training part, sample_id, then `p_<class>` for each class. And what training chose by held-out
+parts, which are then not quite unseen: JSON.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pipeline.files import write_json
+
 OUT_OF_FOLD = "out-of-fold.parquet"
 # Beside it, where a data set's own split leaks: what the same method would say on that split.
 GIVEN_SPLIT = "given-split.json"
+CONSULTED = "consulted.json"
+
+
+@dataclass(frozen=True)
+class Consulted:
+    """What training chose by parts that it did not learn from.
+
+    Attributes:
+        by_validation: what validation parts chose, in words: method, epoch, temperature.
+        by_out_of_fold: what the out-of-fold scores chose.
+        set_aside: sample ids of validation parts that chose nothing, kept for the limits; none
+            where there were too few to part them.
+    """
+
+    by_validation: tuple[str, ...] = ()
+    by_out_of_fold: tuple[str, ...] = ()
+    set_aside: tuple[str, ...] = ()
+
+    def write(self, path: Path) -> None:
+        """Write all of it."""
+        write_json(path, asdict(self))
+
+    @classmethod
+    def read(cls, path: Path) -> Consulted:
+        """What was written; nothing chosen where there is no such file."""
+        if not path.is_file():
+            return cls()
+        return cls(**{key: tuple(value) for key, value in json.loads(path.read_bytes()).items()})
 
 
 def write(

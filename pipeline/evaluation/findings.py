@@ -15,7 +15,6 @@ from pipeline.datasets.manifest import Manifest
 from pipeline.errors import BundleError, UnreadableImage
 from pipeline.evaluation.judging import Judged, Watch, judge
 from pipeline.evaluation.rival import Rival
-from pipeline.metrics import classification as figures
 from pipeline.metrics import gating, slicing
 from pipeline.metrics.comparison import Answers, compare, not_compared
 from pipeline.metrics.gating import GateRules
@@ -54,7 +53,9 @@ def judge_golden(bundle: Bundle, data: Manifest, listed: Path, watch: Watch) -> 
             else seen.decision.part_class != data.taxonomy.names[label]
         )
     ]
-    return Golden(n=len(ids), misses=tuple(misses))
+    sides = data.table["split"].iloc[found.rows].value_counts()
+    splits = {str(side): int(n) for side, n in sides.items()}
+    return Golden(n=len(ids), misses=tuple(misses), splits=splits)
 
 
 def cut(data: Manifest, test: Judged) -> Slices:
@@ -96,21 +97,19 @@ def compare_with(
         former = judge(rival.bundle, data, test.rows, watch)
     except (UnreadableImage, BundleError) as error:
         return not_compared(rival.name, f"it cannot judge these images: {error}")
-    truth, _ = figures.questions(test.labels, test.probabilities, ours.passing)
     return compare(
         rival.name,
         _answers(former),
         _answers(test),
         test.bad,
-        truth,
+        test.questions[0],
         groups_of(data, test),
         draws=draws,
     )
 
 
 def _answers(judged: Judged) -> Answers:
-    _, scores = figures.questions(judged.labels, judged.probabilities, judged.taxonomy.passing)
-    return Answers(judged.predicted == judged.labels, judged.verdicts, scores)
+    return Answers(judged.predicted == judged.labels, judged.verdicts, judged.questions[1])
 
 
 def judge_gate(

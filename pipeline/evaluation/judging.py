@@ -16,8 +16,8 @@ import numpy.typing as npt
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets.manifest import Manifest
-from pipeline.inference.decide import defect_scores
 from pipeline.inference.inspector import Inspection, Inspector
+from pipeline.metrics import classification as figures
 
 Rows = npt.NDArray[np.intp]
 Watch = Callable[[Iterable[Inspection], int], Iterable[Inspection]]
@@ -43,7 +43,7 @@ class Judged:
 
     @property
     def probabilities(self) -> npt.NDArray[np.float32]:
-        """Of the classes, float32 N,K."""
+        """Of the classes, float32 N,K; of several tiles that of the one that decides."""
         if not self.inspections:
             return np.empty((0, len(self.taxonomy.names)), np.float32)
         return np.stack([i.probabilities for i in self.inspections])
@@ -56,8 +56,18 @@ class Judged:
 
     @property
     def scores(self) -> npt.NDArray[np.float64]:
-        """Defect scores, float64 N."""
-        return defect_scores(self.probabilities, self.taxonomy)
+        """Defect scores, float64 N: of several tiles the highest, whatever the limits."""
+        return np.array([i.defect_score for i in self.inspections], np.float64)
+
+    @property
+    def questions(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.floating]]:
+        """What AUROC is about (`classification.questions`): truth N,Q and scores N,Q.
+
+        Where parts are good or bad, by the scores that the limits were chosen by.
+        """
+        if any(self.taxonomy.passing):
+            return self.bad[:, None], self.scores[:, None]
+        return figures.questions(self.labels, self.probabilities, self.taxonomy.passing)
 
     @property
     def bad(self) -> npt.NDArray[np.bool_]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,59 @@ from pipeline.metrics.operating_point import ABOVE_ALL, Choice, Policy, choose, 
 
 
 @dataclass(frozen=True)
+class Basis:
+    """What limits were chosen on, and what else these parts have chosen before.
+
+    Attributes:
+        n_validation: validation parts.
+        n_out_of_fold: training parts, judged by heads that had not seen their group.
+        n_kept_out: validation parts that chose something in training and therefore no limit.
+        by_validation: what validation parts chose: those kept out or, without any, all of them.
+        by_out_of_fold: what the training parts chose.
+    """
+
+    n_validation: int
+    n_out_of_fold: int
+    n_kept_out: int
+    by_validation: tuple[str, ...]
+    by_out_of_fold: tuple[str, ...]
+
+    @property
+    def reused(self) -> bool:
+        """The same validation parts chose something in training and then the limits."""
+        return bool(self.by_validation) and not self.n_kept_out and self.n_validation > 0
+
+    @property
+    def said(self) -> str:
+        """Sentences for a person."""
+        told = f"They were chosen on {self.n_validation} validation parts"
+        if self.n_kept_out:
+            told += f" that have chosen nothing else; {self.n_kept_out} others had chosen the "
+            told += _listed(self.by_validation)
+        elif self.reused:
+            told += f", which had chosen the {_listed(self.by_validation)} too"
+        if self.n_out_of_fold:
+            told += f". With them went {self.n_out_of_fold} training parts, each judged by a model "
+            told += "that had not seen its group"
+            if self.by_out_of_fold:
+                told += f"; these had chosen the {_listed(self.by_out_of_fold)} too"
+        return f"{told}. No test part was among them."
+
+    def written(self) -> dict[str, Any]:
+        """For metrics.json."""
+        return {**asdict(self), "said": self.said}
+
+    def notes(self) -> Iterator[str]:
+        """Warnings."""
+        if self.reused:
+            yield (
+                f"the {self.n_validation} validation parts that the limits were chosen on had "
+                f"chosen the {_listed(self.by_validation)} of the model before: escapes and "
+                "overkill may be higher than promised; more validation parts would be parted"
+            )
+
+
+@dataclass(frozen=True)
 class _Unseen:
     """Parts that no limit was chosen on yet; one row a part.
 
@@ -27,16 +81,18 @@ class _Unseen:
         scores: defect scores, float64 N.
         bad: whether each is really bad, bool N.
         groups: which of them belong together, N.
+        basis: where they come from.
     """
 
     scores: npt.NDArray[np.float64]
     bad: npt.NDArray[np.bool_]
     groups: Sequence[str]
+    basis: Basis
 
 
 def choose_limits(
     policy: Policy, data: Manifest, trained: Path, sealed: Path, watch: Watch
-) -> tuple[Bundle, Choice]:
+) -> tuple[Bundle, Choice, Basis]:
     """Seal the trained bundle with the limits that the policy asks for.
 
     Args:
@@ -56,7 +112,7 @@ def choose_limits(
         choice = choose(policy, known.scores, known.bad, known.groups)
     else:
         choice = nothing_passes()
-    return _sealed(sealed, choice.point), choice
+    return _sealed(sealed, choice.point), choice, known.basis
 
 
 def _sealed(folder: Path, point: OperatingPoint) -> Bundle:
@@ -68,13 +124,21 @@ def _sealed(folder: Path, point: OperatingPoint) -> Bundle:
 def _unseen(data: Manifest, trained: Path, sealed: Path, watch: Watch) -> _Unseen:
     """Judge validation parts with limits that let everything through to review.
 
+    Of several tiles the highest score counts, as in every figure of the report. By it the station
+    lets no part pass that is counted as kept here, and fails none that is counted as let through:
+    complaints of a picture and classes that people look at only ever turn a PASS or a FAIL into a
+    REVIEW. So escapes and overkill are what is promised or less; there is more to review.
+
     With them come the out-of-fold scores of the training parts, where training wrote them: more
-    groups, so that one odd module does not set the limits of a plant.
+    groups, so that one odd module does not set the limits of a plant. Validation parts that chose
+    something in training are left out where training has set others aside.
     """
     undecided = OperatingPoint(pass_below=0.0, fail_from=ABOVE_ALL)
-    validation = judge(
-        _sealed(sealed, undecided), data, np.flatnonzero(data.table["split"] == "val"), watch
-    )
+    consulted = out_of_fold.Consulted.read(trained / out_of_fold.CONSULTED)
+    held = (data.table["split"] == "val").to_numpy()
+    apart = held & data.table["sample_id"].isin(consulted.set_aside).to_numpy()
+    asked = apart if consulted.by_validation and apart.any() else held
+    validation = judge(_sealed(sealed, undecided), data, np.flatnonzero(asked), watch)
     ids, probabilities = out_of_fold.read(trained / out_of_fold.OUT_OF_FOLD)
     by_id = data.table.set_index("sample_id")
     labels = [data.taxonomy.names.index(name) for name in by_id["label"].loc[ids]]
@@ -87,4 +151,16 @@ def _unseen(data: Manifest, trained: Path, sealed: Path, watch: Watch) -> _Unsee
         scores=np.concatenate(scores),
         bad=np.concatenate([validation.bad, bad]),
         groups=[*groups.iloc[validation.rows], *by_id["group"].loc[ids]],
+        basis=Basis(
+            n_validation=len(validation.rows),
+            n_out_of_fold=len(ids),
+            n_kept_out=int((held & ~asked).sum()),
+            by_validation=consulted.by_validation,
+            by_out_of_fold=consulted.by_out_of_fold,
+        ),
     )
+
+
+def _listed(chosen: Sequence[str]) -> str:
+    *most, last = chosen
+    return f"{', '.join(most)} and {last}" if most else last

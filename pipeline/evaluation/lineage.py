@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import yaml
+
+from pipeline.contracts.bundle import Bundle
+from pipeline.datasets.adapters import ADAPTERS
+from pipeline.datasets.manifest import SOURCE, Manifest
 
 PACKAGES = ("torch", "timm", "onnxruntime", "opencv-python-headless", "albumentations", "numpy")
 STAGES = ("ingest", "preprocess", "augment", "train")
@@ -28,6 +33,40 @@ def lineage(root: Path, recipe: str) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def facts(data: Manifest, ingested: Path, bundle: Bundle) -> dict[str, str]:
+    """What the report says of the data set and the model, by name.
+
+    Args:
+        data: the data set.
+        ingested: the folder that `ingest` wrote; says where the images come from.
+        bundle: the model.
+    """
+    source = json.loads((ingested / SOURCE).read_bytes())
+    licence = getattr(ADAPTERS.module(source["type"]), "LICENCE", "")
+    sides, classes = data.table["split"].value_counts(), data.table["label"].value_counts()
+    split = data.report["split"]
+    found = {
+        "recipe": bundle.provenance.recipe,
+        "source": " ".join([source["type"], *([str(source["root"])] if "root" in source else [])]),
+        "licence": licence or "not known to lineside; whoever owns the images knows",
+        "images": f"{len(data.table)}: {sides.get('train', 0)} to train on, {sides.get('val', 0)} "
+        f"for validation, {sides.get('test', 0)} for this test",
+        "classes": ", ".join(f"{name} {classes.get(name, 0)}" for name in data.taxonomy.names),
+        "groups": f"{split['n_groups']}, by {split['by']}",
+        "architecture": bundle.provenance.architecture,
+        "input": f"{bundle.preprocess.colour}, {bundle.preprocess.width_px} x "
+        f"{bundle.preprocess.height_px} pixels"
+        + (f", {bundle.preprocess.n_tiles} tiles a part" if bundle.preprocess.tiles else ""),
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def title(recipe: str) -> str:
+    """What to call a recipe's product on a page: `solar-cell` is `Solar cell`."""
+    words = recipe.replace("-", " ").replace("_", " ").strip()
+    return words[:1].upper() + words[1:]
 
 
 def git(root: Path) -> dict[str, str]:

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.contracts.evaluation import Share
 from pipeline.contracts.records import Verdict
 from pipeline.datasets.manifest import Manifest
 from pipeline.evaluation.judging import Judged
 from pipeline.metrics import classification as figures
-from pipeline.metrics.rates import Rate, grouped_bootstrap
+from pipeline.metrics.rates import grouped_bootstrap, grouped_share, percent
 
 
 def measure(
@@ -34,9 +35,10 @@ def measure(
         value = score(np.arange(n))
         found[name] = value if math.isfinite(value) else None
         found[f"{name}_ci95"] = grouped_bootstrap(score, groups, draws=draws, seed=0)
-    by_counting = _by_counting(test)
-    for name, rate in by_counting.items():
-        found[name], found[f"{name}_ci95"] = rate.value, rate.ci95
+    by_counting = _by_counting(test, np.asarray(groups, dtype=str))
+    for name, share in by_counting.items():
+        found[name] = share.value
+        found[f"{name}_ci95"] = None if share.value is None else [share.low, share.high]
     split, n_groups = data.report["split"], len(set(groups))
     return {
         **found,
@@ -53,7 +55,7 @@ def measure(
 
 def _by_ranking(test: Judged) -> dict[str, Callable[[npt.NDArray[np.intp]], float]]:
     labels, predicted, k = test.labels, test.predicted, len(test.taxonomy.names)
-    truth, scores = figures.questions(labels, test.probabilities, test.taxonomy.passing)
+    truth, scores = test.questions
     return {
         "auroc": lambda i: figures.auroc(truth[i], scores[i]),
         "average_precision": lambda i: figures.average_precision(truth[i], scores[i]),
@@ -61,19 +63,19 @@ def _by_ranking(test: Judged) -> dict[str, Callable[[npt.NDArray[np.intp]], floa
     }
 
 
-def _by_counting(test: Judged) -> dict[str, Rate]:
-    bad, verdicts, n = test.bad, test.verdicts, len(test.rows)
+def _by_counting(test: Judged, groups: npt.NDArray[np.str_]) -> dict[str, Share]:
+    bad, verdicts = test.bad, test.verdicts
     return {
-        "accuracy": Rate(int((test.predicted == test.labels).sum()), n),
-        "escape_rate": Rate(int((bad & (verdicts == Verdict.PASS)).sum()), int(bad.sum())),
-        "overkill_rate": Rate(int((~bad & (verdicts == Verdict.FAIL)).sum()), int((~bad).sum())),
-        "review_rate": Rate(int((verdicts == Verdict.REVIEW).sum()), n),
+        "accuracy": grouped_share(test.predicted == test.labels, groups),
+        "escape_rate": grouped_share((verdicts == Verdict.PASS)[bad], groups[bad]),
+        "overkill_rate": grouped_share((verdicts == Verdict.FAIL)[~bad], groups[~bad]),
+        "review_rate": grouped_share(verdicts == Verdict.REVIEW, groups),
     }
 
 
 def _notes(
     test: Judged,
-    rates: dict[str, Rate],
+    rates: dict[str, Share],
     leaky: bool,
     naive: dict[str, Any] | None,
     n_groups: int,
@@ -91,15 +93,17 @@ def _notes(
         )
     if leaky:
         notes.append("the split is LEAKY: test parts are known from training, all figures flatter")
-    if naive is not None:
+    accuracy = rates["accuracy"].value
+    if naive is not None and accuracy is not None:
         notes.append(
             "the data set's own split leaks and was made anew by group: on it the same method "
-            f"would say accuracy {naive['accuracy']:.1%} of {naive['n_test']} parts, here it is "
-            f"{rates['accuracy'].value:.1%} of {n}"
+            f"would say accuracy {percent(naive['accuracy'])} % of {naive['n_test']} parts, here "
+            f"it is {percent(accuracy)} % of {n}"
         )
     if n_groups < n:
         notes.append(
-            f"the {n} test parts come from {n_groups} groups; the intervals of shares take parts "
-            "for independent, those of AUROC, average precision and F1 draw whole groups"
+            f"the {n} test parts come from {n_groups} groups whose parts may be alike: the "
+            "intervals of shares count parts by what their groups are worth, those of AUROC, "
+            "average precision and F1 draw whole groups"
         )
     return notes

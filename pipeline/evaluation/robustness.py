@@ -19,7 +19,7 @@ from pipeline.imaging.changes import CHANGES, Change, said
 from pipeline.imaging.sheet import contact_sheet
 from pipeline.inference.inspector import Inspection, Inspector
 from pipeline.metrics import classification as figures
-from pipeline.metrics.rates import share
+from pipeline.metrics.rates import grouped_share
 from pipeline.plugins import Strict
 
 Ints = npt.NDArray[np.intp]
@@ -52,6 +52,7 @@ class RobustnessRules(Strict):
 class _Truth:
     labels: Ints
     passing: tuple[bool, ...]
+    groups: npt.NDArray[np.str_]
 
     @property
     def bad(self) -> Bools:
@@ -65,6 +66,7 @@ class _Answers:
 
     verdicts: npt.NDArray[np.str_]
     probabilities: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float64]
     complained: Bools
 
     def named_wrong(self, truth: _Truth) -> Bools:
@@ -80,6 +82,8 @@ class _Answers:
         return ~truth.bad & failed
 
     def auroc(self, truth: _Truth) -> float:
+        if any(truth.passing):
+            return figures.auroc(truth.bad[:, None], self.scores[:, None])
         return figures.auroc(*figures.questions(truth.labels, self.probabilities, truth.passing))
 
 
@@ -109,7 +113,7 @@ def run(
     rows = sample(labels, groups, passing, rules.parts)
     if not len(rows):
         return None
-    truth = _Truth(labels[rows], passing)
+    truth = _Truth(labels[rows], passing, np.asarray(groups, dtype=str)[rows])
     steps = [(change, strength) for change in CHANGES for strength in change.strengths]
     before, *after = _inspect(bundle, frame, rows, steps, watch)
     unchanged = _changed("unchanged", 0.0, "", before, before, truth, rules)
@@ -182,7 +186,8 @@ def _inspect(
         _Answers(
             verdicts=np.array([i.decision.verdict for i in inspections]),
             probabilities=np.stack([i.probabilities for i in inspections]),
-            complained=np.array([i.complaint is not None for i in inspections]),
+            scores=np.array([i.defect_score for i in inspections]),
+            complained=np.array([i.complained for i in inspections]),
         )
         for inspections in zip(*parts, strict=True)
     ]
@@ -197,31 +202,31 @@ def _changed(
     truth: _Truth,
     rules: RobustnessRules,
 ) -> Changed:
-    n, n_bad = len(truth.labels), int(truth.bad.sum())
-    auroc = after.auroc(truth)
+    auroc, bad, every = after.auroc(truth), truth.bad, np.ones(len(truth.labels), bool)
+
+    def of(which: Bools, among: Bools) -> Share:
+        return grouped_share(which[among], truth.groups[among])
+
     return Changed(
         change=name,
         strength=strength,
         unit=unit,
         auroc=auroc if np.isfinite(auroc) else None,
-        accuracy=_share(~after.named_wrong(truth), n),
-        escape=_share(after.escaped(truth), n_bad),
-        overkill=_share(after.rejected(truth), n - n_bad),
-        review=_share(after.verdicts == Verdict.REVIEW, n),
-        complained=_share(after.complained, n),
+        accuracy=of(~after.named_wrong(truth), every),
+        escape=of(after.escaped(truth), bad),
+        overkill=of(after.rejected(truth), ~bad),
+        review=of(after.verdicts == Verdict.REVIEW, every),
+        complained=of(after.complained, every),
         broken=_broken(before, after, truth, rules),
     )
-
-
-def _share(which: Bools, n: int) -> Share:
-    return share(int(which.sum()), n)
 
 
 def _broken(before: _Answers, after: _Answers, truth: _Truth, rules: RobustnessRules) -> str:
     """Why the model counts as broken, in words; empty where it does not.
 
-    The test is not corrected for the number of changes tried: a false alarm costs a look at the
-    line, a break that is explained away costs escapes.
+    The test is not corrected for the number of changes tried and takes parts of a group as
+    independent: a false alarm costs a look at the line, a break that is explained away costs
+    escapes.
     """
 
     def risen(then: Bools, now: Bools) -> bool:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-from pipeline.contracts.bundle import Bundle
-from pipeline.contracts.records import Decision
+from pipeline.contracts.bundle import Bundle, OperatingPoint
+from pipeline.contracts.records import Decision, Verdict
 from pipeline.imaging import Pixels
 from pipeline.imaging.prepare import Preparation
 from pipeline.imaging.quality import Quality, complaint, measure
@@ -14,10 +14,17 @@ from pipeline.inference.decide import decide, worst
 from pipeline.inference.familiarity import Familiar
 from pipeline.inference.predictor import Floats, Prediction, Predictor
 
+EVERY_SCORE_FAILS = OperatingPoint(pass_below=0.0, fail_from=0.0)
+
 
 @dataclass(frozen=True)
 class Inspection:
     """All that is known of one inspected frame.
+
+    The last three say what the verdict would be at any limits, however many tiles there are: PASS
+    exactly if `defect_score` is below `pass_below` and nothing is `complained` of, FAIL exactly if
+    `failing_score` reaches `fail_from`, else REVIEW. The tile that decides depends on the limits (a
+    FAIL ranks before a REVIEW of a higher score), so its own score is nothing to choose limits by.
 
     Attributes:
         decision: the verdict; where the spec cuts tiles, that of the worst.
@@ -31,6 +38,10 @@ class Inspection:
         confidence: of the place where the part was found, 0 to 1; 1 when none was looked for.
         prepare_ms, predict_ms, total_ms: time spent, in milliseconds; total is from the decoded
             frame to its verdict.
+        defect_score: the highest of all tiles, 0 to 1.
+        failing_score: the highest of those tiles that look like a class that fails; -1 where each
+            looks like one that people look at.
+        complained: the picture of some tile is unlike all that the network has learned from.
     """
 
     decision: Decision
@@ -44,6 +55,9 @@ class Inspection:
     prepare_ms: float
     predict_ms: float
     total_ms: float
+    defect_score: float
+    failing_score: float
+    complained: bool
 
 
 class Inspector:
@@ -86,6 +100,11 @@ class Inspector:
             decide(scores, bundle.taxonomy, bundle.operating_point, said)
             for scores, said in zip(prediction.probabilities, complaints, strict=True)
         ]
+        failing = [
+            decision.defect_score
+            for decision, scores in zip(decisions, prediction.probabilities, strict=True)
+            if decide(scores, bundle.taxonomy, EVERY_SCORE_FAILS).verdict is Verdict.FAIL
+        ]
         tile = worst(decisions)
         decision = decisions[tile]
         if len(part.images) > 1:
@@ -103,4 +122,7 @@ class Inspector:
             prepare_ms=(prepared - started) * 1e3,
             predict_ms=(predicted - prepared) * 1e3,
             total_ms=(time.perf_counter() - started) * 1e3,
+            defect_score=max(d.defect_score for d in decisions),
+            failing_score=max(failing, default=-1.0),
+            complained=any(said is not None for said in complaints),
         )

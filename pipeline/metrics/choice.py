@@ -9,13 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.contracts.bundle import OperatingPoint
-from pipeline.metrics.rates import said, share
+from pipeline.metrics.rates import grouped_share, said
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
 
-ABOVE_ALL = 1.1  # a limit that no score reaches
+ABOVE_ALL = 1.1  # the largest limit that an operating point may have; no score reaches it
 
 
 @dataclass(frozen=True)
@@ -84,9 +84,15 @@ class Kind:
 def counted(parts: Parts, point: OperatingPoint) -> str:
     """What these limits do to the parts they were chosen on, in words."""
     passed, failed = parts.scores < point.pass_below, parts.scores >= point.fail_from
-    escapes = share((passed & parts.bad).sum(), parts.bad.sum())
-    overkill = share((failed & ~parts.bad).sum(), (~parts.bad).sum())
-    review = share((~passed & ~failed).sum(), len(parts.scores))
+    every = np.ones(len(parts.scores), bool)
+    escapes, overkill, review = (
+        grouped_share(which[among], None if parts.groups is None else parts.groups[among])
+        for which, among in (
+            (passed, parts.bad),
+            (failed, ~parts.bad),
+            (~passed & ~failed, every),
+        )
+    )
     return (
         f"{said(escapes, 'bad validation parts pass')}, "
         f"{said(overkill, 'good ones fail')}, {said(review, 'go to review')}"

@@ -1,4 +1,4 @@
-"""How many independent parts a set of parts is worth when some share a module, a shot or a batch.
+"""What parts prove when some share a module, a shot or a batch: their worth, and a paired test.
 
 Parts of one group fail together: sixty cells of one module say less than sixty cells of sixty
 modules. A confidence bound that counts them one by one promises too much. Survey statistics knows
@@ -15,19 +15,20 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import t
+from scipy.stats import binom, t
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
+Groups = Sequence[str] | npt.NDArray[np.str_] | Ints
 
 # A design effect read off fewer misses than this says more about chance than about the groups.
 FEWEST_MISSES = 5
 
 
-def codes(groups: Sequence[str] | npt.NDArray[np.str_]) -> Ints:
+def codes(groups: Groups) -> Ints:
     """Groups as numbers from 0."""
-    _, found = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    _, found = np.unique(np.asarray(groups), return_inverse=True)
     return np.asarray(found, np.intp)
 
 
@@ -64,18 +65,65 @@ def effective_numbers(groups: Ints, limit: float, confidence: float) -> Floats:
     return _worth(sizes, effects, confidence)
 
 
-def effective_number(missed: Bools, groups: Sequence[str], confidence: float) -> float:
-    """What these parts are worth for a bound on the share that is missed; from 1 to N."""
+def effective_number(missed: Bools, groups: Groups, confidence: float) -> float:
+    """What these parts are worth for a bound on the share that is missed; from 1 to N.
+
+    Fewer than `FEWEST_MISSES` misses, or so many parts that are not missed, do not show how they
+    spread over the groups: parts of a group are then taken to fail alike, but for no larger a
+    design effect than that many misses could show. In simulations (9 to 200 groups of 5 to 60,
+    shares of 1 to 30 %, intra-class correlation 0.1 and 0.3) 95 % intervals held in 92 to 100 of
+    100 draws; without this rule down to 50, as independent down to 32.
+
+    Args:
+        missed: bool N.
+        groups: group of each part, N.
+        confidence: one-sided confidence of the bound that the number is for.
+    """
     order = np.argsort(~missed, kind="stable")
     numbers, n, k = codes(groups)[order], len(missed), int(missed.sum())
-    n_groups = len(np.unique(numbers))
-    if n_groups == n:
+    sizes = np.bincount(numbers) if n else np.zeros(0, np.intp)
+    if len(sizes) == n:
         return float(n)
-    if n_groups < 2:
+    if len(sizes) < 2:
         return 1.0
-    # None or all missed: nothing spreads over the groups.
     effect = _design_effects(numbers)[k] if 0 < k < n else 1.0
-    return float(_worth(np.bincount(numbers), np.array([effect]), confidence)[0])
+    if min(k, n - k) < FEWEST_MISSES:
+        effect = max(effect, min(float(np.square(sizes).sum()) / n, float(FEWEST_MISSES)))
+    return float(_worth(sizes, np.array([effect]), confidence)[0])
+
+
+def paired_p(differences: Ints, groups: Groups) -> float:
+    """Probability that two judges of the same parts differ so much by chance alone.
+
+    The numerator of McNemar's test for parts in groups (Obuchowski, Statistics in Medicine 17,
+    1998; Durkalski et al., Statistics in Medicine 22, 2003) is the sum over groups of the parts on
+    which the one judge is right less those on which the other is. Their variance needs dozens of
+    groups; its exact distribution does not: if the judges are alike, each group could as well have
+    come with their names exchanged, so its sign is tossed (Fisher's randomisation test). Where
+    every part is its own group this is McNemar's exact test.
+
+    Args:
+        differences: of each part 1, 0 or -1: only the one is right, both or neither, only the
+            other; int N.
+        groups: group of each part, N.
+
+    Returns:
+        Two-sided, exact.
+    """
+    if not len(differences):
+        return 1.0
+    numbers = codes(groups)
+    of_group = np.zeros(int(numbers.max()) + 1, np.intp)
+    np.add.at(of_group, numbers, differences)
+    sizes, times = np.unique(np.abs(of_group[of_group != 0]), return_counts=True)
+    chances = np.ones(1)  # of each sum, from the lowest to the highest that signs can make
+    for size, n in zip(sizes.tolist(), times.tolist(), strict=True):
+        tossed = np.zeros(2 * size * n + 1)
+        tossed[:: 2 * size] = binom.pmf(np.arange(n + 1), n, 0.5)
+        chances = np.convolve(chances, tossed)
+    sums = np.arange(len(chances)) - len(chances) // 2
+    as_far = np.abs(sums) >= abs(int(of_group.sum()))
+    return min(float(chances[as_far].sum()), 1.0)
 
 
 def _design_effects(groups: Ints) -> Floats:

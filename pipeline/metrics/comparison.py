@@ -7,21 +7,24 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest
 
-from pipeline.contracts.evaluation import Comparison, Difference
+from pipeline.contracts.evaluation import LESS_IS_BETTER, Comparison, Difference
 from pipeline.contracts.records import Verdict
 from pipeline.errors import DataError
 from pipeline.metrics import clustering
+from pipeline.metrics.rates import percent
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.floating]
 
 # Draws of the bootstrap that are worked on at once hold about this many weights: some 30 MB.
 AT_ONCE = 4_000_000
-# Of these figures less is better.
-LESS_IS_BETTER = {"escape_rate": "escapes", "overkill_rate": "overkill", "review_rate": "review"}
-TOLD = {**LESS_IS_BETTER, "accuracy": "accuracy"}
+TOLD = {
+    "escape_rate": "escapes",
+    "overkill_rate": "overkill",
+    "review_rate": "review",
+    "accuracy": "accuracy",
+}
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,9 @@ def compare(
 ) -> Comparison:
     """Compare the challenger (`after`) with the champion (`before`).
 
-    Which of two classifiers is right more often: McNemar's test in its exact form, binomial on the
-    parts where just one of them is (Dietterich, Neural Computation 10, 1998; it takes parts as
-    independent). Each figure's difference: a percentile bootstrap that draws whole groups and keeps
+    Which of two classifiers is right more often: McNemar's exact test on the parts where just one
+    of them is (Dietterich, Neural Computation 10, 1998), by groups (`clustering.paired_p`). Each
+    figure's difference: a percentile bootstrap that draws whole groups and keeps
     the two answers on a part together (Field and Welsh, JRSS B 69, 2007).
 
     Args:
@@ -86,7 +89,7 @@ def compare(
     figures = {name: _difference(old[name], new[name]) for name in old}
     worse = int((before.right & ~after.right).sum())
     better = int((~before.right & after.right).sum())
-    p = float(binomtest(better, better + worse).pvalue) if better + worse else 1.0
+    p = clustering.paired_p(after.right.astype(np.intp) - before.right, groups)
     return Comparison(
         champion=champion,
         n=n,
@@ -207,7 +210,7 @@ def _sentence(champion: str, figures: dict[str, Difference]) -> str:
             if found.low > 0 or found.high < 0:
                 telling = "worse" if (found.low > 0) == (name in LESS_IS_BETTER) else "better"
         said.append(
-            f"{word} {found.challenger:.1%} against {found.champion:.1%} "
+            f"{word} {percent(found.challenger)} % against {percent(found.champion)} % "
             f"({100 * found.value:+.1f} points{between}): {telling}"
         )
     return f"against champion {champion}: " + "; ".join(said)

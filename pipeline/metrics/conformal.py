@@ -16,6 +16,7 @@ from pydantic import Field
 
 from pipeline.contracts.bundle import OperatingPoint
 from pipeline.metrics.choice import Choice, Floats, Kind, Parts, counted
+from pipeline.metrics.rates import asked, percent
 from pipeline.plugins import Strict
 
 
@@ -77,8 +78,8 @@ def controlled(kind: Kind, rate: str, limit: float) -> Controlled:
         needed = int(np.ceil(1 / limit - 1 - 1e-9))
         sentences.append(
             f"{units} {f'groups with {kind.name}' if grouped else kind.name} validation parts "
-            f"cannot keep {rate} of {limit:.1%} on average: without a single miss they keep "
-            f"{1 / (units + 1):.1%}; {needed} would do"
+            f"cannot keep {rate} of {asked(limit)} % on average: without a single miss they keep "
+            f"{percent(1 / (units + 1))} %; {needed} would do"
         )
     most = int(misses[np.flatnonzero(held)[-1]]) if held[0] else 0
     return Controlled(kind.limit(most), bool(held[0]), tuple(sentences))

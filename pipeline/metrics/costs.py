@@ -9,6 +9,7 @@ from pydantic import Field
 
 from pipeline.contracts.bundle import OperatingPoint
 from pipeline.metrics.choice import ABOVE_ALL, Choice, Floats, Parts, counted
+from pipeline.metrics.rates import percent
 from pipeline.plugins import Strict
 
 # Costs that differ by less, as a share of the dearest outcome, differ by rounding alone.
@@ -55,7 +56,7 @@ def choose_cost(policy: Cost, parts: Parts) -> Choice:
     )
     cost = expected_cost(policy, parts, point)
     sentence = (
-        f"the limits cost {cost:.4g} a part on average at {share:.1%} bad parts (an escape "
+        f"the limits cost {cost:.4g} a part on average at {percent(share)} % bad parts (an escape "
         f"{policy.escape:g}, a reject {policy.reject:g}, a review {policy.review:g}); no share is "
         f"promised: {counted(parts, point)}"
     )

@@ -17,12 +17,10 @@ from pydantic import Field
 
 from pipeline.contracts.evaluation import Check, Comparison, Gate, Golden, Share
 from pipeline.contracts.records import Verdict
-from pipeline.metrics import clustering
-from pipeline.metrics.rates import lower_bound, said, share
+from pipeline.metrics.rates import asked, grouped_share, said
 from pipeline.plugins import Strict
 
 CHANCE = 0.5  # AUROC of a model that guesses
-CONFIDENCE = 0.975  # each end of the two-sided 95 % intervals that the report shows
 MOST_NAMED = 3
 
 
@@ -46,13 +44,11 @@ class Missed:
 
     Attributes:
         share: as the report has it.
-        at_least: lower end of the 95 % interval when groups count for what they are worth; None
-            without any part.
-        at_worst: the same if every part were missed: no limit above it could ever be contradicted.
+        at_worst: lower end of its interval if every part were missed: no limit above it could ever
+            be contradicted.
     """
 
     share: Share
-    at_least: float | None
     at_worst: float = 1.0
 
 
@@ -88,16 +84,8 @@ def measured(
 
 
 def _missed(missed: npt.NDArray[np.bool_], groups: npt.NDArray[np.str_]) -> Missed:
-    k, n = int(missed.sum()), len(missed)
-    if not n:
-        return Missed(share(0, 0), None)
-    worth = clustering.effective_number(missed, groups.tolist(), CONFIDENCE)
-    most = clustering.effective_number(np.ones(n, bool), groups.tolist(), CONFIDENCE)
-    return Missed(
-        share(k, n),
-        lower_bound(k / n * worth, worth, CONFIDENCE),
-        lower_bound(most, most, CONFIDENCE),
-    )
+    every = grouped_share(np.ones(len(missed), bool), groups)
+    return Missed(grouped_share(missed, groups), 1.0 if every.low is None else every.low)
 
 
 def gate(
@@ -158,22 +146,21 @@ def _promised(
 
 def _contradicted(name: str, kind: str, verb: str, missed: Missed, limit: float | None) -> Check:
     """Fails when even the lower end of the interval exceeds the limit, or nothing was measured."""
-    if missed.at_least is None:
+    if missed.share.low is None:
         told = f"the test split has no {kind} part: {name} cannot be measured; add some"
         return Check(name=name, passed=False, said=told)
     told = said(missed.share, f"{kind} test parts {verb}")
     if limit is None:
         return Check(name=name, passed=True, said=f"{told}; no limit was promised")
     if missed.at_worst <= limit:
-        told += f": from too few groups to contradict at most {limit:.1%}; add some"
+        told += f": from too few groups to contradict at most {asked(limit)} %; add some"
         return Check(name=name, passed=False, said=told)
-    passed = missed.at_least <= limit
+    passed = missed.share.low <= limit
     agrees = "does not contradict" if passed else "contradicts"
     return Check(
         name=name,
         passed=passed,
-        said=f"{told}, by groups at least {missed.at_least:.1%}: "
-        f"{agrees} the promise of at most {limit:.1%}",
+        said=f"{told}: {agrees} the promise of at most {asked(limit)} %",
     )
 
 
@@ -210,7 +197,10 @@ def _golden(golden: Golden | None) -> Check:
         told = "the recipe has no golden.csv: no part is asked for by name"
         return Check(name="golden", passed=True, said=told)
     if not golden.misses:
-        return Check(name="golden", passed=True, said=f"all {golden.n} golden parts judged right")
+        told = f"all {golden.n} golden parts judged right"
+        if golden.splits.get("train"):
+            told += f" ({golden.splits['train']} of them training parts, known to the model)"
+        return Check(name="golden", passed=True, said=told)
     named = [
         f"{miss.sample_id} ({miss.verdict}, wanted {miss.wanted})"
         for miss in golden.misses[:MOST_NAMED]

@@ -22,6 +22,7 @@ from pipeline.metrics.promises import (
     choose_max_overkill,
     choose_pass_limit,
 )
+from pipeline.metrics.rates import asked
 from pipeline.plugins import Strict
 
 __all__ = ["ABOVE_ALL", "Choice", "Fixed", "Policy", "choose", "nothing_passes", "promise"]
@@ -105,11 +106,13 @@ def promise(
     """
     given = policy.model_dump()
     shares = [
-        f"{given[key]:.1%} {word}"
+        f"{asked(given[key])} % {word}"
         for key, word in (("max_escape", "escapes"), ("max_overkill", "overkill"))
         if key in given
     ]
-    how = f" at {given['confidence']:.0%} confidence" if "confidence" in given else " on average"
+    how = (
+        f" at {asked(given['confidence'])} % confidence" if "confidence" in given else " on average"
+    )
     said = {"cost": "the least cost a part", "fixed": "limits as given"}.get(
         policy.type, f"at most {' and '.join(shares)}{how}"
     )

@@ -17,7 +17,7 @@ from scipy.special import betaincinv
 from pipeline.contracts.bundle import OperatingPoint
 from pipeline.metrics import clustering
 from pipeline.metrics.choice import ABOVE_ALL, Choice, Kind, Parts, counted
-from pipeline.metrics.rates import samples_needed
+from pipeline.metrics.rates import asked, percent, samples_needed
 from pipeline.plugins import Strict
 
 # Groups that take less than this from the number of parts are not worth a sentence.
@@ -127,8 +127,8 @@ def allowed(kind: Kind, rate: str, limit: float, confidence: float) -> Allowed:
         if worth[0] < n:
             needed = int(np.ceil(needed * n / worth[0]))
         sentences.append(
-            f"{n} {kind.name} validation parts cannot prove {rate} below {limit:.1%}: without a "
-            f"single miss they prove {bounds[0]:.1%}; {needed} would do"
+            f"{n} {kind.name} validation parts cannot prove {rate} below {asked(limit)} %: without "
+            f"a single miss they prove {percent(bounds[0])} %; {needed} would do"
             + (", of as many groups in proportion" if worth[0] < n else "")
         )
     return Allowed(held if proved else 0, proved, tuple(sentences))

@@ -1,17 +1,19 @@
-"""Shares of parts with exact confidence intervals."""
+"""Shares of parts with exact confidence intervals, and how they are written."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import betaincinv
 
 from pipeline.contracts.evaluation import Share
+from pipeline.metrics import clustering
 
-Array = npt.NDArray[np.generic]
+END = 0.975  # one-sided confidence of each end of a two-sided 95 % interval
 
 
 @dataclass(frozen=True)
@@ -35,22 +37,58 @@ class Rate:
         """[low, high], or None without any."""
         if not self.n:
             return None
-        return [lower_bound(self.k, self.n, 0.975), upper_bound(self.k, self.n, 0.975)]
+        return [lower_bound(self.k, self.n, END), upper_bound(self.k, self.n, END)]
 
 
 def share(k: int, n: int) -> Share:
-    """k of n as the report has it: value and 95 % interval, None without any."""
+    """k of n independent parts as the report has it: value and 95 % interval, None without any."""
     rate = Rate(int(k), int(n))
     low, high = rate.ci95 or (None, None)
     return Share(k=rate.k, n=rate.n, value=rate.value, low=low, high=high)
 
 
+def grouped_share(counted: npt.NDArray[np.bool_], groups: clustering.Groups | None = None) -> Share:
+    """Share of the parts that count, with a 95 % interval that knows of their groups.
+
+    Args:
+        counted: bool N.
+        groups: what each part shares with others, N; None: nothing is known of that.
+
+    Returns:
+        Clopper and Pearson's interval on as many parts as these are worth (`clustering`); where
+        each part is its own group, on as many as there are.
+    """
+    k, n = int(counted.sum()), len(counted)
+    if groups is None or not n:
+        return share(k, n)
+    worth = clustering.effective_number(counted, groups, END)
+    low, high = (bound(k / n * worth, worth, END) for bound in (lower_bound, upper_bound))
+    return Share(k=k, n=n, value=k / n, low=low, high=high)
+
+
+def percent(share: float) -> str:
+    """A share in per cent as every sentence and page has it: `5.3`, `0.68`, `0` or `100`.
+
+    One decimal, two below 1 %, none where it is exactly nothing or all. Halves are rounded up, as
+    the `toFixed` of the browsers that show the same figures does.
+    """
+    if share in (0, 1):
+        return f"{share * 100:.0f}"
+    step = "0.01" if abs(share) < 0.01 else "0.1"
+    return str(Decimal(share * 100).quantize(Decimal(step), ROUND_HALF_UP))
+
+
+def asked(share: float) -> str:
+    """A share that somebody has set, in per cent without needless noughts: `10`, `0.5`."""
+    return f"{share * 100:.4g}"
+
+
 def said(found: Share, what: str) -> str:
-    """A share in words: `3 of 90 bad parts pass (3.3%, 0.7% to 9.4%)`."""
-    if found.value is None:
+    """A share in words: `3 of 90 bad parts pass (3.3 %, 0.69 to 9.4 %)`."""
+    if found.value is None or found.low is None or found.high is None:
         return f"0 of 0 {what}"
-    interval = f"{found.value:.1%}, {found.low:.1%} to {found.high:.1%}"
-    return f"{found.k} of {found.n} {what} ({interval})"
+    interval = f"{percent(found.low)} to {percent(found.high)} %"
+    return f"{found.k} of {found.n} {what} ({percent(found.value)} %, {interval})"
 
 
 def upper_bound(k: float, n: float, confidence: float) -> float:

@@ -2,7 +2,10 @@
 
 With enough slices one of them is always the worst. It is named only if it is worse than the rest of
 the test parts by Fisher's exact test (two-sided, 5 %), corrected for the number of slices by Holm's
-method (Scandinavian Journal of Statistics 6, 1979).
+method (Scandinavian Journal of Statistics 6, 1979). Where parts come in groups, the test and the
+intervals count as many parts as these are worth (Rao and Scott, Biometrics 48, 1992): three odd
+modules of one variant do not make the variant odd. A slice that is a group is judged by its own
+parts, each for itself: it is that group that is asked about, not groups like it.
 """
 
 from __future__ import annotations
@@ -18,9 +21,11 @@ from scipy.stats import fisher_exact
 from pipeline.contracts.evaluation import Share, Slice, Slices
 from pipeline.contracts.records import Verdict
 from pipeline.errors import DataError
-from pipeline.metrics.rates import Rate, said, share
+from pipeline.metrics import clustering
+from pipeline.metrics.rates import END, Rate, grouped_share, percent, said
 
 Bools = npt.NDArray[np.bool_]
+Names = npt.NDArray[np.str_]
 By = Literal["class", "variant", "group", "source"]
 
 FEWEST = 10  # bad (good) parts in a slice, and outside it, before its escapes (overkill) are tested
@@ -88,7 +93,7 @@ class Suspicion:
         done = "pass" if self.kind == "bad" else "fail"
         return (
             f"{self.by} {self.name}: {said(self.missed, f'{self.kind} parts {done}')}, "
-            f"in the others {self.rest:.1%}"
+            f"in the others {percent(self.rest)} %"
         )
 
 
@@ -99,19 +104,21 @@ def cut(outcomes: Outcomes, columns: Mapping[By, Sequence[str]]) -> Slices:
         outcomes: what became of each part.
         columns: for each of class, variant, group and source the value of each part. A column with
             a single value, or with as many as there are parts, is left out; an empty value is a
-            part of no slice.
+            part of no slice. Without groups all parts are taken for independent.
 
     Returns:
         The slices by name, of groups at most the 50 that misjudge most, and a sentence about the
         worst slice of all, with escapes before overkill; empty where chance alone could have made
-        it. The test takes the parts of a slice as independent.
+        it.
 
     Raises:
         DataError: a column is not as long as there are parts.
     """
     slices: list[Slice] = []
     suspicions: list[Suspicion] = []
+    counts: dict[str, int] = {}
     left_out = ""
+    groups = np.asarray(columns["group"], dtype=str) if "group" in columns else None
     for by, values in columns.items():
         if len(values) != len(outcomes.bad):
             raise DataError(f"{len(values)} values of {by} for {len(outcomes.bad)} test parts")
@@ -119,27 +126,31 @@ def cut(outcomes: Outcomes, columns: Mapping[By, Sequence[str]]) -> Slices:
         names = [str(name) for name in np.unique(column) if name]
         if not 1 < len(np.unique(column)) < len(column):
             continue  # one slice is the whole, and slices of one part each say nothing
-        found = [(_slice(outcomes, by, name, column == name)) for name in names]
+        counts[by] = len(names)
+        together = None if by == "group" else groups
+        found = [_slice(outcomes, by, name, column == name, together) for name in names]
         for name in names:
-            suspicions += _suspicions(outcomes, by, name, column == name)
+            suspicions += _suspicions(outcomes, by, name, column == name, together)
         if by == "group" and len(found) > MOST_GROUPS:
             left_out = f"of {len(found)} groups the {MOST_GROUPS} that misjudge most are listed"
             found = sorted(found, key=_surely_misjudged, reverse=True)[:MOST_GROUPS]
         slices += found
-    return Slices(slices=tuple(slices), worst=_worst(suspicions), left_out=left_out)
+    worst = _worst(suspicions)
+    return Slices(slices=tuple(slices), worst=worst, counts=counts, left_out=left_out)
 
 
-def _slice(outcomes: Outcomes, by: By, name: str, inside: Bools) -> Slice:
-    bad, n = int((outcomes.bad & inside).sum()), int(inside.sum())
-    review = inside & ~outcomes.passed & ~outcomes.failed
+def _slice(outcomes: Outcomes, by: By, name: str, inside: Bools, groups: Names | None) -> Slice:
+    def of(counted: Bools, among: Bools) -> Share:
+        return grouped_share(counted[among], None if groups is None else groups[among])
+
     return Slice(
         by=by,
         name=name,
-        n=n,
-        accuracy=share(int((outcomes.right & inside).sum()), n),
-        escape=share(int((outcomes.escaped & inside).sum()), bad),
-        overkill=share(int((outcomes.overkilled & inside).sum()), n - bad),
-        review=share(int(review.sum()), n),
+        n=int(inside.sum()),
+        accuracy=of(outcomes.right, inside),
+        escape=of(outcomes.escaped, inside & outcomes.bad),
+        overkill=of(outcomes.overkilled, inside & ~outcomes.bad),
+        review=of(~outcomes.passed & ~outcomes.failed, inside),
     )
 
 
@@ -149,22 +160,35 @@ def _surely_misjudged(found: Slice) -> tuple[float, int]:
     return (interval[0] if interval else 0.0, found.review.k)
 
 
-def _suspicions(outcomes: Outcomes, by: str, name: str, inside: Bools) -> list[Suspicion]:
+def _suspicions(
+    outcomes: Outcomes, by: str, name: str, inside: Bools, groups: Names | None
+) -> list[Suspicion]:
     found = []
     for kind, asked, missed in (
         ("bad", outcomes.bad, outcomes.escaped),
         ("good", ~outcomes.bad, outcomes.overkilled),
     ):
-        n, others = int((asked & inside).sum()), int((asked & ~inside).sum())
-        if min(n, others) < FEWEST:
+        here, there = asked & inside, asked & ~inside
+        own, others = (None if groups is None else groups[among] for among in (here, there))
+        if min(here.sum(), there.sum()) < FEWEST:
             continue
-        k, elsewhere = int((missed & inside).sum()), int((missed & ~inside).sum())
+        rest = float(missed[there].mean())
         # One that is not worse cannot be the worst, but is one of those that were looked at.
         p = 1.0
-        if k / n > elsewhere / others:
-            p = float(fisher_exact([[k, n - k], [elsewhere, others - elsewhere]]).pvalue)
-        found.append(Suspicion(by, name, kind, share(k, n), elsewhere / others, p))
+        if missed[here].mean() > rest:
+            table = [_worth(missed[here], own), _worth(missed[there], others)]
+            p = float(fisher_exact(table).pvalue)
+        found.append(Suspicion(by, name, kind, grouped_share(missed[here], own), rest, p))
     return found
+
+
+def _worth(missed: Bools, groups: Names | None) -> tuple[int, int]:
+    """Missed and other parts, counted by what they are worth."""
+    n = len(missed)
+    if groups is not None:
+        n = int(clustering.effective_number(missed, groups, END))
+    k = round(float(missed.mean()) * n)
+    return k, n - k
 
 
 def _worst(suspicions: list[Suspicion]) -> str:

@@ -16,10 +16,12 @@ from pydantic import ValidationError
 
 from pipeline.contracts.signoff import Signoff
 from pipeline.errors import SignoffError
+from pipeline.registry.alias import disagreement
 from pipeline.registry.versions import Version
 
 PREFIX = "signoff."
 HEAD = "signoff.head"
+TAKEN_BACK = ("withdrawn", "rejected")
 KEY = re.compile(r"signoff\.(\d{4,})\.[0-9a-f]{8}")
 
 
@@ -48,6 +50,7 @@ class Chain:
         pending: decisions at work or interrupted, beyond the head.
         lost: decisions beside those that took effect, interrupted or overtaken.
         faults: what does not verify, each naming its record; nothing when all is well.
+        intact: every record that bears its own hash, wherever it stands, by place.
     """
 
     recipe: str
@@ -55,6 +58,7 @@ class Chain:
     pending: tuple[Signoff, ...] = ()
     lost: tuple[Signoff, ...] = ()
     faults: tuple[str, ...] = ()
+    intact: tuple[Signoff, ...] = ()
 
     @property
     def last(self) -> Signoff | None:
@@ -69,25 +73,32 @@ class Chain:
     @property
     def standing(self) -> Standing:
         """Who is champion, who was, and each version's last decision."""
-        line: list[int] = []
-        status: dict[int, str] = {}
-        for record in self.records:
-            version = record.version
-            if record.act == "reject":
-                line = [v for v in line if v != version]
-                status[version] = "rejected"
-                continue
-            if record.previous is not None and not line:
-                line.append(record.previous)  # promoted before there were sign-offs
-            if record.act == "rollback":
-                if record.previous is not None:
-                    status[record.previous] = "withdrawn"
-                line = line[: line.index(version)] if version in line else []
-            line = [*(v for v in line if v != version), version]
-            status[version] = "approved"
-        champion = line[-1] if line else None
-        former = tuple(v for v in reversed(line[:-1]) if status.get(v, "approved") == "approved")
-        return Standing(champion, former, status)
+        return _standing(self.records)
+
+    def taken_back(self, version: int, since: int = 0) -> str:
+        """How a version was taken back, also where the chain does not verify; empty: it was not.
+
+        Where it does, its standing decides. Where it does not, the longest line of records that
+        verifies from the first on decides, as does each record beside or beyond it that is intact
+        and later than `since`: nobody can tell any more whether such a one took effect, and a
+        station does better without a model than with one that somebody has refused.
+
+        Args:
+            version: its number.
+            since: `seq` of the sign-off that the station has kept of it, verified when it was kept.
+
+        Returns:
+            "withdrawn (record 0003.1a2b3c4d)" or "rejected (...)".
+        """
+        line = self.records if not self.faults else _longest(self.intact, self.records)
+        status = _standing(line).status.get(version, "")
+        last = [r for r in line if version in (r.version, r.previous) and _back(r, version)]
+        if status in TAKEN_BACK and last:
+            return f"{status} (record {last[-1].name})"
+        beside = [r for r in self.intact if r not in line and r.seq > since] if self.faults else []
+        return next(
+            (f"{said} (record {r.name})" for r in beside if (said := _back(r, version))), ""
+        )
 
     def check(self) -> None:
         """Raise SignoffError, naming each record at fault, unless the whole chain verifies."""
@@ -106,25 +117,10 @@ class Chain:
                 holds another bundle than the one that was signed off.
         """
         self.check()
-        standing = self.standing
         record = self.signed(version.version)
-        if record is None or standing.champion != version.version:
-            said = standing.status.get(version.version)
-            if said is None:
-                why = "nobody has signed it off"
-            elif said == "approved":
-                why = f"the sign-offs name {self.recipe}/{standing.champion} as the champion"
-            else:
-                why = f"it was {said}"
-            back = self.last is not None and self.last.act == "rollback"
-            again = f"promote {self.recipe} --version {standing.champion or version.version}"
-            if back and standing.champion is not None:
-                again = f"rollback {self.recipe}"
-            todo = "sign it off" if standing.champion is None else "repeat what was signed off last"
-            raise SignoffError(
-                f"{version.name} bears the alias champion, but {why}; {todo} (lineside models "
-                f"{again} --reviewer NAME --reason TEXT); see lineside models history {self.recipe}"
-            )
+        if record is None or self.standing.champion != version.version:
+            said = disagreement(self, version) or f"nobody has signed {version.name} off"
+            raise SignoffError(f"{said}; see lineside models history {self.recipe}")
         if record.bundle_sha256 != version.bundle_sha256:
             raise SignoffError(
                 f"{version.name} was signed off as bundle {record.bundle_sha256[:12]} (record "
@@ -162,7 +158,10 @@ def read_chain(recipe: str, tags: Mapping[str, str], carried_out: Collection[str
         if key != PREFIX + record.name or record.sha256 != record.expected_sha256:
             faults.append(f"record {key.removeprefix(PREFIX)} was altered")
         elif record.recipe != recipe:
-            faults.append(f"record {record.name} is of another recipe, {record.recipe}")
+            faults.append(
+                f"record {record.name} is of another recipe, {record.recipe} (if the registered "
+                f"model {record.recipe} was renamed to {recipe} in MLflow, rename it back)"
+            )
         else:
             intact.append(record)
     head = tags.get(HEAD, "")
@@ -186,7 +185,51 @@ def read_chain(recipe: str, tags: Mapping[str, str], carried_out: Collection[str
         pending=tuple(r for r in beside if r.seq == length + 1 and r.parent == parents[r.seq]),
         lost=tuple(r for r in beside if r.seq <= length),
         faults=tuple(faults),
+        intact=tuple(sorted(intact, key=lambda r: r.seq)),
     )
+
+
+def _standing(records: Collection[Signoff]) -> Standing:
+    """What the records come to, first to last."""
+    line: list[int] = []
+    status: dict[int, str] = {}
+    for record in records:
+        version = record.version
+        if record.act == "reject":
+            line = [v for v in line if v != version]
+            status[version] = "rejected"
+            continue
+        if record.previous is not None and not line:
+            line.append(record.previous)  # promoted before there were sign-offs
+        if record.act == "rollback":
+            if record.previous is not None:
+                status[record.previous] = "withdrawn"
+            line = line[: line.index(version)] if version in line else []
+        line = [*(v for v in line if v != version), version]
+        status[version] = "approved"
+    champion = line[-1] if line else None
+    former = tuple(v for v in reversed(line[:-1]) if status.get(v, "approved") == "approved")
+    return Standing(champion, former, status)
+
+
+def _back(record: Signoff, version: int) -> str:
+    """How a record takes a version back; empty where it does not."""
+    if record.act == "reject" and record.version == version:
+        return "rejected"
+    return "withdrawn" if record.act == "rollback" and record.previous == version else ""
+
+
+def _longest(intact: Collection[Signoff], walked: Collection[Signoff]) -> tuple[Signoff, ...]:
+    """The longest line of records from the first on, each the parent of the next.
+
+    Of lines of one length that which the head leads to.
+    """
+    lines: dict[str, tuple[Signoff, ...]] = {"": ()}
+    for record in intact:  # by place, so a parent comes before
+        before = lines.get(record.parent)
+        if before is not None and record.seq == len(before) + 1:
+            lines[record.sha256] = (*before, record)
+    return max(lines.values(), key=lambda line: (len(line), sum(r in walked for r in line)))
 
 
 def _walk(

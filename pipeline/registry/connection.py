@@ -208,6 +208,8 @@ def _explained(uri: str, error: Exception) -> RegistryError:
     said = shown(" ".join(text.split()) or repr(error))
     if found is None and ("failed with exception" in text or "Max retries" in text):
         return RegistryUnreachable(f"{where} stopped answering; is it running? ({said[:160]})")
+    if found is None and status == 503:  # MLflow's word for a database that is locked or away
+        return RegistryUnreachable(f"{where} cannot be read at this moment: {said[:400]}")
     if found is not None and status >= 500:
         return RegistryUnreachable(f"{where} fails with status {status}; see the server's log")
     return RegistryError(f"{where}: {said[:400]}")

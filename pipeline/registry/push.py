@@ -4,31 +4,33 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipeline.contracts.bundle import Bundle
-from pipeline.errors import MissingExtra, RegistryError
+from pipeline.errors import BundleError, MissingExtra, RegistryError
 from pipeline.files import sha256
 from pipeline.registry import runs
 from pipeline.registry.connection import alone, connect, set_defaults, spoken
+from pipeline.registry.download import download
+from pipeline.registry.evidence import Evidence
+from pipeline.registry.reappraisal import judge_anew
 from pipeline.registry.store import Registry
 from pipeline.registry.versions import (
     CHALLENGER,
-    COMPARED_TAG,
-    GATE_TAG,
     REVIEW_TAG,
     SHA256_TAG,
     moment,
+    of_recipe,
 )
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
     from mlflow.entities.logged_model import LoggedModel
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import ModelSignature
@@ -36,8 +38,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-
-MAY_GO = ("gate.failed", COMPARED_TAG)  # tags that another evaluation may leave out
 DESCRIPTION_LENGTH = 5000  # of MLflow's database
 CUT = "\n\n... see the report"
 
@@ -65,12 +65,7 @@ def push(
     registry: Registry,
     recipe: str,
     bundle: Bundle,
-    *,
-    metrics: Mapping[str, float],
-    params: Mapping[str, str],
-    tags: Mapping[str, str],
-    description: str,
-    artifacts: Sequence[tuple[Path, str]] = (),
+    evidence: Evidence,
 ) -> Registration:
     """Register a bundle unless it is registered, and make it the challenger.
 
@@ -81,11 +76,7 @@ def push(
         registry: where; a SQLite file that is not there yet is made.
         recipe: name of the registered model and of the experiment.
         bundle: what is registered, byte for byte.
-        metrics: logged with the run.
-        params: likewise, those that its training has not logged.
-        tags: set on the run and, where people look for them, on the version.
-        description: markdown shown on the version's page.
-        artifacts: (local file or folder, folder among the run's artifacts).
+        evidence: what was measured of it and what people read.
 
     Raises:
         RegistryError: the registry refuses or cannot be reached; there is a whole version then or
@@ -93,16 +84,15 @@ def push(
         MissingExtra: the full MLflow or ONNX is not installed.
     """
     set_defaults()
-    if len(description) > DESCRIPTION_LENGTH:
-        description = description[: DESCRIPTION_LENGTH - len(CUT)] + CUT
+    if len(evidence.description) > DESCRIPTION_LENGTH:
+        short = evidence.description[: DESCRIPTION_LENGTH - len(CUT)] + CUT
+        evidence = replace(evidence, description=short)
     client = connect(registry.uri, create=True)
     with alone(registry.uri):
         known = _registered(client, registry, recipe, bundle.sha256)
         if known is not None:
-            _judge_anew(client, registry, known, metrics, tags, description, artifacts)
-        done = known or _register(
-            client, registry, recipe, bundle, metrics, params, tags, description, artifacts
-        )
+            judge_anew(client, registry.uri, known.name, known.version, known.run_id, evidence)
+        done = known or _register(client, registry, recipe, bundle, evidence)
         # What people have refused does not stand for election again because a build ran again.
         said = registry.signoffs(recipe).read().standing.status.get(done.version)
         if said not in ("rejected", "withdrawn"):
@@ -111,15 +101,7 @@ def push(
 
 
 def _register(
-    client: MlflowClient,
-    registry: Registry,
-    recipe: str,
-    bundle: Bundle,
-    metrics: Mapping[str, float],
-    params: Mapping[str, str],
-    tags: Mapping[str, str],
-    description: str,
-    artifacts: Sequence[tuple[Path, str]],
+    client: MlflowClient, registry: Registry, recipe: str, bundle: Bundle, evidence: Evidence
 ) -> Registration:
     try:
         import mlflow.onnx
@@ -131,13 +113,15 @@ def _register(
         home = runs.experiment(client, registry.uri, recipe)
         mlflow.set_experiment(experiment_id=home)
         identity = {runs.MODEL_TAG: sha256(bundle.model), SHA256_TAG: bundle.sha256}
-        with mlflow.start_run(**_run(client, home, identity), tags={**tags, **identity}) as run:
-            mlflow.log_params(runs.new_params(run, params))
-            mlflow.log_metrics(dict(metrics))
-            for local, folder in artifacts:
+        with mlflow.start_run(
+            **_run(client, home, identity), tags={**evidence.tags, **identity}
+        ) as run:
+            mlflow.log_params(runs.new_params(run, evidence.params))
+            mlflow.log_metrics(dict(evidence.metrics))
+            for local, folder in evidence.artifacts:
                 log = mlflow.log_artifacts if local.is_dir() else mlflow.log_artifact
                 log(str(local), folder)
-            model = _logged(client, home, bundle)
+            model = _logged(client, registry.uri, home, bundle)
             if model is None:
                 graph = onnx.load(str(bundle.model))
                 model = mlflow.onnx.log_model(
@@ -159,10 +143,10 @@ def _register(
             run_id=run.info.run_id,
             model_id=model.model_id,
             tags={
-                **{REVIEW_TAG: "pending", **tags},
+                **{REVIEW_TAG: "pending", **evidence.tags},
                 **{SHA256_TAG: bundle.sha256, "run_id": run.info.run_id},
             },
-            description=description,
+            description=evidence.description,
         )
         first = _oldest(client, recipe, bundle.sha256) or made
         if first.version != made.version:
@@ -179,77 +163,9 @@ def _registered(
     return None if first is None else _registration(first, recipe, sha256, new=False)
 
 
-def _judge_anew(
-    client: MlflowClient,
-    registry: Registry,
-    known: Registration,
-    metrics: Mapping[str, float],
-    tags: Mapping[str, str],
-    description: str,
-    artifacts: Sequence[tuple[Path, str]],
-) -> None:
-    """The same bundle may be judged again, by another gate or against another champion.
-
-    Its version and its run then say what is true now; what people have decided keeps what the gate
-    said when they did.
-    """
-    with spoken(registry.uri):
-        number = str(known.version)
-        written = client.get_model_version(known.name, number).tags
-        changed = {key: value for key, value in tags.items() if written.get(key) != value}
-        gone = [key for key in MAY_GO if key in written and key not in tags]
-        try:
-            with spoken(registry.uri):
-                run = client.get_run(known.run_id)
-        except RegistryError as error:
-            run = None
-            log.warning("%s/%s: its run cannot be read (%s)", known.name, number, error)
-        if run is not None and run.info.lifecycle_stage == "deleted":
-            run = None
-            log.warning("%s/%s: its run was deleted in MLflow", known.name, number)
-        logged = metrics if run is None else run.data.metrics
-        figures = {key: value for key, value in metrics.items() if logged.get(key) != value}
-        if not (changed or gone or figures):
-            return
-        verdict = changed.pop(GATE_TAG, None)
-        # A verdict that turns bad first, one that turns good last: what is cut off is never better
-        # than the truth, and is done again.
-        if verdict == "failed":
-            client.set_model_version_tag(known.name, number, GATE_TAG, verdict)
-        client.update_model_version(known.name, number, description)
-        if run is not None:
-            _log_anew(client, run, figures, tags, artifacts)
-        for key in gone:
-            client.delete_model_version_tag(known.name, number, key)
-        for key, value in changed.items():
-            client.set_model_version_tag(known.name, number, key, value)
-        if verdict not in (None, "failed"):
-            client.set_model_version_tag(known.name, number, GATE_TAG, verdict)
-
-
-def _log_anew(
-    client: MlflowClient,
-    run: Run,
-    figures: Mapping[str, float],
-    tags: Mapping[str, str],
-    artifacts: Sequence[tuple[Path, str]],
-) -> None:
-    for local, folder in artifacts:
-        log_files = client.log_artifacts if local.is_dir() else client.log_artifact
-        log_files(run.info.run_id, str(local), folder)
-    for name, figure in figures.items():
-        client.log_metric(run.info.run_id, name, figure)
-    for key in MAY_GO:
-        if key in run.data.tags and key not in tags:
-            client.delete_tag(run.info.run_id, key)
-    for key, value in tags.items():
-        if run.data.tags.get(key) != value:
-            client.set_tag(run.info.run_id, key, value)
-
-
 def _oldest(client: MlflowClient, recipe: str, sha256: str) -> ModelVersion | None:
     """The first of the versions that hold a bundle; there are more for a moment, if at all."""
-    query = f"name = '{recipe}' and tags.{SHA256_TAG} = '{sha256}'"
+    query = f"{of_recipe(recipe)} and tags.{SHA256_TAG} = '{sha256}'"
     found: list[ModelVersion] = client.search_model_versions(query)
     return min(found, key=lambda v: int(v.version), default=None)
 
@@ -290,11 +206,21 @@ def _run(client: MlflowClient, experiment_id: str, identity: Mapping[str, str]) 
     return new | {"parent_run_id": trained[-1].info.run_id} if trained else new
 
 
-def _logged(client: MlflowClient, experiment_id: str, bundle: Bundle) -> LoggedModel | None:
-    """The bundle as a logged model, from a registration that did not come to its end."""
+def _logged(client: MlflowClient, uri: str, home: str, bundle: Bundle) -> LoggedModel | None:
+    """The bundle as a logged model, from a registration that did not come to its end.
+
+    One whose files were altered is left alone: a version that was deleted for that is made anew.
+    """
     query = f"tags.{SHA256_TAG} = '{bundle.sha256}'"
-    found = client.search_logged_models([experiment_id], query)
-    return next((model for model in found if model.status == "READY"), None)
+    for model in client.search_logged_models([home], query):
+        with tempfile.TemporaryDirectory(prefix="lineside-") as own:
+            try:
+                if model.status == "READY":
+                    download(uri, str(model.artifact_location), Path(own), bundle.sha256)
+                    return model
+            except (BundleError, RegistryError) as error:
+                log.warning("the logged model %s is not used again: %s", model.model_id, error)
+    return None
 
 
 def _registration(entry: ModelVersion, recipe: str, sha256: str, *, new: bool) -> Registration:

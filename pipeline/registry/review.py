@@ -10,14 +10,15 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.contracts.signoff import Act, Signoff
-from pipeline.errors import RegistryError, printable
-from pipeline.registry.chain import Chain, Standing
+from pipeline.contracts.signoff import Act, GateVerdict, Signoff
+from pipeline.errors import BundleError, RegistryError, printable
+from pipeline.registry.alias import promote_command, rollback_command
+from pipeline.registry.chain import Standing
 from pipeline.registry.connection import spoken
+from pipeline.registry.verification import RESTORE, check_bundle, judgement, obstacle_of
 from pipeline.registry.versions import (
     CHALLENGER,
     CHAMPION,
-    COMPARED_TAG,
     PREVIOUS,
     RECORD_TAG,
     SHA256_TAG,
@@ -56,6 +57,7 @@ class Review:
         """Read how things stand.
 
         Raises:
+            RegistryError: no such recipe is registered; those that are there are named.
             SignoffError: the sign-offs there are do not verify.
         """
         self._registry = registry
@@ -65,6 +67,8 @@ class Review:
         self._chain = self._book.read()
         self._chain.check()
         self._versions = registry.versions(recipe)
+        if not self._versions:
+            registry.require(recipe)
         self._champion = next((v for v in self._versions if CHAMPION in v.aliases), None)
 
     def promote(self, number: int | str, reviewer: str, reason: str, override: str) -> Outcome:
@@ -84,14 +88,21 @@ class Review:
                 )
             if last and (last.version, last.reviewer) == (chosen.version, reviewer):
                 return self._finish(last)
-        obstacle = _obstacle(chosen, self._chain, self._now())
+        found = judgement(self._registry, chosen)
+        obstacle = obstacle_of(chosen, found, self._chain, self._now())
         if obstacle and not override:
             raise RegistryError(
                 f"{chosen.name} cannot be promoted: {obstacle}; or promote it regardless with a "
                 "reason of its own, which is recorded: --override TEXT"
             )
+        self._check_bundle(chosen)
         record = self._sign(
-            "promote", chosen, reviewer, reason, override=override if obstacle else ""
+            "promote",
+            chosen,
+            reviewer,
+            reason,
+            gate=found.gate,
+            override=override if obstacle else "",
         )
         former = next((v for v in self._versions if v.version == record.previous), None)
         kept = f"; {former.name} is kept as previous" if former else ""
@@ -105,8 +116,7 @@ class Review:
         chosen = self._one(number)
         if CHAMPION in chosen.aliases or self._chain.standing.champion == chosen.version:
             raise RegistryError(
-                f"{chosen.name} is the champion; withdraw it: lineside models rollback "
-                f"{self._recipe} --reviewer NAME --reason TEXT"
+                f"{chosen.name} is the champion; withdraw it: {rollback_command(self._recipe)}"
             )
         if self._chain.standing.status.get(chosen.version) == "rejected":
             record = next(
@@ -153,7 +163,7 @@ class Review:
                 f"the version you want (there are: {numbers(self._versions) or 'none'}): "
                 f"{promote_command(self._recipe, 'N')}"
             )
-        target = there[before[0]]
+        target, told = self._restorable([there[v] for v in before])
         if target.gate == "failed" and self._chain.signed(target.version) is None:
             raise RegistryError(
                 f"{target.name} was the champion before, but nobody has signed it off and it "
@@ -163,11 +173,44 @@ class Review:
             )
         record = self._sign("rollback", target, reviewer, reason, previous=withdrawn)
         self._carry_out(record)
-        return self._outcome(record, self._restored(record))
-
-    def _restored(self, record: Signoff) -> str:
         instead = f" instead of {self._recipe}/{record.previous}" if record.previous else ""
-        return f"{self._recipe}/{record.version} is the champion again{instead}"
+        return self._outcome(record, f"{target.name} is the champion again{instead}{told}")
+
+    def _check_bundle(self, chosen: Version) -> None:
+        """Raise BundleError, with what helps, unless the version's bundle is whole."""
+        try:
+            check_bundle(self._registry, chosen, self._chain.signed(chosen.version))
+        except BundleError as error:
+            raise BundleError(
+                f"{error}; it cannot be signed off, nor with an override: {RESTORE}, or delete "
+                f"{chosen.name} in MLflow and register it anew (dvc repro -s "
+                f"register@{self._recipe})"
+            ) from error
+
+    def _restorable(self, before: list[Version]) -> tuple[Version, str]:
+        """Of the champions before, the latest whose bundle is whole, and what was seen of others.
+
+        An altered one is passed over: no station would run it, or worse, one would. Where the
+        files cannot be had at this moment it is restored nevertheless, since a line that stands
+        cannot wait, and stations verify what they fetch.
+        """
+        passed_over: list[str] = []
+        for target in before:
+            try:
+                check_bundle(self._registry, target, self._chain.signed(target.version))
+                said = "; its bundle was verified"
+            except BundleError as error:
+                passed_over.append(str(error))
+                continue
+            except RegistryError as error:
+                said = f"; its bundle could not be verified ({error})"
+            skipped = "".join(f"; passed over, find out who did this: {e}" for e in passed_over)
+            return target, said + skipped
+        raise BundleError(
+            f"{self._recipe} has no previous champion that is whole: {'; '.join(passed_over)}; "
+            f"{RESTORE}, or promote another version (there are: {numbers(self._versions)}): "
+            f"{promote_command(self._recipe, 'N')}"
+        )
 
     def _now(self) -> int | None:
         """Who is champion: by the sign-offs, else (promoted before there were) by the alias."""
@@ -184,6 +227,7 @@ class Review:
         reviewer: str,
         reason: str,
         *,
+        gate: GateVerdict | None = None,
         override: str = "",
         previous: int | None = None,
     ) -> Signoff:
@@ -196,7 +240,7 @@ class Review:
             bundle_sha256=version.bundle_sha256,
             reviewer=reviewer,
             reason=reason,
-            gate=version.gate,
+            gate=gate or version.gate,
             override_reason=override,
             previous=None if previous == version.version else previous,
         )
@@ -263,62 +307,6 @@ class Review:
 
     def _outcome(self, record: Signoff, said: str) -> Outcome:
         return Outcome(self._registry.version(self._recipe, record.version), said, record)
-
-
-def disagreement(chain: Chain, versions: list[Version]) -> str:
-    """What MLflow's alias says otherwise than the sign-offs do; empty where they agree."""
-    signed = chain.standing.champion
-    aliased = next((v for v in versions if CHAMPION in v.aliases), None)
-    if signed == (aliased.version if aliased else None):
-        return ""
-    if signed is None and aliased is not None:
-        return (
-            f"{aliased.name} bears the alias champion without a sign-off (promoted by an older "
-            f"Lineside, or by hand); sign it off: {promote_command(chain.recipe, aliased.version)}"
-        )
-    name = f"{chain.recipe}/{signed}"
-    back = f"lineside models rollback {chain.recipe} --reviewer NAME --reason TEXT"
-    if signed not in {v.version for v in versions}:
-        return f"{name}, which was signed off, was deleted in MLflow; go back: {back}"
-    points = f"points to {aliased.name}" if aliased else "is gone"
-    act = chain.last.act if chain.last else "promote"
-    return (
-        f"{name} was signed off and the alias champion {points}: the command was cut off, or "
-        f"somebody moved the alias; repeat the {act}: "
-        + (back if act == "rollback" else promote_command(chain.recipe, signed or "N"))
-    )
-
-
-def promote_command(recipe: str, version: int | str) -> str:
-    """The command that signs a version off."""
-    return f"lineside models promote {recipe} --version {version} --reviewer NAME --reason TEXT"
-
-
-def _obstacle(version: Version, chain: Chain, champion: int | None) -> str:
-    """Why a version may not be promoted without an override, and what helps; empty where it may."""
-    anew = f"dvc repro -f -s evaluate@{chain.recipe} register@{chain.recipe}"
-    reasons = []
-    if version.gate == "failed":
-        reasons.append("it failed the gate; improve it and register that")
-    elif version.gate == "unknown":
-        reasons.append(
-            "it has no verdict of the gate (registered by an older Lineside); "
-            f"`{anew}` judges and registers the bundle that is there now"
-        )
-    elif not (
-        champion in (None, version.version)
-        or version.tags.get(COMPARED_TAG) == (now := f"{chain.recipe}/{champion}")
-        or chain.signed(version.version)  # it was champion, and compared, before
-        or PREVIOUS in version.aliases
-    ):
-        before = version.tags.get(COMPARED_TAG)
-        reasons.append(
-            f"it was compared with {before or 'no champion'}, and the champion is {now} now; "
-            f"`{anew}` compares anew"
-        )
-    if chain.standing.status.get(version.version) == "rejected":
-        reasons.append("it was rejected")
-    return " and ".join(reasons)
 
 
 def _signed(reviewer: str, reason: str, override: str = "") -> tuple[str, str, str]:

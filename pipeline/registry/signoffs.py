@@ -6,6 +6,13 @@ overlap at least one sees the other, takes its record away again and fails. Only
 nobody moves the head, and only what the head names counts; the next decision waits for that, for
 some minutes. Who was overtaken after them finds the later record when it looks once more, and
 leaves the head to it. A record that was interrupted stays where it is and counts for nothing.
+
+One overlap stays open, of three people: one sleeps for longer than those minutes before it moves
+the head, a second overtakes it, and a third builds on the first's record in the moment in which the
+first, awake again, has moved the head and not yet looked. Then the second was told that it won, and
+the chain holds the other two. It does not pass unseen: the tags of the second's version name a
+record that the head does not lead to, which `read_chain` reports as a fault, and nobody decides
+and no strict station fetches until an administrator has set the head back to the second's record.
 """
 
 from __future__ import annotations
@@ -21,7 +28,7 @@ from pipeline.contracts.signoff import Signoff
 from pipeline.errors import RegistryError, RegistryForbidden, SignoffError
 from pipeline.registry.chain import HEAD, KEY, PREFIX, Chain, read_chain
 from pipeline.registry.connection import shown, spoken
-from pipeline.registry.versions import RECORD_TAG
+from pipeline.registry.versions import RECORD_TAG, of_recipe
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
@@ -72,11 +79,7 @@ class SignoffBook:
             self._write(record)
             after = self._tags()
             if not _alone(record, chain.last, after, known):
-                self._withdraw(record)
-                if self._tags().get(HEAD) != record.name:
-                    raise SignoffError(self._contested(record, after))
-                self._write(record)  # the other has given way to it in between
-                return record
+                return self._give_way(record, after)
             self._settle(record)
             while (later := _overtaking(record, after := self._tags(), known)) is not None:
                 self._settle(later)
@@ -85,9 +88,27 @@ class SignoffBook:
                 self._settle(record)  # the other has withdrawn
         return record
 
+    def _give_way(self, record: Signoff, after: dict[str, str]) -> Signoff:
+        """Take a record back, unless the other has given way to it and the head names it.
+
+        The other, who was overtaken asleep, moves the head and then looks for this record; this
+        one writes its record and then looks at the head. Of the two one at least sees the other, so
+        that what this returns is what the head names: nobody is told of a decision that is lost.
+
+        Raises:
+            SignoffError: the head names another, and this record is gone.
+        """
+        while True:
+            self._withdraw(record)
+            if self._tags().get(HEAD) != record.name:
+                raise SignoffError(self._contested(record, after))
+            self._write(record)
+            if self._tags().get(HEAD) == record.name:
+                return record
+
     def _tags(self) -> dict[str, str]:
         with spoken(self._uri):
-            models = self._client.search_registered_models(f"name = '{self.recipe}'")
+            models = self._client.search_registered_models(of_recipe(self.recipe))
             return {key: value for model in models for key, value in model.tags.items()}
 
     def _carried_out(self) -> set[str]:
@@ -96,7 +117,7 @@ class SignoffBook:
         token: str | None = None
         with spoken(self._uri):
             while True:
-                query = f"name = '{self.recipe}'"
+                query = of_recipe(self.recipe)
                 page = self._client.search_model_versions(query, page_token=token)
                 named |= {v.tags[RECORD_TAG] for v in page if RECORD_TAG in v.tags}
                 token = page.token

@@ -5,7 +5,6 @@ Needs only what a station installs.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
@@ -13,11 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.contracts.bundle import Bundle, open_bundle
-from pipeline.errors import BundleError, NoChampion, RegistryError
+from pipeline.errors import BundleError, NoChampion, RegistryError, choices, printable
 from pipeline.files import whole_folder
+from pipeline.registry.alias import promote_command, rollback_command
 from pipeline.registry.connection import connect, default_uri, shown, spoken
 from pipeline.registry.dossier import Dossier, gather
-from pipeline.registry.review import Outcome, Review, promote_command
+from pipeline.registry.download import download
+from pipeline.registry.review import Outcome, Review
 from pipeline.registry.signoffs import SignoffBook
 from pipeline.registry.versions import (
     CHALLENGER,
@@ -28,14 +29,13 @@ from pipeline.registry.versions import (
     from_mlflow,
     moment,
     numbers,
+    of_recipe,
     one_of,
 )
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.tracking import MlflowClient
-
-BUNDLE_FOLDER = "extra_files"  # where MLflow keeps files that come with a model
 
 __all__ = [
     "CHALLENGER",
@@ -79,7 +79,7 @@ class Registry:
             found: list[ModelVersion] = []
             token: str | None = None
             while True:
-                page = client.search_model_versions(f"name = '{recipe}'", page_token=token)
+                page = client.search_model_versions(of_recipe(recipe), page_token=token)
                 found += page
                 token = page.token
                 if not token:
@@ -87,9 +87,32 @@ class Registry:
         versions = [from_mlflow(entry, aliases) for entry in found]
         return sorted(versions, key=lambda v: v.version)
 
+    def recipes(self) -> list[str]:
+        """The names of all registered models, sorted."""
+        names: list[str] = []
+        token: str | None = None
+        with spoken(self.uri):
+            while True:
+                page = self.client.search_registered_models(page_token=token)
+                names += [model.name for model in page]
+                token = page.token
+                if not token:
+                    return sorted(names)
+
+    def require(self, recipe: str) -> None:
+        """Raise RegistryError, naming those that there are, unless the recipe is registered."""
+        there = self.recipes()
+        if recipe in there:
+            return
+        todo = choices(recipe, there) if there else "nothing is registered yet; run: make repro"
+        raise RegistryError(f'recipe "{printable(recipe)}" is not registered at {self}; {todo}')
+
     def version(self, recipe: str, number: int | str) -> Version:
         """One version by number or alias; raises RegistryError where there is none."""
-        return one_of(self.versions(recipe), recipe, number, str(self))
+        versions = self.versions(recipe)
+        if not versions:
+            self.require(recipe)
+        return one_of(versions, recipe, number, str(self))
 
     def champion(self, recipe: str, alias: str = CHAMPION) -> Version:
         """The version that a person has signed off (or that another alias points to).
@@ -120,7 +143,7 @@ class Registry:
         what = "has lost the alias" if there else "was deleted in MLflow"
         return (
             f"{recipe}/{lost}, which was signed off, {what}; go back to the champion before "
-            f"(lineside models rollback {recipe} --reviewer NAME --reason TEXT) or sign one off: "
+            f"({rollback_command(recipe)}) or sign one off: "
             + promote_command(recipe, lost if there else "N")
         )
 
@@ -137,52 +160,44 @@ class Registry:
                 "choose another version: lineside models list " + version.recipe
             )
         with whole_folder(into) as aside:
-            # MLflow makes the folder itself, one level down.
-            downloaded = self._download(version, aside)
-            for part in downloaded.iterdir():
-                part.rename(aside / part.name)
-            shutil.rmtree(aside / BUNDLE_FOLDER)
             try:
-                open_bundle(aside, version.bundle_sha256)
+                download(self.uri, self._source(version), aside, version.bundle_sha256)
             except BundleError as error:
-                told = str(error).replace(f"{aside}/", "")
-                raise BundleError(f"{version.name} from {self}: {told}") from error
+                raise BundleError(f"{version.name} from {self}: {error}") from error
         return open_bundle(into, version.bundle_sha256)
 
-    def _download(self, version: Version, into: Path) -> Path:
-        client = self.client
+    def _source(self, version: Version) -> str:
+        """Where the files of a version's logged model lie."""
         with spoken(self.uri):
-            from mlflow.artifacts import download_artifacts
-
-            source = client.get_model_version_download_uri(version.recipe, str(version.version))
-            if source.startswith("models:/"):
-                model = client.get_logged_model(source.removeprefix("models:/"))
-                source = model.artifact_location
-            folder = download_artifacts(
-                artifact_uri=f"{source.rstrip('/')}/{BUNDLE_FOLDER}",
-                dst_path=str(into),
-                tracking_uri=self.uri,
+            source = self.client.get_model_version_download_uri(
+                version.recipe, str(version.version)
             )
-        if not Path(folder).is_dir():
-            raise RegistryError(f"{version.name}: {source} holds no folder {BUNDLE_FOLDER}")
-        return Path(folder)
+            if source.startswith("models:/"):
+                model = self.client.get_logged_model(source.removeprefix("models:/"))
+                source = str(model.artifact_location)
+            return source
 
     def promote(
         self, recipe: str, version: int | str, reviewer: str, reason: str, override: str = ""
     ) -> Outcome:
         """Sign a version off: it becomes the champion, the former one is kept as `previous`.
 
-        Promoting the champion itself changes nothing.
+        Before it is signed the bundle is downloaded and every hash verified, and the tags that the
+        gate's verdict stands in are compared with the run's evaluation.json. Promoting the champion
+        itself changes nothing.
 
         Args:
             recipe: whose version.
             version: its number or an alias of it.
             reviewer: who answers for it.
             reason: why, for whoever reads it later.
-            override: why regardless of a gate that is not passed or a rejection.
+            override: why regardless of a gate that is not passed, an evaluation.json that the run
+                does not hold, or a rejection. Nothing overrides a file or tag that was changed.
 
         Raises:
-            RegistryError: an unknown version, a gate that is not passed, no reviewer or reason.
+            RegistryError: an unknown version, a gate that is not passed, no reviewer or reason; or
+                a tag that says otherwise than evaluation.json.
+            BundleError: a file of the bundle was altered, is missing or was added.
             SignoffError: the sign-offs do not verify, or somebody decided at the same moment.
             RegistryForbidden: this user may not decide.
         """
@@ -201,10 +216,13 @@ class Registry:
         """Return to the champion before; the withdrawn one is never restored by this.
 
         Doing it twice goes one further back. It needs no gate, since it must work when in need,
-        also when the champion's version was deleted in MLflow.
+        also when the champion's version was deleted in MLflow. A champion whose bundle was altered
+        is passed over for the one before; where a bundle cannot be downloaded at this moment it is
+        restored unverified. What was done is said in the outcome.
 
         Raises:
             RegistryError: there is no previous champion, or no reviewer or reason given.
+            BundleError: the bundles of all previous champions were altered.
             SignoffError, RegistryForbidden: as `promote`.
         """
         return Review(self, recipe).rollback(reviewer, reason)
@@ -223,7 +241,7 @@ class Registry:
 
     def _aliases(self, recipe: str) -> dict[str, str]:
         """Alias to version number; MLflow's search leaves them out of what it returns."""
-        models = self.client.search_registered_models(f"name = '{recipe}'")
+        models = self.client.search_registered_models(of_recipe(recipe))
         return {a: str(v) for model in models for a, v in model.aliases.items()}
 
     def _point(self, recipe: str, alias: str, version: int) -> None:

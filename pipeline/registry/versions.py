@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pipeline.contracts.signoff import GateVerdict
-from pipeline.errors import RegistryError
+from pipeline.errors import RegistryError, printable
 
 CHAMPION = "champion"
 CHALLENGER = "challenger"
@@ -80,6 +80,20 @@ def from_mlflow(entry: Any, aliases: dict[str, str]) -> Version:
         created_at=moment(entry.creation_timestamp),
         description=entry.description or "",
     )
+
+
+def of_recipe(recipe: str) -> str:
+    """The filter of MLflow's searches for a recipe.
+
+    Raises:
+        RegistryError: no registered model can bear the name, or MLflow could not search for it.
+    """
+    if not recipe.strip() or any(c in "'\"`/:\\" or not c.isprintable() for c in recipe):
+        raise RegistryError(
+            f'the recipe "{printable(recipe)}" is no name of a registered model; it is that of a '
+            "folder under conf/, without quotes, / : \\ and control characters"
+        )
+    return f"name = '{recipe}'"
 
 
 def one_of(versions: list[Version], recipe: str, wanted: int | str, where: str) -> Version:

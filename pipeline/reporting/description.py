@@ -11,6 +11,8 @@ from pipeline.reporting import wording
 from pipeline.reporting.template import markdown
 
 REPORT = "evaluate/report.html"
+LENGTH = 5000  # of a version's description in MLflow's database
+SENTENCE = 300  # of a check, a warning, a reason: whoever wants all of it opens the report
 ROWS = (
     ("escape_rate", "Escapes (bad parts passed)"),
     ("overkill_rate", "Overkill (good parts failed)"),
@@ -23,12 +25,16 @@ ROWS = (
 
 
 def describe(bundle: Bundle, metrics: Mapping[str, Any], evaluation: Evaluation) -> str:
-    """The gate's verdict, what speaks against the model, its numbers, and what to do next."""
+    """The gate's verdict, what speaks against the model, its numbers, and what to do next.
+
+    Never longer than `LENGTH`: verdict, failed checks, tables and the command always stay; of the
+    warnings as many as there is room for, the most important first, and how many were left out.
+    """
     provenance, point, gate = bundle.provenance, bundle.operating_point, evaluation.gate
     promise = metrics["promise"]
-    lines = [
+    before = [
         f"**{wording.verdict(gate)}.**",
-        *(f"- {markdown(c.name)}: {markdown(c.said)}" for c in gate.checks if not c.passed),
+        *(f"- {_short(f'{c.name}: {c.said}')}" for c in gate.checks if not c.passed),
         "",
         f"**{markdown(provenance.recipe)}**: {markdown(provenance.architecture)}, weights "
         f"{markdown(provenance.weights)}, method {markdown(provenance.method)}, "
@@ -41,9 +47,10 @@ def describe(bundle: Bundle, metrics: Mapping[str, Any], evaluation: Evaluation)
         "",
         *_champion(evaluation.comparison),
         "",
-        *_weaknesses(metrics, evaluation),
+    ]
+    after = [
         f"Limits: below {point.pass_below:.4f} PASS, from {point.fail_from:.4f} FAIL, between "
-        f"REVIEW; chosen for {markdown(promise['said'])}"
+        f"REVIEW; chosen for {_short(promise['said'])}"
         f"{'' if promise['supported'] else ', which the data cannot support'}.",
         "",
         f"The report with plots and pictures is the artifact `{REPORT}` of the run that this "
@@ -52,7 +59,8 @@ def describe(bundle: Bundle, metrics: Mapping[str, Any], evaluation: Evaluation)
         f"Bundle `{bundle.sha256}`. Sign off with "
         f"`{wording.promote(provenance.recipe, passed=gate.passed)}`.",
     ]
-    return "\n".join(lines)
+    room = LENGTH - len("\n".join([*before, *after]))
+    return "\n".join([*before, *_fitting(_weaknesses(metrics, evaluation), room), *after])
 
 
 def _figures(metrics: Mapping[str, Any]) -> Iterator[str]:
@@ -67,7 +75,7 @@ def _figures(metrics: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _champion(comparison: Comparison) -> Iterator[str]:
-    yield markdown(wording.compared(comparison))
+    yield _short(wording.compared(comparison))
     if comparison.figures:
         yield ""
         columns = "challenger | champion | difference | in short"
@@ -81,13 +89,53 @@ def _champion(comparison: Comparison) -> Iterator[str]:
         )
 
 
-def _weaknesses(metrics: Mapping[str, Any], evaluation: Evaluation) -> Iterator[str]:
+def _weaknesses(metrics: Mapping[str, Any], evaluation: Evaluation) -> list[str]:
+    """The warnings, the most important first: what makes all figures wrong, then what limits them.
+
+    A leaky split flatters every figure, so it comes before all that was measured on it.
+    """
     robustness = evaluation.robustness
-    for said in (
-        *metrics["notes"],
+    notes = sorted(metrics["notes"], key=lambda note: "LEAKY" not in note)
+    said = [
+        *notes,
         evaluation.slices.worst,
         robustness.first_to_break if robustness is not None else "",
-    ):
-        if said:
-            yield f"> {markdown(said)}"
-            yield ""
+    ]
+    return [_short(text) for text in said if text]
+
+
+def _fitting(warnings: list[str], room: int) -> Iterator[str]:
+    """As many warnings as fit in `room` characters, and how many do not.
+
+    The first that does not fit ends the list: a less important one never stands in its place.
+    """
+    lines = [f"> {said}" for said in warnings]
+    whole = sum(len(line) + 2 for line in lines) <= room
+    left = room if whole else room - len(_left_out(len(lines))) - 2
+    shown = 0
+    for line in lines:
+        left -= len(line) + 2  # with its line break and that of the empty line below
+        if left < 0:
+            break
+        shown += 1
+        yield line
+        yield ""
+    if shown < len(lines):
+        yield _left_out(len(lines) - shown)
+        yield ""
+
+
+def _left_out(n: int) -> str:
+    more = "1 more warning stands" if n == 1 else f"{n} more warnings stand"
+    return f"> **{more} in the report, `{REPORT}`.**"
+
+
+def _short(said: str) -> str:
+    """One line of Markdown that is never longer than `SENTENCE`."""
+    line = markdown(said)
+    if len(line) <= SENTENCE:
+        return line
+    plain = " ".join(said.split())
+    while len(line := markdown(plain)) > SENTENCE - 2:
+        plain = plain[: len(plain) - max(1, (len(line) - SENTENCE) // 5)]
+    return f"{line} …"

@@ -19,7 +19,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from pipeline.contracts.bundle import Bundle
-from pipeline.contracts.evaluation import Changed, Evaluation, Robustness, Slice
+from pipeline.contracts.evaluation import Changed, Evaluation, Robustness, Slice, Slices
 from pipeline.files import write_whole
 from pipeline.imaging.codec import decode, encode_jpeg
 from pipeline.metrics import classification
@@ -59,8 +59,9 @@ class Page:
         bundle: what was evaluated: classes, limits, where the network comes from, identity.
         metrics: the content of metrics.json.
         evaluation: the content of evaluation.json.
-        predictions: a test part a row: sample_id, label, group, variant, verdict, defect_score,
-            complaint ("" for none) and p_<class> for each class.
+        predictions: a test part a row: sample_id, label, group, variant, verdict; defect_score,
+            failing_score and complained as `inference.inspector` has them; complaint ("" for none)
+            and p_<class> for each class, of the tile that decides.
         galleries: in the order shown.
         facts: what else should be known of the data: source, licence, parts on each side, ...
         title: what the product is called; the recipe's name if empty.
@@ -139,7 +140,7 @@ def render(page: Page) -> bytes:
         confusion=plots.confusion(labels, predicted, taxonomy.names),
         galleries=[_shown(gallery) for gallery in page.galleries],
         explained=evaluation.explained,
-        slices=_worst_slices(evaluation.slices.slices),
+        slices=_worst_slices(evaluation.slices),
         robustness=evaluation.robustness,
         changes=_change_plot(evaluation.robustness),
         all_figures=list(flat(page.metrics)),
@@ -172,7 +173,9 @@ def curves(page: Page) -> list[Curve]:
     labels = np.array([taxonomy.names.index(name) for name in page.predictions["label"]], np.intp)
     chances = tradeoff.probabilities(page.predictions, taxonomy.names)
     truth, scores = classification.questions(labels, chances, taxonomy.passing)
-    titles = ["bad part"] if any(taxonomy.passing) else list(taxonomy.names)
+    titles = list(taxonomy.names)
+    if any(taxonomy.passing):
+        titles, scores = ["bad part"], page.predictions[["defect_score"]].to_numpy()
     return [
         classification.curve(title, truth[:, q], scores[:, q])
         for q, title in enumerate(titles)
@@ -208,17 +211,31 @@ def _plots(page: Page, parts: Tradeoff) -> Iterator[Plot]:
 
 
 def _reliability(page: Page, parts: Tradeoff) -> Iterator[Plot]:
+    ece = f"{page.metrics['ece']:.3f}"
     if page.bundle.taxonomy.good:
-        said, true, what = parts.scores, parts.bad, "defect score"
+        said, true, what, counted = parts.scores, parts.bad, "defect score", "share of bad parts"
+        words = "Share of bad parts over the defect score: on the dotted line it means what it says"
+        aside = f" The calibration error ECE, {ece}, asks another question: how far the class that "
+        aside += "is most probable is as probable as it is right."
     else:
         names = np.array(page.bundle.taxonomy.names)
         chances = tradeoff.probabilities(page.predictions, page.bundle.taxonomy.names)
         said, what = chances.max(axis=1), "probability of the likeliest class"
         true = names[chances.argmax(axis=1)] == page.predictions["label"].to_numpy(str)
+        counted, words = "share of right classes", "How often the likeliest class is right, over "
+        words += "how probable the model calls it: on the dotted line it means what it says"
+        aside = f" The distance from that line, in 15 bins, is the ECE: {ece}."
     if len(said):
-        words = f"How often it is so, over how sure the model is; ECE {page.metrics['ece']:.3f}"
-        draw = partial(plots.draw_reliability, said=said, true=true, what=what)
-        yield Plot(drawing("reliability", draw, said=words), f"{words}.")
+        groups = page.predictions["group"].tolist()
+        draw = partial(
+            plots.draw_reliability,
+            said=said,
+            true=true,
+            what=what,
+            found=counted,
+            groups=groups,
+        )
+        yield Plot(drawing("reliability", draw, said=words), f"{words}.{aside}")
 
 
 def _tradeoff_drawer(parts: Tradeoff) -> Callable[[Axes], None]:
@@ -246,15 +263,19 @@ def _change_plot(robustness: Robustness | None) -> Plot | None:
     return Plot(svg, f"{said}, the most delicate first; shaded: 95 % intervals.")
 
 
-def _worst_slices(slices: Sequence[Slice]) -> list[tuple[str, int, list[Slice]]]:
-    """(kind, how many, those shown) for each kind; of many only the least accurate."""
+def _worst_slices(slices: Slices) -> list[tuple[str, str, list[Slice]]]:
+    """(kind, which of them, those shown) for each kind; of many only the least accurate."""
     found = []
     for kind in ("class", "variant", "source", "group"):
-        these = [s for s in slices if s.by == kind]
+        these = [s for s in slices.slices if s.by == kind]
         worst = sorted(these, key=lambda s: -1.0 if s.accuracy.value is None else s.accuracy.value)
         if these:
-            shown = worst[:SLICES]
-            found.append((kind, len(these), [s for s in these if s in shown]))
+            shown, there = worst[:SLICES], slices.counts.get(kind, len(these))
+            which = ""
+            if len(shown) < there:
+                listed = "all" if len(these) == there else f"the {len(these)} that misjudge most"
+                which = f": the {len(shown)} least accurate of {there}, {listed} in evaluation.json"
+            found.append((kind, which, [s for s in these if s in shown]))
     return found
 
 

@@ -19,7 +19,7 @@ from scipy.stats import norm
 from pipeline.contracts.bundle import OperatingPoint
 from pipeline.contracts.evaluation import Changed, Share
 from pipeline.metrics.classification import Curve
-from pipeline.metrics.rates import Rate
+from pipeline.metrics.rates import grouped_share, percent
 
 mpl.use("agg")
 mpl.rcParams["text.parse_math"] = False  # a class may be called $x$
@@ -98,7 +98,7 @@ def draw_confusion(axes: Axes, counts: pd.DataFrame) -> None:
     for (row, column), share in np.ndenumerate(shares):
         colour = "white" if share > 0.5 else "black"
         count = int(numbers[row, column])
-        text = f"{count}\n{share:.0%}" if count else "0"
+        text = f"{count}\n{percent(float(share))} %" if count else "0"
         axes.text(column, row, text, ha="center", va="center", color=colour, fontsize=8)
     axes.set_xticks(range(counts.shape[1]), list(counts.columns), rotation=30, ha="right")
     axes.set_yticks(range(counts.shape[0]), list(counts.index))
@@ -144,19 +144,35 @@ def draw_reliability(
     true: npt.NDArray[np.bool_],
     *,
     what: str,
+    found: str,
+    groups: Sequence[str],
     bins: int = 10,
 ) -> None:
-    """Draw how often it is true against how often the model says so, with 95 % intervals."""
+    """Draw how often it is true against how often the model says so, with 95 % intervals.
+
+    Args:
+        axes: where.
+        said: a probability from the model, float N.
+        true: whether it is so, bool N.
+        what: the probability in words.
+        found: what is counted, in words.
+        groups: group of each part, for the intervals.
+        bins: of the probability, of equal width.
+    """
+    named = np.asarray(groups, dtype=str)
     bin_of = np.minimum((said * bins).astype(int), bins - 1)
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.7, linestyle=":")
     filled = [b for b in range(bins) if (bin_of == b).any()]
     for b in filled:
-        rate = Rate(int(true[bin_of == b].sum()), int((bin_of == b).sum()))
-        mean, ci95 = float(said[bin_of == b].mean()), rate.ci95 or [0.0, 1.0]
-        axes.plot([mean, mean], ci95, color=CALM, linewidth=1.4)
-        axes.plot([mean], [rate.k / rate.n], "o", color=CALM, markersize=4)
-        axes.annotate(str(rate.n), (mean, ci95[1]), fontsize=7, ha="center", va="bottom")
-    axes.set(xlabel=f"said: {what}", ylabel="found: share of the parts", xlim=(-0.03, 1.03))
+        inside = bin_of == b
+        rate, mean = grouped_share(true[inside], named[inside]), float(said[inside].mean())
+        assert rate.value is not None
+        assert rate.low is not None
+        assert rate.high is not None
+        axes.plot([mean, mean], [rate.low, rate.high], color=CALM, linewidth=1.4)
+        axes.plot([mean], [rate.value], "o", color=CALM, markersize=4)
+        axes.annotate(str(rate.n), (mean, rate.high), fontsize=7, ha="center", va="bottom")
+    axes.set(xlabel=f"said: {what}", ylabel=f"found: {found}", xlim=(-0.03, 1.03))
     axes.set(ylim=(-0.03, 1.1), title="Reliability (with the number of parts)")
 
 

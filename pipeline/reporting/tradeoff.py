@@ -14,10 +14,10 @@ from markupsafe import Markup
 
 from pipeline.contracts.bundle import OperatingPoint
 from pipeline.contracts.records import Verdict
-from pipeline.contracts.taxonomy import Disposition, Taxonomy
+from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.errors import DataError
+from pipeline.metrics.choice import ABOVE_ALL
 
-ABOVE_ALL = 1.1  # the largest limit that an operating point may have; no score reaches it
 STEPS = 2000
 BINS = 40
 
@@ -37,27 +37,29 @@ class Tradeoff:
     """The facts of each test part that a verdict depends on, whatever the limits; N parts.
 
     Attributes:
-        scores: float64 N, defect scores.
+        scores: float64 N, defect scores; of several tiles the highest.
+        failing: float64 N; that of what looks like a class that fails, -1 where nothing does: a
+            part that looks like a class that people look at never fails.
         bad: bool N, really bad.
         complained: bool N; the picture is unlike any that was learned from, so it never passes.
-        looked_at: bool N; it looks like a class that people look at, so it never fails.
         point: the limits of the bundle.
     """
 
     scores: npt.NDArray[np.float64]
+    failing: npt.NDArray[np.float64]
     bad: Bools
     complained: Bools
-    looked_at: Bools
     point: OperatingPoint
 
     def verdicts(self, pass_below: float, fail_from: float) -> npt.NDArray[np.str_]:
-        """What the station would say of each part: the rule of `inference.decide`.
+        """What the station would say of each part, in one tile or many.
 
-        It stands here again, and once more in the page's script, because a page asks it for any
-        limits; `of` compares its answers at the bundle's limits with what the station's code said.
+        The rule of `inference.inspector.Inspection` stands here again, and once more in the page's
+        script, because a page asks it for any limits; `of` compares its answers at the bundle's
+        limits with what the station's code said.
         """
         passes = (self.scores < pass_below) & ~self.complained
-        fails = (self.scores >= fail_from) & ~self.looked_at
+        fails = self.failing >= fail_from
         return np.where(passes, Verdict.PASS, np.where(fails, Verdict.FAIL, Verdict.REVIEW))
 
     def limits(self) -> list[float]:
@@ -65,7 +67,7 @@ class Tradeoff:
 
         From one to the next a single part changes sides, until there are more than `STEPS`.
         """
-        tried = np.unique(self.scores)
+        tried = np.unique([*self.scores, *self.failing[self.failing >= 0]])
         if len(tried) > STEPS:
             tried = tried[np.linspace(0, len(tried) - 1, STEPS).astype(int)]
         ends = (0.0, ABOVE_ALL, self.point.pass_below, self.point.fail_from)
@@ -86,8 +88,8 @@ class Tradeoff:
             {
                 "scores": self.scores.tolist(),
                 "bad": self.bad.astype(int).tolist(),
+                "failing": self.failing.tolist(),
                 "complained": self.complained.astype(int).tolist(),
-                "looked_at": self.looked_at.astype(int).tolist(),
                 "limits": limits,
                 "pass_at": limits.index(self.point.pass_below),
                 "fail_at": limits.index(self.point.fail_from),
@@ -99,8 +101,7 @@ def of(predictions: pd.DataFrame, taxonomy: Taxonomy, point: OperatingPoint) -> 
     """Read the facts from the table of predictions.
 
     Args:
-        predictions: label, verdict, defect_score, p_<class> and complaint ("" for none), a part
-            a row.
+        predictions: label, verdict, defect_score, failing_score and complained, a part a row.
         taxonomy: the classes of the bundle.
         point: its limits.
 
@@ -109,14 +110,11 @@ def of(predictions: pd.DataFrame, taxonomy: Taxonomy, point: OperatingPoint) -> 
     """
     passing = np.array(taxonomy.passing)
     labels = [taxonomy.names.index(name) for name in predictions["label"]]
-    chances = probabilities(predictions, taxonomy.names)
-    likeliest_defect = np.where(passing, -1.0, chances).argmax(axis=1)
-    review = np.array([c.disposition is Disposition.REVIEW for c in taxonomy.classes])
     found = Tradeoff(
         scores=predictions["defect_score"].to_numpy(np.float64),
+        failing=predictions["failing_score"].to_numpy(np.float64),
         bad=~passing[labels],
-        complained=predictions["complaint"].fillna("").to_numpy() != "",
-        looked_at=review[likeliest_defect],
+        complained=predictions["complained"].to_numpy(bool),
         point=point,
     )
     given = predictions["verdict"].to_numpy(str)

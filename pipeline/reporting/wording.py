@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 from pipeline.contracts.bundle import OperatingPoint
-from pipeline.contracts.evaluation import Comparison, Difference, Gate, Share
+from pipeline.contracts.evaluation import LESS_IS_BETTER, Comparison, Difference, Gate, Share
+from pipeline.metrics import rates
 
 NBSP = "\u00a0"
 MINUS = "\u2212"
@@ -21,7 +21,6 @@ TITLES = {
     "accuracy": "Accuracy",
     "auroc": "AUROC",
 }
-LESS_IS_BETTER = {"escape_rate", "overkill_rate", "review_rate"}
 
 
 @dataclass(frozen=True)
@@ -57,21 +56,18 @@ class Figure:
 
 
 def percent(share: float) -> str:
-    """A share as `5.3 %`: one decimal, two below 1 %, none where it is exactly nothing or all.
-
-    Halves are rounded up, as the `toFixed` of the browsers that show the same figures does.
-    """
-    return f"{_hundredth(share)}{NBSP}%"
+    """A share as `5.3 %`, rounded as in every sentence (`metrics.rates.percent`)."""
+    return f"{rates.percent(share)}{NBSP}%"
 
 
 def asked(share: float) -> str:
     """A share that somebody has set, without needless noughts: `10 %`."""
-    return f"{share * 100:.4g}{NBSP}%"
+    return f"{rates.asked(share)}{NBSP}%"
 
 
 def interval(low: float, high: float) -> str:
     """`2.4 to 9.8 %`."""
-    return f"{_hundredth(low)} to {percent(high)}"
+    return f"{rates.percent(low)} to {percent(high)}"
 
 
 def share(found: Share) -> str:
@@ -117,9 +113,14 @@ def limits(point: OperatingPoint, metrics: Mapping[str, Any]) -> tuple[str, ...]
     ]
     if point.pass_below < point.fail_from:
         said.append("In between a person looks at it.")
-    said.append(_chosen(metrics["promise"]))
-    if not metrics["promise"]["supported"]:
-        said.append("There were too few such parts to support that promise; see the warnings.")
+    promise = metrics["promise"]
+    said.append(_chosen(promise))
+    if promise["policy"] != "fixed":
+        said.append(metrics["limits_from"]["said"])
+        if not promise["supported"]:
+            said.append("There were too few of them to support that promise; see the warnings.")
+    elif not promise["supported"]:
+        said.append("Too few parts tell what they do; see the warnings.")
     return tuple(said)
 
 
@@ -193,10 +194,9 @@ def _chosen(promise: Mapping[str, Any]) -> str:
     """How the limits came to be, from the policy that `promise` of metrics.json names."""
     if promise["policy"] == "fixed":
         return "The limits were given by hand, in evaluate.yaml; nothing was chosen."
-    unseen = "The limits were chosen on parts that neither training nor this test has seen"
     if promise["policy"] == "cost":
         costs = ", ".join(f"{key} {promise[key]:g}" for key in ("escape", "reject", "review"))
-        return f"{unseen}, for the least cost a part ({costs})."
+        return f"The limits were chosen for the least cost a part ({costs})."
     shares = [
         f"at most {asked(promise[key])} of the {what}"
         for key, what in (
@@ -208,7 +208,7 @@ def _chosen(promise: Mapping[str, Any]) -> str:
     sure = "on average"
     if "confidence" in promise:
         sure = f"with {asked(promise['confidence'])} confidence"
-    return f"{unseen}, so that {' and '.join(shares)}, {sure}."
+    return f"The limits were chosen so that {' and '.join(shares)}, {sure}."
 
 
 def _rate(
@@ -242,13 +242,6 @@ def _auroc(metrics: Mapping[str, Any]) -> Figure:
         return Figure("auroc", "AUROC", f"{value:.3f}", sentence, "", value)
     said = f"{ci95[0]:.3f} to {ci95[1]:.3f}"
     return Figure("auroc", "AUROC", f"{value:.3f}", sentence, said, value, ci95[0], ci95[1])
-
-
-def _hundredth(share: float) -> str:
-    if share in (0, 1):
-        return f"{share * 100:.0f}"
-    step = "0.01" if share < 0.01 else "0.1"
-    return str(Decimal(share * 100).quantize(Decimal(step), ROUND_HALF_UP))
 
 
 def _signed(value: float, digits: int) -> str:

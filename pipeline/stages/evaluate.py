@@ -22,11 +22,10 @@ from pipeline.datasets import golden, manifest
 from pipeline.datasets import scores as unseen_scores
 from pipeline.datasets.manifest import Manifest
 from pipeline.errors import DataError
-from pipeline.evaluation import explanation, findings, robustness
+from pipeline.evaluation import explanation, findings, lineage, robustness
 from pipeline.evaluation.explanation import ExplanationRules
 from pipeline.evaluation.judging import Judged, Watch, judge, latencies_ms
 from pipeline.evaluation.limits import choose_limits
-from pipeline.evaluation.lineage import lineage
 from pipeline.evaluation.measuring import measure
 from pipeline.evaluation.rival import Rival, champion
 from pipeline.evaluation.robustness import RobustnessRules
@@ -36,6 +35,7 @@ from pipeline.metrics import classification as figures
 from pipeline.metrics.gating import GateRules
 from pipeline.metrics.operating_point import Policy, promise
 from pipeline.metrics.promises import MaxEscape
+from pipeline.metrics.rates import percent
 from pipeline.plugins import Strict
 from pipeline.registry.connection import default_uri
 from pipeline.registry.store import Registry
@@ -80,7 +80,7 @@ def run(
         source: the recipe's data folder; `ingest/` and `train/` are read.
         out: an empty folder.
         rival: the champion that is judged on the same parts.
-        facts: what the figures come from, for the report.
+        facts: what made the figures (commit, hashes, packages), for the report.
 
     Raises:
         DataError: an image changed since it was ingested, or there is no test part.
@@ -93,7 +93,7 @@ def run(
             f"the test split of {source.name} is empty: there is no part to report on; raise "
             "split.test_fraction in ingest.yaml, or add images to the data set's own test split"
         )
-    bundle, choice = choose_limits(
+    bundle, choice, basis = choose_limits(
         config.policy, data, trained, out / "bundle", _watch("val parts")
     )
     test = judge(bundle, data, rows, _watch("test parts"))
@@ -105,7 +105,13 @@ def run(
         "latency_ms_p99": float(np.percentile(latencies, 99)),
         "operating_point": choice.point.model_dump(),
         "promise": promise(config.policy, choice),
-        "notes": [*choice.sentences, *metrics["notes"], *report.get("doubts", [])],
+        "limits_from": basis.written(),
+        "notes": [
+            *choice.sentences,
+            *(basis.notes() if _chooses(config.policy, metrics) else ()),
+            *metrics["notes"],
+            *report.get("doubts", []),
+        ],
     }
     tried = robustness.run(
         bundle,
@@ -136,12 +142,26 @@ def run(
     predictions.to_parquet(out / "predictions.parquet", index=False)
     galleries = _galleries(out / "images", data, test)
     galleries += [Gallery(*shown) for shown in explained.write(out / "images")]
-    page = Page(source.name, bundle, metrics, evaluation, predictions, galleries)
+    page = Page(
+        source.name,
+        bundle,
+        metrics,
+        evaluation,
+        predictions,
+        galleries,
+        facts=lineage.facts(data, source / "ingest", bundle),
+        title=lineage.title(source.name),
+    )
     _draw(out / "plots", metrics, test, page)
     write_report(out / REPORT, page)
     write_card(out / MODEL_CARD, page)
     _copy_held_out(out / "held_out", data, test, config.held_out_frames)
     return Report([_headline(source.name, metrics), *_said(evaluation), *metrics["notes"]])
+
+
+def _chooses(policy: Policy, metrics: dict[str, Any]) -> bool:
+    """Were limits chosen at all, or given by hand, or are there none?"""
+    return bool(metrics["something_passes"]) and policy.type != "fixed"
 
 
 def _watch(what: str) -> Watch:
@@ -171,7 +191,7 @@ def _headline(recipe: str, metrics: dict[str, Any]) -> str:
         value, interval = metrics[name], metrics[f"{name}_ci95"]
         if value is None:
             return "not defined"
-        return f"{value:.1%} ({interval[0]:.1%} to {interval[1]:.1%})"
+        return f"{percent(value)} % ({percent(interval[0])} to {percent(interval[1])} %)"
 
     auroc = "not defined" if metrics["auroc"] is None else f"{metrics['auroc']:.3f}"
     return (
@@ -185,7 +205,7 @@ def _draw(out: Path, metrics: dict[str, Any], test: Judged, page: Page) -> None:
     """The plots as PNG, and as CSV for `dvc plots`."""
     out.mkdir()
     taxonomy, point, drawn = test.taxonomy, page.bundle.operating_point, curves(page)
-    truth, scores = figures.questions(test.labels, test.probabilities, taxonomy.passing)
+    truth, scores = test.questions
     names = np.array(taxonomy.names)
     actual, predicted = names[test.labels].tolist(), names[test.predicted].tolist()
     one_kind = truth.all() or not truth.any()
@@ -237,7 +257,9 @@ def _predictions(data: Manifest, test: Judged) -> pd.DataFrame:
     table = data.table.iloc[test.rows][["sample_id", "label", "group", "variant"]]
     table = table.reset_index(drop=True).assign(
         verdict=test.verdicts,
-        defect_score=[i.decision.defect_score for i in test.inspections],
+        defect_score=[i.defect_score for i in test.inspections],
+        failing_score=[i.failing_score for i in test.inspections],
+        complained=[i.complained for i in test.inspections],
         complaint=[i.complaint or "" for i in test.inspections],
     )
     for c, name in enumerate(data.taxonomy.names):
@@ -263,7 +285,7 @@ def main(argv: Sequence[str] = sys.argv) -> None:
     def stage(config: Config, source: Path, out: Path) -> Report:
         registry = Registry(default_uri(Path.cwd()))
         rival = champion(registry, source.name, cache_folder("champions"))
-        return run(config, source, out, rival=rival, facts=lineage(project(), source.name))
+        return run(config, source, out, rival=rival, facts=lineage.lineage(project(), source.name))
 
     run_stage("evaluate", Config, stage, argv)
 

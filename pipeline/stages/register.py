@@ -18,13 +18,22 @@ from pipeline.datasets import manifest
 from pipeline.evaluation.lineage import git
 from pipeline.files import read_model, sha256, write_json
 from pipeline.plugins import Strict
+from pipeline.registry.evidence import FOLDER, Evidence
 from pipeline.registry.push import push
-from pipeline.registry.runs import MANIFEST_TAG, UP_TO_TRAINING, settings
-from pipeline.registry.store import Registry
+from pipeline.registry.runs import MANIFEST_TAG, MODEL_TAG, UP_TO_TRAINING, settings
+from pipeline.registry.store import SHA256_TAG, Registry
 from pipeline.reporting.description import describe
 from pipeline.stages import Report, run_stage
 
 REGISTRATION = "registration.json"
+FILES = ("report.html", "MODEL_CARD.md", "metrics.json", EVALUATION)
+KEY_FIGURES = ("auroc", "accuracy", "escape_rate", "overkill_rate", "review_rate")
+RESERVED = {  # tags that `run` and the registry write
+    *("gate", "gate.failed", "comparison", "compared_with", "recipe", "run_id", "git_commit"),
+    *("architecture", "method", "weights", "split", "leaky", "data_md5"),
+    *(SHA256_TAG, MODEL_TAG, MANIFEST_TAG),
+    *KEY_FIGURES,
+}
 
 
 class Config(Strict):
@@ -37,8 +46,7 @@ class Config(Strict):
     @field_validator("tags")
     @classmethod
     def _leaves_decisions_alone(cls, tags: dict[str, str]) -> dict[str, str]:
-        kept = ("gate", "gate.failed", "compared_with", "bundle_sha256")
-        taken = [k for k in tags if k in kept or k.startswith(("review.", "signoff."))]
+        taken = [k for k in tags if k in RESERVED or k.startswith(("review.", "signoff."))]
         if taken:
             raise ValueError(f"{', '.join(taken)}: Lineside writes these itself; rename yours")
         return tags
@@ -93,27 +101,25 @@ def run(
         registry,
         source.name,
         bundle,
-        metrics=numbers,
-        params=params,
-        tags=tags,
-        description=describe(bundle, metrics, evaluation),
-        artifacts=[
-            *((evaluated / name, "evaluate") for name in FILES),
-            (evaluated / "plots", "evaluate/plots"),
-            (evaluated / "images", "evaluate/images"),
-            (source / "ingest" / manifest.REPORT, "ingest"),
-            (source / "train" / "history.csv", "train"),
-        ],
+        Evidence(
+            metrics=numbers,
+            params=params,
+            tags=tags,
+            description=describe(bundle, metrics, evaluation),
+            artifacts=(
+                *((evaluated / name, FOLDER) for name in FILES),
+                (evaluated / "plots", f"{FOLDER}/plots"),
+                (evaluated / "images", f"{FOLDER}/images"),
+                (source / "ingest" / manifest.REPORT, "ingest"),
+                (source / "train" / "history.csv", "train"),
+            ),
+        ),
     )
     said = asdict(registration)
     new = said.pop("new")  # not written: registering again must not change the file
     write_json(out / REGISTRATION, said)
     name = f"{registration.name} version {registration.version}"
     return Report([f"{name} {'registered' if new else 'stands already'}"])
-
-
-FILES = ("report.html", "MODEL_CARD.md", "metrics.json", EVALUATION)
-KEY_FIGURES = ("auroc", "accuracy", "escape_rate", "overkill_rate", "review_rate")
 
 
 def _numbers(metrics: dict[str, Any]) -> dict[str, float]:

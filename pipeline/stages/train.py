@@ -82,6 +82,7 @@ def run(
     ]
     if doubts:
         trained.facts["doubts"] = doubts
+    trained.consulted.write(out / scores.CONSULTED)
     report = _write_report(config, material, seen, frozen, trained, out)
     shutil.rmtree(passing)
     return Report([report, *trained.lines, *lines, *doubts])

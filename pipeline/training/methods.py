@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pipeline.datasets.scores import Consulted
 from pipeline.inference.predictor import softmax
 from pipeline.training import extraction, finetune, probe
 from pipeline.training.augmentation import oversampling
@@ -37,6 +38,7 @@ class Trained:
         unseen: probabilities N,K of the training images by probes that never saw their group, also
             where fine-tuning was better.
         lines, facts: for people and for report.json.
+        consulted: what was chosen by parts that it did not learn from.
     """
 
     method: Literal["probe", "finetune"]
@@ -45,6 +47,7 @@ class Trained:
     unseen: Floats | None
     lines: list[str]
     facts: dict[str, Any]
+    consulted: Consulted = field(default_factory=Consulted)
 
 
 def train(
@@ -81,6 +84,8 @@ def train(
     better = probed
     if losses["finetune"] < losses["probe"]:
         better = replace(tuned, unseen=probed.unseen)
+    chose = ("method", *better.consulted.by_validation)
+    better = replace(better, consulted=replace(better.consulted, by_validation=chose))
     better.facts["val_log_losses"] = losses
     better.lines.append(
         f"method auto: {better.method}; log loss on validation parts: probe "
@@ -103,6 +108,7 @@ def _probed(
     facts: dict[str, Any] = {}
     lines: list[str] = []
     unseen = found = logits = None
+    consulted = Consulted(set_aside=its.set_aside)
     with finetune.alone():
         if config.distill is not None:
             lines.append("no out-of-fold scores: the teacher has seen every training part")
@@ -134,11 +140,15 @@ def _probed(
             unseen = softmax((found.logits / factor).astype(np.float32))
             facts = {"l2": found.l2, "oof_log_loss": found.log_loss[found.l2]}
             facts["temperature"] = factor
-            chosen = f", l2 {found.l2:g} of {len(found.log_loss)}" * (len(found.log_loss) > 1)
+            several = len(found.log_loss) > 1
+            chosen = f", l2 {found.l2:g} of {len(found.log_loss)}" * several
+            chose = ("regularisation", "temperature") if several else ("temperature",)
+            consulted = replace(consulted, by_out_of_fold=chose)
             lines.append(f"{n_folds} folds out of fold{chosen}, temperature {factor:.2f}")
         elif its.held is not None:
             logits = probe.judge(head, extracted.as_they_are(its.held.rows))
             facts["temperature"] = _temperature(logits, its.held.ids, its, its.held.targets)
+            consulted = replace(consulted, by_validation=("temperature",))
             lines.append(f"temperature {facts['temperature']:.2f} by validation parts")
     if facts:
         cool(head, facts["temperature"])
@@ -150,6 +160,7 @@ def _probed(
         unseen=unseen,
         lines=lines,
         facts={"n_features": int(frozen.values.shape[1]), **facts},
+        consulted=consulted,
     )
     return trained, logits
 
@@ -191,8 +202,12 @@ def _tuned(
         f"validation log loss {tuned.start.log_loss:.4f} at the start, {best.log_loss:.4f} at "
         f"best; accuracy {best.accuracy:.1%}, AUROC {best.auroc:.4f}; temperature {factor:.2f}",
         "no out-of-fold scores: evaluate chooses limits on validation parts alone",
+        f"{len(its.set_aside)} validation parts are set aside for the limits"
+        if its.set_aside
+        else "too few validation parts to set some aside: the limits are chosen by the same ones",
     ]
-    return Trained("finetune", network, tuned.history, None, lines, facts)
+    chose = Consulted(("epoch", "temperature"), set_aside=its.set_aside)
+    return Trained("finetune", network, tuned.history, None, lines, facts, chose)
 
 
 def tune(

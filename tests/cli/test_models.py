@@ -12,8 +12,10 @@ import pytest
 
 from pipeline import cli
 from pipeline.contracts.bundle import Bundle
+from pipeline.contracts.signoff import Signoff
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
+from tests.judgements import judged
 
 Models = Callable[..., tuple[int, str, str]]
 SIGNED = ("--reviewer", "A. Weber", "--reason", "first release [pilot]")
@@ -33,15 +35,20 @@ def reviewed(
             registry,
             "cells",
             bundle,
-            metrics={
-                "escape_rate": escape,
-                "escape_rate_ci95_low": escape - 0.02,
-                "escape_rate_ci95_high": escape + 0.02,
-                "auroc": 0.9,
-            },
-            params={"train.head.l2": str(escape), "train.seed": "0"},
-            tags={"gate": gate, "git_commit": "abc123", "comparison": "no telling"},
-            description="**worth** a look",
+            judged(
+                bundle,
+                gate,
+                metrics={
+                    "escape_rate": escape,
+                    "escape_rate_ci95_low": escape - 0.02,
+                    "escape_rate_ci95_high": escape + 0.02,
+                    "auroc": 0.9,
+                },
+                params={"train.head.l2": str(escape), "train.seed": "0"},
+                description="**worth** a look",
+                git_commit="abc123",
+                comparison="no telling",
+            ),
         )
     return registry
 
@@ -81,6 +88,18 @@ def test_list_tells_gate_and_review(models: Models) -> None:
     assert "first release [pilot]" in one
     (two,) = (line for line in said.splitlines() if "challenger" in line)
     assert [cell.strip() for cell in two.strip("│").split("│")][-2:] == ["failed", "pending"]
+
+
+def test_list_as_json_holds_the_versions_and_what_does_not_verify(
+    models: Models, reviewed: Registry
+) -> None:
+    models("promote", "cells", "--version", "1", *SIGNED)
+    seen = asked(models, "list", "cells")
+    assert [v["version"] for v in seen["versions"]] == [1, 2]
+    assert (seen["recipe"], seen["faults"], seen["disagreement"]) == ("cells", [], "")
+    reviewed.client.delete_registered_model_tag("cells", "signoff.head")
+    reviewed.client.delete_registered_model_alias("cells", "champion")
+    assert "took effect" in asked(models, "list", "cells")["faults"][0]
 
 
 def test_list_still_shows_the_sign_off_of_an_older_lineside(
@@ -130,8 +149,53 @@ def test_show_of_a_version_whose_run_was_deleted_says_so(
 def test_show_of_an_unknown_recipe_is_one_message(models: Models) -> None:
     code, said, complaint = models("show", "strips")
     assert (code, said) == (2, "")
-    assert "strips has no version" in complaint
-    assert "none is registered" in complaint
+    assert 'recipe "strips" is not registered' in complaint
+
+
+@pytest.mark.parametrize("shape", [(), ("--json",)])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("list", "cels"),
+        ("show", "cels", "1"),
+        ("compare", "cels", "1", "2"),
+        ("history", "cels"),
+        ("promote", "cels", "--version", "1", *SIGNED),
+        ("reject", "cels", "--version", "1", *SIGNED),
+        ("rollback", "cels", *SIGNED),
+    ],
+    ids=lambda command: command[0],
+)
+def test_an_unknown_recipe_is_an_error_that_names_the_known_ones(
+    models: Models, command: tuple[str, ...], shape: tuple[str, ...]
+) -> None:
+    code, said, complaint = models(*command, *shape)
+    assert (code, said) == (2, "")
+    assert 'recipe "cels" is not registered at' in complaint
+    assert 'did you mean "cells"? choose cells' in complaint
+
+
+@pytest.mark.parametrize("recipe", ["", " ", "cell's", 'a"b', "a/b", "a:b", "a\\b", "a\nb"])
+@pytest.mark.parametrize("command", ["list", "show", "history"])
+def test_a_name_that_no_model_can_bear_is_refused_in_a_sentence(
+    models: Models, command: str, recipe: str
+) -> None:
+    code, said, complaint = models(command, recipe)
+    assert (code, said) == (2, "")
+    assert "is no name of a registered model" in complaint
+    assert "a folder under conf/" in complaint
+
+
+def test_a_recipe_whose_versions_were_all_deleted_is_no_unknown_one(
+    models: Models, reviewed: Registry
+) -> None:
+    for number in ("1", "2"):
+        reviewed.client.delete_model_version("cells", number)
+    assert models("list", "cells")[:2] == (
+        0,
+        "no version of cells is registered; run: make repro\n",
+    )
+    assert asked(models, "list", "cells")["versions"] == []
 
 
 def test_compare_puts_figures_and_differing_settings_side_by_side(models: Models) -> None:
@@ -177,6 +241,34 @@ def test_history_shows_each_decision_and_that_all_verify(models: Models) -> None
     assert [r["act"] for r in asked(models, "history", "cells")["records"]] == ["promote", "reject"]
 
 
+def test_history_shows_decisions_that_were_interrupted_and_overtaken(
+    models: Models, reviewed: Registry
+) -> None:
+    interrupted = Signoff(
+        seq=1,
+        act="reject",
+        recipe="cells",
+        version=2,
+        bundle_sha256="ab",
+        reviewer="B. Sato",
+        reason="misses cracks",
+        at="2026-11-22T09:00:00.000000+00:00",
+        gate="failed",
+        previous=None,
+        parent="",
+    ).sealed()
+    reviewed.client.set_registered_model_tag(
+        "cells", f"signoff.{interrupted.name}", interrupted.model_dump_json()
+    )
+    assert "B. Sato is deciding about cells/2" in models("history", "cells")[1]
+    models("promote", "cells", "--version", "1", *SIGNED)
+    code, said, _ = models("history", "cells")
+    assert code == 0
+    assert f"a decision of B. Sato to reject cells/2 ({interrupted.name}, at" in said
+    assert "was interrupted or overtaken; it has no effect" in said
+    assert asked(models, "history", "cells")["lost"] == [interrupted.model_dump()]
+
+
 def test_history_of_an_untouched_recipe_says_so(models: Models) -> None:
     assert models("history", "cells")[1] == "nobody has decided about a version of cells yet\n"
 
@@ -201,7 +293,7 @@ def test_history_tells_a_decision_whose_alias_did_not_follow(
     reviewed.client.delete_registered_model_alias("cells", "champion")
     _, said, _ = models("history", "cells")
     assert "cells/1 was signed off and the alias champion is gone: the command was cut off" in said
-    assert "repeat the promote: lineside models promote cells --version 1" in said
+    assert "repeat what was signed off last: lineside models promote cells --version 1" in said
 
 
 def test_history_tells_that_the_champion_was_deleted(models: Models, reviewed: Registry) -> None:

@@ -20,6 +20,7 @@ from pipeline.imaging import Pixels, codec
 from pipeline.inference.inspector import Inspector
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
+from tests.judgements import judged
 
 
 def picture(brightness: int) -> Pixels:
@@ -42,15 +43,7 @@ def parts(tmp_path: Path) -> Path:
 @pytest.fixture
 def champion(registry: Registry, sealed_bundle: Bundle) -> Registry:
     """A registry whose recipe `cells` has a champion."""
-    push(
-        registry,
-        "cells",
-        sealed_bundle,
-        metrics={},
-        params={},
-        tags={"gate": "passed"},
-        description="",
-    )
+    push(registry, "cells", sealed_bundle, judged(sealed_bundle))
     registry.promote("cells", 1, "A. Weber", "first release")
     return registry
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlparse
 
 import pytest
 
@@ -14,10 +13,18 @@ from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.signoff import Signoff
 from pipeline.daemon.line import Line
 from pipeline.daemon.models import LAST_GOOD, fetch_champion
-from pipeline.errors import BundleError, ConfigError, RegistryUnreachable, SignoffError
+from pipeline.errors import (
+    BundleError,
+    ConfigError,
+    NoChampion,
+    RegistryUnreachable,
+    SignoffError,
+)
 from pipeline.files import read_model, write_model
+from pipeline.registry.chain import HEAD
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
+from tests.judgements import bundle_file, judged
 
 AWAY = Registry("http://127.0.0.1:9")
 
@@ -33,15 +40,7 @@ def strict(line: Line) -> Line:
 def challenged(champion: Registry, seal_bundle: Callable[..., Bundle], tmp_path: Path) -> Registry:
     """Version 1 is champion, version 2 waits."""
     second = seal_bundle(tmp_path / "second", fail_from=0.7)
-    push(
-        champion,
-        "cells",
-        second,
-        metrics={},
-        params={},
-        tags={"gate": "passed", "compared_with": "cells/1"},
-        description="",
-    )
+    push(champion, "cells", second, judged(second, against="cells/1"))
     return champion
 
 
@@ -59,27 +58,53 @@ def test_a_champion_that_was_signed_off_runs_and_its_sign_off_is_kept(
     assert (record.reviewer, record.bundle_sha256) == ("A. Weber", sealed_bundle.sha256)
 
 
-def test_an_alias_moved_by_hand_starts_no_station_anew(strict: Line, challenged: Registry) -> None:
+def test_an_alias_moved_by_hand_moves_no_station(
+    strict: Line, challenged: Registry, caplog: pytest.LogCaptureFixture
+) -> None:
     challenged.client.set_registered_model_alias("cells", "champion", "2")
-    with pytest.raises(SignoffError, match=r"cells/2 bears the alias champion, but nobody has sig"):
-        fetch_champion(strict, challenged)
+    with caplog.at_level(logging.WARNING):
+        assert fetch_champion(strict, challenged)[1].name == "cells/1"
+    assert "points to cells/2 (nobody has signed it off)" in caplog.text
+    assert "running cells/1" in caplog.text
+
+
+def test_an_alias_without_any_sign_off_starts_no_station(
+    strict: Line, registry: Registry, sealed_bundle: Bundle
+) -> None:
+    push(registry, "cells", sealed_bundle, judged(sealed_bundle))
+    with pytest.raises(NoChampion, match="sign one off"):
+        fetch_champion(strict, registry)
+    registry.client.set_registered_model_alias("cells", "champion", "1")
+    with pytest.raises(SignoffError, match=r"cells/1 bears the alias champion without a sign-off"):
+        fetch_champion(strict, registry)
     assert not strict.model.cache.exists()
+
+
+@pytest.mark.parametrize("aliased", ["2", None], ids=["not yet moved", "gone"])
+def test_a_station_starts_during_a_rollback_that_was_cut_off_before_its_alias(
+    strict: Line, challenged: Registry, aliased: str | None
+) -> None:
+    challenged.promote("cells", 2, "A. Weber", "fewer escapes")
+    challenged.rollback("cells", "B. Sato", "misses cracks")
+    if aliased:
+        challenged.client.set_registered_model_alias("cells", "champion", aliased)
+    else:
+        challenged.client.delete_registered_model_alias("cells", "champion")
+    assert fetch_champion(strict, challenged)[1].name == "cells/1"
+
+
+def test_a_champion_deleted_in_mlflow_is_obeyed_with_what_helps(
+    strict: Line, challenged: Registry
+) -> None:
+    fetch_champion(strict, challenged)
+    challenged.client.delete_model_version("cells", "1")
+    with pytest.raises(NoChampion, match=r"cells/1, .* was deleted in MLflow; go back: lineside"):
+        fetch_champion(strict, challenged)
 
 
 def test_without_the_setting_the_alias_is_enough(line: Line, challenged: Registry) -> None:
     challenged.client.set_registered_model_alias("cells", "champion", "2")
     assert fetch_champion(line, challenged)[1].name == "cells/2"
-
-
-def test_where_the_champion_is_not_signed_off_the_last_good_one_stays(
-    strict: Line, challenged: Registry, caplog: pytest.LogCaptureFixture
-) -> None:
-    fetch_champion(strict, challenged)
-    challenged.client.set_registered_model_alias("cells", "champion", "2")
-    with caplog.at_level(logging.WARNING):
-        assert fetch_champion(strict, challenged)[1].name == "cells/1"
-    assert "nobody has signed it off" in caplog.text
-    assert "staying with the last good model, cells/1" in caplog.text
 
 
 def test_sign_offs_that_were_tampered_with_are_named_and_the_last_good_one_stays(
@@ -99,13 +124,84 @@ def test_sign_offs_that_were_tampered_with_are_named_and_the_last_good_one_stays
         fetch_champion(strict, champion)
 
 
-def test_a_withdrawn_model_does_not_stay(strict: Line, challenged: Registry) -> None:
+@pytest.fixture
+def withdrawn(strict: Line, challenged: Registry) -> Registry:
+    """The station runs version 2, which is withdrawn for version 1."""
     challenged.promote("cells", 2, "A. Weber", "fewer escapes")
-    fetch_champion(strict, challenged)
+    assert fetch_champion(strict, challenged)[1].name == "cells/2"
     challenged.rollback("cells", "B. Sato", "misses cracks")
-    challenged.client.set_registered_model_alias("cells", "champion", "2")
-    with pytest.raises(SignoffError, match=r"cells/2 bears the alias champion, but it was withdr"):
-        fetch_champion(strict, challenged)
+    return challenged
+
+
+def forge(registry: Registry, place: int) -> None:
+    """Change a record's reviewer by hand."""
+    record = registry.signoffs("cells").read().records[place - 1]
+    forged = record.model_copy(update={"reviewer": "C. Forger"})
+    registry.client.set_registered_model_tag(
+        "cells", f"signoff.{record.name}", forged.model_dump_json()
+    )
+
+
+def lose(registry: Registry, place: int) -> None:
+    """Delete a record by hand."""
+    record = registry.signoffs("cells").read().records[place - 1]
+    registry.client.delete_registered_model_tag("cells", f"signoff.{record.name}")
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda registry: forge(registry, 1),
+        lambda registry: forge(registry, 2),
+        lambda registry: lose(registry, 1),
+        lambda registry: lose(registry, 2),
+        lambda registry: registry.client.delete_registered_model_tag("cells", HEAD),
+    ],
+    ids=["first altered", "second altered", "first lost", "second lost", "head lost"],
+)
+def test_a_withdrawn_model_does_not_stay_however_the_sign_offs_were_broken(
+    strict: Line, withdrawn: Registry, harm: Callable[[Registry], None]
+) -> None:
+    harm(withdrawn)
+    with pytest.raises(SignoffError, match=r"not verify.* last good model cells/2 was withdrawn"):
+        fetch_champion(strict, withdrawn)
+
+
+def test_a_head_set_back_before_a_withdrawal_brings_nothing_back(
+    strict: Line, withdrawn: Registry
+) -> None:
+    before = withdrawn.signoffs("cells").read().records[1]
+    withdrawn.client.set_registered_model_tag("cells", HEAD, before.name)
+    with pytest.raises(SignoffError, match=r"set back.* cells/2 was withdrawn \(record 0003\."):
+        fetch_champion(strict, withdrawn)
+
+
+def test_a_model_withdrawn_once_and_signed_off_again_stays_when_an_older_record_is_lost(
+    strict: Line, withdrawn: Registry
+) -> None:
+    withdrawn.promote("cells", 2, "B. Sato", "the camera was at fault")
+    fetch_champion(strict, withdrawn)
+    lose(withdrawn, 1)
+    assert fetch_champion(strict, withdrawn)[1].name == "cells/2"
+
+
+def test_a_withdrawn_model_does_not_stay_where_the_one_restored_was_altered(
+    strict: Line, withdrawn: Registry
+) -> None:
+    bundle_file(withdrawn, 1, "taxonomy.json").write_bytes(b"{}")
+    with pytest.raises(SignoffError, match=r"taxonomy\.json was altered.* cells/2 was withdrawn"):
+        fetch_champion(strict, withdrawn)
+
+
+def test_a_withdrawn_model_does_not_stay_where_the_files_are_away(
+    strict: Line, withdrawn: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise RegistryUnreachable("the store of files stopped answering")
+
+    monkeypatch.setattr(Registry, "pull", away)
+    with pytest.raises(SignoffError, match=r"stopped answering; .* cells/2 was withdrawn"):
+        fetch_champion(strict, withdrawn)
 
 
 def test_a_bundle_altered_in_the_registry_leaves_the_last_good_one(
@@ -113,9 +209,7 @@ def test_a_bundle_altered_in_the_registry_leaves_the_last_good_one(
 ) -> None:
     fetch_champion(strict, challenged)
     challenged.promote("cells", 2, "A. Weber", "fewer escapes")
-    source = challenged.client.get_model_version_download_uri("cells", "2")
-    file = Path(urlparse(source).path) / "extra_files" / "taxonomy.json"
-    file.write_bytes(b"{}")
+    bundle_file(challenged, 2, "taxonomy.json").write_bytes(b"{}")
     with caplog.at_level(logging.WARNING):
         assert fetch_champion(strict, challenged)[1].name == "cells/1"
     assert "taxonomy.json was altered" in caplog.text

@@ -94,10 +94,13 @@ def recipe(home: Path, spec: PreprocessSpec = SPEC, classes: Taxonomy | None = N
         images = preparation(data.pixels(row)).images
         tile = len(images) - 1
         said = softmax(logits(network, images))[tile]
-        decision = Decision(VERDICTS[row], "spotted", float(said[1]), "by the test")
+        bad = float(said[1])
+        decision = Decision(VERDICTS[row], "spotted", bad, "by the test")
         quality = measure(images[tile])
         inspections.append(
-            Inspection(decision, said, said, quality, tile, None, None, 1.0, 0.0, 0.0, 0.0)
+            Inspection(
+                decision, said, said, quality, tile, None, None, 1.0, 0.0, 0.0, 0.0, bad, bad, False
+            )
         )
     return Recipe(home, data, Judged(np.arange(N), LABELS, inspections, classes))
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from pipeline.evaluation.lineage import git, lineage
+from pipeline.contracts.bundle import Bundle
+from pipeline.datasets.manifest import Manifest
+from pipeline.evaluation.lineage import facts, git, lineage, title
 
 LOCK = """
 schema: '2.0'
@@ -67,3 +70,32 @@ def test_the_hashes_of_dvc_are_those_of_this_recipe(project: Path) -> None:
 def test_a_lock_file_that_says_nothing_leaves_the_hashes_out(project: Path, text: str) -> None:
     (project / "dvc.lock").write_text(text)
     assert not [k for k in lineage(project, "cells") if k.startswith("dvc.")]
+
+
+@pytest.mark.parametrize(
+    ("source", "named", "licence"),
+    [
+        ('{"type": "elpv"}', "elpv", "CC-BY-NC-SA-4.0"),
+        ('{"type": "folder", "root": "parts"}', "folder parts", "not known"),
+    ],
+)
+def test_the_data_set_is_told_with_the_licence_that_its_adapter_knows(
+    source: str, named: str, licence: str, sealed_bundle: Bundle, tmp_path: Path
+) -> None:
+    (tmp_path / "source.json").write_text(source)
+    table = pd.DataFrame(
+        {"split": ["train", "train", "val", "test"], "label": ["good", "good", "defective", "good"]}
+    )
+    split = {"n_groups": 3, "by": "module"}
+    data = Manifest(table, sealed_bundle.taxonomy, Path(), {"split": split})
+    found = facts(data, tmp_path, sealed_bundle)
+    assert found["source"] == named
+    assert found["licence"].startswith(licence)
+    assert found["images"] == "4: 2 to train on, 1 for validation, 1 for this test"
+    assert found["classes"] == "good 3, defective 1"
+    assert found["groups"] == "3, by module"
+    assert found["architecture"] == sealed_bundle.provenance.architecture
+
+
+def test_a_recipe_is_called_by_its_name_as_people_write_it() -> None:
+    assert title("solar-cell") == "Solar cell"

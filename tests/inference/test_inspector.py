@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from pipeline.contracts.bundle import Bundle, open_bundle, seal
+from pipeline.contracts.bundle import Bundle, OperatingPoint, open_bundle, seal
 from pipeline.contracts.records import Verdict
 from pipeline.contracts.spec import PreprocessSpec
+from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
 from pipeline.errors import BundleError, UnreadableImage
 from pipeline.files import write_model
 from pipeline.imaging import Pixels
 from pipeline.imaging.codec import encode_png
 from pipeline.imaging.prepare import Preparation
 from pipeline.imaging.quality import measure
+from pipeline.inference import inspector
 from pipeline.inference.inspector import Inspector
-from pipeline.inference.predictor import Predictor
+from pipeline.inference.predictor import Prediction, Predictor
 
 
 def frame(value: int) -> Pixels:
@@ -104,6 +108,55 @@ def test_one_tile_unlike_all_training_images_keeps_the_part_from_passing(
     assert seen.decision.verdict is Verdict.REVIEW
     assert seen.decision.reason.startswith("tile 2 of 2: too bright")
     assert seen.tile == 1
+
+
+CELLS = Taxonomy(
+    classes=(
+        PartClass(name="good", disposition=Disposition.PASS),
+        PartClass(name="crack", disposition=Disposition.SCRAP, severity=7),
+        PartClass(name="finger", disposition=Disposition.REVIEW, severity=2),
+    )
+)
+
+
+def test_highest_scores_and_complaints_say_the_verdict_at_any_limits(
+    sealed_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever tile decides: what limits are chosen by is what the station decides by."""
+    rng = np.random.default_rng(0)
+    answers: list[Prediction] = []
+    monkeypatch.setattr(inspector, "Predictor", lambda bundle, threads: Fixed(answers))
+    tiled = retouched(sealed_bundle, tiles={"rows": 2, "columns": 2, "overlap": 0}).bundle
+    seen = []
+    for _ in range(300):
+        low, high = np.sort(rng.choice([0.0, *rng.random(4), 1.1], 2, replace=False)).tolist()
+        point = OperatingPoint(pass_below=low, fail_from=high)
+        chances = rng.dirichlet((1, 1, 1), 4).astype(np.float32)
+        answers.append(Prediction(chances, np.zeros((4, 1), np.float32)))
+        rgb = frame(128)
+        rgb[24:, 32:] = rng.choice([128, 250])  # the last tile, unlike all training images
+        found = Inspector(replace(tiled, taxonomy=CELLS, operating_point=point)).inspect(rgb)
+        if found.defect_score < low and not found.complained:
+            expected = Verdict.PASS
+        else:
+            expected = Verdict.FAIL if found.failing_score >= high else Verdict.REVIEW
+        assert found.decision.verdict is expected
+        assert found.defect_score == pytest.approx(1 - chances[:, 0].min(), abs=1e-6)
+        seen.append((found.decision.verdict, found.decision.defect_score < found.defect_score))
+    assert {verdict for verdict, _ in seen} == {Verdict.PASS, Verdict.REVIEW, Verdict.FAIL}
+    assert (Verdict.FAIL, True) in seen  # another tile than the highest decided
+
+
+class Fixed:
+    """A network that says what the test wants."""
+
+    def __init__(self, answers: list[Prediction]) -> None:
+        self._answers = answers
+
+    def predict(self, images: Pixels) -> Prediction:
+        """The last answer given."""
+        assert len(images) == 4
+        return self._answers[-1]
 
 
 def test_a_part_that_is_not_found_is_reviewed_not_passed(sealed_bundle: Bundle) -> None:

@@ -6,12 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binomtest
 
-from pipeline.metrics.clustering import (
-    codes,
-    effective_number,
-    effective_numbers,
-)
+from pipeline.metrics.clustering import codes, effective_number, effective_numbers, paired_p
 from pipeline.metrics.rates import lower_bound
 
 GROUPED = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=1, max_size=60)
@@ -71,3 +68,49 @@ def test_an_interval_with_groups_covers_the_truth_where_one_without_does_not() -
         without.append(lower_bound(k, n, 0.95) <= truth)
     assert np.mean(with_groups) >= 0.95
     assert np.mean(without) < 0.9
+
+
+def test_few_misses_do_not_make_parts_of_a_group_independent() -> None:
+    """No miss at all shows no pattern; it is not proof that groups do not matter."""
+    none, groups = np.zeros(540, bool), [f"g{i // 60}" for i in range(540)]
+    for missed in (none, ~none):
+        assert effective_number(missed, groups, 0.975) < 540 / 5
+    pairs = [f"g{i // 2}" for i in range(540)]
+    assert 200 < effective_number(none, pairs, 0.975) < 540 / 2
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(0, 0), (1, 9), (7, 12), (30, 60)])
+def test_without_groups_the_paired_test_is_mcnemars(ours: int, theirs: int) -> None:
+    differences = np.array([1] * ours + [-1] * theirs + [0] * 20)
+    expected = binomtest(ours, ours + theirs).pvalue if ours + theirs else 1.0
+    assert paired_p(differences, np.arange(len(differences))) == pytest.approx(expected)
+
+
+def test_groups_that_agree_as_wholes_are_tossed_as_wholes() -> None:
+    """Four groups of ten for one side: 2 of 2^4 tosses are as extreme, by hand."""
+    differences = np.ones(40, np.intp)
+    assert paired_p(differences, [f"g{i // 10}" for i in range(40)]) == pytest.approx(2 / 16)
+
+
+def test_groups_of_unequal_weight_are_tossed_with_their_weight() -> None:
+    """3, 1 and 1: of the eight sums four are at least 3 from nothing."""
+    differences = np.array([1, 1, 1, 1, -1])
+    assert paired_p(differences, ["a", "a", "a", "b", "c"]) == pytest.approx(6 / 8)
+
+
+def test_one_group_tells_nothing_of_two_judges() -> None:
+    assert paired_p(np.ones(50, np.intp), ["module"] * 50) == 1.0
+    assert paired_p(np.zeros(0, np.intp), []) == 1.0
+
+
+def test_two_models_that_are_alike_are_told_apart_as_rarely_as_promised() -> None:
+    """Each module suits one model or the other; one toss a part would be wrong half the time."""
+    rng = np.random.default_rng(0)
+    groups, by_group, by_part = np.repeat(np.arange(20), 30), [], []
+    for _ in range(400):
+        ours, theirs = (rng.random(600) < np.repeat(rng.beta(4, 1, 20), 30) for _ in range(2))
+        differences = ours.astype(np.intp) - theirs
+        by_group.append(paired_p(differences, groups) < 0.05)
+        by_part.append(paired_p(differences, np.arange(600)) < 0.05)
+    assert np.mean(by_group) <= 0.07
+    assert np.mean(by_part) > 0.3

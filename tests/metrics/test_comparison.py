@@ -203,3 +203,16 @@ def test_parts_of_one_group_leave_differences_without_an_interval() -> None:
     other = Answers(right, verdicts[::-1].copy(), answers.scores)
     found = compare("c/1", answers, other, bad, bad[:, None], ["module"] * 80, draws=100)
     assert found.figures["escape_rate"].low is None
+
+
+def test_one_module_that_suits_the_challenger_does_not_make_it_right_more_often() -> None:
+    """McNemar's p falls with every cell of one module; by groups it is one toss."""
+    first, second = np.ones(N, bool), np.ones(N, bool)
+    first[:20] = False
+    verdicts, scores = np.full(N, "FAIL"), np.zeros((N, 1))
+    before, after = (Answers(right, verdicts, scores) for right in (first, second))
+    modules = [f"g{i // 20}" for i in range(N)]
+    grouped = compare("cell/1", before, after, BAD, BAD[:, None], modules, draws=100)
+    alone = compare("cell/1", before, after, BAD, BAD[:, None], GROUPS, draws=100)
+    assert (grouped.only_challenger_right, grouped.mcnemar_p) == (20, 1.0)
+    assert alone.mcnemar_p == pytest.approx(2 / 2**20)

@@ -56,8 +56,8 @@ def test_nine_bad_parts_are_the_fewest_for_a_tenth() -> None:
         assert choice.supported is supported
     short = choose(POLICY, scores[1:], np.arange(len(scores) - 1) < 8)
     assert short.sentences[0] == (
-        "8 bad validation parts cannot keep an escape rate of 10.0% on average: without a single "
-        "miss they keep 11.1%; 9 would do"
+        "8 bad validation parts cannot keep an escape rate of 10 % on average: without a single "
+        "miss they keep 11.1 %; 9 would do"
     )
 
 

@@ -75,7 +75,7 @@ def test_rare_bad_parts_let_more_pass() -> None:
         for share in (None, 0.001)
     )
     assert rare.point.pass_below > as_in_data.point.pass_below
-    assert "at 0.1% bad parts" in rare.sentences[0]
+    assert "at 0.10 % bad parts" in rare.sentences[0]
 
 
 def test_where_everything_separates_nothing_is_paid() -> None:
@@ -83,7 +83,7 @@ def test_where_everything_separates_nothing_is_paid() -> None:
     choice = choose(policy, np.array([0.1, 0.2, 0.8, 0.9]), np.array([False, False, True, True]))
     assert choice.point == OperatingPoint(pass_below=0.5, fail_from=0.5)
     assert choice.supported
-    assert choice.sentences[0].startswith("the limits cost 0 a part on average at 50.0% bad parts")
+    assert choice.sentences[0].startswith("the limits cost 0 a part on average at 50.0 % bad parts")
 
 
 def test_parts_that_all_score_alike_are_looked_at_when_that_is_cheapest() -> None:

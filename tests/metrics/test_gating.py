@@ -24,7 +24,7 @@ PROMISE: dict[str, Any] = {
     "max_overkill": 0.1,
     "confidence": 0.95,
     "supported": True,
-    "said": "at most 10.0% escapes and 10.0% overkill at 95% confidence",
+    "said": "at most 10 % escapes and 10 % overkill at 95 % confidence",
 }
 NOBODY = not_compared("", "the registry has no champion yet")
 UNGROUPED = [str(i) for i in range(200)]
@@ -84,8 +84,8 @@ def test_a_model_that_keeps_its_promises_passes() -> None:
 
 def test_escapes_that_contradict_the_promise_are_refused_with_both_figures() -> None:
     assert refusals(verdict(found(escapes=30))) == {
-        "escapes": "30 of 100 bad test parts pass (30.0%, 21.2% to 40.0%), by groups at least "
-        "21.2%: contradicts the promise of at most 10.0%"
+        "escapes": "30 of 100 bad test parts pass (30.0 %, 21.2 to 40.0 %): contradicts the "
+        "promise of at most 10 %"
     }
 
 
@@ -96,7 +96,7 @@ def test_overkill_that_contradicts_the_promise_is_refused() -> None:
 def test_more_escapes_than_promised_that_may_be_chance_are_not_refused() -> None:
     given = verdict(found(escapes=15))
     assert given.passed
-    assert "does not contradict the promise of at most 10.0%" in given.checks[0].said
+    assert "does not contradict the promise of at most 10 %" in given.checks[0].said
 
 
 def test_escapes_of_one_module_contradict_less_than_escapes_of_many() -> None:
@@ -136,8 +136,8 @@ def test_a_promise_without_support_is_said_and_refused_only_when_asked() -> None
     said = {c.name: c.said for c in verdict(promised=unsupported).checks}["supported"]
     assert verdict(promised=unsupported).passed
     assert said == (
-        "the validation parts cannot support the limits (at most 10.0% escapes and 10.0% overkill "
-        "at 95% confidence)"
+        "the validation parts cannot support the limits (at most 10 % escapes and 10 % overkill "
+        "at 95 % confidence)"
     )
     strict = GateRules(require_supported=True)
     assert set(refusals(verdict(rules=strict, promised=unsupported))) == {"supported"}
@@ -229,3 +229,10 @@ def test_where_nothing_can_escape_less_accuracy_than_the_champions_is_refused() 
 def test_limits_that_decide_nothing_are_refused() -> None:
     said = refusals(verdict(promised={**PROMISE, "decides": False}))
     assert "every part goes to review" in said["supported"]
+
+
+def test_golden_parts_that_training_has_seen_are_told_as_such() -> None:
+    golden = Golden(n=12, misses=(), splits={"train": 9, "val": 1, "test": 2})
+    said = next(c.said for c in verdict(golden=golden).checks if c.name == "golden")
+    assert said.endswith("(9 of them training parts, known to the model)")
+    assert golden.origin == "9 training, 1 validation and 2 test parts"

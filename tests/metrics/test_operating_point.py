@@ -148,8 +148,8 @@ def test_too_few_bad_parts_are_told_with_how_many_would_do() -> None:
     choice = chosen(np.linspace(0.5, 0.9, 30), np.linspace(0.1, 0.6, 200))
     assert not choice.supported
     assert choice.sentences == (
-        "30 bad validation parts cannot prove an escape rate below 5.0%: without a single miss "
-        "they prove 9.5%; 59 would do",
+        "30 bad validation parts cannot prove an escape rate below 5 %: without a single miss "
+        "they prove 9.5 %; 59 would do",
     )
 
 
@@ -163,8 +163,8 @@ def test_too_few_good_parts_are_told_with_how_many_would_do() -> None:
     choice = chosen(np.linspace(0.5, 0.9, 200), good)
     assert not choice.supported
     assert choice.sentences == (
-        "20 good validation parts cannot prove an overkill rate below 5.0%: without a single miss "
-        "they prove 13.9%; 59 would do",
+        "20 good validation parts cannot prove an overkill rate below 5 %: without a single miss "
+        "they prove 13.9 %; 59 would do",
     )
     assert (good >= choice.point.fail_from).sum() == 0
 
@@ -176,8 +176,8 @@ def test_fixed_limits_stay_as_given_with_what_they_do_in_words() -> None:
     choice = choose(Fixed(type="fixed", pass_below=0.2, fail_from=0.8), SCORES, BAD)
     assert choice.point == OperatingPoint(pass_below=0.2, fail_from=0.8)
     assert choice.sentences[0].startswith(
-        "the limits are given: 0 of 80 bad validation parts pass (0.0%, 0.0% to 4.5%), 0 of 120 "
-        "good ones fail (0.0%, 0.0% to 3.0%), 120 of 200 go to review (60.0%, "
+        "the limits are given: 0 of 80 bad validation parts pass (0 %, 0 to 4.5 %), 0 of 120 "
+        "good ones fail (0 %, 0 to 3.0 %), 120 of 200 go to review (60.0 %, "
     )
 
 
@@ -251,17 +251,17 @@ def test_fixed_limits_out_of_order_are_refused_in_their_line(tmp_path: Path) -> 
     [
         (
             MaxEscape(max_escape=0.02),
-            "at most 2.0% escapes and 5.0% overkill at 95% confidence",
+            "at most 2 % escapes and 5 % overkill at 95 % confidence",
             {"max_escape", "max_overkill", "confidence"},
         ),
         (
             MaxOverkill(type="max_overkill"),
-            "at most 5.0% overkill at 95% confidence",
+            "at most 5 % overkill at 95 % confidence",
             {"max_overkill", "confidence"},
         ),
         (
             Conformal(type="conformal"),
-            "at most 5.0% escapes and 5.0% overkill on average",
+            "at most 5 % escapes and 5 % overkill on average",
             {"max_escape", "max_overkill"},
         ),
         (

@@ -88,7 +88,7 @@ def test_groups_too_few_to_prove_a_promise_are_told_with_how_many_parts_would_do
     choice = choose(MaxEscape(max_escape=0.1), scores, bad, groups)
     assert not choice.supported
     assert choice.point.pass_below <= 0.2
-    assert "100 bad validation parts cannot prove an escape rate below 10.0%" in choice.sentences[1]
+    assert "100 bad validation parts cannot prove an escape rate below 10 %" in choice.sentences[1]
     assert choice.sentences[1].endswith("would do, of as many groups in proportion")
 
 
@@ -97,7 +97,7 @@ def test_bad_parts_of_a_single_group_prove_next_to_nothing() -> None:
     groups = ["the one module"] * 500 + [f"good {i}" for i in range(500)]
     choice = choose(MaxEscape(), scores, np.repeat([True, False], 500), groups)
     assert not choice.supported
-    assert "without a single miss they prove 95.0%" in choice.sentences[1]
+    assert "without a single miss they prove 95.0 %" in choice.sentences[1]
 
 
 def test_max_overkill_sets_one_limit_and_says_what_escapes() -> None:

@@ -12,7 +12,9 @@ from scipy.stats import binomtest
 from pipeline.metrics.rates import (
     Rate,
     grouped_bootstrap,
+    grouped_share,
     lower_bound,
+    percent,
     said,
     samples_needed,
     share,
@@ -87,7 +89,7 @@ def test_fewer_parts_at_the_same_share_give_wider_bounds() -> None:
 
 
 def test_a_share_in_words_has_its_counts_and_its_interval() -> None:
-    assert said(share(3, 90), "bad parts pass") == "3 of 90 bad parts pass (3.3%, 0.7% to 9.4%)"
+    assert said(share(3, 90), "bad parts pass") == "3 of 90 bad parts pass (3.3 %, 0.69 to 9.4 %)"
     assert said(share(0, 0), "bad parts pass") == "0 of 0 bad parts pass"
     assert share(0, 0).model_dump() == {"k": 0, "n": 0, "value": None, "low": None, "high": None}
 
@@ -175,3 +177,53 @@ def test_draws_without_an_answer_are_left_out() -> None:
 
 def test_one_group_gives_no_interval() -> None:
     assert grouped_bootstrap(lambda rows: 0.55, ["module"] * 50, draws=100, seed=0) is None
+
+
+@pytest.mark.parametrize(
+    ("n_groups", "size", "truth"), [(30, 10, 0.2), (9, 60, 0.02), (44, 4, 0.05)]
+)
+def test_at_least_94_of_100_intervals_hold_where_parts_of_a_group_are_alike(
+    n_groups: int, size: int, truth: float
+) -> None:
+    """Intra-class correlation 0.25; Clopper and Pearson alone hold far more rarely."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(n_groups), size)
+    held: list[bool] = []
+    alone: list[bool] = []
+    for _ in range(2000):
+        chances = rng.beta(3 * truth, 3 * (1 - truth), n_groups).repeat(size)
+        counted = rng.random(len(groups)) < chances
+        for found, which in (
+            (grouped_share(counted, groups), held),
+            (grouped_share(counted), alone),
+        ):
+            assert found.low is not None
+            assert found.high is not None
+            which.append(found.low <= truth <= found.high)
+    assert np.mean(held) >= 0.94
+    assert np.mean(alone) < 0.9
+
+
+def test_a_share_of_parts_without_groups_has_clopper_and_pearsons_interval() -> None:
+    counted = np.arange(90) < 3
+    assert grouped_share(counted, [str(i) for i in range(90)]) == share(3, 90)
+    assert grouped_share(counted) == share(3, 90)
+    assert grouped_share(counted[:0], []) == share(0, 0)
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 5)), min_size=1, max_size=50))
+def test_an_interval_by_groups_contains_its_share(parts: list[tuple[bool, int]]) -> None:
+    found = grouped_share(np.array([p for p, _ in parts]), [str(g) for _, g in parts])
+    assert found.value is not None
+    assert found.low is not None
+    assert found.high is not None
+    assert 0 <= found.low <= found.value <= found.high <= 1
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [(0.0525, "5.3"), (0.00685, "0.69"), (0.0, "0"), (1.0, "100"), (0.1, "10.0"), (0.125, "12.5")],
+)
+def test_one_rule_rounds_every_share(value: float, written: str) -> None:
+    assert percent(value) == written

@@ -55,7 +55,7 @@ def test_the_slices_of_a_column_hold_each_part_once() -> None:
 def test_a_slice_that_is_really_worse_is_named_with_its_interval() -> None:
     parts, variants = escaping({"mono": (4, 98), "poly": (14, 90)})
     assert cut(parts, {"variant": variants}).worst == (
-        "variant poly: 14 of 90 bad parts pass (15.6%, 8.8% to 24.7%), in the others 4.1%"
+        "variant poly: 14 of 90 bad parts pass (15.6 %, 8.8 to 24.7 %), in the others 4.1 %"
     )
 
 
@@ -77,7 +77,7 @@ def test_a_slice_that_is_better_than_the_rest_is_not_the_worst() -> None:
 def test_overkill_is_watched_too() -> None:
     parts = outcomes([False] * 100, ["FAIL"] * 20 + ["PASS"] * 80)
     found = cut(parts, {"source": ["camera 1"] * 50 + ["camera 2"] * 50})
-    assert found.worst.startswith("source camera 1: 20 of 50 good parts fail (40.0%")
+    assert found.worst.startswith("source camera 1: 20 of 50 good parts fail (40.0 %")
 
 
 def test_where_nothing_differs_a_worst_slice_is_hardly_ever_named() -> None:
@@ -124,3 +124,42 @@ def test_a_column_of_another_length_is_refused() -> None:
     parts, _ = escaping({"a": (1, 20)})
     with pytest.raises(DataError, match="3 values of variant for 20 test parts"):
         cut(parts, {"variant": ["a", "b", "a"]})
+
+
+def test_a_variant_is_not_blamed_for_a_module_or_two() -> None:
+    """14 of 90 poly cells escape, all of two modules: other modules of poly may be sound."""
+    parts, variants = escaping({"mono": (4, 98), "poly": (14, 90)})
+    modules = [f"{variant}-{i // 7}" for i, variant in enumerate(variants)]
+    assert cut(parts, {"variant": variants}).worst
+    found = cut(parts, {"variant": variants, "group": modules})
+    assert not found.worst.startswith("variant")
+    poly = next(s for s in found.slices if s.name == "poly")
+    assert poly.escape.high is not None
+    assert poly.escape.high > 0.3
+
+
+def test_a_group_is_judged_by_its_own_parts() -> None:
+    parts, modules = escaping({"a": (1, 60), "b": (20, 60), "c": (1, 60)})
+    found = cut(parts, {"group": modules})
+    assert found.worst.startswith("group b: 20 of 60 bad parts pass (33.3 %, 21.7 to 46.7 %)")
+
+
+def test_variants_that_differ_by_their_modules_alone_are_hardly_ever_named() -> None:
+    rng = np.random.default_rng(0)
+    modules = np.repeat(np.arange(24), 20)
+    named = {"alone": 0, "grouped": 0}
+    for _ in range(100):
+        escaped = rng.random(480) < rng.beta(1, 4, 24).repeat(20)
+        parts = outcomes([True] * 480, np.where(escaped, "PASS", "FAIL").tolist())
+        variants = np.where(modules % 2, "mono", "poly").tolist()
+        named["alone"] += bool(cut(parts, {"variant": variants}).worst)
+        by_group = cut(parts, {"variant": variants, "group": modules.astype(str).tolist()})
+        named["grouped"] += by_group.worst.startswith("variant")
+    assert named["alone"] > 20
+    assert named["grouped"] <= 5
+
+
+def test_how_many_slices_there_are_is_known_where_not_all_are_listed() -> None:
+    groups = [f"g{i // 4:03d}" for i in range(4 * (MOST_GROUPS + 10))]
+    found = cut(outcomes([True] * len(groups), ["FAIL"] * len(groups)), {"group": groups})
+    assert (len(found.slices), found.counts) == (MOST_GROUPS, {"group": MOST_GROUPS + 10})

@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ import pytest
 from pipeline.contracts.bundle import Bundle
 from pipeline.registry.push import Registration, push
 from pipeline.registry.store import Registry
+from tests.judgements import judge, judged
 
 SERVER_START_S = 90
 
@@ -28,16 +30,12 @@ def register() -> Callable[[Registry, Bundle], Registration]:
     """Register a bundle as recipe `cells`, with a little of everything."""
 
     def call(registry: Registry, bundle: Bundle) -> Registration:
-        return push(
-            registry,
-            "cells",
-            bundle,
-            metrics={"auroc": 0.9},
-            params={"method": "probe"},
-            tags={"gate": "passed"},
-            description="**0.9**",
-            artifacts=[(bundle.folder / "taxonomy.json", "plots")],
+        evidence = judged(
+            bundle, metrics={"auroc": 0.9}, params={"method": "probe"}, description="**0.9**"
         )
+        plots = (bundle.folder / "taxonomy.json", "plots")
+        more = replace(evidence, artifacts=(*evidence.artifacts, plots))
+        return push(registry, "cells", bundle, more)
 
     return call
 
@@ -52,7 +50,7 @@ def two_versions(
 ) -> Registry:
     register(registry, sealed_bundle)
     register(registry, seal_bundle(tmp_path / "second", fail_from=0.7))
-    registry.client.set_model_version_tag("cells", "2", "compared_with", "cells/1")
+    judge(registry, 2, against="cells/1")
     return registry
 
 

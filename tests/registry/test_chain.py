@@ -154,10 +154,14 @@ def test_the_champion_of_the_chain_is_approved_by_its_last_record() -> None:
 @pytest.mark.parametrize(
     ("tags", "number", "why"),
     [
-        (GOOD, 2, "cells/2 bears the alias champion, but it was withdrawn"),
+        (
+            GOOD,
+            2,
+            r"cells/1 was signed off .* points to cells/2 \(it was withdrawn\)",
+        ),
         (GOOD, 7, "nobody has signed it off"),
         ({}, 1, "nobody has signed it off"),
-        (tagged(FIRST, SECOND, head=SECOND), 1, "the sign-offs name cells/2 as the champion"),
+        (tagged(FIRST, SECOND, head=SECOND), 1, r"cells/2 was signed off .*\(it was approved\)"),
     ],
 )
 def test_a_version_that_is_not_the_chains_champion_is_refused(
@@ -197,3 +201,43 @@ def test_the_champions_before_are_known_without_the_withdrawn(
     chain = read_chain("cells", tagged(*records, head=records[-1]))
     assert chain.faults == ()
     assert (chain.standing.champion, chain.standing.former) == (champion, former)
+
+
+FOURTH = record(4, "promote", 2, THIRD)
+
+
+@pytest.mark.parametrize(
+    ("tags", "since", "said"),
+    [
+        (GOOD, 0, f"withdrawn (record {THIRD.name})"),
+        (GOOD, 9, f"withdrawn (record {THIRD.name})"),
+        (tagged(FIRST, SECOND, head=SECOND), 0, ""),
+        (tagged(FIRST, SECOND, THIRD, FOURTH, head=FOURTH), 0, ""),
+        # Broken, and the withdrawal is on the line that verifies or lies beyond the gap.
+        (tagged(FIRST, SECOND, THIRD), 2, f"withdrawn (record {THIRD.name})"),
+        (tagged(FIRST, THIRD, head=THIRD), 2, f"withdrawn (record {THIRD.name})"),
+        (tagged(THIRD, head=THIRD), 2, f"withdrawn (record {THIRD.name})"),
+        # Broken, and what the station has kept is a later sign-off than the withdrawal.
+        (tagged(SECOND, THIRD, FOURTH, head=FOURTH), 4, ""),
+        # Broken behind the withdrawal: the line that verifies says so, whatever was kept.
+        (tagged(FIRST, SECOND, THIRD, head=FOURTH), 4, f"withdrawn (record {THIRD.name})"),
+    ],
+)
+def test_a_version_taken_back_is_known_also_where_the_chain_is_broken(
+    tags: Tags, since: int, said: str
+) -> None:
+    assert read_chain("cells", tags).taken_back(2, since) == said
+
+
+def test_a_decision_at_work_takes_nothing_back_while_the_chain_verifies() -> None:
+    refusal = record(3, "reject", 2, SECOND)
+    whole = read_chain("cells", tagged(FIRST, SECOND, refusal, head=SECOND))
+    assert whole.taken_back(2, 2) == ""
+    broken = read_chain("cells", tagged(SECOND, refusal, head=SECOND))
+    assert broken.taken_back(2, 2) == f"rejected (record {refusal.name})"
+
+
+def test_a_renamed_model_is_told_how_to_get_its_sign_offs_back() -> None:
+    chain = read_chain("strips", GOOD)
+    with pytest.raises(SignoffError, match=r"model cells was renamed to strips .* rename it back"):
+        chain.check()

@@ -14,9 +14,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
+from sqlalchemy.exc import OperationalError
 
 from pipeline.errors import RegistryError, RegistryUnreachable
-from pipeline.registry.connection import check, default_uri, shown
+from pipeline.registry.connection import check, default_uri, shown, spoken
 from pipeline.registry.store import Registry
 
 
@@ -145,3 +148,25 @@ def test_a_registry_that_another_training_is_making_is_no_foreign_file(tmp_path:
     check(f"sqlite:///{file}", create=True)
     with pytest.raises(RegistryError, match="without MLflow's tables"):
         check(f"sqlite:///{file}")
+
+
+def test_a_database_that_somebody_has_locked_is_unreachable_so_a_station_may_start_offline() -> (
+    None
+):
+    # What MLflow makes of "database is locked", after it has tried for twenty seconds.
+    locked = MlflowException("database is locked", TEMPORARILY_UNAVAILABLE)
+    with (
+        pytest.raises(RegistryUnreachable, match=r"at sqlite.*at this moment: database is locked"),
+        spoken("sqlite:///mlflow.db"),
+    ):
+        raise locked
+
+
+def test_what_the_database_layer_says_of_a_lost_connection_is_unreachable() -> None:
+    with (
+        pytest.raises(
+            RegistryUnreachable, match=r"registry at postgresql://\*\*\*@db/mlflow: .*gone"
+        ),
+        spoken("postgresql://ann:secret@db/mlflow"),
+    ):
+        raise OperationalError("SELECT 1", {}, Exception("the server has gone away"))

@@ -26,6 +26,7 @@ from pipeline.daemon.sources import replay
 from pipeline.errors import RegistryForbidden, RegistryUnreachable, SignoffError
 from pipeline.registry.push import Registration
 from pipeline.registry.store import Registry
+from tests.judgements import judged
 from tests.registry.conftest import free_port, serving
 
 Register = Callable[[Registry, Bundle], Registration]
@@ -136,8 +137,8 @@ def promoted(
     home = tmp_path_factory.mktemp("bundles")
     for fail_from in (0.8, 0.7):
         bundle = seal_bundle(home / str(fail_from), fail_from=fail_from)
-        tags = {"gate": "passed", "compared_with": "cells/1"}
-        push(administrator, "cells", bundle, metrics={}, params={}, tags=tags, description="")
+        against = "" if fail_from == 0.8 else "cells/1"
+        push(administrator, "cells", bundle, judged(bundle, against=against))
     administrator.promote("cells", 1, "Ä. Weber", "first release")
     return administrator
 

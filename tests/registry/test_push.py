@@ -17,6 +17,7 @@ from pipeline.contracts.bundle import Bundle
 from pipeline.errors import RegistryError
 from pipeline.files import sha256
 from pipeline.registry import runs
+from pipeline.registry.evidence import Evidence
 from pipeline.registry.push import Registration, push
 from pipeline.registry.store import Registry
 
@@ -60,16 +61,13 @@ def test_version_carries_tags_description_and_run(
     assert client.get_run(done.run_id).data.metrics["auroc"] == 0.9
 
 
-def judged(registry: Registry, bundle: Bundle, figure: float, **tags: str) -> str:
+def registered(registry: Registry, bundle: Bundle, figure: float, **tags: str) -> str:
     """Register with one figure and these tags; returns the run's id."""
     return push(
         registry,
         "cells",
         bundle,
-        metrics={"auroc": figure},
-        params={},
-        tags=tags,
-        description=f"{figure}" + "note " * 2000,
+        Evidence({"auroc": figure}, {}, tags, f"{figure}" + "note " * 2000),
     ).run_id
 
 
@@ -77,8 +75,8 @@ def test_a_bundle_judged_anew_says_all_that_is_true_now(
     registry: Registry, sealed_bundle: Bundle
 ) -> None:
     first = {"gate": "failed", "gate.failed": "escapes", "compared_with": "cells/7"}
-    judged(registry, sealed_bundle, 0.8, **first)
-    run_id = judged(registry, sealed_bundle, 0.9, gate="passed", auroc="0.9")
+    registered(registry, sealed_bundle, 0.8, **first)
+    run_id = registered(registry, sealed_bundle, 0.9, gate="passed", auroc="0.9")
     version, run = registry.version("cells", 1), registry.client.get_run(run_id)
     for tags in (version.tags, run.data.tags):
         assert (tags["gate"], tags["auroc"]) == ("passed", "0.9")
@@ -90,8 +88,8 @@ def test_a_bundle_judged_anew_says_all_that_is_true_now(
 def test_a_bundle_judged_anew_after_its_run_was_deleted_keeps_its_tags_true(
     registry: Registry, sealed_bundle: Bundle, caplog: pytest.LogCaptureFixture
 ) -> None:
-    registry.client.delete_run(judged(registry, sealed_bundle, 0.8, gate="passed"))
-    judged(registry, sealed_bundle, 0.9, gate="failed")
+    registry.client.delete_run(registered(registry, sealed_bundle, 0.8, gate="passed"))
+    registered(registry, sealed_bundle, 0.9, gate="failed")
     assert registry.version("cells", 1).gate == "failed"
     assert "its run was deleted in MLflow" in caplog.text
 
@@ -99,7 +97,7 @@ def test_a_bundle_judged_anew_after_its_run_was_deleted_keeps_its_tags_true(
 def test_a_description_that_no_database_can_hold_is_cut(
     registry: Registry, sealed_bundle: Bundle
 ) -> None:
-    judged(registry, sealed_bundle, 0.8)
+    registered(registry, sealed_bundle, 0.8)
     said = registry.version("cells", 1).description
     assert len(said) == 5000
     assert said.endswith("... see the report")
@@ -143,11 +141,7 @@ def test_failure_midway_leaves_no_version(registry: Registry, sealed_bundle: Bun
             registry,
             "cells",
             sealed_bundle,
-            metrics={},
-            params={},
-            tags={},
-            description="",
-            artifacts=[(Path("/nowhere/missing.png"), "plots")],
+            Evidence(artifacts=((Path("/nowhere/missing.png"), "plots"),)),
         )
     assert registry.versions("cells") == []
 

@@ -13,6 +13,7 @@ from pipeline.errors import RegistryError, RegistryForbidden
 from pipeline.registry import push as pushing
 from pipeline.registry.push import Registration
 from pipeline.registry.store import Registry
+from tests.judgements import judge
 
 Register = Callable[[Registry, Bundle], Registration]
 
@@ -109,7 +110,7 @@ def test_building_again_brings_no_withdrawn_version_back(
     two_versions: Registry, sealed_bundle: Bundle, register: Register
 ) -> None:
     two_versions.promote("cells", 2, "A. Weber", "good", "seen by eye")
-    two_versions.client.set_model_version_tag("cells", "1", "compared_with", "cells/2")
+    judge(two_versions, 1, against="cells/2")
     two_versions.promote("cells", 1, "A. Weber", "better")
     two_versions.rollback("cells", "B. Sato", "misses cracks")
     register(two_versions, sealed_bundle)

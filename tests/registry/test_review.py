@@ -15,6 +15,7 @@ from pipeline.errors import NoChampion, RegistryError, SignoffError
 from pipeline.registry.push import Registration
 from pipeline.registry.review import Outcome
 from pipeline.registry.store import Registry
+from tests.judgements import judge, run_file
 
 Register = Callable[[Registry, Bundle], Registration]
 
@@ -23,11 +24,10 @@ def aliases(registry: Registry) -> dict[int, tuple[str, ...]]:
     return {v.version: v.aliases for v in registry.versions("cells")}
 
 
-def set_gate(registry: Registry, version: int, said: str | None) -> None:
-    if said is None:
-        registry.client.delete_model_version_tag("cells", str(version), "gate")
-    else:
-        registry.client.set_model_version_tag("cells", str(version), "gate", said)
+def forget_judgement(registry: Registry, version: int) -> None:
+    """As an older Lineside registered it: without a verdict, without the file."""
+    registry.client.delete_model_version_tag("cells", str(version), "gate")
+    run_file(registry, version, "evaluate/evaluation.json").unlink()
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def three_versions(
 ) -> Registry:
     """Three, promoted one after the other."""
     register(two_versions, seal_bundle(tmp_path / "third", fail_from=0.6))
-    two_versions.client.set_model_version_tag("cells", "3", "compared_with", "cells/2")
+    judge(two_versions, 3, against="cells/2")
     for number, reason in ((1, "first release"), (2, "fewer escapes"), (3, "less overkill")):
         two_versions.promote("cells", number, "A. Weber", reason)
     return two_versions
@@ -120,21 +120,21 @@ def test_control_characters_in_a_reason_reach_no_terminal(two_versions: Registry
 
 
 @pytest.mark.parametrize(
-    ("gate", "why"), [("failed", "it failed the gate"), (None, "no verdict of the gate")]
+    ("gate", "why"), [("failed", "it failed the gate"), ("unknown", "no verdict of the gate")]
 )
 def test_a_version_without_a_passed_gate_needs_an_override_that_is_recorded(
-    two_versions: Registry, gate: str | None, why: str
+    two_versions: Registry, gate: str, why: str
 ) -> None:
-    set_gate(two_versions, 1, gate)
+    if gate == "failed":
+        judge(two_versions, 1, gate)
+    else:
+        forget_judgement(two_versions, 1)
     with pytest.raises(RegistryError, match=rf"{why}.*--override TEXT"):
         two_versions.promote("cells", 1, "A. Weber", "first release")
     assert two_versions.signoffs("cells").read().records == ()
     done = two_versions.promote("cells", 1, "A. Weber", "first release", "trial of the line")
     assert done.record is not None
-    assert (done.record.gate, done.record.override_reason) == (
-        gate or "unknown",
-        "trial of the line",
-    )
+    assert (done.record.gate, done.record.override_reason) == (gate, "trial of the line")
     assert done.version.tags["review.reason"] == "first release (override: trial of the line)"
 
 
@@ -180,7 +180,9 @@ def test_rollback_returns_to_the_champion_before(two_versions: Registry) -> None
     two_versions.promote("cells", 1, "A. Weber", "first release")
     two_versions.promote("cells", 2, "A. Weber", "fewer escapes")
     done = two_versions.rollback("cells", "B. Sato", "misses cracks")
-    assert done.said == "cells/1 is the champion again instead of cells/2"
+    assert done.said == (
+        "cells/1 is the champion again instead of cells/2; its bundle was verified"
+    )
     assert aliases(two_versions) == {1: ("champion",), 2: ()}
     tags = two_versions.version("cells", 2).tags
     assert (tags["review.status"], tags["review.by"]) == ("withdrawn", "B. Sato")
@@ -212,7 +214,7 @@ def test_rollback_skips_a_champion_that_was_rejected_since(three_versions: Regis
 def test_rollback_asks_for_no_gate(two_versions: Registry) -> None:
     two_versions.promote("cells", 1, "A. Weber", "first release")
     two_versions.promote("cells", 2, "A. Weber", "fewer escapes")
-    set_gate(two_versions, 1, "failed")
+    judge(two_versions, 1, "failed")
     assert two_versions.rollback("cells", "B. Sato", "line stands").version.version == 1
 
 
@@ -221,7 +223,7 @@ def test_a_deleted_champion_is_told_and_rolled_back(three_versions: Registry) ->
     with pytest.raises(NoChampion, match=r"cells/3, which was signed off, was deleted .*rollback"):
         three_versions.champion("cells")
     done = three_versions.rollback("cells", "B. Sato", "somebody tidied up")
-    assert done.said == "cells/2 is the champion again instead of cells/3"
+    assert done.said.startswith("cells/2 is the champion again instead of cells/3")
     assert three_versions.champion("cells").version == 2
 
 
@@ -253,7 +255,7 @@ def test_a_champion_moved_by_hand_is_withdrawn_for_the_one_signed_off(
     two_versions.promote("cells", 1, "A. Weber", "first release")
     two_versions.client.set_registered_model_alias("cells", "champion", "2")
     done = two_versions.rollback("cells", "B. Sato", "nobody signed it off")
-    assert done.said == "cells/1 is the champion again instead of cells/2"
+    assert done.said.startswith("cells/1 is the champion again instead of cells/2")
 
 
 def test_a_registry_of_an_older_lineside_goes_on(two_versions: Registry) -> None:
@@ -262,7 +264,7 @@ def test_a_registry_of_an_older_lineside_goes_on(two_versions: Registry) -> None
         client.set_registered_model_alias("cells", alias, number)
         client.set_model_version_tag("cells", number, "signoff.reviewer", "A. Weber")
     done = two_versions.rollback("cells", "B. Sato", "misses cracks")
-    assert done.said == "cells/1 is the champion again instead of cells/2"
+    assert done.said.startswith("cells/1 is the champion again instead of cells/2")
     (record,) = two_versions.signoffs("cells").read().records
     assert (record.act, record.version, record.previous) == ("rollback", 1, 2)
 
@@ -277,7 +279,7 @@ def test_the_champion_of_an_older_lineside_can_be_signed_off_as_it_is(
 
 
 def test_a_reject_signs_off_no_champion(two_versions: Registry) -> None:
-    set_gate(two_versions, 1, "failed")
+    judge(two_versions, 1, "failed")
     two_versions.client.set_registered_model_alias("cells", "champion", "1")
     two_versions.reject("cells", 2, "B. Sato", "misses cracks")
     chain = two_versions.signoffs("cells").read()
@@ -298,13 +300,13 @@ def test_an_older_registry_rolls_back_also_after_a_reject(
         two_versions.client.set_registered_model_alias("cells", alias, number)
     two_versions.reject("cells", 3, "B. Sato", "misses cracks")
     done = two_versions.rollback("cells", "B. Sato", "so does this")
-    assert done.said == "cells/1 is the champion again instead of cells/2"
+    assert done.said.startswith("cells/1 is the champion again instead of cells/2")
 
 
 def test_no_rollback_to_a_version_that_failed_and_that_nobody_signed(
     two_versions: Registry,
 ) -> None:
-    set_gate(two_versions, 1, "failed")
+    judge(two_versions, 1, "failed")
     two_versions.client.set_registered_model_alias("cells", "champion", "1")
     two_versions.promote("cells", 2, "A. Weber", "better")
     with pytest.raises(RegistryError, match=r"cells/1 .*nobody has signed it off and it failed"):
@@ -313,16 +315,13 @@ def test_no_rollback_to_a_version_that_failed_and_that_nobody_signed(
 
 
 @pytest.mark.parametrize(
-    ("compared", "said"), [("cells/7", "cells/7"), (None, "no champion")], ids=["other", "none"]
+    ("compared", "said"), [("cells/7", "cells/7"), ("", "no champion")], ids=["other", "none"]
 )
 def test_a_gate_against_another_champion_needs_an_override(
-    two_versions: Registry, compared: str | None, said: str
+    two_versions: Registry, compared: str, said: str
 ) -> None:
     two_versions.promote("cells", 1, "A. Weber", "first release")
-    if compared:
-        two_versions.client.set_model_version_tag("cells", "2", "compared_with", compared)
-    else:
-        two_versions.client.delete_model_version_tag("cells", "2", "compared_with")
+    judge(two_versions, 2, against=compared)
     with pytest.raises(RegistryError, match=rf"compared with {said}, and the champion is cells/1"):
         two_versions.promote("cells", 2, "A. Weber", "fewer escapes")
     done = two_versions.promote("cells", 2, "A. Weber", "fewer escapes", "seen by eye")

@@ -16,6 +16,7 @@ from pipeline.contracts.bundle import Bundle
 from pipeline.errors import RegistryUnreachable
 from pipeline.registry.push import Registration, push
 from pipeline.registry.store import Registry
+from tests.judgements import judged
 
 Register = Callable[[Registry, Bundle], Registration]
 
@@ -109,10 +110,7 @@ def test_wherever_the_connection_breaks_nothing_is_half_registered(
                     through,
                     "cut",
                     sealed_bundle,
-                    metrics={"auroc": 0.9},
-                    params={"method": "probe"},
-                    tags={"gate": "passed"},
-                    description="",
+                    judged(sealed_bundle, metrics={"auroc": 0.9}, params={"method": "probe"}),
                 )
             except RegistryUnreachable:
                 cuts += 1

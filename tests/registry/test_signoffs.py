@@ -224,6 +224,47 @@ def test_who_was_overtaken_while_asleep_finds_it_and_gives_way(
     assert chain.faults == ()
 
 
+def sleepers() -> list[list[str]]:
+    """Orders of the calls of Ann, who wakes after her record, and of Bo, who overtakes her.
+
+    Bo has read. He writes, reads, and where Ann was awake by then he withdraws, reads, and writes
+    and reads again. She settles, reads, and where she finds Bo settles for him and looks once more.
+    """
+    return [
+        ["Bo"] * 3 + ["Ann" if i in places else "Bo" for i in range(13)]
+        for places in combinations(range(13), 6)
+    ]
+
+
+def woken(order: list[str]) -> tuple[Shelf, dict[str, Signoff | SignoffError]]:
+    """What becomes of both, their calls made in this order once Ann has written and read."""
+    shelf = Shelf()
+    turns = Turns([*["Ann"] * 3, *order])
+
+    def one(name: str, now: datetime) -> Signoff | SignoffError:
+        try:
+            return decide(Turnwise(shelf, turns, name), name, now)
+        except SignoffError as error:
+            return error
+        finally:
+            turns.end(name)
+
+    with ThreadPoolExecutor(2) as people:
+        ann = people.submit(one, "Ann", NOW)
+        bo = people.submit(one, "Bo", NOW + INTERRUPTED_AFTER)
+        return shelf, {"Ann": ann.result(), "Bo": bo.result()}
+
+
+def test_in_no_order_do_a_sleeper_and_who_overtakes_it_both_win() -> None:
+    for order in sleepers():
+        shelf, done = woken(order)
+        chain = book(shelf).read()
+        won = [d.reviewer for d in done.values() if isinstance(d, Signoff)]
+        named = "".join(name[0] for name in order)
+        assert [r.reviewer for r in chain.records] == won, named
+        assert chain.faults == (), named
+
+
 def test_a_record_of_a_far_future_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     shelf = interrupted(monkeypatch)
     record = decide(shelf, "Bo", NOW - timedelta(days=400))

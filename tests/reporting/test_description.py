@@ -35,7 +35,7 @@ def metrics() -> dict[str, Any]:
         "split": {"by": "module", "n_groups": 44, "leak_checked": True},
         "promise": {
             "supported": True,
-            "said": "at most 5.0% escapes and 10.0% overkill at 95% confidence",
+            "said": "at most 5 % escapes and 10 % overkill at 95 % confidence",
         },
         "notes": [],
     }
@@ -90,8 +90,8 @@ def test_it_states_the_limits_and_the_promise_behind_them(
     sealed_bundle: Bundle, metrics: dict[str, Any], evaluation: Evaluation
 ) -> None:
     assert (
-        "Limits: below 0.2000 PASS, from 0.8000 FAIL, between REVIEW; chosen for at most 5.0% "
-        "escapes and 10.0% overkill at 95% confidence."
+        "Limits: below 0.2000 PASS, from 0.8000 FAIL, between REVIEW; chosen for at most 5 % "
+        "escapes and 10 % overkill at 95 % confidence."
     ) in describe(sealed_bundle, metrics, evaluation).splitlines()
 
 
@@ -101,7 +101,7 @@ def test_a_promise_the_data_cannot_support_is_called_so(
     metrics["promise"]["supported"] = False
     metrics["notes"] = ["30 bad validation parts cannot prove it"]
     said = describe(sealed_bundle, metrics, evaluation)
-    assert "at 95% confidence, which the data cannot support." in said
+    assert "at 95 % confidence, which the data cannot support." in said
     assert "\n> 30 bad validation parts cannot prove it\n" in said
 
 
@@ -175,3 +175,63 @@ def test_a_warning_cannot_become_markup(
     metrics["notes"] = ["class <b>x</b> | [y](z)"]
     said = describe(sealed_bundle, metrics, evaluation)
     assert "> class &lt;b&gt;x&lt;/b&gt; \\| \\[y\\](z)" in said
+
+
+def crowded(metrics: dict[str, Any], n: int) -> None:
+    """Many warnings, told apart by their numbers; the eleventh says that the split leaks."""
+    metrics["notes"] = [f"warning number {i:03d} says a thing at some length" for i in range(n)]
+    metrics["notes"][10] = "the split is LEAKY: all figures flatter"
+
+
+@pytest.mark.parametrize("n", [20, 40, 60, 100, 1000])
+def test_with_many_warnings_all_that_decides_stays_and_the_rest_is_counted(
+    sealed_bundle: Bundle, metrics: dict[str, Any], evaluation: Evaluation, n: int
+) -> None:
+    crowded(metrics, n)
+    said = describe(sealed_bundle, metrics, evaluation)
+    assert len(said) <= 5000
+    assert said.startswith("**Gate passed: all 4 checks.**")
+    assert "| Average precision | 0.9012" in said
+    assert "challenger | champion | difference" in said
+    assert said.splitlines()[-1].endswith("--reviewer NAME --reason TEXT`.")
+    lines = said.splitlines()
+    shown = [line for line in lines if line.startswith("> warning number")]
+    assert shown == [f"> {w}" for w in metrics["notes"] if w.startswith("w")][: len(shown)]
+    assert lines.index("> the split is LEAKY: all figures flatter") < lines.index(shown[0])
+    left = n + 2 - 1 - len(shown) - sum(line.startswith(("> Among", "> Bright")) for line in lines)
+    counted = f"> **{left} more warnings stand in the report, `evaluate/report.html`.**"
+    assert (counted in lines) is (left > 0)
+
+
+def test_warnings_that_fit_exactly_are_all_there(
+    sealed_bundle: Bundle, metrics: dict[str, Any], evaluation: Evaluation
+) -> None:
+    room = 5000 - len(describe(sealed_bundle, metrics, evaluation))
+    metrics["notes"] = []
+    while room > 303:
+        metrics["notes"].append("x" * 200)
+        room -= 204
+    metrics["notes"].append("y" * (room - 4))
+    assert len(said := describe(sealed_bundle, metrics, evaluation)) == 5000
+    assert "more warning" not in said
+    metrics["notes"].append("z")
+    assert len(said := describe(sealed_bundle, metrics, evaluation)) <= 5000
+    assert "more warnings stand" in said
+
+
+@pytest.mark.parametrize("letter", ["a", "<", "_ "])
+def test_no_sentence_takes_the_room_of_all_others(
+    sealed_bundle: Bundle, metrics: dict[str, Any], evaluation: Evaluation, letter: str
+) -> None:
+    long = letter * 3000
+    metrics["notes"] = [long]
+    checks = tuple(Check(name=f"check {i}", passed=False, said=long) for i in range(7))
+    rival = Comparison(champion="cells/3", not_run=long)
+    evaluation = evaluation.model_copy(
+        update={"gate": Gate(passed=False, checks=checks), "comparison": rival}
+    )
+    said = describe(sealed_bundle, metrics, evaluation)
+    assert len(said) <= 5000
+    assert said.count(" …\n") == 9
+    assert "| Escapes (bad parts passed) | 0.0312 |" in said
+    assert "--override WHY" in said.splitlines()[-1]

@@ -296,5 +296,42 @@ def test_nested_figures_are_told_by_dotted_names() -> None:
 def test_the_embedded_facts_are_json_and_hold_no_name(page: Page) -> None:
     facts = json.loads(next(s for s in read(page).scripts if s.startswith("{")))
     assert set(facts) == {
-        *("scores", "bad", "complained", "looked_at", "limits", "pass_at", "fail_at"),
+        *("scores", "bad", "complained", "failing", "limits", "pass_at", "fail_at"),
     }
+
+
+def test_groups_that_are_listed_nowhere_are_counted_too(page: Page) -> None:
+    groups = [s for s in page.evaluation.slices.slices if s.by == "group"]
+    many = [groups[i % 12].model_copy(update={"name": f"g{i}"}) for i in range(50)]
+    slices = Slices(slices=tuple(many), worst="", counts={"group": 80})
+    text = read(changed(page, slices=slices)).text
+    assert (
+        "By group: the 40 least accurate of 80, the 50 that misjudge most in evaluation.json"
+    ) in text
+
+
+@pytest.mark.parametrize("limit", [0.0, 1.05, 1.1])
+def test_limits_above_every_score_stand_at_the_right_end(
+    sealed_bundle: Bundle, limit: float
+) -> None:
+    html = render(page_of(sealed_bundle, point=OperatingPoint(pass_below=limit, fail_from=1.1)))
+    found = re.search(r'id="band" x="([-.0-9]+)" y="14" width="([-.0-9]+)"', html.decode())
+    assert found is not None
+    left, width = map(float, found.groups())
+    assert left == min(limit, 1) * 800
+    assert left + width == 800
+
+
+def test_the_reliability_plot_is_told_as_what_it_draws(page: Page) -> None:
+    """It draws the defect score; the calibration error is about the likeliest class."""
+    text = read(page).text
+    assert "Share of bad parts over the defect score" in text
+    assert f"ECE, {page.metrics['ece']:.3f}, asks another question" in text
+
+
+def test_golden_parts_are_told_with_the_side_of_the_split_that_they_are_on(page: Page) -> None:
+    golden = Golden(n=12, misses=(), splits={"train": 9, "test": 3})
+    text = read(changed(page, golden=golden)).text
+    assert "They are 9 training and 3 test parts. Training has seen those of its own" in text
+    of_test = Golden(n=3, misses=(), splits={"test": 3})
+    assert "Training has seen" not in read(changed(page, golden=of_test)).text

@@ -92,7 +92,7 @@ def test_the_confusion_plot_shows_counts_and_shares_of_the_row() -> None:
     axes = Figure().subplots()
     counts = pd.DataFrame([[3, 1], [0, 2]], index=["bad", "good"], columns=["bad", "good"])
     plots.draw_confusion(axes, counts)
-    assert [t.get_text() for t in axes.texts] == ["3\n75%", "1\n25%", "0", "2\n100%"]
+    assert [t.get_text() for t in axes.texts] == ["3\n75.0 %", "1\n25.0 %", "0", "2\n100 %"]
     assert [t.get_text() for t in axes.get_yticklabels()] == ["bad", "good"]
 
 
@@ -126,7 +126,14 @@ def test_the_det_plot_leaves_out_what_lies_at_infinity(drawn: Curve) -> None:
 def test_the_reliability_plot_shows_bins_that_have_parts_with_their_number() -> None:
     axes = Figure().subplots()
     said, true = np.array([0.05, 0.05, 0.05, 0.95]), np.array([False, False, True, True])
-    plots.draw_reliability(axes, said, true, what="defect score")
+    plots.draw_reliability(
+        axes,
+        said,
+        true,
+        what="defect score",
+        found="share of bad parts",
+        groups=["a", "b", "c", "d"],
+    )
     assert [t.get_text() for t in axes.texts] == ["3", "1"]
     dots = [line for line in axes.lines if line.get_marker() == "o"]
     found = [float(np.asarray(dot.get_ydata())[0]) for dot in dots]

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from pipeline.contracts.bundle import OperatingPoint
 from pipeline.contracts.records import Verdict
-from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.errors import DataError
 from pipeline.inference.decide import decide
 from pipeline.reporting import tradeoff
@@ -53,7 +51,7 @@ def test_many_parts_have_steps_that_a_slider_can_take() -> None:
     n = 5 * tradeoff.STEPS
     scores, none = np.linspace(0, 1, n), np.zeros(n, bool)
     point = OperatingPoint(pass_below=0.123456789, fail_from=0.7)
-    limits = tradeoff.Tradeoff(scores, none, none, none, point).limits()
+    limits = tradeoff.Tradeoff(scores, scores, none, none, point).limits()
     assert len(limits) <= tradeoff.STEPS + 4
     assert {0.123456789, 0.7} <= set(limits)
 
@@ -74,12 +72,14 @@ def test_the_histogram_counts_every_part_once(page: Page) -> None:
     assert sum(b.good + b.bad for b in bars) == page.metrics["n_test"]
 
 
-def test_a_part_without_complaint_may_be_empty_or_missing(page: Page) -> None:
-    taxonomy: Taxonomy = page.bundle.taxonomy
-    said = page.predictions["complaint"]
-    table = page.predictions.assign(complaint=said.where(said != "", pd.NA))
-    ours = tradeoff.of(table, taxonomy, page.bundle.operating_point)
-    assert ours.complained.tolist() == (said != "").tolist()
+def test_a_part_in_tiles_fails_by_a_tile_that_is_not_the_highest() -> None:
+    """One tile at 0.9 looks like what people look at, another at 0.6 like what is scrapped."""
+    one, no = np.array([0.9]), np.array([False])
+    point = OperatingPoint(pass_below=0.3, fail_from=0.5)
+    parts = tradeoff.Tradeoff(one, np.array([0.6]), ~no, no, point)
+    said = [str(*parts.verdicts(low, high)) for low, high in ((0.3, 0.5), (0.3, 0.7), (0.95, 1.0))]
+    assert said == ["FAIL", "REVIEW", "PASS"]
+    assert {0.6, 0.9} <= set(parts.limits())
 
 
 def test_embedded_json_cannot_end_its_element() -> None:

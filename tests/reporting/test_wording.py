@@ -125,7 +125,10 @@ def test_limits_that_no_score_reaches_are_said_so(page: Page) -> None:
 def test_an_unsupported_promise_is_said_beside_the_limits(page: Page) -> None:
     metrics = {**page.metrics, "promise": {**page.metrics["promise"], "supported": False}}
     said = wording.limits(page.bundle.operating_point, metrics)
-    assert said[-1].startswith("There were too few such parts to support that promise")
+    assert said[-1].startswith("There were too few of them to support that promise")
+
+
+LIMITS_FROM = "They were chosen on 540 validation parts. No test part was among them."
 
 
 @pytest.mark.parametrize(
@@ -153,8 +156,9 @@ def test_an_unsupported_promise_is_said_beside_the_limits(page: Page) -> None:
 )
 def test_every_policy_is_told_in_words(page: Page, promise: dict[str, Any], said: str) -> None:
     metrics = {**page.metrics, "promise": {**promise, "supported": True}}
-    told = wording.limits(page.bundle.operating_point, metrics)[-1]
-    assert plain(told).endswith(said)
+    told = wording.limits(page.bundle.operating_point, metrics)[3:]
+    assert plain(told[0]).endswith(said)
+    assert list(told[1:]) == ([] if promise["policy"] == "fixed" else [LIMITS_FROM])
     assert wording.five(metrics)[0].allowed == promise.get("max_escape")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,13 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from pipeline.contracts.bundle import OperatingPoint, open_bundle, seal
 from pipeline.contracts.evaluation import Evaluation
-from pipeline.datasets import golden, manifest
+from pipeline.datasets import golden, manifest, scores
 from pipeline.errors import BundleError, DataError
 from pipeline.evaluation.rival import Rival
 from pipeline.files import read_model, write_model
 from pipeline.imaging.codec import read
 from pipeline.inference.inspector import Inspector
+from pipeline.metrics.rates import Rate
 from pipeline.stages import evaluate
 from tests.stages.conftest import EVALUATE, Ran
 
@@ -270,3 +272,80 @@ def test_a_champion_that_cannot_judge_these_images_is_named_and_not_compared(cop
     seal(theirs)
     _, found = evaluated(copied, rival=Rival("cells/7", open_bundle(theirs)))
     assert found.comparison.not_run.startswith("it cannot judge these images")
+
+
+def test_every_share_on_the_page_is_written_by_one_rule(ran: Ran) -> None:
+    page = (ran.data / "evaluate/report.html").read_text("utf-8")
+    text = re.sub(r"<style>.*?</style>|<script.*?</script>|<[^>]*>", " ", page, flags=re.DOTALL)
+    assert re.findall(r"[0-9]%", text) == []
+    assert re.findall(r"[0-9] %|[0-9]\u00a0%", text)
+
+
+def test_intervals_of_shares_know_the_groups_of_the_parts(copied: Path) -> None:
+    """All test parts of two modules: they prove far less than as many single cells."""
+    path = copied / "ingest/manifest.parquet"
+    table = pd.read_parquet(path)
+    rows = np.flatnonzero(table["split"] == "test")
+    table.loc[rows, "group"] = [f"module-{i % 2}" for i in range(len(rows))]
+    table.to_parquet(path, index=False)
+    out, found = evaluated(copied)
+    metrics = json.loads((out / "metrics.json").read_bytes())
+    low, high = metrics["accuracy_ci95"]
+    k, n = round(metrics["accuracy"] * len(rows)), len(rows)
+    alone = Rate(k, n).ci95
+    assert alone is not None
+    assert high - low > 1.5 * (alone[1] - alone[0])
+    assert any("count parts by what their groups are worth" in note for note in metrics["notes"])
+    by_class = next(s for s in found.slices.slices if s.by == "class")
+    own = Rate(by_class.accuracy.k, by_class.accuracy.n).ci95
+    assert own is not None
+    assert by_class.accuracy.low is not None
+    assert by_class.accuracy.low < own[0]
+
+
+def test_validation_parts_that_chose_the_epoch_choose_no_limit(copied: Path) -> None:
+    table = manifest.read(copied / "ingest").table
+    held = table.loc[table["split"] == "val", "sample_id"].tolist()
+    (copied / "train" / scores.OUT_OF_FOLD).unlink()
+    aside = tuple(held[::2])
+    chose = scores.Consulted(("epoch", "temperature"), set_aside=aside)
+    chose.write(copied / "train" / scores.CONSULTED)
+    out, _ = evaluated(copied)
+    metrics = json.loads((out / "metrics.json").read_bytes())
+    found = metrics["limits_from"]
+    assert (found["n_validation"], found["n_kept_out"]) == (len(aside), len(held) - len(aside))
+    assert found["said"] in (out / "report.html").read_text("utf-8")
+    assert found["said"] in (out / "MODEL_CARD.md").read_text("utf-8").replace("\\", "")
+
+
+def test_limits_by_the_parts_that_chose_the_epoch_come_with_a_warning(copied: Path) -> None:
+    scores.Consulted(("epoch", "temperature")).write(copied / "train" / scores.CONSULTED)
+    out, _ = evaluated(copied)
+    metrics = json.loads((out / "metrics.json").read_bytes())
+    assert any("had chosen the epoch and temperature of the model" in n for n in metrics["notes"])
+    assert "which had chosen the epoch and temperature too" in metrics["limits_from"]["said"]
+
+
+def test_the_parts_that_chose_limits_of_a_probe_are_told(metrics: dict[str, Any]) -> None:
+    found = metrics["limits_from"]
+    assert found["n_out_of_fold"] > 0
+    assert found["by_validation"] == []
+    assert "temperature" in found["by_out_of_fold"]
+    assert not any("had chosen" in note for note in metrics["notes"])
+
+
+def test_golden_parts_are_counted_by_the_side_of_the_split(copied: Path) -> None:
+    table = manifest.read(copied / "ingest").table
+    picked = [table.loc[table["split"] == s, "sample_id"].iloc[0] for s in ("train", "test")]
+    golden.write(copied / "ingest", picked)
+    _, found = evaluated(copied)
+    assert found.golden is not None
+    assert found.golden.splits == {"train": 1, "test": 1}
+
+
+def test_the_report_says_what_data_and_which_network_it_is_about(ran: Ran) -> None:
+    page = (ran.data / "evaluate/report.html").read_text("utf-8")
+    n = len(manifest.read(ran.data / "ingest").table)
+    for said in ("Cells: may this model", f"{n}: ", "tf_efficientnet_lite0", str(ran.images)):
+        assert said in page
+    assert "licence: not known" in (ran.data / "evaluate/MODEL_CARD.md").read_text("utf-8")

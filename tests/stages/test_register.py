@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from pydantic import ValidationError
 
+from pipeline import config
 from pipeline.contracts.bundle import open_bundle
 from pipeline.contracts.evaluation import Check, Evaluation, Gate
-from pipeline.errors import BundleError, RegistryError
+from pipeline.errors import BundleError, ConfigError, RegistryError
 from pipeline.files import read_model, sha256, write_model
 from pipeline.registry.store import Registry
 from pipeline.stages import register
@@ -122,7 +122,27 @@ def test_a_bundle_that_is_judged_again_says_what_the_gate_says_now(
         assert ("Gate passed" in version.description) is passed
 
 
-@pytest.mark.parametrize("key", ["gate", "review.status", "bundle_sha256"])
-def test_a_tag_that_lineside_writes_itself_is_refused_by_name(key: str) -> None:
-    with pytest.raises(ValidationError, match=f"{key}: Lineside writes these itself"):
-        register.Config(tags={key: "passed"})
+@pytest.mark.parametrize("key", ["gate", "review.status", "bundle_sha256", "leaky", "auroc"])
+def test_a_tag_that_lineside_writes_itself_is_refused_by_file_and_name(
+    tmp_path: Path, key: str
+) -> None:
+    (tmp_path / "register.yaml").write_text(f"tags:\n  plant: west\n  {key}: passed\n")
+    with pytest.raises(
+        ConfigError, match=rf"register\.yaml:1 tags: {key}: Lineside writes these itself; rename"
+    ):
+        config.load(tmp_path / "register.yaml", register.Config)
+
+
+def test_no_tag_that_registration_writes_can_be_taken(ran: Ran) -> None:
+    (version,) = ran.registry.versions("cells")
+    assert {k for k in version.tags if not k.startswith("review.")} <= register.RESERVED
+
+
+def test_what_was_registered_can_be_signed_off(ran: Ran, tmp_path: Path) -> None:
+    shutil.copy(ran.registry.uri.removeprefix("sqlite:///"), tmp_path / "mlflow.db")
+    registry = Registry(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    (version,) = registry.versions("cells")
+    override = "" if version.gate == "passed" else "trial"
+    done = registry.promote("cells", 1, "A. Weber", "first release", override)
+    assert done.record is not None
+    assert done.record.gate == version.gate

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
-from pipeline.contracts.bundle import open_bundle
+from pipeline.contracts.bundle import OperatingPoint, open_bundle
 from pipeline.contracts.records import Verdict
 from pipeline.datasets import manifest, scores
 from pipeline.datasets.adapters import elpv, masks
 from pipeline.imaging import codec
 from pipeline.inference.inspector import Inspector
+from pipeline.inference.predictor import Predictor
+from pipeline.reporting import tradeoff
 from pipeline.stages import ingest, preprocess, train
 from tests.stages.conftest import build
 
@@ -94,3 +99,31 @@ def test_the_station_names_the_tile_that_decided(data: Path) -> None:
     assert part.masks[seen.tile].any()
     assert seen.decision.verdict is not Verdict.PASS
     assert seen.decision.reason.startswith(f"tile {seen.tile + 1} of 4: ")
+
+
+def test_the_scores_reported_are_the_highest_of_all_tiles(data: Path) -> None:
+    """Limits are chosen by them, so AUROC, curves and the slider are about them too."""
+    told = pd.read_parquet(data / "evaluate/predictions.parquet").set_index("sample_id")
+    bundle, table = open_bundle(data / "evaluate/bundle"), manifest.read(data / "ingest")
+    inspector = Inspector(bundle)
+    predictor = Predictor(bundle)
+    for row in np.flatnonzero(table.table["split"] == "test")[:6]:
+        pixels = table.pixels(int(row))
+        tiles = predictor.predict(inspector.preparation(pixels).images).probabilities
+        found = told["defect_score"].to_dict()[table.table["sample_id"].iat[row]]
+        assert found == pytest.approx(tiles[:, 1].max(), abs=1e-4)
+    metrics = json.loads((data / "evaluate/metrics.json").read_bytes())
+    bad = told["label"] == "defective"
+    assert metrics["auroc"] == pytest.approx(roc_auc_score(bad, told["defect_score"]))
+
+
+def test_the_limits_of_a_part_in_tiles_can_be_moved(data: Path) -> None:
+    bundle = open_bundle(data / "evaluate/bundle")
+    told = pd.read_parquet(data / "evaluate/predictions.parquet")
+    parts = tradeoff.of(told, bundle.taxonomy, bundle.operating_point)
+    point = OperatingPoint(pass_below=0.3, fail_from=0.6)
+    table = manifest.read(data / "ingest")
+    inspector = Inspector(replace(bundle, operating_point=point))
+    rows = np.flatnonzero(table.table["split"] == "test")
+    station = [inspector.inspect(table.pixels(int(row))).decision.verdict for row in rows]
+    assert parts.verdicts(0.3, 0.6).tolist() == station

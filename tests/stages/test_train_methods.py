@@ -20,6 +20,7 @@ import torch
 import yaml
 
 from pipeline.contracts.bundle import MODEL, Provenance, read_part
+from pipeline.datasets import scores
 from pipeline.datasets.shards import Shards
 from pipeline.errors import TrainingError
 from pipeline.files import whole_folder
@@ -126,6 +127,9 @@ def test_the_report_says_what_fine_tuning_brought_and_what_it_cannot_give(tuned:
     assert any("validation log loss" in line for line in tuned.report.lines)
     assert any("no out-of-fold scores" in line for line in tuned.report.lines)
     assert not (tuned.out / "out-of-fold.parquet").exists()
+    consulted = scores.Consulted.read(tuned.out / scores.CONSULTED)
+    assert consulted == scores.Consulted(("epoch", "temperature"))  # too few to set some aside
+    assert any("too few validation parts to set some aside" in s for s in tuned.report.lines)
 
 
 def command(project: Path, *argv: str) -> subprocess.CompletedProcess[str]:

@@ -19,6 +19,7 @@ from pipeline.datasets.manifest import Manifest
 from pipeline.errors import RegistryError, TrainingError
 from pipeline.files import write_model
 from pipeline.inference.inspector import Inspector
+from pipeline.registry.evidence import Evidence
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
 from pipeline.stages import ingest
@@ -216,7 +217,7 @@ def test_any_other_teacher_may_have_seen_the_test_parts(
 
 def register(registry: Registry, teacher: Bundle) -> None:
     tags = {"manifest_sha256": "of its samples"}
-    push(registry, "large", teacher, metrics={}, params={}, tags=tags, description="")
+    push(registry, "large", teacher, Evidence(tags=tags))
 
 
 def test_a_registered_teacher_is_downloaded_once(

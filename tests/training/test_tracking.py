@@ -23,6 +23,7 @@ from pipeline.errors import RegistryError, RegistryUnreachable
 from pipeline.files import sha256
 from pipeline.registry import runs
 from pipeline.registry.connection import connect
+from pipeline.registry.evidence import Evidence
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
 from pipeline.training import tracking
@@ -192,10 +193,7 @@ def test_registering_what_was_trained_makes_no_second_run(
         registry,
         "cells",
         sealed_bundle,
-        metrics={"auroc": 0.9},
-        params={"train.seed": "0", "evaluate.confidence": "0.95"},
-        tags={},
-        description="",
+        Evidence(metrics={"auroc": 0.9}, params={"train.seed": "0", "evaluate.confidence": "0.95"}),
     )
     (run,) = all_runs(registry)
     assert run.data.metrics == {"loss": 0.5, "auroc": 0.9}

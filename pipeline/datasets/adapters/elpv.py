@@ -18,6 +18,8 @@ from pipeline.contracts.sample import Sample
 from pipeline.errors import DataError, MissingExtra
 from pipeline.plugins import PluginConfig
 
+LICENCE = "CC-BY-NC-SA-4.0"
+
 
 class Config(PluginConfig):
     """Which cells count as defective."""
