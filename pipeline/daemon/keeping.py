@@ -7,6 +7,7 @@ import logging
 import threading
 from collections import deque
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.clock import Clock
@@ -65,7 +66,10 @@ class Keeper:
         self._settings = settings
         self._ledger = ledger
         self._clock = clock
-        self._retention = Retention(settings, ledger, clock)
+        self._at_disk: set[str] = (
+            set()
+        )  # paths, each from before its file is there till it is named
+        self._retention = Retention(settings, ledger, clock, self._at_disk)
         self._forecast = Forecast(clock)
         self._troubles = Troubles(clock, log)
         self._waiting: deque[Offered] = deque()
@@ -121,7 +125,7 @@ class Keeper:
 
         May be called again after it was left behind, hanging at a disk: it counts anew.
         """
-        self._retention = Retention(self._settings, self._ledger, self._clock)
+        self._retention = Retention(self._settings, self._ledger, self._clock, self._at_disk)
         while not pulse.stopping:
             pulse.beat()
             self._offered.clear()
@@ -235,6 +239,15 @@ class Keeper:
             what = f"no further {offered.verdict} frame is kept, for want of older ones worth less"
             self._leave_out(offered, no_room, self._full(what))
             return
+        self._at_disk.add(offered.path)
+        try:
+            self._put(target, data, offered)
+        finally:
+            self._at_disk.discard(offered.path)
+        for kind in ("ledger", "write", "encode", no_room):
+            self._troubles.cease(kind)
+
+    def _put(self, target: Path, data: bytes, offered: Offered) -> None:
         write_whole(target, data)
         # The file before its name: a crash between the two must not leave a record of a file that
         # is not there.
@@ -243,10 +256,8 @@ class Keeper:
         except LedgerError:
             target.unlink(missing_ok=True)
             raise
-        retention.wrote(offered.path, len(data))
+        self._retention.wrote(offered.path, len(data))
         self._forecast.add(len(data))
-        for kind in ("ledger", "write", "encode", no_room):
-            self._troubles.cease(kind)
 
     def _leave_out(self, offered: Offered, kind: str, why: str) -> None:
         with self._lock:

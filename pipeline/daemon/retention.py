@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, IntEnum, auto
@@ -24,8 +24,8 @@ from pipeline.daemon.clock import Clock
 from pipeline.daemon.ledger import Ledger
 from pipeline.daemon.line import Keep
 
-# Rows and directory entries at a time: some 2 ms, in which the inspection waits for the ledger.
-WINDOW = 256
+# Rows and directory entries at a time: some 2 ms, and no worker hogs the ledger.
+WINDOW = 128
 BATCH = 32  # frames removed at a time, in one transaction
 LOOK_EVERY_S = 1.0  # at the disk; between looks, what was written and removed is added up
 SEARCH_ANEW_S = 600.0  # for frames that were noted behind the place where the search stands
@@ -93,7 +93,17 @@ class Retention:
         removed: frames removed since the start, by worth.
     """
 
-    def __init__(self, settings: Keep, ledger: Ledger, clock: Clock) -> None:
+    def __init__(
+        self, settings: Keep, ledger: Ledger, clock: Clock, at_disk: Container[str] = ()
+    ) -> None:
+        """Begin to count.
+
+        Args:
+            settings: of the line file.
+            ledger: names the frames.
+            clock: tells when to look at the disk again.
+            at_disk: paths below the folder that are being written and will be told of by `wrote`.
+        """
         self.kept_bytes = 0
         self.strangers = 0
         self.removed = dict.fromkeys(Worth, 0)
@@ -103,6 +113,7 @@ class Retention:
         self._protected = {Verdict(v) for v in settings.protected}
         self._ledger = ledger
         self._clock = clock
+        self._at_disk = at_disk
         self._looked_s: float | None = None
         self._free_bytes = 0
         self._fresh: set[str] = set()  # written while counting, so not to be counted again
@@ -216,12 +227,16 @@ class Retention:
     def _count_window(self, day: str, entries: Sequence[os.DirEntry[str]]) -> None:
         found: dict[str, str] = {}  # path by record id
         for entry in entries:
-            path = f"{day}/{entry.name}"
-            if entry.name.startswith(".") and entry.name.endswith(".partial"):
+            name = entry.name
+            half = name.startswith(".") and name.endswith(".partial")  # see `files.whole_file`
+            path = f"{day}/{name[1:].removesuffix('.partial') if half else name}"
+            if path in self._at_disk or path in self._fresh:
+                continue
+            if half:
                 Path(entry.path).unlink(missing_ok=True)  # a crash in the midst of writing
-            elif path not in self._fresh and entry.is_file(follow_symlinks=False):
+            elif entry.is_file(follow_symlinks=False):
                 self.kept_bytes += entry.stat(follow_symlinks=False).st_size
-                found[entry.name.partition(".")[0]] = path
+                found[name.partition(".")[0]] = path
         marks = ", ".join("?" * len(found))
         with self._ledger.reading() as db:
             rows = db.execute(

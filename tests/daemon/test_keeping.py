@@ -298,25 +298,28 @@ def test_worker_writes_what_is_offered_while_the_station_goes_on(
     assert all(images(ledger))
 
 
-def test_worker_that_hung_at_a_disk_is_replaced_and_its_frame_named_once_it_is_written(
-    ledger: Ledger, tmp_path: Path, slow: SlowDisk
+def test_frame_of_a_worker_that_hung_at_the_disk_is_kept_when_the_disk_answers(
+    ledger: Ledger, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    keeper = Keeper(Keep(folder=tmp_path / "kept"), ledger, Clock())
-    pulses = [Pulse(Clock()), Pulse(Clock())]
-    workers = [threading.Thread(target=keeper.run, args=(pulse,)) for pulse in pulses]
-    try:
-        workers[0].start()
-        keeper.offer(frame(), closed(ledger))
-        assert slow.reached.wait(PATIENCE_S)
-        pulses[0].stop()
-        workers[1].start()
-        slow.released.set()
-        workers[0].join(PATIENCE_S)
-        assert not workers[0].is_alive()
-    finally:
-        pulses[1].stop()
-        workers[1].join(PATIENCE_S)
+    keeper = Keeper(Keep(folder=tmp_path / "kept"), ledger, clock)
+    work(keeper)
+    successor = Pulse(clock)
+    successor.stop()
+
+    def hang(path: Path, data: bytes) -> None:
+        half = path.with_name(f".{path.name}.partial")
+        half.parent.mkdir()
+        half.write_bytes(data)
+        keeper.run(successor)  # meanwhile another one takes over, and counts what is there
+        work(keeper)
+        half.rename(path)
+        work(keeper)
+
+    monkeypatch.setattr("pipeline.daemon.keeping.write_whole", hang)
+    keeper.offer(frame(), closed(ledger))
+    work(keeper)
     assert all(images(ledger))
+    assert keeper.state().kept_bytes == len(b"an image")
 
 
 def test_at_the_end_frames_for_which_no_time_is_left_are_counted(
