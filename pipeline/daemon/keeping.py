@@ -236,7 +236,7 @@ class Keeper:
             return
         no_room = f"room for {worth.name}"
         if room is Room.NO:
-            what = f"no further {offered.verdict} frame is kept, for want of older ones worth less"
+            what = f"no further {offered.verdict} frame is kept: none is worth less that may go"
             self._leave_out(offered, no_room, self._full(what))
             return
         self._at_disk.add(offered.path)
@@ -270,6 +270,6 @@ class Keeper:
         quota = "" if settings.quota_gb is None else f" of keep.quota_gb: {settings.quota_gb:g}"
         return (
             f"{settings.folder} has no room: {retention.kept_bytes / 1e9:.3g} GB{quota}, and "
-            f"keep.min_free_gb: {settings.min_free_gb:g} is to stay free; {consequence}; move "
-            "reviewed frames away, or give it more room"
+            f"keep.min_free_gb: {settings.min_free_gb:g} is to stay free; {consequence}; raise "
+            "keep.quota_gb, or make room on its disk"
         )
