@@ -23,6 +23,7 @@ from pipeline.contracts.records import Verdict
 from pipeline.daemon.clock import Clock
 from pipeline.daemon.ledger import Ledger
 from pipeline.daemon.line import Keep
+from pipeline.errors import LedgerError
 
 # Rows and directory entries at a time: some 2 ms, and no worker hogs the ledger.
 WINDOW = 128
@@ -184,16 +185,12 @@ class Retention:
             return Room.NO  # while counting it is the disk that is short
         batch: list[tuple[Kept, Worth, int]] = []
         more = Room.NO
-        for found in self._least_worthy(worth):
-            if found is None:
-                more = Room.NOT_YET
-                break
-            kept, its_worth = found
+        for i, found in enumerate(self._least_worthy(worth), start=1):
             # One that is not there frees nothing. Its name stays: the disk it lies on may be away.
-            if (its_bytes := self._size(kept)) is not None:
-                batch.append((kept, its_worth, its_bytes))
+            if found is not None and (its_bytes := self._size(found[0])) is not None:
+                batch.append((*found, its_bytes))
                 lacking -= its_bytes
-            if lacking <= 0 or len(batch) == BATCH:
+            if found is None or lacking <= 0 or len(batch) == BATCH or i == WINDOW:
                 more = Room.NOT_YET
                 break
         if batch:
@@ -295,10 +292,15 @@ class Retention:
     def _remove(self, batch: Sequence[tuple[Kept, Worth, int]]) -> None:
         # First the name: a crash between the two must not leave a record of a file that is gone.
         forgotten = []
-        with self._ledger.writing() as db:
-            for kept, worth, size in batch:
-                if db.execute(_FORGET, (kept.id, kept.path)).rowcount:
-                    forgotten.append((kept, worth, size))
+        try:
+            with self._ledger.writing() as db:
+                for kept, worth, size in batch:
+                    if db.execute(_FORGET, (kept.id, kept.path)).rowcount:
+                        forgotten.append((kept, worth, size))
+        except LedgerError:
+            for kept, worth, _ in reversed(batch):
+                self._found[worth].appendleft(kept)
+            raise
         for i, (kept, worth, size) in enumerate(forgotten):
             path = self._folder / kept.path
             try:

@@ -37,11 +37,19 @@ def clock() -> FakeClock:
 def inspect(ledger: Ledger) -> None:
     """Open and close one record, as large as they are."""
     identity = ledger.open_record(AT, "part-0123456789")
-    stamp = AT.isoformat(timespec="microseconds")
     ledger.close_record(
         Record(
-            *(identity, ledger.station, stamp, "part-0123456789", Verdict.FAIL),
-            *("crack: 0.97 is above the limit of 0.80", "crack", 0.97, SCORES, "cells/12", 12.345),
+            id=identity,
+            station=ledger.station,
+            captured_at=AT.isoformat(timespec="microseconds"),
+            serial="part-0123456789",
+            verdict=Verdict.FAIL,
+            reason="crack: 0.97 is above the limit of 0.80",
+            part_class="crack",
+            defect_score=0.97,
+            scores=SCORES,
+            model_version="cells/12",
+            latency_ms=12.345,
         )
     )
 

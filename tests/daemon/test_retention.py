@@ -14,8 +14,9 @@ from pipeline.daemon.clock import FakeClock
 from pipeline.daemon.keeping import Keeper
 from pipeline.daemon.ledger import Ledger
 from pipeline.daemon.line import Keep
+from pipeline.daemon.reserve import Reserve
 from pipeline.daemon.sources import Frame
-from tests.daemon.disk import small_disk
+from tests.daemon.disk import fill, small_disk
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 DAY = "2026-11-22"
@@ -252,6 +253,26 @@ def test_disk_that_others_fill_is_relieved_of_what_nobody_reviewed(
         assert bench.kept == {reviewed, last}
 
 
+def test_frames_beside_a_ledger_on_a_full_disk_go_once_its_reserve_is_released(
+    tmp_path: Path,
+) -> None:
+    with small_disk(tmp_path / "disk", 16 << 20) as disk:
+        bench = Bench(disk)
+        bench.restarted(quota_gb=None, min_free_gb=2e-3)
+        reserve = Reserve(bench.ledger.path, bench.clock, 1 << 20)
+        assert reserve.restore()
+        seen = bench.see(*[PASS] * 20)
+        bench.review(seen[0])
+        fill(disk / "others")
+        bench.clock.advance(5)
+        bench.work()
+        assert "database or disk is full" in bench.keeper.state().trouble
+        assert reserve.release()
+        bench.work()
+        assert bench.kept == {seen[0]}
+        bench.ledger.close()
+
+
 def test_bytes_are_counted_anew_at_the_start(bench: Bench) -> None:
     seen = bench.see(*[FAIL] * 3)
     assert bench.restarted().state().kept_bytes == 3 * SIZE
@@ -301,6 +322,22 @@ def test_names_of_frames_whose_disk_is_away_stay(bench: Bench, tmp_path: Path) -
     bench.restarted()
     bench.see(*[FAIL] * 8)
     assert set(named) <= {r.id for r in bench.ledger.records() if r.image}
+
+
+def test_many_names_without_files_are_passed_over_a_few_at_a_time(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "WINDOW", 2)
+    bench.see(*[FAIL] * 4)
+    (bench.folder / DAY).rename(bench.folder / "elsewhere")
+    keep = Keep(folder=bench.folder, quota_gb=1e-9, min_free_gb=0)
+    storage = retention.Retention(keep, bench.ledger, bench.clock)
+    while storage.step():
+        pass
+    storage.wrote("away", 1)
+    answers = [storage.room(1, retention.Worth.FAIL) for _ in range(6)]
+    assert answers[0] is retention.Room.NOT_YET
+    assert answers[-1] is retention.Room.NO
 
 
 def test_file_that_cannot_be_removed_keeps_its_name(
