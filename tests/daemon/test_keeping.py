@@ -230,6 +230,9 @@ def test_backlog_is_bounded_by_its_bytes(ledger: Ledger, clock: FakeClock, tmp_p
     assert keeper.state().left_out == 1
     work(keeper)
     assert [bool(image) for image in images(ledger)] == [True, True, False]
+    for _ in range(2):
+        keeper.offer(Frame(AT, 0.0, "", half), closed(ledger))
+    assert keeper.state().left_out == 1, "the first ones wait no longer"
 
 
 def test_frame_larger_than_the_backlog_is_kept_when_it_is_alone(
