@@ -152,6 +152,7 @@ class Keeper:
             lost = len(self._waiting)
             self._left_out += lost
             self._waiting.clear()
+            self._waiting_bytes = 0
         if lost:
             log.warning("%d frames were not kept: no time was left to write them", lost)
         return lost
