@@ -53,14 +53,34 @@ class ModelSource(Strict):
 
 
 class Keep(Strict):
-    """Which frames the station keeps, as the camera gave them, for review and for training."""
+    """Which frames the station keeps, as the camera gave them, for review and for training.
+
+    Where room is short, a frame takes the place of older ones that are worth no more than it
+    (`daemon.retention.Worth`); those that people have reviewed are never removed.
+    """
 
     folder: Path = Field(description="Where they go: one folder a day, named like the record.")
     verdicts: tuple[Literal["FAIL", "REVIEW", "NOT_INSPECTED"], ...] = Field(
-        ("FAIL", "REVIEW"), description="Verdicts whose frames are all kept."
+        ("FAIL", "REVIEW"),
+        description="Verdicts whose frames are all kept; those that a shadow model judged "
+        "otherwise are kept as well.",
     )
     pass_share: float = Field(
         0, ge=0, le=1, description="Share of the PASS frames that is kept beside them, by chance."
+    )
+    quota_gb: float | None = Field(
+        None,
+        gt=0,
+        description="Frames may take so many gigabytes (10^9 bytes); none: all but min_free_gb.",
+    )
+    min_free_gb: float = Field(
+        1, ge=0, description="So much of the disk stays free of frames, for the ledger and others."
+    )
+    protected: tuple[Literal["FAIL", "REVIEW", "NOT_INSPECTED"], ...] = Field(
+        (), description="Verdicts whose frames are never removed, reviewed or not."
+    )
+    backlog_mb: int = Field(
+        256, ge=1, description="Memory for frames that wait to be written; further ones are lost."
     )
 
 
