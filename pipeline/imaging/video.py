@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from pipeline.errors import MissingExtra, SourceLost
 from pipeline.imaging import Pixels
 
@@ -105,8 +107,8 @@ def _decoded(container: InputContainer, stream: VideoStream, name: str) -> Itera
         for frame in frames:
             if isinstance(frame, av.VideoFrame):
                 begun = True
-                yield Shot(frame.time, frame.to_ndarray(format="rgb24"))
+                yield Shot(frame.time, np.asarray(frame.to_ndarray(format="rgb24"), np.uint8))
 
 
-def _time_s(packet: Packet) -> float | None:
+def _time_s(packet: Packet[VideoStream]) -> float | None:
     return None if packet.pts is None else float(packet.pts * packet.time_base)

@@ -70,7 +70,9 @@ class Mjpeg(Source):
         name = self._address.shown
         try:
             with closing(self._answer()) as answer:
-                stream = _Stream(lambda: answer.raw.read1(65536), int(self._config.largest_mb * 1e6))
+                stream = _Stream(
+                    lambda: answer.raw.read1(65536), int(self._config.largest_mb * 1e6)
+                )
                 for headers, data in parts(stream, _boundary(answer.headers, name)):
                     yield self._frame(headers, data)
         except _TooLarge as error:

@@ -1,4 +1,4 @@
-"""Pictures that are sent to the station, as `POST /inspect` does: whoever sends gets the verdict."""
+"""Pictures that somebody sends, as by `POST /inspect`, and who waits for the verdict."""
 
 from __future__ import annotations
 
