@@ -18,7 +18,6 @@ from pipeline.imaging import Pixels
 
 if TYPE_CHECKING:
     from av.container import InputContainer
-    from av.packet import Packet
     from av.video.stream import VideoStream
 
 SUFFIXES = frozenset({".avi", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm"})
@@ -29,7 +28,7 @@ class Shot:
     """One picture of a video, or the reason why there is none.
 
     Attributes:
-        at_s: its time in the video, in seconds; None where the video has no times.
+        at_s: since the first picture, in seconds; None where the video has no times.
         pixels: uint8 RGB, height x width x 3; None when it cannot be decoded.
         fault: why not, "" when there are pixels.
     """
@@ -95,6 +94,7 @@ def shots(
 def _decoded(container: InputContainer, stream: VideoStream, name: str) -> Iterator[Shot]:
     import av
 
+    first_s: float | None = None
     begun = False
     for packet in container.demux(stream):
         try:
@@ -102,13 +102,13 @@ def _decoded(container: InputContainer, stream: VideoStream, name: str) -> Itera
         except av.InvalidDataError as error:
             # Whoever joins a stream between two key pictures gets differences to nothing at first.
             if begun:
-                yield Shot(_time_s(packet), None, f"{name} cannot be decoded: {error.strerror}")
+                yield Shot(None, None, f"{name} cannot be decoded: {error.strerror}")
             continue
         for frame in frames:
-            if isinstance(frame, av.VideoFrame):
-                begun = True
-                yield Shot(frame.time, np.asarray(frame.to_ndarray(format="rgb24"), np.uint8))
-
-
-def _time_s(packet: Packet[VideoStream]) -> float | None:
-    return None if packet.pts is None else float(packet.pts * packet.time_base)
+            begun = True
+            first_s = frame.time if first_s is None else first_s
+            at_s = None if frame.time is None or first_s is None else frame.time - first_s
+            if frame.is_corrupt:  # FFmpeg made up what did not arrive
+                yield Shot(at_s, None, f"{name}: a part of the picture is missing")
+            else:
+                yield Shot(at_s, np.asarray(frame.to_ndarray(format="rgb24"), np.uint8))

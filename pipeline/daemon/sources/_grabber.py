@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -132,7 +133,9 @@ def _fill(box: Mailbox, read: Callable[[], Iterator[Frame]], leave: threading.Ev
     except LinesideError as error:
         box.end(error)
     except Exception as error:  # a bug, or a driver's: without it the camera would seem silent
-        log.exception("reading failed")
+        # Without its text, which may hold the camera's address with the password.
+        where = "".join(traceback.format_tb(error.__traceback__))
+        log.error("reading failed: %s\n%s", type(error).__name__, where)
         box.end(SourceLost(f"reading failed: {type(error).__name__}"))
     else:
         box.end(None)
