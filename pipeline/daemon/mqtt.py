@@ -6,15 +6,14 @@ Shared by what triggers and what is told over MQTT. Needs paho-mqtt, the extra `
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from pydantic import Field, model_validator
 
+from pipeline.daemon.login import Login
 from pipeline.errors import ConfigError, MissingExtra
-from pipeline.plugins import Strict
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
@@ -25,16 +24,11 @@ KEEPALIVE_S = 5  # a broker that hangs is noticed after one and a half times tha
 log = logging.getLogger(__name__)
 
 
-class Broker(Strict):
+class Broker(Login):
     """How to reach a broker."""
 
     host: str = Field(min_length=1, description="Name or address of the broker.")
     port: int = Field(1883, ge=1, le=65535, description="1883 is usual, 8883 with TLS.")
-    user: str = Field("", description="User at the broker; none: anonymous.")
-    password_env: str = Field("", description="Environment variable that holds the password.")
-    password_file: Path | None = Field(
-        None, description="File that holds the password, such as systemd's credentials."
-    )
     ca_file: Path | None = Field(
         None,
         description="Certificates that the broker's has to descend from. Given, or on port 8883, "
@@ -48,10 +42,6 @@ class Broker(Strict):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.password_env and self.password_file:
-            raise ValueError("give `password_env` or `password_file`, not both")
-        if (self.password_env or self.password_file) and not self.user:
-            raise ValueError("a password needs its `user`")
         if (self.cert_file is None) != (self.key_file is None):
             raise ValueError("`cert_file` and `key_file` belong together")
         return self
@@ -65,27 +55,6 @@ class Broker(Strict):
     def shown(self) -> str:
         """The broker, for messages."""
         return f"mqtt{'s' if self.tls else ''}://{self.host}:{self.port}"
-
-    def password(self) -> str:
-        """The password as it is now, "" for none.
-
-        Raises:
-            ConfigError: the environment variable is not set, or the file cannot be read.
-        """
-        if self.password_env:
-            if self.password_env not in os.environ:
-                raise ConfigError(
-                    f"password_env: the environment variable {self.password_env} is not set"
-                )
-            return os.environ[self.password_env]
-        if self.password_file is None:
-            return ""
-        try:
-            return self.password_file.read_text("utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(
-                f"password_file {self.password_file} cannot be read: {error}"
-            ) from None
 
 
 @dataclass(frozen=True)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import ClassVar, Self
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from pydantic import Field, model_validator
 
+from pipeline.daemon.login import Login
 from pipeline.daemon.sources import SourceConfig
-from pipeline.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -38,16 +36,14 @@ class Address:
         return f"{scheme}://{quote(self.user, safe='')}:{quote(self.password, safe='')}@{rest}"
 
 
-class AddressConfig(SourceConfig):
+class AddressConfig(Login, SourceConfig):
     """Settings of a camera on the network."""
 
     schemes: ClassVar[tuple[str, ...]] = ()
 
-    url: str = Field(repr=False, description="Address of the stream.")
-    user: str = Field("", description="User at the camera; none: as in the url, or nobody.")
-    password_env: str = Field("", description="Environment variable that holds the password.")
-    password_file: Path | None = Field(
-        None, description="File that holds the password, such as systemd's credentials."
+    url: str = Field(
+        repr=False,
+        description="Address of the stream; better without user and password in it.",
     )
     connect_timeout_s: float = Field(
         3, gt=0, le=60, description="A camera that takes longer to answer is away."
@@ -67,42 +63,20 @@ class AddressConfig(SourceConfig):
         if parts is None or parts.scheme not in self.schemes or not parts.hostname:
             shown = " or ".join(f"{s}://host:port/path" for s in self.schemes)
             raise ValueError(f"`url` is not of the form {shown}")
-        if self.password_env and self.password_file:
-            raise ValueError("give `password_env` or `password_file`, not both")
-        if (self.password_env or self.password_file) and not self.user:
-            raise ValueError("a password needs its `user`")
         return self
 
     def address(self) -> Address:
         """The address; the password is read now.
 
         Raises:
-            DataError: the environment variable is not set, or the file cannot be read.
+            ConfigError: the environment variable is not set, or the file cannot be read.
         """
-        parts = _split(self.url)
-        if parts is None:
-            raise DataError("source.url is none")
+        parts = urlsplit(self.url)
         host = parts.netloc.rpartition("@")[2]
         shown = f"{parts.scheme}://{host}{parts.path}"
         bare = shown + (f"?{parts.query}" if parts.query else "")
         user = self.user or unquote(parts.username or "")
-        return Address(shown, bare, user, self._password() or unquote(parts.password or ""))
-
-    def _password(self) -> str:
-        if self.password_env:
-            if self.password_env not in os.environ:
-                raise DataError(
-                    f"source.password_env: the environment variable {self.password_env} is not set"
-                )
-            return os.environ[self.password_env]
-        if self.password_file:
-            try:
-                return self.password_file.read_text("utf-8").rstrip("\r\n")
-            except (OSError, UnicodeDecodeError) as error:
-                raise DataError(
-                    f"source.password_file {self.password_file} cannot be read: {error}"
-                ) from None
-        return ""
+        return Address(shown, bare, user, self.password() or unquote(parts.password or ""))
 
 
 def _split(url: str) -> SplitResult | None:

@@ -19,7 +19,7 @@ from pipeline.daemon.pulse import Pulse
 from pipeline.daemon.sources import Frame, Source
 from pipeline.daemon.sources._address import Address, AddressConfig
 from pipeline.daemon.sources._grabber import grabbed
-from pipeline.errors import SourceLost
+from pipeline.errors import DataError, SourceLost
 
 HEADERS_BYTES = 16 * 1024  # of one part
 ENDINGS = {"image/jpeg": ".jpg", "image/jpg": ".jpg", "image/png": ".png", "image/bmp": ".bmp"}
@@ -44,6 +44,8 @@ class Config(AddressConfig):
 
     def open(self, clock: Clock) -> Mjpeg:
         """Read the password; connecting is for `frames`."""
+        if self.ca_file is not None and not self.ca_file.is_file():
+            raise DataError(f"source.ca_file {self.ca_file} is no file")
         return Mjpeg(self, self.address(), clock)
 
 

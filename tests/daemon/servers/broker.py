@@ -37,7 +37,7 @@ class Mosquitto:
         self.ca_file = folder / "ca.crt"
         lines = [f"listener {self.port} 127.0.0.1", "max_queued_messages 0"]
         if tls:
-            _certificates(folder)
+            certificates(folder)
             lines += [f"certfile {folder / 'broker.crt'}", f"keyfile {folder / 'broker.key'}"]
         lines.append(f"allow_anonymous {'false' if users else 'true'}")
         if users:
@@ -81,7 +81,7 @@ class Mosquitto:
             self._process.wait()
 
 
-def _certificates(folder: Path) -> None:
+def certificates(folder: Path) -> None:
     """An authority's certificate, and the broker's, signed by it."""
     new = ("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
     ca, key = str(folder / "ca.crt"), str(folder / "ca.key")
