@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar, Self
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from pydantic import Field, model_validator
 
-from pipeline.daemon.login import Login
+from pipeline.daemon.secret import read_secret
 from pipeline.daemon.sources import SourceConfig
 
 
@@ -36,7 +37,7 @@ class Address:
         return f"{scheme}://{quote(self.user, safe='')}:{quote(self.password, safe='')}@{rest}"
 
 
-class AddressConfig(Login, SourceConfig):
+class AddressConfig(SourceConfig):
     """Settings of a camera on the network."""
 
     schemes: ClassVar[tuple[str, ...]] = ()
@@ -45,6 +46,11 @@ class AddressConfig(Login, SourceConfig):
         repr=False,
         description="Address of the stream; better without user and password in it.",
     )
+    user: str | None = Field(None, description="Our name to the camera; none: the one in the url.")
+    password_env: str | None = Field(
+        None, description="Environment variable that holds the password."
+    )
+    password_file: Path | None = Field(None, description="File that holds the password.")
     connect_timeout_s: float = Field(
         3, gt=0, le=60, description="A camera that takes longer to answer is away."
     )
@@ -63,20 +69,30 @@ class AddressConfig(Login, SourceConfig):
         if parts is None or parts.scheme not in self.schemes or not parts.hostname:
             shown = " or ".join(f"{s}://host:port/path" for s in self.schemes)
             raise ValueError(f"`url` is not of the form {shown}")
+        if self.password_env and self.password_file:
+            raise ValueError("give `password_env` or `password_file`, not both")
+        if (self.password_env or self.password_file) and not self.user:
+            raise ValueError("a password needs a `user`")
         return self
 
     def address(self) -> Address:
         """The address; the password is read now.
 
         Raises:
-            ConfigError: the environment variable is not set, or the file cannot be read.
+            ConfigError: the password is not where it should be.
         """
         parts = urlsplit(self.url)
         host = parts.netloc.rpartition("@")[2]
         shown = f"{parts.scheme}://{host}{parts.path}"
         bare = shown + (f"?{parts.query}" if parts.query else "")
-        user = self.user or unquote(parts.username or "")
-        return Address(shown, bare, user, self.password() or unquote(parts.password or ""))
+        what = f"the password for {shown}"
+        password = read_secret(what, self.password_env, self.password_file)
+        return Address(
+            shown,
+            bare,
+            self.user or unquote(parts.username or ""),
+            password or unquote(parts.password or ""),
+        )
 
 
 def _split(url: str) -> SplitResult | None:

@@ -5,25 +5,24 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from pipeline.daemon import mqtt
 from pipeline.daemon.clock import Clock
 from pipeline.daemon.inbox import Inbox, Refused
+from pipeline.daemon.mqtt import Broker, BrokerAway, Link
 from pipeline.daemon.pulse import Pulse
 from pipeline.daemon.triggers import Call, Trigger, TriggerConfig
 from pipeline.errors import SourceLost, printable
 
 if TYPE_CHECKING:
-    from paho.mqtt.client import Client, MQTTMessage
+    from paho.mqtt.client import Client
 
 WAITING = 10_000
-ANSWER_S = 2 * mqtt.CONNECT_S  # to connect and to subscribe
+CONNECT_S = 5.0
 SERIAL_CHARACTERS = 256
 
 log = logging.getLogger(__name__)
@@ -33,7 +32,7 @@ class Config(TriggerConfig):
     """Settings of a trigger by MQTT."""
 
     type: Literal["mqtt"] = Field(description="mqtt")
-    broker: mqtt.Broker = Field(description="Who passes the messages on.")
+    broker: Broker = Field(description="Who passes the messages on.")
     topic: str = Field(
         min_length=1,
         description="Each message on it is a part, at QoS 1; its payload is the part's serial, "
@@ -42,8 +41,9 @@ class Config(TriggerConfig):
 
     def open(self, clock: Clock) -> Mqtt:
         """Read password and certificates; connecting is for `calls`."""
-        mqtt.client(self.broker, "")
-        return Mqtt(self, clock)
+        trigger = Mqtt(self, clock)
+        _Subscription(self, trigger.received)
+        return trigger
 
 
 class Mqtt(Trigger):
@@ -56,86 +56,109 @@ class Mqtt(Trigger):
     def __init__(self, config: Config, clock: Clock) -> None:
         self._config = config
         self._clock = clock
-        self._name = f"{config.broker.shown} {config.topic}"
         self._inbox: Inbox[Call] = Inbox(f"trigger mqtt {config.topic}", WAITING)
+        self._subscription: _Subscription | None = None
 
     def calls(self, pulse: Pulse) -> Iterator[Call]:
         """Connect, subscribe, and yield a call for each message."""
-        # Of its own for each connection: a broker throws out the elder of two equal ones.
-        client = mqtt.client(self._config.broker, f"lineside-{secrets.token_hex(6)}")
-        connection = _Connection(client, self._config.topic, self._received)
-        until_s = self._clock.monotonic_s() + ANSWER_S
-        client.loop_start()
+        # A worker that hangs keeps its own; with both, each message would be two parts.
+        if self._subscription is not None:
+            self._subscription.close()
+        subscription = self._subscription = _Subscription(self._config, self.received)
         try:
+            subscription.open(pulse)
             while not pulse.stopping:
                 if (call := self._inbox.take(pulse)) is not None:
                     yield call
-                elif connection.trouble:
-                    raise SourceLost(f"{self._name}: {connection.trouble}")
-                elif not connection.subscribed and self._clock.monotonic_s() > until_s:
-                    raise SourceLost(f"{self._name}: no answer for {ANSWER_S:g} s")
+                else:
+                    subscription.check()
         finally:
-            client.disconnect()
-            # It joins paho's thread, which may be waiting for the network.
-            threading.Thread(target=client.loop_stop, daemon=True).start()
+            subscription.close()
 
     def close(self) -> None:
         if lost := self._inbox.close():
-            log.warning("%s: %d messages came too late to be recorded", self._name, lost)
+            log.warning("trigger mqtt: %d messages came too late to be recorded", lost)
 
-    def _received(self, message: MQTTMessage) -> None:
-        """Called in paho's thread."""
-        if message.retain:
-            log.info("%s: a retained message is no part", self._name)
-            return
+    def received(self, topic: str, payload: bytes) -> None:
+        """A message has come; called in paho's thread."""
         now, now_s = self._clock.now(), self._clock.monotonic_s()
         try:
-            self._inbox.put(Call(now, now_s, serial(message.payload)))
+            self._inbox.put(Call(now, now_s, serial(payload)))
         except Refused as error:
             log.error("%s; this part has no record", error)
 
 
-class _Connection:
-    """What paho tells of one connection; written in its thread, read in ours.
+class _Subscription:
+    """One connection, and what is known of it."""
 
-    Attributes:
-        subscribed: do messages come?
-        trouble: why there will be none, "" while there may be.
-    """
+    def __init__(self, config: Config, received: Callable[[str, bytes], None]) -> None:
+        self._topic = config.topic
+        self._received = received
+        self._refused = ""
+        self._closed = False
+        # A name of its own for each connection: of two with one name the broker ends the elder.
+        name = f"lineside-trigger-{secrets.token_hex(6)}"
+        self._link = Link(
+            config.broker,
+            name,
+            "trigger mqtt",
+            on_connect=self._subscribe,
+            on_message=self._on_message,
+        )
+        self._where = f"broker {config.broker.address}, topic {config.topic}"
 
-    def __init__(self, client: Client, topic: str, received: Any) -> None:
-        self.subscribed = False
-        self.trouble = ""
-        self._topic = topic
-        client.on_connect = self._on_connect
-        client.on_connect_fail = self._on_connect_fail
-        client.on_subscribe = self._on_subscribe
-        client.on_disconnect = self._on_disconnect
-        client.on_message = lambda client, data, message: received(message)
+    def open(self, pulse: Pulse) -> None:
+        """Connect and subscribe, in a thread of its own: the pulse has to beat meanwhile.
 
-    def _on_connect(self, client: Client, data: Any, flags: Any, reason: Any, more: Any) -> None:
-        if reason.is_failure:
-            self.trouble = f"the broker refuses us: {reason}"
-        else:
-            client.subscribe(self._topic, qos=1)
+        Raises:
+            SourceLost: the broker is away or refuses us.
+        """
+        troubles: list[Exception] = []
 
-    def _on_connect_fail(self, client: Client, data: Any) -> None:
-        # Paho calls this while it handles the exception, and does not tell which.
-        error = sys.exception()
-        said = getattr(error, "verify_message", "") or getattr(error, "strerror", "") or str(error)
-        self.trouble = self.trouble or f"the broker cannot be reached: {said}"
+        def connect() -> None:
+            try:
+                self._link.open(CONNECT_S)
+                if self._closed:
+                    self._link.close()
+            except BrokerAway as error:
+                troubles.append(error)
 
-    def _on_subscribe(
-        self, client: Client, data: Any, mid: int, reasons: list[Any], more: Any
+        thread = threading.Thread(target=connect, name=f"connect {self._topic}", daemon=True)
+        thread.start()
+        while thread.is_alive() and not pulse.stopping:
+            pulse.beat()
+            thread.join(0.05)
+        if troubles:
+            raise SourceLost(str(troubles[0])) from None
+
+    def check(self) -> None:
+        """Raise SourceLost when no message can come any more."""
+        if self._refused:
+            raise SourceLost(f"{self._where}: subscription refused ({self._refused})")
+        if not self._link.up:
+            raise SourceLost(f"{self._where}: the connection broke")
+
+    def close(self) -> None:
+        """End the connection."""
+        self._closed = True
+        self._link.close()
+
+    def _on_message(self, topic: str, payload: bytes) -> None:
+        if not self._closed:
+            self._received(topic, payload)
+
+    def _subscribe(self, client: Client) -> None:
+        from paho.mqtt.subscribeoptions import SubscribeOptions
+
+        client.enable_logger(log)  # without it an exception in a callback is swallowed
+        client.on_subscribe = self._subscribed
+        retained = SubscribeOptions.RETAIN_DO_NOT_SEND
+        client.subscribe(self._topic, options=SubscribeOptions(qos=1, retainHandling=retained))
+
+    def _subscribed(
+        self, client: Client, data: Any, mid: int, reasons: list[Any], properties: Any
     ) -> None:
-        if any(reason.is_failure for reason in reasons):
-            self.trouble = "the broker refuses the subscription; ask for the right to read it"
-        else:
-            self.subscribed = True
-
-    def _on_disconnect(self, client: Client, data: Any, flags: Any, reason: Any, more: Any) -> None:
-        self.subscribed = False
-        self.trouble = self.trouble or f"the connection broke: {reason}"
+        self._refused = ", ".join(str(reason) for reason in reasons if reason.is_failure)
 
 
 def serial(payload: bytes) -> str:
@@ -143,7 +166,7 @@ def serial(payload: bytes) -> str:
 
     A payload that cannot be read is a trigger all the same: there is a part.
     """
-    text = payload.decode("utf-8", "backslashreplace").strip()
+    text = bytes(payload).decode("utf-8", "backslashreplace").strip()
     if text.startswith("{"):
         try:
             told = json.loads(text).get("serial", "")

@@ -1,3 +1,4 @@
+# mypy: disable-error-code="import-not-found"
 """An RTSP camera from Debian's GStreamer, for the system's own Python: rtsp_gst.py PORT CODEC FPS.
 
 PORT 0 lets the system choose; the port stands in the line that says that it is ready. Each picture
@@ -14,7 +15,11 @@ import gi
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
+from gi.repository import (  # noqa: E402
+    GLib,
+    Gst,
+    GstRtspServer,
+)
 
 WIDTH, HEIGHT, BLOCK = 512, 128, 16
 ENCODERS = {

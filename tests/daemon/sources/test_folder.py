@@ -17,7 +17,6 @@ from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.clock import Clock, FakeClock
 from pipeline.daemon.pulse import Pulse
 from pipeline.daemon.sources import Frame
-from pipeline.daemon.sources import folder as folder_source
 from pipeline.daemon.sources.folder import SEEN, Config, Folder
 from pipeline.errors import DataError, MissingExtra, SourceLost
 from pipeline.imaging import codec
@@ -229,7 +228,7 @@ def test_without_links_a_file_is_copied_and_overwrites_nothing(
     def no_links(*_: object, **__: object) -> None:
         raise OSError(18, "Invalid cross-device link")
 
-    monkeypatch.setattr(folder_source.os, "link", no_links)
+    monkeypatch.setattr(os, "link", no_links)
     for _ in range(2):
         write(inbox / "a.png")
         taken(polled(inbox, after="move", done=tmp_path / "done"))
@@ -371,6 +370,26 @@ def test_a_file_that_is_renamed_after_it_was_closed_comes_under_its_last_name(
     watching.wait_for(lambda: len(watching.frames) >= 20)
     assert sorted(serials(watching.frames)) == sorted(f"{i}.png" for i in range(20))
     assert {f.fault for f in watching.frames} == {""}
+
+
+def test_a_closed_file_that_somebody_takes_away_is_a_frame_with_a_fault(
+    inbox: Path, watching: Watching
+) -> None:
+    write(inbox / "a.png").unlink()
+    watching.wait_for(lambda: watching.frames)
+    assert "a.png cannot be read: No such file" in watching.frames[0].fault
+
+
+def test_a_second_notice_of_a_deleted_file_is_no_second_part(inbox: Path) -> None:
+    pytest.importorskip("watchdog")
+    with Watching(opened(inbox, Clock(), stable_ms=100, after="delete")) as watching:
+        (inbox / "a.png").write_bytes(PICTURE)
+        watching.wait_for(lambda: not (inbox / "a.png").exists())
+        lookout = watching._source._lookout
+        lookout._notices.put((str(inbox / "a.png"), ""))
+        watching.wait_for(lambda: lookout._notices.empty())
+        assert lookout._gone == {}
+    assert serials(watching.frames) == ["a.png"]
 
 
 def test_each_of_many_files_comes_once_while_they_are_written(
