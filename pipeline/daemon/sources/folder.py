@@ -112,7 +112,8 @@ class Folder(Source):
             else None
         )
         self._taken: dict[str, Mark] = {}  # read, but not done
-        self._closed: deque[Finished] = deque()  # whose records are closed, by any thread
+        # Whose records are closed, or could not be; filled by any thread.
+        self._closed: deque[tuple[Finished, bool]] = deque()
         self._clearing, self._ended = threading.Lock(), threading.Event()
         self._lookout = Lookout(
             self._path,
@@ -126,6 +127,7 @@ class Folder(Source):
     def frames(self, pulse: Pulse) -> Iterator[Frame]:
         """Yield each file once it is finished."""
         with self._lookout.watching():
+            self.connected = True  # there may be no file for hours
             while not pulse.stopping:
                 for file in self._lookout.finished(pulse):
                     if pulse.stopping:
@@ -156,9 +158,9 @@ class Folder(Source):
         answer = partial(self._record_closed, file)
         return Frame(at, captured_s, serial, None, fault, data, path.suffix.lower(), answer)
 
-    def _record_closed(self, file: Finished, record: Record) -> None:
+    def _record_closed(self, file: Finished, record: Record | None) -> None:
         """Called from the inspection's thread, which must not wait for a share that hangs."""
-        self._closed.append(file)
+        self._closed.append((file, record is not None))
         if self._ended.is_set():
             self._clear()
 
@@ -166,8 +168,10 @@ class Folder(Source):
         """Do with files whose records are closed what `after` says."""
         with self._clearing:
             while self._closed:
-                file = self._closed.popleft()
-                if self._finish(file) and self._taken.get(file.name) == file.mark:
+                file, has_record = self._closed.popleft()
+                # One without a record is found again.
+                forget = self._finish(file) if has_record else True
+                if forget and self._taken.get(file.name) == file.mark:
                     del self._taken[file.name]
 
     def _finish(self, file: Finished) -> bool:

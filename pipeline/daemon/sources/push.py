@@ -52,7 +52,8 @@ class Push(Source):
                 one has its record, too.
             ending: of the file's name, with the dot.
             serial: of the part, "" where the sender does not tell.
-            answer: called once with the closed record, from another thread.
+            answer: called once from another thread, with the closed record, or with None when the
+                ledger cannot be written.
 
         Raises:
             Refused: too many wait, or the station is shutting down. There is no record of it.
@@ -64,6 +65,7 @@ class Push(Source):
 
     def frames(self, pulse: Pulse) -> Iterator[Frame]:
         """Yield what was handed over, in that order."""
+        self.connected = True
         while not pulse.stopping:
             if (frame := self._inbox.take(pulse)) is not None:
                 yield frame

@@ -58,6 +58,7 @@ class Mqtt(Trigger):
         self._clock = clock
         self._inbox: Inbox[Call] = Inbox(f"trigger mqtt {config.topic}", WAITING)
         self._subscription: _Subscription | None = None
+        self.connected = False
 
     def calls(self, pulse: Pulse) -> Iterator[Call]:
         """Connect, subscribe, and yield a call for each message."""
@@ -68,11 +69,14 @@ class Mqtt(Trigger):
         try:
             subscription.open(pulse)
             while not pulse.stopping:
-                if (call := self._inbox.take(pulse)) is not None:
+                call = self._inbox.take(pulse)
+                self.connected = subscription.stands
+                if call is not None:
                     yield call
                 else:
                     subscription.check()
         finally:
+            self.connected = False
             subscription.close()
 
     def close(self) -> None:
@@ -94,6 +98,7 @@ class _Subscription:
     def __init__(self, config: Config, received: Callable[[str, bytes], None]) -> None:
         self._topic = config.topic
         self._received = received
+        self.stands = False  # has the broker agreed to tell us?
         self._refused = ""
         self._closed = False
         # A name of its own for each connection: of two with one name the broker ends the elder.
@@ -136,6 +141,7 @@ class _Subscription:
         if self._refused:
             raise SourceLost(f"{self._where}: subscription refused ({self._refused})")
         if not self._link.up:
+            self.stands = False
             raise SourceLost(f"{self._where}: the connection broke")
 
     def close(self) -> None:
@@ -159,6 +165,7 @@ class _Subscription:
         self, client: Client, data: Any, mid: int, reasons: list[Any], properties: Any
     ) -> None:
         self._refused = ", ".join(str(reason) for reason in reasons if reason.is_failure)
+        self.stands = not self._refused
 
 
 def serial(payload: bytes) -> str:

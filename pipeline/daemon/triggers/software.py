@@ -42,7 +42,8 @@ class Software(Trigger):
 
         Args:
             serial: of the part, "" where nobody knows.
-            answer: called once with the closed record, from another thread.
+            answer: called once from another thread, with the closed record, or with None when the
+                ledger cannot be written.
 
         Raises:
             Refused: too many wait, or the station is shutting down. There is no record of it.

@@ -147,6 +147,21 @@ def test_a_file_whose_record_was_not_closed_comes_again_after_a_restart(inbox: P
     assert serials(taken(polled(inbox))) == ["a.png"]
 
 
+def test_a_file_whose_record_cannot_be_written_comes_again(inbox: Path) -> None:
+    write(inbox / "a.png")
+    source = polled(inbox)
+    (frame,) = taken(source, answer=False)
+    assert frame.answer is not None
+    frame.answer(None)  # type: ignore[arg-type]  # until the base class says so
+    assert serials(taken(source)) == ["a.png"]
+
+
+def test_it_is_connected_before_the_first_file_comes(inbox: Path) -> None:
+    source = polled(inbox)
+    assert taken(source) == []
+    assert source.connected
+
+
 def test_a_file_in_work_does_not_come_a_second_time(inbox: Path) -> None:
     write(inbox / "a.png")
     source = polled(inbox)

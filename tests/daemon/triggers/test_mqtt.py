@@ -140,11 +140,15 @@ def test_a_worker_that_hangs_and_the_one_in_its_place_do_not_both_trigger(
 
 @needs_broker
 def test_it_comes_back_when_the_broker_does(broker: Mosquitto) -> None:
-    with Listening(config(broker.port).open(Clock())) as listening:
-        listening.hears(config(broker.port).broker)
+    trigger = config(broker.port).open(Clock())
+    assert not trigger.connected
+    with Listening(trigger) as listening:
+        listening.wait_for(lambda: trigger.connected)
         broker.kill()
         listening.wait_for(lambda: len(listening.troubles) > 2)
+        assert not trigger.connected
         broker.start()
+        listening.wait_for(lambda: trigger.connected)
         listening.hears(config(broker.port).broker)
     assert "topic line/part: the connection broke" in listening.troubles[0]
     assert "Connection refused" in listening.troubles[-1]
