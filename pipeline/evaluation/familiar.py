@@ -26,7 +26,7 @@ def add_examples(bundle: Bundle, data: Manifest) -> None:
         bundle: judges with; its folder is written to, so that it must be sealed again.
         data: the data set.
     """
-    rows = _spread(data)
+    rows = spread(data)
     if not len(rows):
         return
     seen = ask(bundle, rows, lambda inspector, row: inspector.look(data.pixels(row)).embedding)
@@ -51,7 +51,7 @@ def choose_limit(folder: Path, validation: Judged) -> None:
     write_model(folder / FAMILIARITY, chosen)
 
 
-def _spread(data: Manifest) -> Rows:
+def spread(data: Manifest) -> Rows:
     """Training parts, each class in turn, evenly over the order in which they were ingested."""
     rows = np.flatnonzero(data.table["split"] == "train")
     labels = data.table["label"].to_numpy()[rows]

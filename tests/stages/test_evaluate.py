@@ -17,6 +17,7 @@ from pipeline.contracts.bundle import OperatingPoint, open_bundle, seal
 from pipeline.contracts.evaluation import Evaluation
 from pipeline.datasets import golden, manifest, scores
 from pipeline.errors import BundleError, DataError
+from pipeline.evaluation import familiar
 from pipeline.evaluation.rival import Rival
 from pipeline.files import read_model, write_model
 from pipeline.imaging.codec import read
@@ -349,3 +350,26 @@ def test_the_report_says_what_data_and_which_network_it_is_about(ran: Ran) -> No
     for said in ("Cells: may this model", f"{n}: ", "tf_efficientnet_lite0", str(ran.images)):
         assert said in page
     assert "licence: not known" in (ran.data / "evaluate/MODEL_CARD.md").read_text("utf-8")
+
+
+def test_bundle_knows_how_far_from_training_a_picture_may_lie(ran: Ran) -> None:
+    bundle = open_bundle(ran.data / "evaluate/bundle")
+    data = manifest.read(ran.data / "ingest")
+    known = bundle.familiarity
+    assert known is not None
+    assert known.limit is not None
+    assert known.n_chosen_on == int((data.table["split"] == "val").sum())
+    inspector = Inspector(bundle, threads=1)
+    held = [inspector.inspect(data.pixels(int(i))) for i in range(len(data.table))]
+    assert all(seen.novelty is not None for seen in held)
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3)).astype(np.uint8)
+    strange = inspector.inspect(noise)
+    assert strange.novelty is not None
+    assert strange.novelty > known.limit
+
+
+def test_examples_of_training_come_from_training_parts_alone(ran: Ran) -> None:
+    data = manifest.read(ran.data / "ingest")
+    rows = familiar.spread(data)
+    assert set(data.table["split"].iloc[rows]) == {"train"}
+    assert set(data.table["label"].iloc[rows]) == set(data.table["label"])
