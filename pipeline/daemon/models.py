@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -17,11 +20,15 @@ from pipeline.files import read_model, write_json, write_model
 from pipeline.registry.store import Registry, Version
 
 LAST_GOOD = "last_good.json"
+# A bundle's folder, the sign-off beside it, and what a download that was cut off has left.
+CACHED = re.compile(r"\.?(\d+-[0-9a-f]{12})(\.signoff\.json)?(\.partial|\.former)?")
 
 log = logging.getLogger(__name__)
 
 
-def fetch_champion(line: Line, registry: Registry) -> tuple[Bundle, Version]:
+def fetch_champion(
+    line: Line, registry: Registry, try_out: Callable[[Bundle], object] = lambda _: None
+) -> tuple[Bundle, Version]:
     """Find the version that the line's alias points to and open its bundle, verified.
 
     When the registry is away, the last good bundle in the cache is used, with a warning. A registry
@@ -30,6 +37,11 @@ def fetch_champion(line: Line, registry: Registry) -> tuple[Bundle, Version]:
     With `require_signoff` the champion's sign-offs must verify too. Where they or its bundle do
     not, the last good one stays, unless the sign-offs verify and say that it was withdrawn.
 
+    Args:
+        line: the station.
+        registry: where its model comes from.
+        try_out: is given the champion's bundle before that counts as good; raises BundleError.
+
     Raises:
         NoChampion: no version bears the alias.
         RegistryUnreachable: the registry is away and nothing fitting is in the cache.
@@ -37,15 +49,43 @@ def fetch_champion(line: Line, registry: Registry) -> tuple[Bundle, Version]:
         BundleError: a file was altered, in the registry or in the cache.
     """
     try:
-        version = registry.champion(line.recipe, line.model.alias)
-        approval = _approval(line, registry, version)
-        bundle = _cached(line, version) or _pulled(line, registry, version)
+        version, approval = ask(line, registry)
+        bundle = obtain(line, registry, version)
+        try_out(bundle)
     except RegistryUnreachable as away:
         return _last_good_one(line, away, "starting OFFLINE from the last good model")
     except (SignoffError, BundleError) as refused:
-        if not line.model.require_signoff or _is_withdrawn(line, registry):
+        if _is_withdrawn(line, registry):
             raise
         return _last_good_one(line, refused, "staying with the last good model")
+    remember(line, version, approval)
+    return bundle, version
+
+
+def ask(line: Line, registry: Registry) -> tuple[Version, Signoff | None]:
+    """Which version bears the line's alias, and the verified record that made it the champion.
+
+    The record is None where the line asks for none. Nothing is downloaded.
+
+    Raises:
+        NoChampion, RegistryUnreachable, SignoffError: as `fetch_champion`.
+    """
+    version = registry.champion(line.recipe, line.model.alias)
+    return version, _approval(line, registry, version)
+
+
+def obtain(line: Line, registry: Registry, version: Version) -> Bundle:
+    """The verified bundle of a version, from the cache or else from the registry.
+
+    Raises:
+        RegistryUnreachable: the registry is away.
+        BundleError: a file was altered, in the registry or in the cache.
+    """
+    return _cached(line, version) or _pulled(line, registry, version)
+
+
+def remember(line: Line, version: Version, approval: Signoff | None) -> None:
+    """Note that a version is good: it starts the station when the registry is away."""
     known = {
         "recipe": version.recipe,
         "alias": line.model.alias,
@@ -59,7 +99,28 @@ def fetch_champion(line: Line, registry: Registry) -> tuple[Bundle, Version]:
         write_json(line.model.cache / LAST_GOOD, known)
     except OSError as error:
         log.warning("%s: a start without the registry will not be possible", error)
-    return bundle, version
+
+
+def tidy(line: Line, *needed: Bundle) -> None:
+    """Remove from the cache all bundles but those needed and the last good one.
+
+    What does not bear the name of a bundle is left alone: the folder may not be ours alone.
+    """
+    last = _last_good(line)
+    kept = {bundle.folder.name for bundle in needed}
+    if last is not None:
+        kept.add(_folder(line, last).name)
+    try:
+        for path in list(line.model.cache.iterdir()):
+            of = CACHED.fullmatch(path.name)
+            if of is None or (of[1] in kept and not path.name.startswith(".")):
+                continue
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+    except OSError as error:
+        log.warning("an old model cannot be removed: %s", error)
 
 
 def cached_taxonomy(line: Line) -> Taxonomy | None:
