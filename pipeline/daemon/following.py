@@ -99,6 +99,7 @@ class Follower:
         self._threads = threads
         self._lets_go = lets_go
         self._previous: Bundle | None = None
+        self._leaving: Loaded | None = None
         self._refused = _Refused()
         self._said = ""
         self._changing = threading.Lock()
@@ -114,7 +115,10 @@ class Follower:
         elif poll_s and (self._look is None or now_s - self._since_s >= poll_s):
             self._since_s = now_s
             self._look = threading.Thread(
-                target=self.look, args=(pulse,), name=f"{self._line.model.alias} look", daemon=True
+                target=self.look,
+                args=(pulse,),
+                name=f"look for {self._line.model.alias}",
+                daemon=True,
             )
             self._look.start()
 
@@ -150,6 +154,7 @@ class Follower:
                 self.current = replace(self.current, inspector=fresh)
 
     def _follow(self, pulse: Pulse) -> None:
+        self._leaving = None
         version, approval = ask(self._line, self._registry)
         identity = version.name, version.bundle_sha256
         if self.current is not None and identity == (
@@ -182,7 +187,9 @@ class Follower:
     def _take(self, new: Loaded, version: Version, approval: Signoff | None) -> None:
         with self._changing:
             before, self.current = self.current, new
-        # Its bundle only: the network itself goes once the frame at work has its verdict.
+        # Freeing a network takes tens of milliseconds: this thread does it, at the next look, and
+        # not the one that has frames to judge.
+        self._leaving = before
         self._previous = None if before is None else before.bundle
         instead = "" if before is None else f" instead of {before.version}"
         detail = f"{new.version}{instead}, bundle {new.bundle.sha256[:12]}"

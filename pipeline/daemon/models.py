@@ -35,7 +35,8 @@ def fetch_champion(
     that answers "no champion" is obeyed: somebody has withdrawn the model.
 
     With `require_signoff` the champion's sign-offs must verify too. Where they or its bundle do
-    not, the last good one stays, unless the sign-offs verify and say that it was withdrawn.
+    not, or it fails its trial, the last good one stays, unless the sign-offs verify and say that
+    it was withdrawn.
 
     Args:
         line: the station.
@@ -46,7 +47,7 @@ def fetch_champion(
         NoChampion: no version bears the alias.
         RegistryUnreachable: the registry is away and nothing fitting is in the cache.
         SignoffError: the sign-offs do not verify and nothing signed off is in the cache.
-        BundleError: a file was altered, in the registry or in the cache.
+        BundleError: the bundle is altered or fails its trial, and nothing good is in the cache.
     """
     try:
         version, approval = ask(line, registry)

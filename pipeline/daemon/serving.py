@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from pipeline.contracts.bundle import Bundle
 from pipeline.daemon.clock import Clock
 from pipeline.daemon.following import Follower, Loaded
@@ -17,11 +15,15 @@ from pipeline.registry.store import Registry
 
 
 class Serving:
-    """What the inspection judges with. Whatever happens to the registry, a good model stays."""
+    """What the inspection judges with. Whatever happens to the registry, a good model stays.
+
+    Attributes:
+        follower: looks where the alias points; its `on_event` is told of changes and refusals.
+    """
 
     def __init__(self, follower: Follower) -> None:
         """Take a follower that has a model and does not let it go."""
-        self._follower = follower
+        self.follower = follower
 
     @classmethod
     def start(cls, line: Line, registry: Registry, clock: Clock) -> Serving:
@@ -49,7 +51,7 @@ class Serving:
     @property
     def current(self) -> Loaded:
         """The model for the next frame; to be read once a frame."""
-        loaded = self._follower.current
+        loaded = self.follower.current
         assert loaded is not None
         return loaded
 
@@ -61,17 +63,13 @@ class Serving:
             version=loaded.version,
             bundle_sha256=loaded.bundle.sha256,
             since=loaded.since,
-            trouble=self._follower.trouble,
+            trouble=self.follower.trouble,
         )
-
-    def tell(self, on_event: Callable[[str, str], None]) -> None:
-        """Have `model live` and `model refused` told, with details, from another thread."""
-        self._follower.on_event = on_event
 
     def run(self, pulse: Pulse) -> None:
         """Follow the alias until the pulse stops: what is new there is live between two frames."""
         while not pulse.wait(BEAT_EVERY_S):
-            self._follower.tick(pulse)
+            self.follower.tick(pulse)
 
     def renewed(self) -> Loaded:
         """The current model loaded anew and made the current one, for a worker that replaces one.
@@ -79,5 +77,5 @@ class Serving:
         Raises:
             BundleError: it does not load any more.
         """
-        self._follower.renew()
+        self.follower.renew()
         return self.current

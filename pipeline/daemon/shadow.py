@@ -62,6 +62,7 @@ class Shadow:
     """The challenger, as long as there is one.
 
     Attributes:
+        follower: looks where the alias points.
         left_out: frames that it did not judge because it was behind.
     """
 
@@ -88,12 +89,17 @@ class Shadow:
         model["cache"] = line.model.cache / CHALLENGER
         theirs = line.model_copy(update={"model": line.model.model_copy(update=model)})
         # One thread: no pool that would spin on a core which the verdict needs.
-        self._follower = Follower(theirs, registry, clock, threads=1, lets_go=True)
+        self.follower = Follower(theirs, registry, clock, threads=1, lets_go=True)
         self._ledger = ledger
         self._on_disagreement = on_disagreement
         self._frames: queue.Queue[tuple[Record, Frame, Pixels]] = queue.Queue(WAITING)
         self._counted = ("", 0, 0)  # one value: it is read from other threads
         self._trouble = ""
+
+    @property
+    def waiting(self) -> int:
+        """How many frames it has still to judge."""
+        return self._frames.qsize()
 
     def offer(self, record: Record, frame: Frame, pixels: Pixels) -> None:
         """Let the challenger judge a frame some time after its record was closed; returns at once.
@@ -103,7 +109,7 @@ class Shadow:
             frame: as the source gave it.
             pixels: the frame decoded, uint8 RGB, height x width x 3.
         """
-        loaded = self._follower.current
+        loaded = self.follower.current
         if (
             loaded is None
             or record.verdict is Verdict.NOT_INSPECTED
@@ -122,19 +128,19 @@ class Shadow:
             BundleError: after a hang, the challenger does not load any more.
         """
         _yield_to_others()
-        self._follower.renew()  # who was replaced may be inside the former inspector
+        self.follower.renew()  # who was replaced may be inside the former inspector
         while not pulse.stopping:
             pulse.beat()
-            self._follower.tick(pulse)
+            self.follower.tick(pulse)
             with suppress(queue.Empty):
                 record, frame, pixels = self._frames.get(timeout=BEAT_EVERY_S)
                 self._judge(record, frame, pixels)
 
     def seen_in(self, state: ModelState) -> ModelState:
         """The state of the model at work, with what there is to tell of its shadow."""
-        loaded = self._follower.current
+        loaded = self.follower.current
         troubles = [state.trouble, self._trouble]
-        if (refused := self._follower.trouble) and not state.trouble:
+        if (refused := self.follower.trouble) and not state.trouble:
             troubles.append(f"challenger: {refused}")
         version, shadowed, disagreements = self._counted
         current = "" if loaded is None or loaded.version == state.version else loaded.version
@@ -149,7 +155,7 @@ class Shadow:
         )
 
     def _judge(self, record: Record, frame: Frame, pixels: Pixels) -> None:
-        loaded = self._follower.current
+        loaded = self.follower.current
         if loaded is None or loaded.version == record.model_version:
             return  # it went, or took over, while the frame waited
         try:

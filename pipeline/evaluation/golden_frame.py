@@ -79,7 +79,8 @@ def _no_mistake(test: Judged) -> npt.NDArray[np.bool_]:
 
 
 def _is_small(data: Manifest, row: int) -> bool:
-    return data.table["bytes"].iat[row] <= LARGEST_BYTES and _ending(data, row) in SUFFIXES
+    size = int(data.table["bytes"].tolist()[row])
+    return size <= LARGEST_BYTES and _ending(data, row) in SUFFIXES
 
 
 def _is_clear(bundle: Bundle, seen: Inspection) -> bool:

@@ -24,6 +24,7 @@ class FakeRegistry(Registry):
         damaged: versions whose files do not arrive as they were sealed.
         trouble: raised instead of any answer.
         answers: cleared, it does not answer at all.
+        asked: how often it was asked for an alias.
     """
 
     def __init__(self, *bundles: Bundle, **aliases: int) -> None:
@@ -32,12 +33,14 @@ class FakeRegistry(Registry):
         self.pulled: list[int] = []
         self.damaged: set[int] = set()
         self.trouble: Exception | None = None
+        self.asked = 0
         self.answers = threading.Event()
         self.answers.set()
         self._bundles = dict(enumerate(bundles, start=1))
         self._tags: dict[str, str] = {}
 
     def champion(self, recipe: str, alias: str = "champion") -> Version:
+        self.asked += 1
         self.answers.wait()
         if self.trouble is not None:
             raise self.trouble

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from pipeline.contracts.bundle import Bundle
+from pipeline.contracts.bundle import Bundle, open_bundle
 from pipeline.contracts.records import Verdict
 from pipeline.daemon.clock import Clock, FakeClock
-from pipeline.daemon.following import AGAIN_S, PATIENCE_S, Follower
+from pipeline.daemon.following import AGAIN_S, PATIENCE_S
 from pipeline.daemon.line import Line
 from pipeline.daemon.models import LAST_GOOD, fetch_champion
 from pipeline.daemon.pulse import Pulse
@@ -23,6 +23,7 @@ from pipeline.errors import BundleError, NoChampion, RegistryUnreachable, Signof
 from pipeline.registry.store import Registry
 from tests.daemon.conftest import picture
 from tests.daemon.fake_registry import FakeRegistry
+from tests.daemon.waiting import until
 from tests.golden_frames import with_golden_frame
 
 AWAY = RegistryUnreachable("the registry does not answer")
@@ -54,18 +55,29 @@ def there(bundles: list[Bundle]) -> FakeRegistry:
     return FakeRegistry(*bundles, champion=1)
 
 
-def follower(serving: Serving) -> Follower:
-    return serving._follower
-
-
-def look(serving: Serving, clock: Clock | None = None) -> None:
+def look(serving: Serving) -> None:
     """What the worker does every `poll_s`, here and now."""
-    follower(serving).look(Pulse(clock or Clock()))
+    serving.follower.look(Pulse(Clock()))
+
+
+def looks() -> list[threading.Thread]:
+    """Those under way."""
+    return [t for t in threading.enumerate() if t.name == "look for champion"]
+
+
+class Counted(Pulse):
+    """Counts its beats."""
+
+    beats = 0
+
+    def beat(self) -> None:
+        super().beat()
+        self.beats += 1
 
 
 @contextmanager
-def running(serving: Serving) -> Iterator[Pulse]:
-    pulse = Pulse(Clock())
+def running(serving: Serving) -> Iterator[Counted]:
+    pulse = Counted(Clock())
     worker = threading.Thread(target=serving.run, args=(pulse,))
     worker.start()
     try:
@@ -73,13 +85,6 @@ def running(serving: Serving) -> Iterator[Pulse]:
     finally:
         pulse.stop()
         worker.join()
-
-
-def until(true: Callable[[], bool], within_s: float = 30) -> None:
-    deadline = time.monotonic() + within_s
-    while not true():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.005)
 
 
 def folders(line: Line) -> set[str]:
@@ -120,6 +125,18 @@ def test_an_alias_that_stays_downloads_nothing(line: Line, there: FakeRegistry) 
     assert serving.current is before
 
 
+def test_the_model_before_is_freed_at_the_next_look_and_not_by_the_inspection(
+    line: Line, there: FakeRegistry
+) -> None:
+    serving = Serving.start(line, there, Clock())
+    before = weakref.ref(serving.current.inspector)
+    there.aliases["champion"] = 2
+    look(serving)
+    assert before() is not None
+    look(serving)
+    assert before() is None
+
+
 def test_going_back_to_the_version_before_needs_no_download(
     line: Line, there: FakeRegistry
 ) -> None:
@@ -136,7 +153,7 @@ def test_a_damaged_version_is_refused_once_and_the_old_one_stays(
 ) -> None:
     serving = Serving.start(line, there, Clock())
     told: list[tuple[str, str]] = []
-    serving.tell(lambda kind, detail: told.append((kind, detail)))
+    serving.follower.on_event = lambda kind, detail: told.append((kind, detail))
     there.aliases["champion"] = 2
     there.damaged = {2}
     for _ in range(3):
@@ -273,18 +290,17 @@ def test_a_registry_that_does_not_answer_stops_neither_pulse_nor_end(
 ) -> None:
     serving = Serving.start(line, there, Clock())
     there.answers.clear()
-    asking = follower(serving)
     with running(serving) as pulse:
-        until(lambda: asking._look is not None)
-        first = asking._look
-        beat = pulse._last_s
-        until(lambda: pulse._last_s > beat)
-        assert asking._look is first
-    # The worker has ended; the look is left behind and takes nothing any more.
+        until(lambda: there.asked == 2)
+        beats = pulse.beats
+        until(lambda: pulse.beats >= beats + 3)
+        assert there.asked == 2
+    # The worker has ended; its look is left behind and takes nothing any more.
+    (left,) = looks()
     there.aliases["champion"] = 2
     there.answers.set()
-    assert first is not None
-    first.join()
+    left.join()
+    assert there.pulled == [1, 2]
     assert serving.current.version == "cells/1"
 
 
@@ -293,9 +309,9 @@ def test_a_registry_that_is_slow_is_told(line: Line, there: FakeRegistry) -> Non
     serving = Serving.start(line, there, clock)
     there.answers.clear()
     pulse = Pulse(clock)
-    follower(serving).tick(pulse)
+    serving.follower.tick(pulse)
     clock.advance(PATIENCE_S)
-    follower(serving).tick(pulse)
+    serving.follower.tick(pulse)
     assert "has not answered for 30 s" in serving.state.trouble
     there.answers.set()
     until(lambda: serving.state.trouble == "")
@@ -304,9 +320,10 @@ def test_a_registry_that_is_slow_is_told(line: Line, there: FakeRegistry) -> Non
 def test_a_line_that_never_polls_never_asks(line: Line, there: FakeRegistry) -> None:
     clock = FakeClock()
     serving = Serving.start(with_model(line, poll_s=0), there, clock)
+    there.answers.clear()
     clock.advance(10_000)
-    follower(serving).tick(Pulse(clock))
-    assert follower(serving)._look is None
+    serving.follower.tick(Pulse(clock))
+    assert looks() == []
 
 
 def test_a_hung_worker_is_replaced_with_an_inspector_of_its_own(
@@ -346,18 +363,12 @@ def test_a_start_with_a_bad_champion_takes_the_last_good_model(
 ) -> None:
     if fault == "golden":
         with_golden_frame(bundles[1], IN_DOUBT, verdict="PASS")
-    there = FakeRegistry(bundles[0], reopened(bundles[1]), champion=1)
+    there = FakeRegistry(bundles[0], open_bundle(bundles[1].folder), champion=1)
     there.damaged = {2} if fault == "damaged" else set()
     Serving.start(line, there, Clock())
     there.aliases["champion"] = 2
     assert Serving.start(line, there, Clock()).current.version == "cells/1"
     assert '"version": 1' in (line.model.cache / LAST_GOOD).read_text()
-
-
-def reopened(bundle: Bundle) -> Bundle:
-    from pipeline.contracts.bundle import open_bundle
-
-    return open_bundle(bundle.folder)
 
 
 def test_a_first_start_with_a_bad_champion_is_refused(line: Line, bundles: list[Bundle]) -> None:

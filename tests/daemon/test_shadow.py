@@ -25,7 +25,7 @@ from pipeline.errors import BundleError, LedgerError, RegistryUnreachable
 from pipeline.inference.inspector import Inspection, Inspector
 from tests.daemon.conftest import picture
 from tests.daemon.fake_registry import FakeRegistry
-from tests.daemon.test_serving import until, with_model
+from tests.daemon.waiting import until
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 GOOD, IN_DOUBT = 200, 128  # what is in doubt for the champion fails by the challenger
@@ -79,7 +79,8 @@ class Bench:
 
 @pytest.fixture
 def bench(line: Line, seal_bundle: Callable[..., Bundle], tmp_path: Path) -> Iterator[Bench]:
-    line = with_model(line, poll_s=0.01, shadow=True)
+    model = line.model.model_copy(update={"poll_s": 0.01, "shadow": True})
+    line = line.model_copy(update={"model": model})
     bundles = [seal_bundle(tmp_path / f"b{n}", fail_from=n) for n in (0.8, 0.4, 0.3)]
     registry = FakeRegistry(*bundles, champion=1, challenger=2)
     ledger = Ledger(line.ledger, line.station)
@@ -149,11 +150,11 @@ def test_a_shadow_that_is_slower_than_the_line_leaves_frames_out(
 
 def test_without_a_challenger_there_is_no_shadow_and_no_trouble(bench: Bench) -> None:
     del bench.registry.aliases["challenger"]
-    bench.shadow._follower.look(Pulse(Clock()))
+    bench.shadow.follower.look(Pulse(Clock()))
     bench.inspect(GOOD)
     state = bench.shadow.seen_in(bench.serving.state)
     assert (state.shadow, state.trouble, bench.rows()) == ("", "", [])
-    assert bench.shadow._frames.empty()
+    assert bench.shadow.waiting == 0
 
 
 def test_a_challenger_that_is_gone_stops_being_asked(bench: Bench) -> None:
@@ -180,23 +181,23 @@ def test_a_new_challenger_is_counted_from_nought(bench: Bench) -> None:
 
 def test_the_champion_is_not_its_own_shadow(bench: Bench) -> None:
     bench.registry.aliases["challenger"] = 1
-    bench.shadow._follower.look(Pulse(Clock()))
+    bench.shadow.follower.look(Pulse(Clock()))
     bench.inspect(GOOD)
-    assert bench.shadow._frames.empty()
+    assert bench.shadow.waiting == 0
     assert bench.shadowed[0] == ""
 
 
 def test_parts_that_were_not_inspected_have_no_shadow(bench: Bench) -> None:
-    bench.shadow._follower.look(Pulse(Clock()))
+    bench.shadow.follower.look(Pulse(Clock()))
     identity = bench.ledger.open_record(NOW, "lost")
     record = Record(identity, "west-1", "", "lost", Verdict.NOT_INSPECTED, "overload")
     bench.shadow.offer(record, Frame(NOW, 0.0, "lost", picture(GOOD)), picture(GOOD))
-    assert bench.shadow._frames.empty()
+    assert bench.shadow.waiting == 0
 
 
 def test_a_challenger_that_is_damaged_is_told_and_the_champion_goes_on(bench: Bench) -> None:
     bench.registry.damaged = {2}
-    bench.shadow._follower.look(Pulse(Clock()))
+    bench.shadow.follower.look(Pulse(Clock()))
     state = bench.shadow.seen_in(bench.serving.state)
     assert (state.version, state.shadow) == ("cells/1", "")
     assert state.trouble.startswith("challenger: cells/2 is refused: ")
@@ -204,8 +205,8 @@ def test_a_challenger_that_is_damaged_is_told_and_the_champion_goes_on(bench: Be
 
 def test_a_registry_that_is_away_is_not_told_twice(bench: Bench) -> None:
     bench.registry.trouble = RegistryUnreachable("no answer")
-    bench.shadow._follower.look(Pulse(Clock()))
-    bench.serving._follower.look(Pulse(Clock()))
+    bench.shadow.follower.look(Pulse(Clock()))
+    bench.serving.follower.look(Pulse(Clock()))
     assert bench.shadow.seen_in(bench.serving.state).trouble == "no answer"
 
 
@@ -258,7 +259,7 @@ def test_it_runs_at_lower_priority_than_the_inspection(bench: Bench) -> None:
 
 
 def test_challengers_have_a_cache_of_their_own(bench: Bench, line: Line) -> None:
-    bench.shadow._follower.look(Pulse(Clock()))
+    bench.shadow.follower.look(Pulse(Clock()))
     home = line.model.cache
     assert {p.name[:2] for p in home.iterdir() if p.is_dir()} == {"1-", "ch"}
     assert [p.name[:2] for p in (home / "challenger").iterdir() if p.is_dir()] == ["2-"]

@@ -17,6 +17,7 @@ from pipeline.imaging.codec import encode_png
 
 # The network's probability of good is 0.979, 0.893 and 0.816; that of defective 0.859.
 BRIGHTNESS = {"sure": 152, "fit": 141, "other": 137, "bad": 116}
+FIT = {"fit": 141}
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def deciding(sealed_bundle: Bundle) -> Bundle:
     return open_bundle(sealed_bundle.folder, seal(sealed_bundle.folder))
 
 
-def parts(bundle: Bundle, root: Path, ending: str = ".png", **brightness: int) -> Manifest:
+def parts(bundle: Bundle, root: Path, brightness: dict[str, int], ending: str = ".png") -> Manifest:
     """Even grey pictures, one a part, all good but those called `bad`."""
     root.mkdir()
     rows = []
@@ -52,12 +53,12 @@ def chosen(bundle: Bundle, data: Manifest) -> str | None:
 def test_the_part_whose_likeliest_class_has_nearest_to_nine_tenths_is_golden(
     deciding: Bundle, tmp_path: Path
 ) -> None:
-    data = parts(deciding, tmp_path / "parts", **BRIGHTNESS)
+    data = parts(deciding, tmp_path / "parts", BRIGHTNESS)
     assert chosen(deciding, data) == "fit"
 
 
 def test_the_picture_travels_as_the_camera_wrote_it(deciding: Bundle, tmp_path: Path) -> None:
-    data = parts(deciding, tmp_path / "parts", fit=BRIGHTNESS["fit"])
+    data = parts(deciding, tmp_path / "parts", FIT)
     bundle = add_golden_frame(deciding, data, judged(deciding, data))
     assert bundle.golden is not None
     assert (bundle.folder / bundle.golden.file).read_bytes() == data.image(0)
@@ -66,7 +67,7 @@ def test_the_picture_travels_as_the_camera_wrote_it(deciding: Bundle, tmp_path: 
 
 
 def test_sealing_twice_gives_one_identity(deciding: Bundle, tmp_path: Path) -> None:
-    data = parts(deciding, tmp_path / "parts", **BRIGHTNESS)
+    data = parts(deciding, tmp_path / "parts", BRIGHTNESS)
     first, second = (add_golden_frame(deciding, data, judged(deciding, data)) for _ in range(2))
     assert first.sha256 == second.sha256
 
@@ -83,15 +84,15 @@ def test_sealing_twice_gives_one_identity(deciding: Bundle, tmp_path: Path) -> N
 def test_a_part_that_cannot_be_relied_on_is_not_golden(
     deciding: Bundle, tmp_path: Path, brightness: dict[str, int]
 ) -> None:
-    assert chosen(deciding, parts(deciding, tmp_path / "parts", **brightness)) is None
+    assert chosen(deciding, parts(deciding, tmp_path / "parts", brightness)) is None
 
 
 def test_a_file_that_is_too_large_to_travel_is_not_golden(deciding: Bundle, tmp_path: Path) -> None:
-    data = parts(deciding, tmp_path / "parts", fit=BRIGHTNESS["fit"])
+    data = parts(deciding, tmp_path / "parts", FIT)
     data.table["bytes"] = LARGEST_BYTES + 1
     assert chosen(deciding, data) is None
 
 
 def test_without_a_fit_part_the_bundle_stays_as_it_is(deciding: Bundle, tmp_path: Path) -> None:
-    data = parts(deciding, tmp_path / "parts", ending=".raw", fit=BRIGHTNESS["fit"])
+    data = parts(deciding, tmp_path / "parts", FIT, ending=".raw")
     assert add_golden_frame(deciding, data, judged(deciding, data)) is deciding

@@ -279,7 +279,7 @@ def test_the_bundle_carries_a_test_part_and_what_was_said_of_it(
     bundle = open_bundle(ran.data / "evaluate/bundle")
     golden_frame = bundle.golden
     assert golden_frame is not None
-    row = predictions.set_index("sample_id").loc[golden_frame.sample_id]
+    (row,) = predictions.query("sample_id == @golden_frame.sample_id").to_dict("records")
     picture = (bundle.folder / golden_frame.file).read_bytes()
     assert picture == (ran.images / golden_frame.sample_id).read_bytes()
     assert golden_frame.verdict == row["verdict"]
