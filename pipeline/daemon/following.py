@@ -19,8 +19,14 @@ from pipeline.contracts.signoff import Signoff
 from pipeline.daemon.clock import Clock
 from pipeline.daemon.line import Line
 from pipeline.daemon.models import ask, obtain, remember, tidy
-from pipeline.daemon.pulse import Pulse
-from pipeline.errors import LinesideError, NoChampion, RegistryUnreachable, SignoffError
+from pipeline.daemon.pulse import BEAT_EVERY_S, Pulse
+from pipeline.errors import (
+    BundleError,
+    LinesideError,
+    NoChampion,
+    RegistryUnreachable,
+    SignoffError,
+)
 from pipeline.inference.inspector import Inspector
 from pipeline.inference.trial import load
 from pipeline.registry.store import Registry, Version
@@ -106,6 +112,26 @@ class Follower:
         self._look: threading.Thread | None = None
         self._since_s = clock.monotonic_s()
 
+    @property
+    def name(self) -> str:
+        """What the worker is called."""
+        return f"model {self._line.model.alias}"
+
+    @property
+    def idle(self) -> bool:
+        """Nothing here is worth waiting for when the station ends."""
+        return True
+
+    @property
+    def state(self) -> None:
+        """What there is to tell is told with the model that it follows for."""
+        return None
+
+    def run(self, pulse: Pulse) -> None:
+        """Follow the alias until the pulse stops."""
+        while not pulse.wait(BEAT_EVERY_S):
+            self.tick(pulse)
+
     def tick(self, pulse: Pulse) -> None:
         """Have a look at the registry begun when one is due; returns at once."""
         now_s, poll_s = self._clock.monotonic_s(), self._line.model.poll_s
@@ -169,9 +195,7 @@ class Follower:
             return
         try:
             bundle = obtain(self._line, self._registry, version)
-        except RegistryUnreachable:
-            raise
-        except LinesideError as error:
+        except BundleError as error:
             # Somebody may restore the file, or make room.
             self._refuse(version, str(error), self._clock.monotonic_s() + AGAIN_S)
             return

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import logging
+
 from pipeline.contracts.bundle import Bundle
 from pipeline.daemon.clock import Clock
 from pipeline.daemon.following import Follower, Loaded
 from pipeline.daemon.line import Line
 from pipeline.daemon.models import fetch_champion, tidy
-from pipeline.daemon.pulse import BEAT_EVERY_S, Pulse
+from pipeline.daemon.pulse import Pulse
 from pipeline.daemon.state import ModelState
+from pipeline.errors import LinesideError
 from pipeline.inference.inspector import Inspector
 from pipeline.inference.trial import load
 from pipeline.registry.store import Registry
+
+log = logging.getLogger(__name__)
 
 
 class Serving:
     """What the inspection judges with. Whatever happens to the registry, a good model stays.
 
     Attributes:
-        follower: looks where the alias points; its `on_event` is told of changes and refusals.
+        follower: the worker that looks where the alias points; its `on_event` is told of changes
+            and refusals.
     """
 
     def __init__(self, follower: Follower) -> None:
@@ -68,14 +74,14 @@ class Serving:
 
     def run(self, pulse: Pulse) -> None:
         """Follow the alias until the pulse stops: what is new there is live between two frames."""
-        while not pulse.wait(BEAT_EVERY_S):
-            self.follower.tick(pulse)
+        self.follower.run(pulse)
 
-    def renewed(self) -> Loaded:
-        """The current model loaded anew and made the current one, for a worker that replaces one.
+    def renew(self) -> None:
+        """Load the current model anew, for a worker that replaces one that hangs in it.
 
-        Raises:
-            BundleError: it does not load any more.
+        Where that fails the old one stays: parts must be judged.
         """
-        self.follower.renew()
-        return self.current
+        try:
+            self.follower.renew()
+        except LinesideError as error:
+            log.error("%s could not be loaded anew: %s", self.current.version, error)

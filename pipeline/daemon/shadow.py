@@ -24,7 +24,6 @@ from pipeline.daemon.pulse import BEAT_EVERY_S, Pulse
 from pipeline.daemon.sources import Frame
 from pipeline.daemon.state import ModelState
 from pipeline.errors import LedgerError
-from pipeline.imaging import Pixels
 from pipeline.registry.store import Registry
 from pipeline.registry.versions import CHALLENGER
 
@@ -34,7 +33,7 @@ NICENESS = 10  # beside the inspection's 0: a tenth of the weight where cores ar
 log = logging.getLogger(__name__)
 
 # What two models said of the same frames, by the versions of both.
-TALLY = """
+AGREEMENT = """
 SELECT records.model_version AS judged_by, shadows.model_version AS shadow, count(*) AS frames,
        count(*) FILTER (WHERE records.verdict != shadows.verdict) AS disagreements
 FROM shadows JOIN records ON records.id = shadows.record
@@ -44,7 +43,7 @@ GROUP BY 1, 2 ORDER BY 1, 2
 
 
 @dataclass(frozen=True)
-class Tally:
+class Agreement:
     """How often two versions have judged the same frame, and how often otherwise."""
 
     judged_by: str
@@ -53,9 +52,9 @@ class Tally:
     disagreements: int
 
 
-def tally(db: sqlite3.Connection) -> list[Tally]:
+def agreements(db: sqlite3.Connection) -> list[Agreement]:
     """Count a ledger's frames that had a shadow, by the versions of both models."""
-    return [Tally(*row) for row in db.execute(TALLY)]
+    return [Agreement(*row) for row in db.execute(AGREEMENT)]
 
 
 class Shadow:
@@ -92,22 +91,36 @@ class Shadow:
         self.follower = Follower(theirs, registry, clock, threads=1, lets_go=True)
         self._ledger = ledger
         self._on_disagreement = on_disagreement
-        self._frames: queue.Queue[tuple[Record, Frame, Pixels]] = queue.Queue(WAITING)
+        self._frames: queue.Queue[tuple[Record, Frame]] = queue.Queue(WAITING)
         self._counted = ("", 0, 0)  # one value: it is read from other threads
         self._trouble = ""
+
+    @property
+    def name(self) -> str:
+        """What the worker is called."""
+        return "shadow"
+
+    @property
+    def idle(self) -> bool:
+        """Nothing here is worth waiting for when the station ends."""
+        return True
+
+    @property
+    def state(self) -> None:
+        """What there is to tell is told with the model that it shadows: `seen_in`."""
+        return None
 
     @property
     def waiting(self) -> int:
         """How many frames it has still to judge."""
         return self._frames.qsize()
 
-    def offer(self, record: Record, frame: Frame, pixels: Pixels) -> None:
+    def offer(self, record: Record, frame: Frame) -> None:
         """Let the challenger judge a frame some time after its record was closed; returns at once.
 
         Args:
             record: as it was closed.
-            frame: as the source gave it.
-            pixels: the frame decoded, uint8 RGB, height x width x 3.
+            frame: as the source gave it; where it is a file still, the shadow decodes it.
         """
         loaded = self.follower.current
         if (
@@ -117,7 +130,7 @@ class Shadow:
         ):
             return
         try:
-            self._frames.put_nowait((record, frame, pixels))
+            self._frames.put_nowait((record, frame))
         except queue.Full:
             self.left_out += 1
 
@@ -133,8 +146,8 @@ class Shadow:
             pulse.beat()
             self.follower.tick(pulse)
             with suppress(queue.Empty):
-                record, frame, pixels = self._frames.get(timeout=BEAT_EVERY_S)
-                self._judge(record, frame, pixels)
+                record, frame = self._frames.get(timeout=BEAT_EVERY_S)
+                self._judge(record, frame)
 
     def seen_in(self, state: ModelState) -> ModelState:
         """The state of the model at work, with what there is to tell of its shadow."""
@@ -154,12 +167,12 @@ class Shadow:
             disagreements=disagreements,
         )
 
-    def _judge(self, record: Record, frame: Frame, pixels: Pixels) -> None:
+    def _judge(self, record: Record, frame: Frame) -> None:
         loaded = self.follower.current
         if loaded is None or loaded.version == record.model_version:
             return  # it went, or took over, while the frame waited
         try:
-            said = loaded.inspector.inspect(pixels).decision
+            said = loaded.inspector.inspect(frame.decoded()).decision
         except Exception as error:  # a challenger on trial: whatever it is, it is what is learned
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             self._note(record, loaded, Verdict.NOT_INSPECTED, reason)

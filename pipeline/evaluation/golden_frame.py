@@ -40,10 +40,10 @@ def add_golden_frame(bundle: Bundle, data: Manifest, test: Judged) -> Bundle:
         DataError: the image has changed since it was ingested.
     """
     right = (test.predicted == test.labels) & _no_mistake(test)
-    ids = data.table["sample_id"]
+    ids: list[str] = data.table["sample_id"].tolist()
 
     def telling(i: int) -> tuple[float, str]:
-        return abs(float(test.inspections[i].probabilities.max()) - TELLING), ids.iat[test.rows[i]]
+        return abs(float(test.inspections[i].probabilities.max()) - TELLING), ids[test.rows[i]]
 
     fit = [
         i
@@ -58,7 +58,7 @@ def add_golden_frame(bundle: Bundle, data: Manifest, test: Judged) -> Bundle:
     (bundle.folder / file).write_bytes(data.image(row))
     golden = GoldenFrame(
         file=file,
-        sample_id=str(ids.iat[row]),
+        sample_id=ids[row],
         probabilities={
             name: round(float(p), DECIMALS)
             for name, p in zip(bundle.taxonomy.names, seen.probabilities, strict=True)
@@ -79,7 +79,7 @@ def _no_mistake(test: Judged) -> npt.NDArray[np.bool_]:
 
 
 def _is_small(data: Manifest, row: int) -> bool:
-    size = int(data.table["bytes"].tolist()[row])
+    size = int(data.table["bytes"].to_numpy()[row])
     return size <= LARGEST_BYTES and _ending(data, row) in SUFFIXES
 
 

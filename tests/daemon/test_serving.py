@@ -331,10 +331,21 @@ def test_a_hung_worker_is_replaced_with_an_inspector_of_its_own(
 ) -> None:
     serving = Serving.start(line, there, Clock())
     hung = serving.current
-    fresh = serving.renewed()
+    serving.renew()
+    fresh = serving.current
     assert fresh.inspector is not hung.inspector
-    assert fresh is serving.current
     assert (fresh.version, fresh.since) == (hung.version, hung.since)
+
+
+def test_a_model_that_cannot_be_loaded_anew_stays(
+    line: Line, there: FakeRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    serving = Serving.start(line, there, Clock())
+    hung = serving.current
+    hung.bundle.model.unlink()
+    serving.renew()
+    assert serving.current is hung
+    assert "cells/1 could not be loaded anew" in caplog.text
 
 
 def test_a_start_without_the_registry_takes_the_last_good_model(

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,9 +19,10 @@ from pipeline.daemon.ledger import Ledger
 from pipeline.daemon.line import Line
 from pipeline.daemon.pulse import Pulse
 from pipeline.daemon.serving import Serving
-from pipeline.daemon.shadow import NICENESS, WAITING, Shadow, Tally, tally
+from pipeline.daemon.shadow import NICENESS, WAITING, Agreement, Shadow, agreements
 from pipeline.daemon.sources import Frame
 from pipeline.errors import BundleError, LedgerError, RegistryUnreachable
+from pipeline.imaging import codec
 from pipeline.inference.inspector import Inspection, Inspector
 from tests.daemon.conftest import picture
 from tests.daemon.fake_registry import FakeRegistry
@@ -62,8 +63,7 @@ class Bench:
             model_version=loaded.version,
         )
         self.ledger.close_record(record)
-        pixels = picture(brightness)
-        self.shadow.offer(record, Frame(NOW, 0.0, serial, pixels), pixels)
+        self.shadow.offer(record, Frame(NOW, 0.0, serial, picture(brightness)))
         return record
 
     def rows(self) -> list[tuple[str, str, str]]:
@@ -113,7 +113,7 @@ def test_what_the_challenger_says_is_written_beside_the_verdict_and_counted(benc
     assert bench.rows() == [(good.id, "cells/2", "PASS"), (doubt.id, "cells/2", "FAIL")]
     assert bench.shadowed == ("cells/2", 2, 1)
     with bench.ledger.reading() as db:
-        assert tally(db) == [Tally("cells/1", "cells/2", frames=2, disagreements=1)]
+        assert agreements(db) == [Agreement("cells/1", "cells/2", frames=2, disagreements=1)]
 
 
 def test_frames_that_they_disagree_about_are_given_to_be_kept(bench: Bench) -> None:
@@ -123,6 +123,18 @@ def test_frames_that_they_disagree_about_are_given_to_be_kept(bench: Bench) -> N
         bench.inspect(IN_DOUBT)
         until(lambda: bench.shadowed[1] == 2)
     assert bench.kept == [f"part-{IN_DOUBT}"]
+
+
+def test_a_frame_that_is_a_file_still_is_decoded_by_the_shadow(bench: Bench) -> None:
+    with running(bench.shadow):
+        until(lambda: bench.shadowed[0] == "cells/2")
+        record = bench.inspect(GOOD)
+        until(lambda: bench.shadowed[1] == 1)
+        later = replace(record, id="another")
+        data = codec.encode_png(picture(IN_DOUBT))
+        bench.shadow.offer(later, Frame(NOW, 0.0, "file.png", None, data=data))
+        until(lambda: bench.shadowed[1] == 2)
+    assert ("another", "cells/2", "FAIL") in bench.rows()
 
 
 def test_a_shadow_that_is_slower_than_the_line_leaves_frames_out(
@@ -176,7 +188,7 @@ def test_a_new_challenger_is_counted_from_nought(bench: Bench) -> None:
         bench.inspect(IN_DOUBT)
         until(lambda: bench.shadowed == ("cells/3", 1, 1))
     with bench.ledger.reading() as db:
-        assert [(t.shadow, t.frames) for t in tally(db)] == [("cells/2", 1), ("cells/3", 1)]
+        assert [(t.shadow, t.frames) for t in agreements(db)] == [("cells/2", 1), ("cells/3", 1)]
 
 
 def test_the_champion_is_not_its_own_shadow(bench: Bench) -> None:
@@ -191,7 +203,7 @@ def test_parts_that_were_not_inspected_have_no_shadow(bench: Bench) -> None:
     bench.shadow.follower.look(Pulse(Clock()))
     identity = bench.ledger.open_record(NOW, "lost")
     record = Record(identity, "west-1", "", "lost", Verdict.NOT_INSPECTED, "overload")
-    bench.shadow.offer(record, Frame(NOW, 0.0, "lost", picture(GOOD)), picture(GOOD))
+    bench.shadow.offer(record, Frame(NOW, 0.0, "lost", picture(GOOD)))
     assert bench.shadow.waiting == 0
 
 
@@ -243,7 +255,7 @@ def test_a_ledger_that_cannot_be_written_is_told_until_it_can(
             record = bench.inspect(GOOD)
             until(lambda: bench.shadowed[1] == 1)
             context.setattr(bench.ledger, "writing", full)
-            bench.shadow.offer(record, Frame(NOW, 0.0, "x", picture(GOOD)), picture(GOOD))
+            bench.shadow.offer(record, Frame(NOW, 0.0, "x", picture(GOOD)))
             until(lambda: "disk full" in bench.shadow.seen_in(bench.serving.state).trouble)
         bench.inspect(GOOD)
         until(lambda: bench.shadow.seen_in(bench.serving.state).trouble == "")
