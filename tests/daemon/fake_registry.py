@@ -39,6 +39,12 @@ class FakeRegistry(Registry):
         self._bundles = dict(enumerate(bundles, start=1))
         self._tags: dict[str, str] = {}
 
+    def versions(self, recipe: str) -> list[Version]:
+        return [
+            Version(recipe, n, b.sha256, "run", tuple(a for a, v in self.aliases.items() if v == n))
+            for n, b in self._bundles.items()
+        ]
+
     def champion(self, recipe: str, alias: str = "champion") -> Version:
         self.asked += 1
         self.answers.wait()
@@ -46,8 +52,7 @@ class FakeRegistry(Registry):
             raise self.trouble
         if alias not in self.aliases:
             raise NoChampion(f'recipe {recipe} has no version with alias "{alias}"')
-        number = self.aliases[alias]
-        return Version(recipe, number, self._bundles[number].sha256, "run", (alias,))
+        return self.version(recipe, alias)
 
     def pull(self, version: Version, into: Path) -> Bundle:
         self.pulled.append(version.version)
@@ -67,6 +72,8 @@ class FakeRegistry(Registry):
 
     def read(self) -> Chain:
         """The sign-offs, as a book of them gives them."""
+        if self.trouble is not None:
+            raise self.trouble
         return read_chain("cells", self._tags)
 
     def sign(self, number: int) -> None:
