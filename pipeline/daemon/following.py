@@ -15,10 +15,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pipeline.contracts.bundle import Bundle
-from pipeline.contracts.signoff import Signoff
 from pipeline.daemon.clock import Clock
 from pipeline.daemon.line import Line
-from pipeline.daemon.models import ask, obtain, remember, tidy
+from pipeline.daemon.models import Wanted, ask, obtain, remember, tidy
 from pipeline.daemon.pulse import BEAT_EVERY_S, Pulse
 from pipeline.errors import (
     BundleError,
@@ -181,13 +180,14 @@ class Follower:
 
     def _follow(self, pulse: Pulse) -> None:
         self._leaving = None
-        version, approval = ask(self._line, self._registry)
+        wanted = ask(self._line, self._registry)
+        version = wanted.version
         identity = version.name, version.bundle_sha256
         if self.current is not None and identity == (
             self.current.version,
             self.current.bundle.sha256,
         ):
-            self._tell("")
+            self._tell(wanted.doubt)
             return
         refused = self._refused
         if refused.identity == identity and self._clock.monotonic_s() < refused.until_s:
@@ -206,9 +206,9 @@ class Follower:
             self._refuse(version, said, math.inf)
             return
         if not pulse.stopping:
-            self._take(Loaded(inspector, version.name, self._clock.now()), version, approval)
+            self._take(Loaded(inspector, version.name, self._clock.now()), wanted)
 
-    def _take(self, new: Loaded, version: Version, approval: Signoff | None) -> None:
+    def _take(self, new: Loaded, wanted: Wanted) -> None:
         with self._changing:
             before, self.current = self.current, new
         # Freeing a network takes tens of milliseconds: this thread does it, at the next look, and
@@ -219,8 +219,8 @@ class Follower:
         detail = f"{new.version}{instead}, bundle {new.bundle.sha256[:12]}"
         log.info("%s: model live: %s", self._line.station, detail)
         self._refused = _Refused()
-        self._tell("")
-        remember(self._line, version, approval)
+        self._tell(wanted.doubt)
+        remember(self._line, wanted)
         self._tidy()
         self.on_event("model live", detail)
 

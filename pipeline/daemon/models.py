@@ -7,6 +7,7 @@ import logging
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -24,6 +25,21 @@ LAST_GOOD = "last_good.json"
 CACHED = re.compile(r"\.?(\d+-[0-9a-f]{12})(\.signoff\.json)?(\.partial|\.former)?")
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """The version that a line wants.
+
+    Attributes:
+        version: which.
+        approval: the verified record that made it the champion; None where the line asks for none.
+        doubt: what does not fit though it may run, "" for nothing.
+    """
+
+    version: Version
+    approval: Signoff | None = None
+    doubt: str = ""
 
 
 def fetch_champion(
@@ -50,8 +66,8 @@ def fetch_champion(
         BundleError: the bundle is altered or fails its trial, and nothing good is in the cache.
     """
     try:
-        version, approval = ask(line, registry)
-        bundle = obtain(line, registry, version)
+        wanted = ask(line, registry)
+        bundle = obtain(line, registry, wanted.version)
         try_out(bundle)
     except RegistryUnreachable as away:
         return _last_good_one(line, away, "starting OFFLINE from the last good model")
@@ -59,20 +75,20 @@ def fetch_champion(
         if _is_withdrawn(line, registry):
             raise
         return _last_good_one(line, refused, "staying with the last good model")
-    remember(line, version, approval)
-    return bundle, version
+    if wanted.doubt:
+        log.warning("%s; running %s", wanted.doubt, wanted.version.name)
+    remember(line, wanted)
+    return bundle, wanted.version
 
 
-def ask(line: Line, registry: Registry) -> tuple[Version, Signoff | None]:
-    """Which version bears the line's alias, and the verified record that made it the champion.
-
-    The record is None where the line asks for none. Nothing is downloaded.
+def ask(line: Line, registry: Registry) -> Wanted:
+    """Which version the line wants now; nothing is downloaded.
 
     Raises:
         NoChampion, RegistryUnreachable, SignoffError: as `fetch_champion`.
     """
     version = registry.champion(line.recipe, line.model.alias)
-    return version, _approval(line, registry, version)
+    return Wanted(version, _approval(line, registry, version))
 
 
 def obtain(line: Line, registry: Registry, version: Version) -> Bundle:
@@ -85,8 +101,9 @@ def obtain(line: Line, registry: Registry, version: Version) -> Bundle:
     return _cached(line, version) or _pulled(line, registry, version)
 
 
-def remember(line: Line, version: Version, approval: Signoff | None) -> None:
+def remember(line: Line, wanted: Wanted) -> None:
     """Note that a version is good: it starts the station when the registry is away."""
+    version = wanted.version
     known = {
         "recipe": version.recipe,
         "alias": line.model.alias,
@@ -95,8 +112,8 @@ def remember(line: Line, version: Version, approval: Signoff | None) -> None:
         "run_id": version.run_id,
     }
     try:
-        if approval is not None:
-            write_model(_kept_approval(line, version), approval)
+        if wanted.approval is not None:
+            write_model(_kept_approval(line, version), wanted.approval)
         write_json(line.model.cache / LAST_GOOD, known)
     except OSError as error:
         log.warning("%s: a start without the registry will not be possible", error)
