@@ -22,6 +22,7 @@ from pipeline.evaluation.rival import Rival
 from pipeline.files import read_model, write_model
 from pipeline.imaging.codec import read
 from pipeline.inference.inspector import Inspector
+from pipeline.inference.trial import load
 from pipeline.metrics.rates import Rate
 from pipeline.stages import evaluate
 from tests.stages.conftest import EVALUATE, Ran
@@ -203,8 +204,8 @@ def test_the_champion_itself_is_not_compared_with_itself(copied: Path) -> None:
 
 def test_a_champion_of_another_taxonomy_is_named_and_not_compared(copied: Path) -> None:
     theirs = Path(shutil.copytree(copied / "evaluate/bundle", copied.parent / "champion"))
-    taxonomy = (theirs / "taxonomy.json").read_text().replace("defective", "broken")
-    (theirs / "taxonomy.json").write_text(taxonomy)
+    for name in ("taxonomy.json", "golden.json"):
+        (theirs / name).write_text((theirs / name).read_text().replace("defective", "broken"))
     seal(theirs)
     _, found = evaluated(copied, rival=Rival("cells/7", open_bundle(theirs)))
     assert found.comparison.not_run == "it knows the classes good, broken, this one good, defective"
@@ -373,3 +374,27 @@ def test_examples_of_training_come_from_training_parts_alone(ran: Ran) -> None:
     rows = familiar.spread(data)
     assert set(data.table["split"].iloc[rows]) == {"train"}
     assert set(data.table["label"].iloc[rows]) == set(data.table["label"])
+
+
+def test_the_bundle_carries_a_test_part_and_what_was_said_of_it(
+    ran: Ran, predictions: pd.DataFrame
+) -> None:
+    bundle = open_bundle(ran.data / "evaluate/bundle")
+    golden_frame = bundle.golden
+    assert golden_frame is not None
+    (row,) = predictions.query("sample_id == @golden_frame.sample_id").to_dict("records")
+    picture = (bundle.folder / golden_frame.file).read_bytes()
+    assert picture == (ran.images / golden_frame.sample_id).read_bytes()
+    assert golden_frame.verdict == row["verdict"]
+    assert golden_frame.probabilities["defective"] == round(float(row["p_defective"]), 4)
+    load(bundle)
+
+
+def test_what_is_registered_carries_the_golden_frame(ran: Ran, tmp_path: Path) -> None:
+    pulled = ran.registry.pull(ran.registry.version("cells", 1), tmp_path / "pulled")
+    assert pulled.golden == open_bundle(ran.data / "evaluate/bundle").golden
+
+
+def test_the_same_evaluation_again_gives_the_same_bundle(ran: Ran, copied: Path) -> None:
+    again, _ = evaluated(copied)
+    assert open_bundle(again / "bundle").sha256 == open_bundle(ran.data / "evaluate/bundle").sha256
