@@ -74,7 +74,7 @@ class Exchange:
     @contextmanager
     def _cut_off(self) -> Iterator[threading.Event]:
         """Cut the connection if the block takes too long, and then set the event."""
-        over = threading.Event()
+        self._connection.over = over = threading.Event()
 
         def cut() -> None:
             over.set()
@@ -93,6 +93,7 @@ class _Connection(HTTPConnection):
     """HTTP with or without TLS, whose TCP connection another thread can cut at any moment."""
 
     context: ssl.SSLContext | None = None
+    over = threading.Event()
     _handle: socket.socket | None = None
 
     def connect(self) -> None:
@@ -100,10 +101,12 @@ class _Connection(HTTPConnection):
         tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # TLS takes the socket over, and does not give it back before the handshake is done.
         self._handle = tcp.dup()
+        self.sock = tcp
         try:
-            self.sock = (
-                tcp if self.context is None else self.context.wrap_socket(tcp, server_hostname=self.host)
-            )
+            if self.over.is_set():
+                raise TimeoutError
+            if self.context is not None:
+                self.sock = self.context.wrap_socket(tcp, server_hostname=self.host)
         except BaseException:
             tcp.close()
             self.close()

@@ -33,7 +33,8 @@ from pipeline.daemon.secret import read_secret
 from pipeline.daemon.sinks import RecordRefused, Sink, SinkConfig, SinkDown, message
 from pipeline.errors import ConfigError
 
-PASSING = {408, 425, 429}  # Request Timeout, Too Early, Too Many Requests: of 4xx, those that pass
+# Of 4xx, what says nothing of the record: who we are, where we ask, and what passes with time.
+NOT_THE_RECORD = {401, 403, 404, 407, 408, 421, 425, 426, 429}
 LONGEST_RETRY_AFTER_S = 600
 
 
@@ -47,13 +48,18 @@ class Config(SinkConfig):
     )
     secret_file: Path | None = Field(None, description="File with the signing secret instead.")
     ca_file: Path | None = Field(
-        None, description="Who signs the server's certificate (PEM); none: whom this machine trusts."
+        None,
+        description="Who signs the server's certificate (PEM); none: whom this machine trusts.",
     )
 
     @field_validator("url")
     @classmethod
     def _complete(cls, url: str) -> str:
         parts = urlsplit(url)
+        if not url.isascii() or any(c <= " " for c in url) or parts.port == 0:
+            raise ValueError(
+                "write a URL with a port above 0, without spaces, in ASCII (%-encoded)"
+            )
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("write http:// or https://, a host, and a path if there is one")
         if parts.username or parts.password:
@@ -112,7 +118,7 @@ class Webhook(Sink):
         if 200 <= status < 300:
             return
         said = f"{self._where} answered {status} {answer.reason}".rstrip()
-        if 400 <= status < 500 and status not in PASSING:
+        if 400 <= status < 500 and status not in NOT_THE_RECORD:
             raise RecordRefused(record.id, said)
         if 300 <= status < 400:
             said += ": redirects are not followed; write the new address as `url`"
