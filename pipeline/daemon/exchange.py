@@ -46,13 +46,16 @@ class Exchange:
         with self._cut_off() as over:
             try:
                 try:
-                    return self._once(path, body, headers)
+                    answer = self._once(path, body, headers)
                 except (ConnectionError, HTTPException):
                     # A server may close a connection that it has kept, just as we use it.
                     if not kept or over.is_set():
                         raise
                     self.close()
-                    return self._once(path, body, headers)
+                    answer = self._once(path, body, headers)
+                if over.is_set():  # the cut looks like the end of the answer
+                    raise TimeoutError
+                return answer
             except (OSError, HTTPException) as error:
                 self.close()
                 if over.is_set():
