@@ -61,8 +61,9 @@ class Mqtt(Sink):
 
     def announce(self, state: Mapping[str, Any]) -> None:
         """Publish the state, retained; it is published again with each new connection."""
-        self._last = _json({"online": True, **state})
-        self._publish([(self._state, self._last)], retain=True)
+        told = _json({"online": True, **state})
+        self._publish([(self._state, told)], retain=True)
+        self._last = told
 
     def close(self) -> None:
         """Say that the station is offline, and go."""
