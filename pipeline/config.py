@@ -150,7 +150,7 @@ def _chosen(path: Path, root: yaml.Node, items: Sequence[tuple[Loc, Any]], marke
     if len(configs) < 2:
         return next(iter(configs.values()), None)
     # `X | Y` cannot be written of types that are only known when this runs.
-    either = Union[tuple(configs.values())]  # noqa: UP007
+    either: Any = Union[tuple(configs.values())]  # noqa: UP007
     return Annotated[either, Field(discriminator="type")]
 
 

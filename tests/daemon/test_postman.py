@@ -91,8 +91,8 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "ledger.sqlite"
 
 
-@pytest.fixture
-def station(path: Path) -> Station:
+@pytest.fixture(name="station")
+def working_station(path: Path) -> Station:
     return Station(path, FakeSink())
 
 

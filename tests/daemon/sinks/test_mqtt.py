@@ -67,7 +67,8 @@ class Subscriber:
     """Somebody at the broker who wants to hear everything, also what came while away."""
 
     def __init__(self, broker: Mosquitto, name: str = "mes") -> None:
-        from paho.mqtt.client import CallbackAPIVersion, Client
+        from paho.mqtt.client import Client
+        from paho.mqtt.enums import CallbackAPIVersion
 
         self.heard: list[tuple[str, dict[str, Any], bool]] = []
         self.ready = threading.Event()
@@ -189,7 +190,7 @@ def guarded(tmp_path: Path) -> Iterator[Mosquitto]:
 
 def test_tls_and_password_from_a_file(guarded: Mosquitto, records: Records) -> None:
     (guarded.folder / "secret").write_text("s3cret\n")
-    who = {"user": "station", "password_file": guarded.folder / "secret"}
+    who: dict[str, Any] = {"user": "station", "password_file": guarded.folder / "secret"}
     settings = config(guarded, ca_file=guarded.folder / "ca.crt", **who)
     with closing(settings.open("west-1", Clock())) as sink:
         sink.deliver(records(2))
@@ -201,7 +202,7 @@ def wrong(guarded: Mosquitto, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
 
     def fail(station: str = "west-1", password: str = "s3cret", **settings: Any) -> str:
         monkeypatch.setenv("MQTT_PASSWORD", password)
-        ca = {"ca_file": guarded.folder / "ca.crt"}
+        ca: dict[str, Any] = {"ca_file": guarded.folder / "ca.crt"}
         who = {"user": "station", "password_env": "MQTT_PASSWORD"}
         opened = config(guarded, **{**ca, **who, **settings}).open(station, Clock())
         with closing(opened) as sink, pytest.raises(SinkDown) as caught:
