@@ -14,7 +14,6 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.cli.screen import out, say
-from pipeline.contracts.records import Verdict
 from pipeline.errors import DataError
 
 if TYPE_CHECKING:
@@ -139,7 +138,7 @@ def _show(found: Audit) -> None:
         rows = [
             (j.camera or "-", j.model_version or "-", *j.verdicts.values()) for j in found.judged
         ]
-        out.print(_table("by camera and model", rows, ("camera", "model", *Verdict)))
+        out.print(_table("by camera and model", rows, ("camera", "model", *found.verdicts)))
     if found.shadowed:
         rows = [(s.model_version, s.frames, s.disagreements) for s in found.shadowed]
         out.print(_table("in shadow", rows, ("model", "frames", "other verdict")))

@@ -271,7 +271,7 @@ class Link:
         client.on_connect = self._connected
         client.on_disconnect = self._disconnected
         client.on_publish = self._acknowledged
-        client.on_message = lambda _, __, m: self._on_message(m.topic, bytes(m.payload))
+        client.on_message = self._heard
         return client
 
     def _password(self) -> str | None:
@@ -293,6 +293,9 @@ class Link:
         with self._said:
             self._up, self._answer = False, self._answer or str(reason)
             self._said.notify_all()
+
+    def _heard(self, _: Any, __: Any, message: Any) -> None:
+        self._on_message(message.topic, bytes(message.payload))
 
     def _acknowledged(self, client: Client, _: Any, mid: int, answer: Any, __: Any) -> None:
         with self._said:

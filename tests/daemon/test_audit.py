@@ -48,7 +48,9 @@ sinks:
 @pytest.fixture
 def ledger(line: Line) -> Iterator[Ledger]:
     """The ledger of a station at work."""
-    with closing(Ledger(line.ledger, "west-1", {"jsonl": tuple(Verdict), "mes": ("FAIL",)})) as db:
+    with closing(
+        Ledger(line.ledger, "west-1", {"jsonl": tuple(Verdict), "mes": (Verdict.FAIL,)})
+    ) as db:
         yield db
 
 
@@ -352,3 +354,15 @@ def test_letters_of_a_sink_that_was_removed_are_shown(line: Line, ledger: Ledger
     with opened(line) as postroom:
         shown = {h.sink: (h.known, h.n_due) for h in postroom.letters(5)}
     assert shown == {"jsonl": (True, 1), "mes": (True, 0), "old": (False, 1)}
+
+
+def test_replay_works_beside_a_station_that_writes(line: Line, ledger: Ledger) -> None:
+    ids = [judge(ledger, Verdict.FAIL, m) for m in range(3)]
+    with opened(line, write=True) as postroom:
+        late = judge(ledger, Verdict.FAIL, 9)
+        assert postroom.replay("jsonl", AT, None) == 0
+        box = Outbox(ledger, "jsonl")
+        box.delivered(box.due(10))
+        assert postroom.replay("jsonl", AT, AT + 5 * MINUTE) == 3
+    assert [x.record.id for x in box.due(10)] == ids
+    assert late not in ids
