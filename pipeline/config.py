@@ -149,7 +149,9 @@ def _chosen(path: Path, root: yaml.Node, items: Sequence[tuple[Loc, Any]], marke
         configs[item["type"]] = marker.module(item["type"]).Config
     if len(configs) < 2:
         return next(iter(configs.values()), None)
-    return Annotated[tuple(configs.values()), Field(discriminator="type")]
+    # `X | Y` cannot be written of types that are only known when this runs.
+    either: Any = Union[tuple(configs.values())]  # noqa: UP007
+    return Annotated[either, Field(discriminator="type")]
 
 
 def _has(raw: Any, key: str) -> bool:

@@ -26,6 +26,7 @@ from rich.table import Table
 
 from pipeline import __version__
 from pipeline.cli.architectures import architectures
+from pipeline.cli.audit import audit, outbox
 from pipeline.cli.data import data
 from pipeline.cli.models import models
 from pipeline.cli.review import review
@@ -50,6 +51,8 @@ app = typer.Typer(
 app.add_typer(models, name="models")
 app.add_typer(data, name="data")
 app.command()(review)
+app.command()(audit)
+app.command()(outbox)
 app.command()(architectures)
 
 LineFile = Annotated[Path, typer.Argument(metavar="LINE.yaml", help="The station's line file.")]

@@ -129,8 +129,8 @@ class Link:
         needed_by: str,
         *,
         will: Message | None = None,
-        on_connect: Callable[[Client], None] = lambda _: None,
-        on_message: Callable[[str, bytes], None] = lambda *_: None,
+        on_connect: Callable[[Client], object] = lambda _: None,
+        on_message: Callable[[str, bytes], object] = lambda *_: None,
     ) -> None:
         """Check the settings; nothing is sent yet.
 
@@ -239,6 +239,8 @@ class Link:
             with suppress(BrokerAway):
                 self.publish([farewell], 1.0, retain=True)
                 client.disconnect()
+                with self._said:  # paho's thread sends it; a cut before that would call the will
+                    self._said.wait_for(lambda: not self._up, 1.0)
             self._client = None
         else:
             client.disconnect(ReasonCode(PacketTypes.DISCONNECT, "Disconnect with will message"))
@@ -250,7 +252,8 @@ class Link:
         client.loop_stop()
 
     def _new_client(self, timeout_s: float) -> Client:
-        from paho.mqtt.client import CallbackAPIVersion, Client, MQTTProtocolVersion
+        from paho.mqtt.client import Client
+        from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
         client = Client(
             CallbackAPIVersion.VERSION2, self._name, protocol=MQTTProtocolVersion.MQTTv5
@@ -268,7 +271,7 @@ class Link:
         client.on_connect = self._connected
         client.on_disconnect = self._disconnected
         client.on_publish = self._acknowledged
-        client.on_message = lambda _, __, m: self._on_message(m.topic, m.payload)
+        client.on_message = self._heard
         return client
 
     def _password(self) -> str | None:
@@ -290,6 +293,9 @@ class Link:
         with self._said:
             self._up, self._answer = False, self._answer or str(reason)
             self._said.notify_all()
+
+    def _heard(self, _: Any, __: Any, message: Any) -> None:
+        self._on_message(message.topic, bytes(message.payload))
 
     def _acknowledged(self, client: Client, _: Any, mid: int, answer: Any, __: Any) -> None:
         with self._said:

@@ -32,9 +32,9 @@ class Pulse:
         """Seconds since the last beat."""
         return self.clock.monotonic_s() - self._last_s
 
-    def beat(self) -> None:
-        """Say that the worker is alive."""
-        self._last_s = self.clock.monotonic_s()
+    def beat(self, busy_s: float = 0.0) -> None:
+        """Say that the worker is alive, and may now be silent for `busy_s` with good reason."""
+        self._last_s = self.clock.monotonic_s() + busy_s
 
     def stop(self) -> None:
         """Ask the worker to return."""

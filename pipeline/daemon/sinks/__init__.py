@@ -4,7 +4,7 @@ A module here has a `Config(SinkConfig)` whose `type` is the file's name and who
 `Sink`. Each sink has an outbox of its own in the ledger, filled in the transaction that closes the
 record: what a sink cannot deliver now it is given again, in order, until it can or the record is
 too old. So a record is delivered at least once, and its id tells a second delivery from a second
-part. May call `contracts`, `daemon.clock` and `files`.
+part. May call `contracts`, `files` and, of the daemon, `clock`, `mqtt` and `secret`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,15 @@ BATCH = 100  # records given to a sink at once, at most
 
 
 class SinkDown(LinesideError):
-    """The records were not delivered, or nobody knows; they are given again later."""
+    """The records were not delivered, or nobody knows; they are given again later.
+
+    Attributes:
+        retry_after_s: how long the receiver asked us to wait; None if it did not.
+    """
+
+    def __init__(self, why: str, retry_after_s: float | None = None) -> None:
+        super().__init__(why)
+        self.retry_after_s = retry_after_s
 
 
 class RecordRefused(LinesideError):
@@ -41,7 +49,13 @@ class RecordRefused(LinesideError):
 
 
 class Sink(ABC):
-    """An opened sink. All methods are called from one thread, the sink's own."""
+    """An opened sink. All methods are called from one thread, the sink's own.
+
+    Attributes:
+        batch: how many records it takes at once, at most.
+    """
+
+    batch = BATCH
 
     @abstractmethod
     def deliver(self, records: Sequence[Record]) -> None:
