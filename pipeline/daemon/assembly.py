@@ -3,41 +3,58 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Protocol
 
-import numpy as np
-
-from pipeline.contracts.records import Verdict
+from pipeline.contracts.records import Record
 from pipeline.daemon.books import Books
 from pipeline.daemon.camera import Camera
 from pipeline.daemon.clock import Clock
-from pipeline.daemon.inspection import Inspection
+from pipeline.daemon.health import FrameHealth, HealthGate
+from pipeline.daemon.inspection import Inspection, Loaded
 from pipeline.daemon.intake import Intake
+from pipeline.daemon.keeping import Keeper
 from pipeline.daemon.ledger import Ledger
 from pipeline.daemon.line import Camera as CameraSettings
 from pipeline.daemon.line import Line
-from pipeline.daemon.loop import Station
-from pipeline.daemon.models import fetch_champion
-from pipeline.daemon.sources import Source
-from pipeline.daemon.state import ModelState
+from pipeline.daemon.loop import Model, Station
+from pipeline.daemon.postman import Postman
+from pipeline.daemon.reserve import Reserve, disk_full
+from pipeline.daemon.serving import Serving
+from pipeline.daemon.shadow import Shadow
+from pipeline.daemon.sources import Frame, Source
+from pipeline.daemon.state import ModelState, StationState
 from pipeline.daemon.triggers import Trigger
-from pipeline.errors import BundleError, LedgerError, LinesideError
+from pipeline.errors import ConfigError, LedgerError
 from pipeline.inference.inspector import Inspector
 from pipeline.registry.store import Registry
 
 log = logging.getLogger(__name__)
 
 
+class AtWork(Model, Protocol):
+    """The model that judges."""
+
+    @property
+    def current(self) -> Loaded:
+        """For the next frame; asked once a frame."""
+        ...
+
+
 @dataclass(frozen=True)
 class Fixed:
-    """A model that stays as it is."""
+    """A model that stays as it is, for benchmarks and tests."""
 
     inspector: Inspector
     version: str
     since: datetime
+
+    @property
+    def current(self) -> Fixed:
+        return self
 
     @property
     def state(self) -> ModelState:
@@ -64,42 +81,96 @@ def assembled(line: Line, clock: Clock | None = None) -> Iterator[Station]:
         LinesideError: whatever is missing or wrong, in words for the line engineer.
     """
     clock = clock or Clock()
-    eyes = [
-        Eye(c, c.source.open(clock), None if c.trigger is None else c.trigger.open(clock))
-        for c in line.all_cameras
-    ]
-    bundle, version = fetch_champion(line, Registry(line.model.registry))
-    inspector = Inspector(bundle, line.threads)
-    warm_up(inspector)
-    model = Fixed(inspector, version.name, clock.now())
-    with closing(Ledger(line.ledger, line.station, outboxes(line))) as ledger:
+    eyes = opened(line, clock)
+    registry = Registry(line.model.registry)
+    serving = Serving.start(line, registry, clock)
+    outboxes = {sink.outbox: sink.verdicts for sink in line.sinks}
+    with closing(Ledger(line.ledger, line.station, outboxes)) as ledger:
+        note = note_in(ledger, clock)
+        serving.follower.on_event = note
+        note("started", f"{serving.current.version}")
         if ledger.closed_at_start:
             log.warning(
                 "%d record(s) left open by a crash are now NOT_INSPECTED (station restarted)",
                 ledger.closed_at_start,
             )
-        yield put_together(line, eyes, model, ledger, clock)
+        station = put_together(line, eyes, serving, ledger, clock)
+        station.employ(serving.follower)
+        if line.model.shadow:
+            _shadow(station, line, registry, clock)
+        yield station
+
+
+def opened(line: Line, clock: Clock) -> list[Eye]:
+    """The line's cameras.
+
+    Raises:
+        DataError, ConfigError: one that can never work as it is set.
+        MissingExtra: one whose package is not installed.
+    """
+    eyes = [
+        Eye(c, c.source.open(clock), None if c.trigger is None else c.trigger.open(clock))
+        for c in line.all_cameras
+    ]
+    for eye in eyes:
+        if eye.trigger is not None and not eye.source.live:
+            raise ConfigError(
+                f"camera {eye.settings.name}: source {eye.settings.source.type} waits until it is "
+                "asked, so there is no latest frame for a trigger; leave `trigger` out, then every "
+                "frame is one"
+            )
+    return eyes
 
 
 def put_together(
-    line: Line, eyes: Sequence[Eye], model: Fixed, ledger: Ledger, clock: Clock
+    line: Line, eyes: Sequence[Eye], model: AtWork, ledger: Ledger, clock: Clock
 ) -> Station:
     """A station of parts that are open already."""
-    books = Books(ledger, clock, takt_ms=line.overload.takt_ms)
-    intake = Intake(line.overload)
-    cameras = [
-        Camera(eye.settings, eye.source, eye.trigger, books, intake, clock, note_in(ledger, clock))
-        for eye in eyes
-    ]
-    inspection = Inspection(intake, books, lambda: model)
-    return Station(
-        *(line.recipe, ledger, books, intake, cameras, model, inspection, clock), line.supervision
+    reserve = Reserve(line.ledger, clock)
+    books = Books(
+        *(ledger, clock),
+        takt_ms=line.overload.takt_ms,
+        make_room=lambda error: disk_full(error) and reserve.release(),
     )
+    intake = Intake(line.overload)
+    note = note_in(ledger, clock)
+    cameras = [
+        Camera(eye.settings, eye.source, eye.trigger, books, intake, clock, note) for eye in eyes
+    ]
+    health = {e.settings.name: FrameHealth(line.health, live=e.source.live) for e in eyes}
+    inspection = Inspection(intake, books, lambda: model.current, HealthGate(health))
+    keeper = None if line.keep is None else Keeper(line.keep, ledger, clock)
+    station = Station(
+        *(line.recipe, ledger, books, intake, cameras, model, inspection, clock),
+        rules=line.supervision,
+        reserve=reserve,
+        keeper=keeper,
+    )
+    postmen = [Postman(sink, ledger, clock, lambda: told(station.state())) for sink in line.sinks]
+    station.employ(*postmen)
+
+    def tell(record: Record, frame: Frame | None) -> None:
+        for postman in postmen:
+            postman.nudge()
+        if keeper is not None and frame is not None:
+            keeper.offer(frame, record)
+
+    books.tell(tell)
+    return station
 
 
-def outboxes(line: Line) -> dict[str, tuple[Verdict, ...]]:
-    """The name of each sink's outbox, and of which verdicts the sink is told."""
-    return {sink.outbox: sink.verdicts for sink in line.sinks}
+def told(state: StationState) -> Mapping[str, Any]:
+    """What sinks announce of the station: it changes seldom."""
+    return {
+        "station": state.station,
+        "recipe": state.recipe,
+        "online": True,
+        "ready": not state.not_ready,
+        "not_ready": list(state.not_ready),
+        "model": state.model.version,
+        "model_trouble": state.model.trouble,
+        "cameras": {c.name: c.connected for c in state.cameras},
+    }
 
 
 def note_in(ledger: Ledger, clock: Clock) -> Callable[[str, str], None]:
@@ -114,15 +185,18 @@ def note_in(ledger: Ledger, clock: Clock) -> Callable[[str, str], None]:
     return note
 
 
-def warm_up(inspector: Inspector) -> None:
-    """Judge one black frame, so that the first part waits no longer than the others.
+def _shadow(station: Station, line: Line, registry: Registry, clock: Clock) -> None:
+    """Have the challenger judge what the model at work has judged."""
 
-    Raises:
-        BundleError: the graph loads but does not run.
-    """
-    try:
-        inspector.inspect(np.zeros((*inspector.preparation.frame_px, 3), np.uint8))
-    except LinesideError:
-        raise
-    except Exception as error:  # ONNX Runtime raises a dozen unrelated types
-        raise BundleError(f"{inspector.bundle.model} does not run: {error}") from error
+    def keep(frame: Frame, record: Record) -> None:
+        if station.keeper is not None:
+            station.keeper.offer(frame, record, disputed=True)
+
+    def offer(record: Record, frame: Frame | None) -> None:
+        if frame is not None:
+            shadow.offer(record, frame)
+
+    shadow = Shadow(line, registry, station.ledger, clock, keep)
+    station.employ(shadow)
+    station.seen = shadow.seen_in
+    station.books.tell(offer)

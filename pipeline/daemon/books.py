@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 from pipeline.contracts.records import Record, Verdict
@@ -23,7 +24,7 @@ AGAIN_AFTER_S = 0.5
 REMEMBERED = 100_000  # triggers that could not be recorded
 
 T = TypeVar("T")
-Told = Callable[[Record], None]
+Told = Callable[[Record, Frame | None], None]
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class Books:
         clock: Clock,
         *,
         takt_ms: float | None = None,
-        make_room: Callable[[], bool] = lambda: False,
+        make_room: Callable[[LedgerError], bool] = lambda error: False,
     ) -> None:
         """Take the ledger.
 
@@ -55,7 +56,7 @@ class Books:
             ledger: the station's.
             clock: the time.
             takt_ms: a verdict later than this after its trigger is none.
-            make_room: is called when the disk may be full; True where that gave some room.
+            make_room: is called when nothing could be written; True where it may be now.
         """
         self.trouble = ""
         self.forgotten = 0
@@ -75,7 +76,10 @@ class Books:
         return sum(self.tally.verdicts.values()) + len(self._open) + len(self._missed)
 
     def tell(self, told: Told) -> None:
-        """Have `told` called with each record after it was closed, in the thread that closed it."""
+        """Have `told` called with each closed record and its frame, in the thread that closed it.
+
+        It must be quick: the next part waits.
+        """
         self._told.append(told)
 
     def open(
@@ -190,9 +194,12 @@ class Books:
 
     def _announce(self, arrival: Arrival, record: Record) -> None:
         self.tally.add(record)
-        for told in [*self._told, *([arrival.answer] if arrival.answer else [])]:
+        calls = [partial(told, record, arrival.frame) for told in self._told]
+        if arrival.answer is not None:
+            calls.append(partial(arrival.answer, record))
+        for call in calls:
             try:
-                told(record)
+                call()
             except Exception:  # who listens must not keep the next part from its verdict
                 log.exception("somebody could not be told of record %s", record.id)
 
@@ -200,8 +207,8 @@ class Books:
         """Write, and once more if that made room on a full disk."""
         try:
             return write()
-        except LedgerError:
-            if not self._make_room():
+        except LedgerError as error:
+            if not self._make_room(error):
                 raise
             return write()
 

@@ -5,8 +5,11 @@ What a healthy picture looks like to the model (light, sharpness) is the bundle'
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import Field, field_validator
 
+from pipeline.daemon.sources import Frame
 from pipeline.imaging import Pixels
 from pipeline.imaging.stillness import Stillness
 from pipeline.plugins import Strict
@@ -31,6 +34,25 @@ class Health(Strict):
         if limit == 1:
             raise ValueError("1 would call every picture frozen; give 2 or more, or 0 for never")
         return limit
+
+
+class HealthGate:
+    """The health of every camera's frames, asked by the inspection; for one thread."""
+
+    def __init__(self, cameras: Mapping[str, FrameHealth]) -> None:
+        self._cameras = cameras
+        self._last_s: dict[str, float] = {}
+
+    def __call__(self, camera: str, frame: Frame, pixels: Pixels) -> str | None:
+        """Why a camera's frame is not to be inspected, or None.
+
+        A frame that a second trigger found before the camera gave another is the same picture and
+        not a frozen one.
+        """
+        if self._last_s.get(camera) == frame.captured_s:
+            return None
+        self._last_s[camera] = frame.captured_s
+        return self._cameras[camera].complaint(pixels)
 
 
 class FrameHealth:

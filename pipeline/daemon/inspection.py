@@ -12,13 +12,14 @@ from pipeline.contracts.records import Record
 from pipeline.daemon.books import Books
 from pipeline.daemon.intake import Arrival, Intake
 from pipeline.daemon.pulse import BEAT_EVERY_S, Pulse
+from pipeline.daemon.sources import Frame
 from pipeline.errors import UnreadableImage
+from pipeline.imaging import Pixels
 from pipeline.inference.inspector import Inspector
 
 log = logging.getLogger(__name__)
 
-Gate = Callable[[Arrival], str | None]
-Judged = Callable[[Arrival, Record], None]
+Gate = Callable[[str, Frame, Pixels], str | None]
 
 
 class Loaded(Protocol):
@@ -47,8 +48,7 @@ class Inspection:
         intake: Intake,
         books: Books,
         model: Callable[[], Loaded],
-        gate: Gate = lambda arrival: None,
-        judged: Judged = lambda arrival, record: None,
+        gate: Gate = lambda camera, frame, pixels: None,
     ) -> None:
         """Take what it needs.
 
@@ -56,14 +56,12 @@ class Inspection:
             intake: what waits.
             books: where records are closed.
             model: the model at work.
-            gate: why a frame is not to be inspected at all, or None.
-            judged: is called with each arrival and its closed record; it must be quick.
+            gate: why a camera's frame is not to be inspected at all, or None.
         """
         self._intake = intake
         self._books = books
         self._model = model
         self._gate = gate
-        self._judged = judged
         self._at_work: Arrival | None = None
 
     def run(self, pulse: Pulse) -> None:
@@ -79,11 +77,9 @@ class Inspection:
                 # Given up for hung meanwhile: the record is closed and another does the work.
                 return
             pulse.beat()
-            closed = self._books.close(arrival, record, pulse)
+            self._books.close(arrival, record, pulse)
             self._at_work = None
             self._intake.done()
-            if closed is not None:
-                self._judged(arrival, closed)
 
     def abandon(self, why: str) -> None:
         """Close the record of the part that a lost worker was at."""
@@ -101,7 +97,7 @@ class Inspection:
             return refusal(arrival, late)
         try:
             pixels = frame.decoded()
-            if (unfit := self._gate(arrival)) is not None:
+            if (unfit := self._gate(arrival.camera, frame, pixels)) is not None:
                 return refusal(arrival, unfit)
             loaded = self._model()
             seen = loaded.inspector.inspect(pixels)

@@ -54,7 +54,9 @@ class Offered:
 
 
 class Keeper:
-    """Writes frames to `<folder>/<day in UTC>/<record id><ending>`, each then named in the ledger.
+    """The worker that writes frames, each then named in the ledger.
+
+    They go to `<folder>/<day in UTC>/<record id><ending>`.
 
     Encoding 12 MP as PNG takes some 0.4 s, and the next part does not wait: `offer`, from any
     thread, only puts a frame into the backlog, and `run`, a worker of the station, writes it. Room
@@ -77,6 +79,7 @@ class Keeper:
         self._left_out = 0
         self._room: int | None = None  # bytes; None while it is not known
         self._lock = threading.Lock()  # of the backlog
+        self.name = "keeper"
         self._offered = threading.Event()
 
     def wants(self, record: Record) -> bool:
@@ -173,6 +176,12 @@ class Keeper:
             self._troubles.cease("unreviewed")
         return worked
 
+    @property
+    def idle(self) -> bool:
+        """Is nothing waiting to be written?"""
+        return not self._waiting
+
+    @property
     def state(self) -> StorageState:
         """How full it is, and for how long; from any thread, without a look at the disk."""
         return StorageState(

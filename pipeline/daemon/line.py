@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from pipeline.daemon.health import Health
 from pipeline.daemon.sinks import SinkConfig
 from pipeline.daemon.sources import SourceConfig
 from pipeline.daemon.triggers import TriggerConfig
@@ -143,6 +144,7 @@ class Line(Strict):
     cameras: tuple[Camera, ...] = Field(
         (), description="Instead of `source` and `trigger` where the station has several cameras."
     )
+    health: Health = Field(Health(), description="When a frame is no picture of the part at all.")
     overload: Overload = Field(Overload(), description="When triggers come too fast.")
     ledger: Path = Field(description="SQLite file with one record a trigger.")
     sinks: Annotated[tuple[SinkConfig, ...], Plugin("pipeline.daemon.sinks")] = Field(

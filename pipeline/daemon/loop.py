@@ -15,9 +15,12 @@ from pipeline.daemon.camera import Camera
 from pipeline.daemon.clock import Clock
 from pipeline.daemon.inspection import Inspection
 from pipeline.daemon.intake import Intake
+from pipeline.daemon.keeping import Keeper
 from pipeline.daemon.ledger import Ledger
 from pipeline.daemon.line import Supervision
+from pipeline.daemon.postman import Postman
 from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.reserve import Reserve
 from pipeline.daemon.state import ModelState, SinkState, StationState, StorageState
 from pipeline.daemon.supervision import Supervisor
 from pipeline.errors import StationError
@@ -101,18 +104,22 @@ class Station:
         inspection: Inspection,
         clock: Clock,
         rules: Supervision,
-        workers: Sequence[Worker] = (),
+        reserve: Reserve,
+        keeper: Keeper | None = None,
     ) -> None:
         self.cameras = tuple(cameras)
         self.ledger = ledger
         self.books = books
+        self.keeper = keeper
+        self.seen: Callable[[ModelState], ModelState] = lambda state: state
         self._recipe = recipe
         self._intake = intake
         self._model = model
         self._inspection = inspection
         self._clock = clock
         self._rules = rules
-        self._workers = list(workers)
+        self._reserve = reserve
+        self._workers: list[Worker] = [] if keeper is None else [keeper]
         self._supervisor = Supervisor(clock, rules.hung_after_s)
         self._started_at = clock.now()
 
@@ -138,10 +145,11 @@ class Station:
         """
         started_s = self._clock.monotonic_s()
         if on_record is not None:
-            self.books.tell(on_record)
+            self.books.tell(lambda record, frame: on_record(record))
         self._start()
         while not stop.is_set() and not self._finished and not self._supervisor.exhausted:
             self._supervisor.step()
+            self._reserve.restore()
             on_step()
             self._clock.wait(stop, STEP_S)
         self._end(on_step)
@@ -158,7 +166,7 @@ class Station:
             recipe=self._recipe,
             at=self._clock.now(),
             started_at=self._started_at,
-            model=self._model.state,
+            model=self.seen(self._model.state),
             cameras=tuple(c.state for c in self.cameras),
             sinks=tuple(s for s in told if isinstance(s, SinkState)),
             storage=next((s for s in told if isinstance(s, StorageState)), None),
@@ -202,9 +210,14 @@ class Station:
         self._supervisor.join(1.0)
         for arrival in self.books.left_open():
             self.books.refuse(arrival, f"{STOPPED}: the part was still being inspected")
+        for worker in self._workers:
+            if isinstance(worker, Postman):
+                worker.drain()
         self._until(lambda: all(w.idle for w in self._workers), on_step)
         self._supervisor.stop()
         hanging = self._supervisor.join(2.0) or hanging
+        if self.keeper is not None:
+            self.keeper.drain(1.0)
         if hanging:
             log.warning("left behind: %s", ", ".join(hanging))
         else:

@@ -62,7 +62,8 @@ class Familiar:
         seen = embeddings.astype(np.float64)
         squares = np.einsum("nd,nd->n", seen, seen)[:, None] + self._squares
         nearest: Doubles = (squares - 2 * seen @ self._examples.T).min(axis=1)
-        return np.sqrt(nearest.clip(0))
+        distances: Doubles = np.sqrt(nearest.clip(0))
+        return distances
 
     def complaint(self, distance: float) -> str | None:
         """Why a picture at this distance is unlike all that was trained on, or None."""

@@ -72,6 +72,7 @@ def station_of(
 ) -> Station:
     """A station of one camera, whose model stays as it is."""
     clock = clock or Clock()
+    assert line.source is not None
     settings = Camera.model_construct(name="camera", source=line.source, trigger=rules)
     model = Fixed(inspector, "cells/3", clock.now())
     return put_together(line, [Eye(settings, source, trigger)], model, ledger, clock)

@@ -17,6 +17,7 @@ from pipeline.daemon.clock import FakeClock
 from pipeline.daemon.intake import Arrival
 from pipeline.daemon.ledger import Ledger
 from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.sources import Frame
 from pipeline.errors import LedgerError
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -102,7 +103,7 @@ def test_a_part_that_waited_longer_than_the_takt_need_not_be_inspected(
 
 def test_everybody_is_told_after_the_record_was_committed(books: Books, ledger: Ledger) -> None:
     seen: list[tuple[Record, int]] = []
-    books.tell(lambda r: seen.append((r, sum(ledger.account().verdicts.values()))))
+    books.tell(lambda r, f: seen.append((r, sum(ledger.account().verdicts.values()))))
     arrival = opened(books)
     books.close(arrival, books.record(arrival, Verdict.PASS, ""))
     ((record, closed),) = seen
@@ -112,11 +113,11 @@ def test_everybody_is_told_after_the_record_was_committed(books: Books, ledger: 
 def test_a_listener_that_fails_keeps_nobody_from_being_told(books: Books) -> None:
     told: list[Record] = []
 
-    def fail(record: Record) -> None:
+    def fail(record: Record, frame: Frame | None) -> None:
         raise RuntimeError("no")
 
     books.tell(fail)
-    books.tell(told.append)
+    books.tell(lambda record, frame: told.append(record))
     arrival = opened(books)
     assert books.close(arrival, books.record(arrival, Verdict.PASS, "")) is not None
     assert [r.id for r in told] == [arrival.record]
@@ -179,7 +180,7 @@ def test_room_is_made_on_a_full_disk_before_anything_is_given_up(
 ) -> None:
     mend = failing(ledger, monkeypatch, "open_record")
 
-    def make_room() -> bool:
+    def make_room(error: LedgerError) -> bool:
         mend()
         return True
 

@@ -19,7 +19,7 @@ from pipeline.daemon.ledger import Ledger
 from pipeline.daemon.line import Camera as Settings
 from pipeline.daemon.line import Overload
 from pipeline.daemon.pulse import Pulse
-from pipeline.daemon.sources import Frame, Source
+from pipeline.daemon.sources import Frame, Source, SourceConfig
 from pipeline.daemon.triggers import Call, Trigger, TriggerConfig
 from pipeline.errors import SourceLost
 from tests.daemon.conftest import picture
@@ -88,7 +88,9 @@ def camera(
     events: list[str] | None = None,
 ) -> tuple[Camera, Intake, Books]:
     books, intake = Books(ledger, clock), Intake(Overload())
-    settings = Settings.model_construct(name="top", source=None, trigger=RULES)
+    settings = Settings.model_construct(
+        name="top", source=SourceConfig(type="scripted"), trigger=RULES
+    )
     note = (lambda kind, detail: events.append(f"{kind}: {detail}")) if events is not None else None
     made = Camera(settings, source, trigger, books, intake, clock, note or (lambda k, d: None))
     return made, intake, books

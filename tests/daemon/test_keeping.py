@@ -72,7 +72,7 @@ def test_frame_is_kept_bit_for_bit_and_named_in_its_record(
     work(keeper)
     assert images(ledger) == [f"{DAY}/{record.id}.jpg"]
     assert (tmp_path / "kept" / images(ledger)[0]).read_bytes() == b"what the camera sent"
-    assert keeper.state().kept_bytes == len(b"what the camera sent")
+    assert keeper.state.kept_bytes == len(b"what the camera sent")
 
 
 def test_cameras_own_file_is_kept_even_if_it_is_decoded_by_now(
@@ -121,7 +121,7 @@ def test_file_that_cannot_be_named_in_the_ledger_does_not_stay(
     keeper.offer(frame(), closed(ledger))
     work(keeper)
     assert list((tmp_path / "kept" / DAY).iterdir()) == []
-    state = keeper.state()
+    state = keeper.state
     assert (state.left_out, state.kept_bytes) == (1, 0)
     assert state.trouble == "frames are not kept: the disk is full"
 
@@ -154,7 +154,7 @@ def test_frame_that_is_offered_twice_is_kept_once(
     keeper.offer(frame(), record)
     keeper.offer(frame(), record, disputed=True)
     work(keeper)
-    state = keeper.state()
+    state = keeper.state
     assert (state.kept_bytes, state.left_out, state.trouble) == (len(b"an image"), 0, "")
 
 
@@ -177,7 +177,7 @@ def test_frame_that_cannot_be_encoded_is_left_out_and_the_next_one_kept(
         keeper.offer(Frame(AT, 0.0, "", pixels), closed(ledger))
     work(keeper)
     assert [bool(image) for image in images(ledger)] == [False, True]
-    assert keeper.state().left_out == 1
+    assert keeper.state.left_out == 1
 
 
 def test_folder_that_cannot_be_written_is_told_and_nothing_raised(
@@ -188,8 +188,8 @@ def test_folder_that_cannot_be_written_is_told_and_nothing_raised(
     keeper.offer(frame(), closed(ledger))
     work(keeper)
     assert images(ledger) == [""]
-    assert keeper.state().left_out == 1
-    assert "File exists" in keeper.state().trouble
+    assert keeper.state.left_out == 1
+    assert "File exists" in keeper.state.trouble
 
 
 @pytest.mark.parametrize(("share", "low", "high"), [(0, 0, 0), (0.25, 200, 300), (1, 1000, 1000)])
@@ -215,8 +215,8 @@ def test_backlog_is_bounded_by_number_and_what_is_left_out_is_counted_and_told_o
     keeper = Keeper(Keep(folder=tmp_path / "kept"), ledger, clock)
     for _ in range(BACKLOG + 2):
         keeper.offer(frame(), closed(ledger))
-    assert keeper.state().left_out == 2
-    assert f"{BACKLOG} wait for {tmp_path / 'kept'}" in keeper.state().trouble
+    assert keeper.state.left_out == 2
+    assert f"{BACKLOG} wait for {tmp_path / 'kept'}" in keeper.state.trouble
     work(keeper)
     assert sum(bool(image) for image in images(ledger)) == BACKLOG
     assert len(caplog.messages) == 1
@@ -227,12 +227,12 @@ def test_backlog_is_bounded_by_its_bytes(ledger: Ledger, clock: FakeClock, tmp_p
     half: Pixels = np.zeros((100, 1600, 3), np.uint8)
     for _ in range(3):
         keeper.offer(Frame(AT, 0.0, "", half), closed(ledger))
-    assert keeper.state().left_out == 1
+    assert keeper.state.left_out == 1
     work(keeper)
     assert [bool(image) for image in images(ledger)] == [True, True, False]
     for _ in range(2):
         keeper.offer(Frame(AT, 0.0, "", half), closed(ledger))
-    assert keeper.state().left_out == 1, "the first ones wait no longer"
+    assert keeper.state.left_out == 1, "the first ones wait no longer"
 
 
 def test_frame_larger_than_the_backlog_is_kept_when_it_is_alone(
@@ -253,10 +253,10 @@ def test_trouble_is_over_once_frames_are_kept_again_for_a_while(
     for _ in range(BACKLOG + 1):
         keeper.offer(frame(), closed(ledger))
     work(keeper)
-    assert keeper.state().trouble
+    assert keeper.state.trouble
     clock.advance(60)
     work(keeper)
-    assert keeper.state().trouble == ""
+    assert keeper.state.trouble == ""
     assert [m.startswith("over: ") for m in caplog.messages] == [False, True]
 
 
@@ -322,7 +322,7 @@ def test_frame_of_a_worker_that_hung_at_the_disk_is_kept_when_the_disk_answers(
     keeper.offer(frame(), closed(ledger))
     work(keeper)
     assert all(images(ledger))
-    assert keeper.state().kept_bytes == len(b"an image")
+    assert keeper.state.kept_bytes == len(b"an image")
 
 
 def test_at_the_end_frames_for_which_no_time_is_left_are_counted(
@@ -332,7 +332,7 @@ def test_at_the_end_frames_for_which_no_time_is_left_are_counted(
     for _ in range(3):
         keeper.offer(frame(), closed(ledger))
     assert keeper.drain(0.05) == 2  # and the third is at the disk, which hangs
-    assert keeper.state().left_out == 2
+    assert keeper.state.left_out == 2
 
 
 def test_full_disk_costs_frames_and_nothing_else_until_there_is_room_again(
@@ -345,17 +345,17 @@ def test_full_disk_costs_frames_and_nothing_else_until_there_is_room_again(
         first, second = closed(ledger), closed(ledger)
         keeper.offer(frame(b"x" * 100_000), first)
         work(keeper)
-        assert "No space left on device" in keeper.state().trouble or (
-            "has no room" in keeper.state().trouble
+        assert "No space left on device" in keeper.state.trouble or (
+            "has no room" in keeper.state.trouble
         )
-        assert keeper.state().left_out == 1
+        assert keeper.state.left_out == 1
         assert [p for p in disk.rglob("*") if p.is_file()] == [disk / "others"]
         (disk / "others").unlink()
         clock.advance(60)
         keeper.offer(frame(b"x" * 100_000), second)
         work(keeper)
         assert images(ledger) == ["", f"{DAY}/{second.id}.png"]
-        assert keeper.state().trouble == ""
+        assert keeper.state.trouble == ""
 
 
 def test_disk_that_is_full_although_it_promised_room_leaves_no_half_written_file(
@@ -367,5 +367,5 @@ def test_disk_that_is_full_although_it_promised_room_leaves_no_half_written_file
         fill(disk / "others")
         keeper.offer(frame(b"x" * 100_000), closed(ledger))
         work(keeper)
-        assert "No space left on device" in keeper.state().trouble
+        assert "No space left on device" in keeper.state.trouble
         assert [p for p in disk.rglob("*") if p.is_file()] == [disk / "others"]

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.daemon.assembly import assembled
 from pipeline.daemon.clock import FakeClock
 from pipeline.daemon.ledger import Ledger
 from pipeline.daemon.line import Line
-from pipeline.daemon.loop import assembled
 from pipeline.daemon.pulse import Pulse
 from pipeline.daemon.sources.replay import Config
 from pipeline.errors import DataError, UnreadableImage

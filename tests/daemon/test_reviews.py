@@ -152,7 +152,7 @@ def test_missing_ledger_is_not_made(line: Line) -> None:
 def test_ledger_of_an_older_format_asks_for_a_start(judged: Line) -> None:
     with closing(sqlite3.connect(judged.ledger)) as db:
         db.execute("PRAGMA user_version = 1")
-    with pytest.raises(LedgerError, match="format 1, reviews need 2; start"), opened(judged):
+    with pytest.raises(LedgerError, match="format 1, reviews need 3; start"), opened(judged):
         pass
 
 

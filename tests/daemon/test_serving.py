@@ -70,8 +70,8 @@ class Counted(Pulse):
 
     beats = 0
 
-    def beat(self) -> None:
-        super().beat()
+    def beat(self, busy_s: float = 0.0) -> None:
+        super().beat(busy_s)
         self.beats += 1
 
 

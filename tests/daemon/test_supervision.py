@@ -28,7 +28,7 @@ def supervisor(clock: FakeClock) -> Supervisor:
 class Starts:
     """Counts how often a worker was started and lets a test wait for it."""
 
-    def __init__(self, act: Callable[[Pulse, int], None]) -> None:
+    def __init__(self, act: Callable[[Pulse, int], object]) -> None:
         self.pulses: list[Pulse] = []
         self._act = act
         self._came = threading.Condition()
@@ -93,7 +93,7 @@ def test_a_hung_worker_is_left_behind_and_replaced(
 ) -> None:
     told: list[str] = []
     woken = threading.Event()
-    worker = Starts(lambda pulse, n: woken.wait(WAIT_S) and None)
+    worker = Starts(lambda pulse, n: woken.wait(WAIT_S))
     supervisor.start("inspection", worker.run, told.append)
     worker.wait(1)
     clock.advance(10.5)
@@ -147,7 +147,7 @@ def test_a_worker_that_returns_is_finished_and_not_started_again(
 
 def test_a_worker_that_beats_is_left_alone(supervisor: Supervisor, clock: FakeClock) -> None:
     stop = threading.Event()
-    worker = Starts(lambda pulse, n: stop.wait(WAIT_S) and None)
+    worker = Starts(lambda pulse, n: stop.wait(WAIT_S))
     supervisor.start("camera", worker.run)
     worker.wait(1)
     for _ in range(5):
@@ -162,7 +162,7 @@ def test_after_too_many_hung_workers_the_process_is_to_start_anew(
     supervisor: Supervisor, clock: FakeClock
 ) -> None:
     woken = threading.Event()
-    worker = Starts(lambda pulse, n: woken.wait(WAIT_S) and None)
+    worker = Starts(lambda pulse, n: woken.wait(WAIT_S))
     supervisor.start("inspection", worker.run)
     for n in range(MOST_ABANDONED):
         worker.wait(n + 1)

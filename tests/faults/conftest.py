@@ -221,8 +221,11 @@ def recovered(record_property: Callable[[str, object], None]) -> Callable[[str, 
     return note
 
 
-def lines_of(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a JSONL file and its rotated ones."""
-    files = sorted(path.parent.glob(f"{path.stem}*"))
-    texts = [line for f in files for line in f.read_text("utf-8").splitlines(keepends=True)]
+def lines_of(folder: Path) -> list[dict[str, Any]]:
+    """The whole lines of a JSONL sink's files."""
+    texts = [
+        line
+        for file in sorted(folder.glob("*.jsonl"))
+        for line in file.read_text("utf-8").splitlines(keepends=True)
+    ]
     return [json.loads(line) for line in texts if line.endswith("\n")]

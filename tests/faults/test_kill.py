@@ -14,10 +14,10 @@ KILLS = 50 if SOAK else 4
 def test_a_station_killed_at_random_moments_keeps_its_account(
     plant: Plant, recovered: Callable[[str, float], None]
 ) -> None:
-    told = plant.home / "told" / "verdicts.jsonl"
+    told = plant.home / "told"
     file = plant.line(
         source={"type": "replay", "path": "parts", "loop": True},
-        sinks=[{"type": "jsonl", "path": str(told)}],
+        sinks=[{"type": "jsonl", "folder": "told"}],
     )
     moments, slowest = random.Random(6), 0.0
     for _ in range(KILLS):
@@ -29,7 +29,7 @@ def test_a_station_killed_at_random_moments_keeps_its_account(
         published = {line["id"] for line in lines_of(told)}
         rows = plant.book.ask("SELECT id, verdict FROM records")
         assert published <= {identity for identity, verdict in rows if verdict}
-    station = plant.inspecting(plant.line(sinks=[{"type": "jsonl", "path": str(told)}]))
+    station = plant.inspecting(plant.line(sinks=[{"type": "jsonl", "folder": "told"}]))
     station.wait_for(lambda: not plant.book.ask("SELECT 1 FROM outbox LIMIT 1"), "outbox empty")
     station.end()
     recovered(f"{KILLS} kills; slowest start to first verdict", slowest)

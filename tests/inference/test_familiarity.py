@@ -68,7 +68,7 @@ def with_examples(bundle: Bundle, folder: Path, limit: float | None, width: int 
 
 
 def width_of(bundle: Bundle) -> int:
-    return Inspector(bundle, threads=1).inspect(picture(200)).embedding.shape[0]
+    return len(Inspector(bundle, threads=1).inspect(picture(200)).embedding)
 
 
 def test_a_good_part_unlike_training_goes_to_review(sealed_bundle: Bundle, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from pipeline.imaging import codec
 PICTURE = codec.encode_png(np.full((20, 24, 3), 200, np.uint8))
 
 
-def answer(record: Record) -> None:
+def answer(record: Record | None) -> None:
     """Of somebody who waits."""
 
 

@@ -25,7 +25,7 @@ def test_each_firing_is_a_call_in_order_with_its_own_time() -> None:
 
 
 def test_who_fires_can_have_the_verdict() -> None:
-    def answer(record: Record) -> None: ...
+    def answer(record: Record | None) -> None: ...
 
     trigger = Config(type="software").open(FakeClock())
     trigger.fire("A-1", answer)
