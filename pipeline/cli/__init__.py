@@ -30,6 +30,7 @@ from pipeline.cli.data import data
 from pipeline.cli.models import models
 from pipeline.cli.review import review
 from pipeline.cli.screen import err, out, say
+from pipeline.cli.token import token
 from pipeline.errors import DataError, LinesideError
 from pipeline.plugins import PluginConfig
 
@@ -49,6 +50,7 @@ app = typer.Typer(
 )
 app.add_typer(models, name="models")
 app.add_typer(data, name="data")
+app.add_typer(token, name="token")
 app.command()(review)
 app.command()(architectures)
 

@@ -78,7 +78,9 @@ def assembled(line: Line, clock: Clock | None = None) -> Iterator[Station]:
                 "%d record(s) left open by a crash are now NOT_INSPECTED (station restarted)",
                 ledger.closed_at_start,
             )
-        yield put_together(line, eyes, model, ledger, clock)
+        station = put_together(line, eyes, model, ledger, clock)
+        with served(line, station):
+            yield station
 
 
 def put_together(
@@ -95,6 +97,24 @@ def put_together(
     return Station(
         *(line.recipe, ledger, books, intake, cameras, model, inspection, clock), line.supervision
     )
+
+
+@contextmanager
+def served(line: Line, station: Station) -> Iterator[None]:
+    """Have the station employ its web service, if the line asks for one.
+
+    Raises:
+        ConfigError: the port is taken, or the certificate or the tokens cannot be used.
+    """
+    if line.http is None:
+        yield
+        return
+    from pipeline.daemon.web.server import Web  # FastAPI is for stations that serve
+
+    with closing(Web(line.http, station, None if line.keep is None else line.keep.folder)) as web:
+        station.employ(web)
+        log.info("web service at %s", web.address)
+        yield
 
 
 def outboxes(line: Line) -> dict[str, tuple[Verdict, ...]]:

@@ -88,7 +88,11 @@ class Summary:
 
 
 class Station:
-    """Cameras, one model, one ledger, and whoever is told."""
+    """Cameras, one model, one ledger, and whoever is told.
+
+    Attributes:
+        stopping: why no more triggers are taken, "" while they are.
+    """
 
     def __init__(
         self,
@@ -106,6 +110,7 @@ class Station:
         self.cameras = tuple(cameras)
         self.ledger = ledger
         self.books = books
+        self.stopping = ""
         self._recipe = recipe
         self._intake = intake
         self._model = model
@@ -152,7 +157,7 @@ class Station:
     def state(self) -> StationState:
         """The station at this moment."""
         told = [worker.state for worker in self._workers]
-        trouble = (self.books.trouble,) if self.books.trouble else ()
+        trouble = tuple(filter(None, (self.stopping, self.books.trouble)))
         return StationState(
             station=self.ledger.station,
             recipe=self._recipe,
@@ -170,6 +175,11 @@ class Station:
             trouble=trouble,
             last=self.books.tally.last,
         )
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since anybody looked after the workers."""
+        return self._supervisor.silent_s
 
     @property
     def _finished(self) -> bool:
@@ -191,6 +201,7 @@ class Station:
 
     def _end(self, on_step: Callable[[], None]) -> None:
         """No more triggers; then what waits; then those who are told of it."""
+        self.stopping = "the station is stopping"
         eyes = [f"camera {c.name}" for c in self.cameras]
         eyes += [f"trigger of {c.name}" for c in self.cameras if c.trigger is not None]
         self._supervisor.stop(*eyes)
