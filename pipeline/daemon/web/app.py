@@ -57,7 +57,11 @@ class IsFired(Protocol):
 
 
 class Service:
-    """The station as its clients see it."""
+    """The station as its clients see it.
+
+    Attributes:
+        uploads: the pictures that are here.
+    """
 
     def __init__(
         self, settings: Http, station: Station, archive: Archive, waiting: Waiting
@@ -66,7 +70,7 @@ class Service:
         self._station = station
         self._archive = archive
         self._waiting = waiting
-        self._uploads = Uploads(settings)
+        self.uploads = Uploads(settings)
         self._metrics = Metrics(station.state, station.books)
 
     async def healthz(self) -> Response:
@@ -120,7 +124,7 @@ class Service:
         source, serial = eye.source, serial_of(request)
         assert isinstance(source, TakesPictures)
         self._must_be_at_work()
-        async with self._uploads.taken(request) as data:
+        async with self.uploads.taken(request) as data:
             if eye.trigger is not None:
                 self._hand_over(lambda _: source.submit(data, ending_of(data), serial, None), None)
                 said = f"taken; camera {eye.name} judges it when its trigger comes"
@@ -189,8 +193,10 @@ class Service:
 def app_of(service: Service, settings: Http) -> ASGIApp:
     """The service behind its guard."""
     door = Doorkeeper(settings)
-    # No pages about itself: they would tell strangers what there is to ask for.
-    app = FastAPI(title="Lineside", openapi_url=None, docs_url=None, redoc_url=None)
+    # No pages about itself: they would tell strangers what there is to ask for. And none of
+    # FastAPI's own telemetry: whom MLflow reports to learns nothing of parts.
+    quiet = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, telemetry=quiet)
     read, act = [Depends(door.read)], [Depends(door.act)]
     app.get("/healthz")(service.healthz)
     app.get("/readyz")(service.readyz)

@@ -29,7 +29,12 @@ BACKLOG = 64
 
 
 class Web:
-    """The web service as one of the station's workers. It listens from the moment it is made."""
+    """The web service as one of the station's workers. It listens from the moment it is made.
+
+    Attributes:
+        service: what it serves.
+        address: where, as `http://127.0.0.1:8711`.
+    """
 
     name = "web service"
     state = None
@@ -49,9 +54,9 @@ class Web:
             Tokens(settings.tokens).check()
         self._waiting = Waiting()
         archive = Archive(station.ledger.path, station.ledger.station, frames)
-        service = Service(settings, station, archive, self._waiting)
+        self.service = Service(settings, station, archive, self._waiting)
         self._config = uvicorn.Config(
-            app_of(service, settings),
+            app_of(self.service, settings),
             http=Connection,
             loop="asyncio",
             ws="none",
@@ -89,7 +94,8 @@ class Web:
         """Serve until asked to end."""
         # A copy, since uvicorn closes what it is given: a successor of this worker needs it, too,
         # and meanwhile the system lets clients wait.
-        Server(self._config, pulse, self._waiting).run([self._socket.dup()])
+        with self._socket.dup() as listener:
+            Server(self._config, pulse, self._waiting).run([listener])
 
     def close(self) -> None:
         """Give the port back."""

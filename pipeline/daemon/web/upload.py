@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.parser import HeaderParser
 
@@ -44,6 +44,11 @@ class Uploads:
         self._settings = settings
         self._all = _Room()
 
+    @property
+    def held_bytes(self) -> int:
+        """Of all pictures that are being sent or wait for their verdict."""
+        return self._all.taken
+
     @asynccontextmanager
     async def taken(self, request: Request) -> AsyncIterator[bytes]:
         """Yield the picture of a request, as a file's bytes; it has its room while the block runs.
@@ -72,20 +77,25 @@ class Uploads:
 
     async def _body(self, request: Request, room: _Room) -> bytes:
         limit_s, chunks = self._settings.upload_within_s, list[bytes]()
+        why: HTTPException | None = None
         try:
-            async with asyncio.timeout(limit_s):
+            async with asyncio.timeout(limit_s) as patience:
                 async for chunk in request.stream():
+                    if why is not None:
+                        continue
                     chunks.append(chunk)
                     room.taken += len(chunk)
                     self._all.taken += len(chunk)
                     if (why := self._no_room(room)) is not None:
+                        # Few clients look for an answer while they send: read on for a moment.
                         chunks.clear()
-                        await _linger(request)
-                        raise why
+                        patience.reschedule(asyncio.get_running_loop().time() + LINGER_S)
         except TimeoutError:
-            raise _last(408, f"the picture did not arrive within {limit_s:g} s") from None
+            why = why or _last(408, f"the picture did not arrive within {limit_s:g} s")
         except ClientDisconnect:
-            raise _last(400, "the client went away") from None
+            why = why or _last(400, "the client went away")
+        if why is not None:
+            raise why
         return b"".join(chunks)
 
     def _no_room(self, room: _Room) -> HTTPException | None:
@@ -100,14 +110,6 @@ class Uploads:
         if self._all.taken > AT_ONCE * largest:
             return _last(503, "too many pictures are being sent at once; try again")
         return None
-
-
-async def _linger(request: Request) -> None:
-    """Read on for a moment: few clients look for an answer while they send."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(LINGER_S):
-            async for _ in request.stream():
-                pass
 
 
 def ending_of(data: bytes) -> str:

@@ -30,7 +30,7 @@ from pipeline.daemon.web.settings import Http
 from pipeline.daemon.web.tokens import Scope, Tokens
 from pipeline.imaging import Pixels, codec
 from pipeline.inference.inspector import Inspection, Inspector
-from tests.daemon.conftest import picture
+from tests.daemon.conftest import picture, station_of
 
 TIMEOUT_S = 30
 
@@ -207,8 +207,15 @@ def serve(line: Line, sealed_bundle: Bundle) -> Iterator[Serve]:
 
 
 @pytest.fixture
+def station(line: Line, sealed_bundle: Bundle) -> Iterator[Station]:
+    """A station that does not run."""
+    with closing(Ledger(line.ledger, "west-1")) as ledger:
+        yield station_of(line, Sent(), Inspector(sealed_bundle, 1), ledger)
+
+
+@pytest.fixture
 def tokens(tmp_path: Path) -> Tokens:
-    """A file with a token that reads and one that acts; their secrets are in `secrets`."""
+    """A file of tokens that is still to be made; `reader` and `actor` each add one."""
     return Tokens(tmp_path / "tokens")
 
 

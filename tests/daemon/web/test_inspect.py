@@ -18,9 +18,7 @@ from tests.daemon.conftest import picture
 from tests.daemon.web.conftest import Fired, Held, Reply, Serve, until
 
 
-@pytest.mark.parametrize(
-    ("brightness", "verdict"), [(200, "PASS"), (50, "FAIL"), (128, "REVIEW")]
-)
+@pytest.mark.parametrize(("brightness", "verdict"), [(200, "PASS"), (50, "FAIL"), (128, "REVIEW")])
 def test_a_sent_picture_is_answered_with_its_record(
     serve: Serve, brightness: int, verdict: str
 ) -> None:
