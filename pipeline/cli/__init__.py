@@ -133,6 +133,8 @@ def check(line_file: LineFile) -> None:
         if camera.trigger is not None:
             say(f"          at each {_told(camera.trigger)}")
     say(f"  write   one record a trigger to {line.ledger}")
+    if (http := line.http) is not None:
+        say(f"  serve   {http.scheme}://{http.host}:{http.port}")
     if (keep := line.keep) is not None:
         some = f" and {keep.pass_share:.0%} of PASS" if keep.pass_share else ""
         say(f"  keep    the frames of {', '.join(keep.verdicts)}{some} in {keep.folder}")

@@ -195,7 +195,7 @@ def app_of(service: Service, settings: Http) -> ASGIApp:
     door = Doorkeeper(settings)
     # No pages about itself: they would tell strangers what there is to ask for. And none of
     # FastAPI's own telemetry: whom MLflow reports to learns nothing of parts.
-    quiet = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+    quiet: Any = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, telemetry=quiet)
     read, act = [Depends(door.read)], [Depends(door.act)]
     app.get("/healthz")(service.healthz)

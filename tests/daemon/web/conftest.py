@@ -123,7 +123,7 @@ class Served:
 
     @property
     def port(self) -> int:
-        return int(self.web.address.rpartition(":")[2])
+        return self.web.port
 
     def ask(
         self, method: str, path: str, body: Any = None, host: str = "127.0.0.1", **headers: str
@@ -141,7 +141,7 @@ class Served:
             told = {k.lower(): v for k, v in answer.getheaders()}
             return Reply(answer.status, told, answer.read())
 
-    def send(self, brightness: int = 200, path: str = "/inspect", **headers: str) -> Reply:
+    def send(self, brightness: int = 200, path: str = "/inspect", /, **headers: str) -> Reply:
         """Send an even grey picture."""
         data = codec.encode_png(picture(brightness))
         return self.ask("POST", path, data, **{"content_type": "image/png"} | headers)
@@ -182,6 +182,7 @@ def serve(line: Line, sealed_bundle: Bundle) -> Iterator[Serve]:
             ledger = stack.enter_context(closing(Ledger(line.ledger, "west-1")))
             rules = None if trigger is None else TriggerConfig(type="fired", wait_ms=100)
             source = Sent()
+            assert line.source is not None
             eyes = [
                 Eye(
                     Camera.model_construct(name=name, source=line.source, trigger=rules),

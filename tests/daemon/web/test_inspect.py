@@ -135,8 +135,8 @@ def test_the_part_at_work_when_the_station_ends_still_gets_its_verdict(
 
 def test_of_several_cameras_one_is_named(serve: Serve) -> None:
     served = serve("top", "side")
-    unnamed, unknown = served.send(), served.send(path="/inspect/bottom")
-    named = served.send(path="/inspect/side")
+    unnamed, unknown = served.send(), served.send(200, "/inspect/bottom")
+    named = served.send(200, "/inspect/side")
     assert (unnamed.status, unknown.status) == (404, 404)
     assert unnamed.detail == "name the camera at the end of the path: top, side"
     assert (named.status, named.json["camera"]) == (200, "side")
@@ -178,7 +178,7 @@ def test_a_station_that_is_sent_nothing_says_what_it_takes(serve: Serve) -> None
 @pytest.mark.parametrize("serial", ["%07", "a" * 201])
 def test_a_serial_that_nobody_can_read_is_refused(serve: Serve, serial: str) -> None:
     served = serve()
-    reply = served.send(path=f"/inspect?serial={serial}")
+    reply = served.send(200, f"/inspect?serial={serial}")
     assert (reply.status, "a serial has at most 200" in reply.detail) == (422, True)
     assert served.station.ledger.account().triggers == 0
 

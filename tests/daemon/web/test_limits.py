@@ -10,7 +10,10 @@ from http.client import HTTPConnection
 
 import pytest
 
+from pipeline.daemon.loop import Station
 from pipeline.daemon.web import server, upload
+from pipeline.daemon.web.server import Web
+from pipeline.daemon.web.settings import Http
 from pipeline.imaging import codec
 from tests.daemon.conftest import picture
 from tests.daemon.web.conftest import TIMEOUT_S, Serve, Served, until
@@ -189,3 +192,13 @@ def test_the_service_comes_back_after_its_worker_died(
         with connected(served):
             until(lambda: served.station.state().restarts > 0)
     assert served.ask("GET", "/healthz").status == 200
+
+
+def test_a_verdict_does_not_wait_for_the_acknowledgement_of_its_headers(station: Station) -> None:
+    with (
+        closing(Web(Http(port=0), station, None)) as web,
+        socket.create_connection(("127.0.0.1", web.port)),
+    ):
+        accepted, _ = web.listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

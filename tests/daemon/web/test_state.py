@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from pipeline.daemon.loop import Station
 from pipeline.daemon.state import SinkState, StationState, StorageState
 from pipeline.daemon.web import app
+from pipeline.daemon.web.metrics import Metrics
 from pipeline.errors import SourceLost
 from pipeline.imaging import codec
 from tests.daemon.conftest import picture
@@ -23,7 +25,10 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 def figures(served: Served) -> Samples:
     """All samples of a scrape by name and labels."""
-    text = served.ask("GET", "/metrics").body.decode()
+    return samples_of(served.ask("GET", "/metrics").body.decode())
+
+
+def samples_of(text: str) -> Samples:
     return {
         (sample.name.removeprefix("lineside_"), tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)
@@ -72,11 +77,8 @@ def test_figures_name_the_station_its_model_and_the_process(serve: Serve) -> Non
     assert value(seen, "process_resident_memory_bytes") > 1e6
 
 
-def test_figures_tell_of_sinks_storage_and_shadow(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    served = serve()
-    state = served.station.state()
+def test_figures_tell_of_sinks_storage_and_shadow(station: Station) -> None:
+    state = station.state()
     full = replace(
         state,
         sinks=(SinkState("mqtt", up=False, trouble="away", delivered=5, due=7, dead=2),),
@@ -84,12 +86,8 @@ def test_figures_tell_of_sinks_storage_and_shadow(
         model=replace(state.model, shadow="cells/4", shadowed=9, disagreements=3),
         restarts=6,
     )
-    monkeypatch.setattr(
-        served.web.service._metrics,
-        "_registry",
-        app.Metrics(lambda: full, served.station.books)._registry,
-    )
-    seen = figures(served)
+    text, _ = Metrics(lambda: full, station.books).text("")
+    seen = samples_of(text.decode())
     assert value(seen, "sink_up", sink="mqtt") == 0
     assert value(seen, "outbox_due", sink="mqtt") == 7
     assert value(seen, "outbox_dead", sink="mqtt") == 2

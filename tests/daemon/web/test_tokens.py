@@ -35,7 +35,7 @@ def test_a_token_bears_its_name_and_scopes(tokens: Tokens) -> None:
     both, acting = tokens.new("desk", [Scope.READ, Scope.ACT]), tokens.new("plc", [Scope.ACT])
     known = tokens.bearer(both)
     assert known is not None
-    assert (known.name, known.scopes) == ("desk", {Scope.READ, Scope.ACT})
+    assert (known.name, set(known.scopes)) == ("desk", {Scope.READ, Scope.ACT})
     assert tokens.bearer(acting) == tokens.all()[1]
 
 
