@@ -14,7 +14,8 @@ Without a token: `/healthz`, `/readyz` and `/metrics`, which show no part. With 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, Protocol, runtime_checkable
 
@@ -71,6 +72,7 @@ class Service:
         self._archive = archive
         self._waiting = waiting
         self.uploads = Uploads(settings)
+        self._at_once = 0
         self._metrics = Metrics(station.state, station.books)
 
     async def healthz(self) -> Response:
@@ -123,7 +125,12 @@ class Service:
         eye = self._one(camera, "is sent pictures; that takes `source: {type: push}`", _is_sent)
         source, serial = eye.source, serial_of(request)
         assert isinstance(source, TakesPictures)
-        self._must_be_at_work()
+        with self._place():
+            return await self._inspected(request, eye, source, serial)
+
+    async def _inspected(
+        self, request: Request, eye: Camera, source: TakesPictures, serial: str
+    ) -> Response:
         async with self.uploads.taken(request) as data:
             if eye.trigger is not None:
                 self._hand_over(lambda _: source.submit(data, ending_of(data), serial, None), None)
@@ -140,11 +147,11 @@ class Service:
         eye = self._one(camera, "is fired; that takes `trigger: {type: software}`", _is_fired)
         trigger, serial = eye.trigger, serial_of(request)
         assert isinstance(trigger, IsFired)
-        self._must_be_at_work()
-        if not wait:
-            self._hand_over(lambda answer: trigger.fire(serial, answer), None)
-            return JSONResponse({"detail": "triggered"}, 202)
-        return await self._verdict(lambda answer: trigger.fire(serial, answer))
+        with self._place():
+            if not wait:
+                self._hand_over(lambda answer: trigger.fire(serial, answer), None)
+                return JSONResponse({"detail": "triggered"}, 202)
+            return await self._verdict(lambda answer: trigger.fire(serial, answer))
 
     async def _verdict(self, ask: Ask) -> Response:
         """Ask for a verdict and answer with its record."""
@@ -170,13 +177,22 @@ class Service:
         except LinesideError as refused:
             raise HTTPException(503, str(refused), AGAIN) from None
 
-    def _must_be_at_work(self) -> None:
-        """Raise HTTPException 503 when no part is taken any more.
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """A place among those that want verdicts; raises HTTPException 503 where there is none.
 
         A ledger that cannot be written is no reason: only a trigger finds out that it can again.
         """
         if self._station.stopping:
             raise HTTPException(503, self._station.stopping, AGAIN)
+        if self._at_once >= self._settings.connections:
+            why = f"{self._at_once} wait for verdicts already (http.connections in the line file)"
+            raise HTTPException(503, why, AGAIN)
+        self._at_once += 1
+        try:
+            yield
+        finally:
+            self._at_once -= 1
 
     def _one(self, name: str | None, what: str, fits: Callable[[Camera], bool]) -> Camera:
         """The camera that is meant; raises HTTPException 404."""

@@ -24,6 +24,9 @@ HEAD_WITHIN_S = 5.0  # a request's first lines
 READ_WITHIN_S = 60.0  # an answer: 36 MB (12 MP, uncompressed) at 5 Mbit/s
 KEEP_ALIVE_S = 5
 END_WITHIN_S = 0.5  # answers under way at the end; the station waits 2 s for its workers
+# Whoever asks for the station's health must not be told, when many wait for verdicts, that it is
+# dead, nor have it started anew for that.
+RESERVED = 8
 MOST_OPEN = 4  # connections for each that is served; more are closed unheard
 BACKLOG = 64
 
@@ -69,7 +72,7 @@ class Web:
             proxy_headers=False,
             server_header=False,
             backlog=BACKLOG,
-            limit_concurrency=settings.connections,
+            limit_concurrency=settings.connections + RESERVED,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=1,
             ssl_certfile=settings.tls_cert,

@@ -49,7 +49,10 @@ class Http(Strict):
         10, gt=0, le=300, description="Time to wait for a verdict before saying that it is late."
     )
     connections: int = Field(
-        32, ge=2, le=1000, description="Clients at once; further ones are told to come back."
+        32,
+        ge=1,
+        le=1000,
+        description="Clients that may wait for verdicts; further ones are told to come back.",
     )
 
     @model_validator(mode="after")

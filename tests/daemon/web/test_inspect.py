@@ -68,6 +68,22 @@ def test_a_part_refused_for_overload_has_its_record_in_the_answer(
     assert served.station.ledger.account().triggers == 2
 
 
+def test_a_station_with_too_many_clients_says_so_and_is_alive(
+    serve: Serve, sealed_bundle: Bundle
+) -> None:
+    inspector = Held(sealed_bundle)
+    served = serve(inspector=inspector, connections=1)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(served.send)
+        assert inspector.at_work.wait(30)
+        second, alive = served.send(), served.ask("GET", "/healthz")
+        inspector.let_go.set()
+        assert first.result(30).status == 200
+    assert (second.status, second.headers["retry-after"]) == (503, "1")
+    assert second.detail.startswith("1 wait for verdicts already")
+    assert alive.status == 200
+
+
 def test_without_a_ledger_nobody_gets_a_verdict_and_everybody_is_told(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -143,9 +143,10 @@ def test_a_file_in_a_form_keeps_its_last_bytes(tail: bytes) -> None:
 def test_clients_that_ask_nothing_are_ended_and_others_served(
     serve: Serve, impatient: None
 ) -> None:
-    served = serve(connections=4)
+    served = serve(connections=1)
     with ExitStack() as stack:
-        silent = [stack.enter_context(connected(served)) for _ in range(3)]
+        many = 2 * server.RESERVED  # more than are served at once
+        silent = [stack.enter_context(connected(served)) for _ in range(many)]
         silent[0].sendall(b"GET /healthz HTTP/1.1\r\nHo")
         silent[1].sendall(b"POST /trigger HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n")
         assert all(ended(client) for client in silent)
@@ -153,9 +154,10 @@ def test_clients_that_ask_nothing_are_ended_and_others_served(
 
 
 def test_too_many_silent_clients_are_not_even_kept(serve: Serve) -> None:
-    served = serve(connections=2)
+    served = serve(connections=1)
+    many = server.MOST_OPEN * (1 + server.RESERVED) + 1
     with ExitStack() as stack:
-        clients = [stack.enter_context(connected(served)) for _ in range(server.MOST_OPEN * 2 + 1)]
+        clients = [stack.enter_context(connected(served)) for _ in range(many)]
         assert ended(clients[-1])
 
 
