@@ -31,6 +31,7 @@ from pipeline.cli.data import data
 from pipeline.cli.models import models
 from pipeline.cli.review import review
 from pipeline.cli.screen import err, out, say
+from pipeline.cli.token import token
 from pipeline.errors import DataError, LinesideError
 from pipeline.plugins import PluginConfig
 
@@ -50,6 +51,7 @@ app = typer.Typer(
 )
 app.add_typer(models, name="models")
 app.add_typer(data, name="data")
+app.add_typer(token, name="token")
 app.command()(review)
 app.command()(audit)
 app.command()(outbox)
@@ -134,6 +136,8 @@ def check(line_file: LineFile) -> None:
         if camera.trigger is not None:
             say(f"          at each {_told(camera.trigger)}")
     say(f"  write   one record a trigger to {line.ledger}")
+    if (http := line.http) is not None:
+        say(f"  serve   {http.scheme}://{http.host}:{http.port}")
     if (keep := line.keep) is not None:
         some = f" and {keep.pass_share:.0%} of PASS" if keep.pass_share else ""
         say(f"  keep    the frames of {', '.join(keep.verdicts)}{some} in {keep.folder}")

@@ -98,7 +98,8 @@ def assembled(line: Line, clock: Clock | None = None) -> Iterator[Station]:
         station.employ(serving.follower)
         if line.model.shadow:
             _shadow(station, line, registry, clock)
-        yield station
+        with served(line, station):
+            yield station
 
 
 def opened(line: Line, clock: Clock) -> list[Eye]:
@@ -171,6 +172,29 @@ def told(state: StationState) -> Mapping[str, Any]:
         "model_trouble": state.model.trouble,
         "cameras": {c.name: c.connected for c in state.cameras},
     }
+
+
+@contextmanager
+def served(line: Line, station: Station) -> Iterator[None]:
+    """Have the station employ its web service, if the line asks for one.
+
+    Raises:
+        ConfigError: the port is taken, or the certificate or the tokens cannot be used.
+    """
+    if line.http is None:
+        yield
+        return
+    from pipeline.daemon.web.server import Web  # FastAPI is for stations that serve
+
+    with closing(Web(line.http, station, None if line.keep is None else line.keep.folder)) as web:
+        station.employ(web)
+        log.info("web service at %s", web.address)
+        yield
+
+
+def outboxes(line: Line) -> dict[str, tuple[Verdict, ...]]:
+    """The name of each sink's outbox, and of which verdicts the sink is told."""
+    return {sink.outbox: sink.verdicts for sink in line.sinks}
 
 
 def note_in(ledger: Ledger, clock: Clock) -> Callable[[str, str], None]:

@@ -69,6 +69,7 @@ class Books:
         self._missed: deque[Missed] = deque()
         self._lock = threading.Lock()
         self._told: list[Told] = []
+        self._again_s = 0.0  # when to try the ledger again
 
     @property
     def triggers(self) -> int:
@@ -220,20 +221,35 @@ class Books:
             else:
                 self.forgotten += 1
 
+    def recover(self) -> None:
+        """See whether the ledger can be written again, even if no trigger comes; call it often."""
+        if not self.trouble or self._clock.monotonic_s() < self._again_s:
+            return
+        self._again_s = self._clock.monotonic_s() + AGAIN_AFTER_S
+        try:
+            self._written(
+                lambda: self._ledger.note_event(self._clock.now(), "ledger", "written again")
+            )
+        except LedgerError as error:
+            self._trouble(str(error))
+        else:
+            self._catch_up()
+            self._well()
+
     def _catch_up(self) -> None:
         """Record the triggers that could not be recorded when they came."""
         if not self._missed:
             return
         with self._lock:
-            missed = list(self._missed)
+            missed = tuple(self._missed)
+            self._missed.clear()
         try:
             closed = self._ledger.add_refused(missed, f"ledger: {self.trouble}")
         except LedgerError as error:
+            with self._lock:
+                self._missed.extendleft(reversed(missed))
             self._trouble(str(error))
             return
-        with self._lock:
-            for _ in missed:
-                self._missed.popleft()
         for record in closed:
             self.tally.add(record)
         log.warning("%d triggers are recorded late, as NOT_INSPECTED", len(closed))

@@ -11,6 +11,7 @@ from pipeline.daemon.health import Health
 from pipeline.daemon.sinks import SinkConfig
 from pipeline.daemon.sources import SourceConfig
 from pipeline.daemon.triggers import TriggerConfig
+from pipeline.daemon.web.settings import Http
 from pipeline.plugins import NAME, Plugin, Strict
 
 ONLY_CAMERA = "camera"  # the name of a station's camera where there is but one
@@ -151,6 +152,7 @@ class Line(Strict):
         (), description="Who is told; `type` names a file of pipeline/daemon/sinks/."
     )
     keep: Keep | None = Field(None, description="Which frames to keep; none keeps no frame.")
+    http: Http | None = Field(None, description="The web service; none: the station has none.")
     supervision: Supervision = Field(Supervision(), description="Hung workers and shutdown.")
     threads: int = Field(
         0, ge=0, le=256, description="Threads for the network; 0: one a physical core."

@@ -91,7 +91,11 @@ class Summary:
 
 
 class Station:
-    """Cameras, one model, one ledger, and whoever is told."""
+    """Cameras, one model, one ledger, and whoever is told.
+
+    Attributes:
+        stopping: why no more triggers are taken, "" while they are.
+    """
 
     def __init__(
         self,
@@ -112,6 +116,7 @@ class Station:
         self.books = books
         self.keeper = keeper
         self.seen: Callable[[ModelState], ModelState] = lambda state: state
+        self.stopping = ""
         self._recipe = recipe
         self._intake = intake
         self._model = model
@@ -150,6 +155,7 @@ class Station:
         while not stop.is_set() and not self._finished and not self._supervisor.exhausted:
             self._supervisor.step()
             self._reserve.restore()
+            self.books.recover()
             on_step()
             self._clock.wait(stop, STEP_S)
         self._end(on_step)
@@ -160,7 +166,7 @@ class Station:
     def state(self) -> StationState:
         """The station at this moment."""
         told = [worker.state for worker in self._workers]
-        trouble = (self.books.trouble,) if self.books.trouble else ()
+        trouble = tuple(filter(None, (self.stopping, self.books.trouble)))
         return StationState(
             station=self.ledger.station,
             recipe=self._recipe,
@@ -178,6 +184,11 @@ class Station:
             trouble=trouble,
             last=self.books.tally.last,
         )
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since anybody looked after the workers."""
+        return self._supervisor.silent_s
 
     @property
     def _finished(self) -> bool:
@@ -199,6 +210,7 @@ class Station:
 
     def _end(self, on_step: Callable[[], None]) -> None:
         """No more triggers; then what waits; then those who are told of it."""
+        self.stopping = "the station is stopping"
         eyes = [f"camera {c.name}" for c in self.cameras]
         eyes += [f"trigger of {c.name}" for c in self.cameras if c.trigger is not None]
         self._supervisor.stop(*eyes)

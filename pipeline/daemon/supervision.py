@@ -43,6 +43,7 @@ class Supervisor:
         self.restarts = 0
         self.abandoned = 0
         self._clock = clock
+        self._stepped_s = clock.monotonic_s()
         self._hung_after_s = hung_after_s
         self._workers: dict[str, _Worker] = {}
 
@@ -52,6 +53,11 @@ class Supervisor:
         if self.abandoned < MOST_ABANDONED:
             return ""
         return f"{self.abandoned} workers hang and cannot be ended; the process must start anew"
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the last step: who looks after the one that looks after the workers?"""
+        return self._clock.monotonic_s() - self._stepped_s
 
     def start(self, name: str, run: Run, on_lost: Lost | None = None) -> None:
         """Start a worker.
@@ -72,6 +78,7 @@ class Supervisor:
 
     def step(self) -> None:
         """Replace the workers that died or hang, when their pause is over."""
+        self._stepped_s = self._clock.monotonic_s()
         for worker in self._workers.values():
             if worker.thread is None:
                 if not worker.pulse.stopping and self._clock.monotonic_s() >= worker.due_s:

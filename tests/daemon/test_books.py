@@ -145,6 +145,17 @@ def test_triggers_that_cannot_be_recorded_are_recorded_later(
     assert ledger.account().triggers == 3
 
 
+def test_the_ledger_is_tried_again_though_no_trigger_comes(
+    books: Books, ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mend = failing(ledger, monkeypatch, "open_record")
+    books.open("top", AT, 0.0, "part-1")
+    mend()
+    books.recover()
+    assert books.trouble == ""
+    assert [r.serial for r in ledger.records()] == ["part-1"]
+
+
 def test_a_verdict_waits_until_the_ledger_can_be_written(
     books: Books, ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
