@@ -192,11 +192,6 @@ def served(line: Line, station: Station) -> Iterator[None]:
         yield
 
 
-def outboxes(line: Line) -> dict[str, tuple[Verdict, ...]]:
-    """The name of each sink's outbox, and of which verdicts the sink is told."""
-    return {sink.outbox: sink.verdicts for sink in line.sinks}
-
-
 def note_in(ledger: Ledger, clock: Clock) -> Callable[[str, str], None]:
     """A function that notes events of the station in its ledger, if that can be written."""
 

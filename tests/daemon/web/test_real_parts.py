@@ -8,9 +8,10 @@ from pipeline.daemon.assembly import assembled
 from pipeline.daemon.line import Camera, Line
 from pipeline.daemon.sources import push
 from pipeline.daemon.triggers import software
+from pipeline.daemon.web.server import Web
 from pipeline.daemon.web.settings import Http
 from pipeline.registry.store import Registry
-from tests.daemon.web.conftest import Served, until
+from tests.daemon.web.conftest import Sent, Served, until
 
 
 def test_a_line_file_with_push_and_software_is_served(line: Line, champion: Registry) -> None:
@@ -26,11 +27,11 @@ def test_a_line_file_with_push_and_software_is_served(line: Line, champion: Regi
         update={"source": None, "cameras": cameras, "http": Http(port=0, open_on_loopback=True)}
     )
     with assembled(settled) as station:
-        (web,) = [w for w in station._workers if w.name == "web service"]
+        (web,) = [w for w in station._workers if isinstance(w, Web)]
         stop = threading.Event()
         thread = threading.Thread(target=station.run, args=(stop,), daemon=True)
         thread.start()
-        served = Served(station, web, stop, thread, None)
+        served = Served(station, web, stop, thread, Sent())
         until(lambda: served.ask("GET", "/readyz").status == 200)
         assert served.send(50, "/inspect/pushed", x_serial="1").json["verdict"] == "FAIL"
         assert served.send(200, "/inspect/fired").status == 202
