@@ -65,9 +65,9 @@ def _greet(station: Station) -> None:
 
 
 def _form(log: str) -> Form:
-    if log == "text" or log == "json":
-        return log
-    raise typer.BadParameter(f'"{log}" is unknown; choose json, text', param_hint="--log")
+    if log not in ("text", "json"):
+        raise typer.BadParameter(f'"{log}" is unknown; choose json, text', param_hint="--log")
+    return "json" if log == "json" else "text"
 
 
 def check(line_file: LineFile) -> None:

@@ -117,8 +117,8 @@ def page(
         Layout(_Newest("messages", _message_rows(messages)), ratio=2),
     )
     layout["middle"].split_row(
-        Layout(_verdicts(state, rate_hz, latencies_ms), ratio=4),
-        Layout(_panel("station", Group(*_parts(state))), ratio=5),
+        Layout(_verdicts(state, rate_hz, latencies_ms), size=31),
+        Layout(_panel("station", Group(*_parts(state)))),
     )
     return layout
 

@@ -1,0 +1,93 @@
+"""A station that hangs as a whole is killed and started anew by systemd: a real one, of our own.
+
+The user manager runs in a namespace of its own, so it touches nothing of the machine's.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import COMMAND, Plant, eventually
+
+SYSTEMD = Path("/lib/systemd/systemd")
+NAMESPACE = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+MANAGER = """
+mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system /run/xdg && chmod 700 /run/xdg || exit 1
+mount -t cgroup2 none /sys/fs/cgroup || exit 1
+export XDG_RUNTIME_DIR=/run/xdg XDG_CONFIG_HOME="$1"
+exec {systemd} --user --unit=station.service
+"""
+UNIT = """\
+[Service]
+Type=notify
+WatchdogSec=3
+TimeoutAbortSec=1
+Restart=always
+RestartSec=0.2
+WorkingDirectory={home}
+StandardOutput=append:{home}/log.txt
+StandardError=append:{home}/log.txt
+NoNewPrivileges=yes
+MemoryDenyWriteExecute=yes
+SystemCallFilter=@system-service
+SystemCallErrorNumber=EPERM
+ExecStart={python} {home}/station.py run {file}
+"""
+
+
+def can_unshare() -> bool:
+    """May this user have namespaces with a file system and processes of their own?"""
+    try:
+        asked = subprocess.run([*NAMESPACE, "mount", "-t", "tmpfs", "tmpfs", "/run"], check=False)
+    except OSError:
+        return False
+    return asked.returncode == 0
+
+
+@pytest.mark.skipif(
+    not SYSTEMD.exists() or not can_unshare(), reason="no systemd, or no namespaces for this user"
+)
+def test_a_station_that_hangs_is_started_anew_by_the_watchdog(
+    plant: Plant, recovered: Callable[[str, float], None]
+) -> None:
+    config = plant.home / "config"
+    unit = config / "systemd" / "user" / "station.service"
+    unit.parent.mkdir(parents=True)
+    (plant.home / "station.py").write_text(f"import sys\nsys.path[:0] = {sys.path}\n{COMMAND}\n")
+    unit.write_text(UNIT.format(home=plant.home, python=sys.executable, file=plant.line()))
+    manager = subprocess.Popen(
+        [*NAMESPACE, "bash", "-c", MANAGER.format(systemd=SYSTEMD), "manager", str(config)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        hung = eventually(lambda: plant.book.closed > 2 and station(plant), "the station inspects")
+        os.kill(hung, signal.SIGSTOP)
+        before, stopped = plant.book.closed, time.monotonic()
+        eventually(lambda: plant.book.closed > before + 2, "it inspects again")
+        recovered("SIGSTOP; next verdict", time.monotonic() - stopped)
+        assert station(plant) != hung
+    finally:
+        manager.kill()
+        manager.wait()
+    assert plant.book.count("reason = 'station restarted'") <= 18
+
+
+def station(plant: Plant) -> int:
+    """The process id of the station as this namespace sees it; 0 while there is none."""
+    wanted = str(plant.home / "station.py").encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if wanted in (process / "cmdline").read_bytes().split(b"\0"):
+                return int(process.name)
+        except OSError:
+            continue
+    return 0
