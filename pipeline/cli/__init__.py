@@ -25,9 +25,9 @@ from pipeline.cli.architectures import architectures
 from pipeline.cli.data import data
 from pipeline.cli.models import models
 from pipeline.cli.review import review
-from pipeline.cli.run import check, run
+from pipeline.cli.run import check, exit_code, run
 from pipeline.cli.screen import err, out, say
-from pipeline.errors import DataError, LinesideError, StationError
+from pipeline.errors import DataError, LinesideError
 
 RATES = {
     "accuracy": "accuracy",
@@ -62,7 +62,7 @@ def main() -> None:
         # Without markup: file:line messages are full of square brackets.
         err.print("error: ", style="bold red", end="")
         err.print(str(error), markup=False, highlight=False)
-        sys.exit(3 if isinstance(error, StationError) else 2)
+        sys.exit(exit_code(error))
 
 
 def _version(wanted: bool) -> None:

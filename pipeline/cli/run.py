@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipeline.cli.screen import err, out, say
+from pipeline.errors import LinesideError, StationError
 from pipeline.plugins import PluginConfig
 
 if TYPE_CHECKING:
@@ -51,13 +53,22 @@ def run(
             summary = service.run(view.follow, view.show)
     elif form == "json":
         logs.listen(messages)
-        service.run()
+        try:
+            service.run()
+        except LinesideError as error:
+            logging.getLogger(__name__).critical("%s", error)
+            sys.exit(exit_code(error))
         return
     else:
         logs.listen(messages)
         with progress(err) as count:
             summary = service.run(_greet, count.show)
     out.print(summary_table(summary))
+
+
+def exit_code(error: LinesideError) -> int:
+    """2 for what a person must put right, 3 for what a new process does."""
+    return 3 if isinstance(error, StationError) else 2
 
 
 def _greet(station: Station) -> None:

@@ -19,7 +19,8 @@ class Text(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One message."""
-        return hidden(f"{_time(record)} {record.levelname} {super().format(record)}")
+        about = f" (record {identity})" if (identity := getattr(record, "record", None)) else ""
+        return hidden(f"{_time(record)} {record.levelname}{about} {super().format(record)}")
 
 
 class Json(logging.Formatter):

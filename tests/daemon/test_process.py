@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
+import pty
 import re
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
+import termios
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,6 +27,8 @@ from pipeline.daemon.line import Line
 from pipeline.registry.store import Registry
 
 TIMEOUT_S = 60
+# The code beside these tests, whatever else is installed.
+ENV = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
 # What a plain `pip install .` does not bring must not be asked for.
 BLOCKED = (
     "torch", "torchvision", "timm", "albumentations", "pytorch_lightning", "pandas", "pyarrow",
@@ -56,6 +64,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         process = subprocess.Popen(
             [sys.executable, "-c", f"{PLAIN}\n{first}\nmain()", "run", str(file), *options],
             cwd=tmp_path,
+            env=ENV,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -73,7 +82,7 @@ def asked(condition: str, ledger: Path, table: str = "records") -> Any:
     """The answer to a query on the ledger of a running station; None while there is none."""
     if not ledger.exists():
         return None
-    with closing(sqlite3.connect(f"{ledger.as_uri()}?mode=ro", uri=True)) as reader:
+    with contextlib.closing(sqlite3.connect(f"{ledger.as_uri()}?mode=ro", uri=True)) as reader:
         known = f"SELECT 1 FROM sqlite_master WHERE name = '{table}'"
         if reader.execute(known).fetchone() is None:
             return None
@@ -264,6 +273,19 @@ def test_station_that_cannot_go_on_ends_with_exit_code_3(
     assert Ledger(line.ledger, "west-1").account().balances
 
 
+def test_json_log_of_a_station_that_cannot_start_is_json_too(
+    line: Line, line_file: LineFile, champion: Registry, start: Start
+) -> None:
+    file = line_file()
+    change(file, "recipe: cells", "recipe: wheels")
+    process = start(file, "--log", "json")
+    _, complaints = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 2
+    told = json.loads(complaints)
+    assert told["level"] == "CRITICAL"
+    assert "wheels" in told["message"]
+
+
 def test_json_log_is_one_object_a_line_and_nothing_for_each_frame(
     line: Line, line_file: LineFile, champion: Registry, start: Start
 ) -> None:
@@ -278,3 +300,44 @@ def test_json_log_is_one_object_a_line_and_nothing_for_each_frame(
         "camera camera: frames come",
         "station west-1 has ended",
     ]
+
+
+def test_watch_fills_a_terminal_and_leaves_it_as_it_was(
+    line: Line, line_file: LineFile, champion: Registry, tmp_path: Path
+) -> None:
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    code = f"{PLAIN}\nmain()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "run", "--watch", str(line_file(loop="true", rate_hz=50))],
+        cwd=tmp_path,
+        stdout=theirs,
+        stderr=theirs,
+        env={**ENV, "TERM": "xterm-256color"},
+    )
+    os.close(theirs)
+    shown = bytearray()
+
+    def read() -> None:
+        with contextlib.suppress(OSError):  # the other end is closed
+            while more := os.read(ours, 65536):
+                shown.extend(more)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        deadline = time.monotonic() + TIMEOUT_S
+        while b"READY" not in shown or b"frames come" not in shown:
+            assert time.monotonic() < deadline, shown.decode()
+            time.sleep(0.05)
+        process.terminate()
+        assert process.wait(TIMEOUT_S) == 0, shown.decode()
+    finally:
+        process.kill()
+        process.wait()
+        reader.join(TIMEOUT_S)
+        os.close(ours)
+    text = shown.decode()
+    assert text.index("\x1b[?1049h") < text.index("READY") < text.rindex("\x1b[?1049l")
+    assert "every trigger accounted for" in text[text.rindex("\x1b[?1049l") :]
+    assert "Traceback" not in text

@@ -74,7 +74,11 @@ def test_source_that_hangs_is_left_behind_and_connected_again(
     inspect: Callable[[Source], Inspected],
 ) -> None:
     end = threading.Event()
-    summary, station, _ = inspect(source := Failing(lambda: end.wait(WAIT_S) and None))
+
+    def hang() -> None:
+        end.wait(WAIT_S)
+
+    summary, station, _ = inspect(source := Failing(hang))
     end.set()
     assert source.connects == 3
     assert station.state().restarts == 2
