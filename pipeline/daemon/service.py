@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import signal
 import threading
@@ -38,7 +39,8 @@ class Service:
 
     SIGTERM and SIGINT let the station finish what waits; a second one ends the process at once. At
     SIGHUP the line file is read again: a bad one is refused and the station goes on untouched; at a
-    good one the station finishes what waits and is put together anew in the same process.
+    good one the station finishes what waits and is put together anew in the same process. A
+    terminal that is closed sends SIGHUP too: then the station ends as at SIGTERM.
 
     Attributes:
         line: the line file as it was read last, and accepted.
@@ -75,7 +77,7 @@ class Service:
         """
         former: Line | None = None
         refusal = ""
-        signal.signal(signal.SIGHUP, lambda number, frame: self._orders.put(_Order.RELOAD))
+        self._listen_for_hangup()
         while True:
             try:
                 with assembled(self.line, self._clock) as station:
@@ -142,6 +144,16 @@ class Service:
             note_in(station.ledger, self._clock)(REFUSED, _told(error))
             return None
         return line
+
+    def _listen_for_hangup(self) -> None:
+        """Take SIGHUP as an order: to reload or, from a terminal that was closed, to end."""
+        in_terminal = os.isatty(0)
+
+        def hang_up(number: int, _frame: object) -> None:
+            gone = in_terminal and not os.isatty(0)
+            self._orders.put(_Order.END if gone else _Order.RELOAD)
+
+        signal.signal(signal.SIGHUP, hang_up)
 
     def _listen(self) -> None:
         """Take SIGINT and SIGTERM as orders; until the station stands they end it at once."""

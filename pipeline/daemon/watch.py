@@ -117,7 +117,7 @@ def page(
         Layout(_Newest("messages", _message_rows(messages)), ratio=2),
     )
     layout["middle"].split_row(
-        Layout(_verdicts(state, rate_hz, latencies_ms), size=31),
+        Layout(_verdicts(state, rate_hz, latencies_ms), size=35),
         Layout(_panel("station", Group(*_parts(state)))),
     )
     return layout
@@ -174,7 +174,7 @@ def _camera(camera: CameraState) -> Text:
     if not camera.connected:
         return _row(f"● camera {camera.name}", camera.trouble, BAD)
     age_s = camera.frame_age_s
-    age = "no frame yet" if age_s is None else f"last {age_s:.1f} s ago"
+    age = "no frame yet" if age_s is None else f"{age_s:.1f} s ago"
     again = f", {camera.reconnects} reconnects" if camera.reconnects else ""
     return _row(f"● camera {camera.name}", f"{camera.frames:,} frames, {age}{again}", GOOD)
 

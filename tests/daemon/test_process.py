@@ -302,6 +302,33 @@ def test_json_log_is_one_object_a_line_and_nothing_for_each_frame(
     ]
 
 
+def test_station_whose_terminal_was_closed_finishes_what_waits_and_ends(
+    line: Line, line_file: LineFile, champion: Registry, tmp_path: Path
+) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"{PLAIN}\nmain()", "run", str(line_file(loop="true", rate_hz=50))],
+        cwd=tmp_path,
+        env=ENV,
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(theirs)
+    try:
+        wait_for("max(seq) > 2", line.ledger, process)
+        os.close(ours)
+        process.send_signal(signal.SIGHUP)
+        _, complaints = process.communicate(timeout=TIMEOUT_S)
+    finally:
+        process.kill()
+        process.communicate()
+    assert process.returncode == 0, complaints
+    assert "reload" not in complaints
+    assert Ledger(line.ledger, "west-1").account().balances
+
+
 def test_watch_fills_a_terminal_and_leaves_it_as_it_was(
     line: Line, line_file: LineFile, champion: Registry, tmp_path: Path
 ) -> None:

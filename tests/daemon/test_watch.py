@@ -68,7 +68,7 @@ def test_view_fills_the_terminal_and_no_more(columns: int, rows: int) -> None:
         "● READY",
         "PASS                900  90.0%",
         "latency p50         6.0",
-        "● camera west  1,234 frames, last 0.1 s ago",
+        "● camera west  1,234 frames, 0.1 s ago",
         "● sink mqtt  0 told, 1,403 due, 2 dead",
         "● storage  12.3 GB of 50 GB, 93 days left",
         "● shadow cells/4  12 of 4,000 differ",
@@ -79,6 +79,12 @@ def test_view_fills_the_terminal_and_no_more(columns: int, rows: int) -> None:
 def test_view_at_80_columns_tells(told: str) -> None:
     squeezed = [" ".join(line.split()) for line in drawn(view())]
     assert any(" ".join(told.split()) in line for line in squeezed), "\n".join(drawn(view()))
+
+
+def test_counts_of_months_fit() -> None:
+    many = dict.fromkeys(Verdict, 12_345_678)
+    text = "\n".join(drawn(view(replace(STATE, verdicts=many))))
+    assert text.count("12,345,678  25.0%") + text.count("12,345,678 25.0%") == 4
 
 
 def test_camera_that_is_away_stands_above_and_makes_the_station_not_ready() -> None:
