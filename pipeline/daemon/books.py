@@ -202,7 +202,7 @@ class Books:
             try:
                 call()
             except Exception:  # who listens must not keep the next part from its verdict
-                log.exception("somebody could not be told of record %s", record.id)
+                log.exception("somebody could not be told", extra={"record": record.id})
 
     def _written(self, write: Callable[[], T]) -> T:
         """Write, and once more if that made room on a full disk."""

@@ -105,7 +105,9 @@ class Inspection:
             return refusal(arrival, f"unreadable: {error}")
         except Exception as error:
             # One bad frame must neither stop the line nor go without a record.
-            log.exception("frame %s was not inspected", arrival.serial)
+            log.exception(
+                "frame %s was not inspected", arrival.serial, extra={"record": arrival.record}
+            )
             told = " ".join(str(error).split())
             return refusal(arrival, f"{type(error).__name__}: {told}")
         decision = seen.decision
