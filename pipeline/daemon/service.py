@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipeline import config
 from pipeline.contracts.records import Record
-from pipeline.daemon.assembly import assembled, note_in
+from pipeline.daemon.assembly import assembled, note_in, opened
 from pipeline.daemon.clock import Clock
 from pipeline.daemon.line import Line
 from pipeline.daemon.loop import Station, Summary
@@ -177,10 +177,10 @@ def check(line: Line, clock: Clock) -> None:
     Raises:
         LinesideError: what is missing or wrong.
     """
-    for camera in line.all_cameras:
-        camera.source.open(clock).close()
-        if camera.trigger is not None:
-            camera.trigger.open(clock).close()
+    for eye in opened(line, clock):
+        eye.source.close()
+        if eye.trigger is not None:
+            eye.trigger.close()
     for sink in line.sinks:
         sink.open(line.station, clock).close()
     fetch_champion(line, Registry(line.model.registry))
