@@ -70,8 +70,8 @@ def test_the_naive_figure_stands_beside_the_honest_one(metrics: dict[str, Any]) 
 def test_the_notes_say_both_figures_in_words(metrics: dict[str, Any]) -> None:
     (said,) = [note for note in metrics["notes"] if "own split leaks" in note]
     naive, honest = percent(metrics["split"]["naive"]["accuracy"]), percent(metrics["accuracy"])
-    assert f"accuracy {naive} of {N_TEST} parts" in said
-    assert f"here it is {honest} of {metrics['n_test']}" in said
+    assert f"accuracy {naive} % of {N_TEST} parts" in said
+    assert f"here it is {honest} % of {metrics['n_test']}" in said
 
 
 def test_the_naive_head_learned_from_the_given_training_side_only(metrics: dict[str, Any]) -> None:
