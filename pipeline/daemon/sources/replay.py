@@ -23,7 +23,7 @@ class Config(SourceConfig):
         description="Folder with images, searched with all folders below it; or a video file."
     )
     rate_hz: Annotated[float, Field(ge=0, le=1000)] | Literal["recorded"] = Field(
-        0, description="Frames a second; 0: flat out; recorded: as the video was."
+        0.0, description="Frames a second; 0: flat out; recorded: as the video was."
     )
     loop: bool = Field(False, description="Begin again at the end, for ever.")
 
