@@ -138,7 +138,7 @@ def test_station_ends_by_itself_when_the_replay_does(
 def test_station_takes_its_model_from_a_server_without_what_opens_databases(
     line: Line,
     line_file: LineFile,
-    mlflow_server: str,  # noqa: F811
+    mlflow_server: str,
     sealed_bundle: Bundle,
     start: Start,
 ) -> None:
