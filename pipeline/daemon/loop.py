@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -166,13 +166,15 @@ class Station:
     def state(self) -> StationState:
         """The station at this moment."""
         told = [worker.state for worker in self._workers]
+        model = self._model.state
+        model = replace(model, drift=self._inspection.drift.of(model.version))
         trouble = tuple(filter(None, (self.stopping, self.books.trouble)))
         return StationState(
             station=self.ledger.station,
             recipe=self._recipe,
             at=self._clock.now(),
             started_at=self._started_at,
-            model=self.seen(self._model.state),
+            model=self.seen(model),
             cameras=tuple(c.state for c in self.cameras),
             sinks=tuple(s for s in told if isinstance(s, SinkState)),
             storage=next((s for s in told if isinstance(s, StorageState)), None),
