@@ -60,7 +60,7 @@ class Level:
 
     Attributes:
         now: its exponentially weighted mean; None before the first part.
-        first: its plain mean over the first parts (`drift.PARTS`), to compare with; None until they came.
+        first: its plain mean over the first parts (`drift.PARTS`); None until they came.
     """
 
     now: float | None = None
