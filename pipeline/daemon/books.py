@@ -97,13 +97,15 @@ class Books:
         """Record that a trigger came; None where the ledger cannot be written."""
         missed = Missed(at, serial, camera)
         if self.trouble and self._clock.monotonic_s() < self._again_s:
-            return self._miss(missed, self.trouble, answer)
+            self._miss(missed, self.trouble, answer)
+            return None
         self._catch_up()
         try:
             identity = self._written(lambda: self._ledger.open_record(at, serial, camera))
         except LedgerError as error:
             self._trouble(str(error))
-            return self._miss(missed, str(error), answer)
+            self._miss(missed, str(error), answer)
+            return None
         self._well()
         arrival = Arrival(identity, camera, at, at_s, serial, frame, live, answer)
         with self._lock:
