@@ -15,6 +15,7 @@ from pipeline.daemon.line import Overload
 from pipeline.errors import LedgerError
 from pipeline.imaging import codec
 from tests.daemon.conftest import picture
+from tests.daemon.waiting import until
 from tests.daemon.web.conftest import Fired, Held, Reply, Serve, until
 
 
@@ -99,7 +100,8 @@ def test_without_a_ledger_nobody_gets_a_verdict_and_everybody_is_told(
     assert (reply.status, reply.headers["retry-after"]) == (503, "1")
     assert "disk full" in reply.detail
     assert (ready.status, ready.json["reasons"]) == (503, ["ledger.sqlite: disk full"])
-    # The next trigger finds that it can be written again, and both are accounted for.
+    # The station finds that it can be written again, and both are accounted for.
+    until(lambda: not served.station.books.trouble)
     assert served.send().json["verdict"] == "PASS"
     assert served.ask("GET", "/readyz").json == {"ready": True, "reasons": []}
     assert served.station.ledger.account().verdicts[Verdict.NOT_INSPECTED] == 1
