@@ -15,7 +15,6 @@ from pipeline.daemon.line import Overload
 from pipeline.errors import LedgerError
 from pipeline.imaging import codec
 from tests.daemon.conftest import picture
-from tests.daemon.waiting import until
 from tests.daemon.web.conftest import Fired, Held, Reply, Serve, until
 
 
