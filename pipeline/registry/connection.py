@@ -206,6 +206,7 @@ def spoken(uri: str) -> Iterator[None]:
 @contextmanager
 def _database_spoken(uri: str) -> Iterator[None]:
     """The same for what the layer under a database raises; a server's clients do not have it."""
+    _require_sql(uri)
     from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
     try:

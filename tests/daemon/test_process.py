@@ -159,7 +159,7 @@ def test_a_registry_that_is_a_database_names_the_extra_that_opens_it(
 ) -> None:
     process = start(line_file(), first=NO_SQL)
     _, complaints = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 2
+    assert process.returncode == 2, complaints
     complaint = " ".join(complaints.split())
     assert "a database, needs the package alembic" in complaint
     assert "'.[sql]'" in complaint
