@@ -33,11 +33,13 @@ class Books:
     """Opens a record at each trigger and closes it once, by whoever is first.
 
     When the ledger cannot be written no verdict is given: triggers are remembered, `trouble` says
-    why, and as soon as it can be written again they are recorded as NOT_INSPECTED. May be used
-    from any thread.
+    why, and as soon as it can be written again they are recorded as NOT_INSPECTED. Until then it is
+    tried every half second and not at each trigger: a ledger that another program has locked lets
+    each who tries wait, and cameras have frames to read. May be used from any thread.
 
     Attributes:
         trouble: why the ledger cannot be written, "" while it can.
+        triggers: how many came since the start, but for the forgotten.
         forgotten: triggers that found no room even in memory.
         tally: counts of what was closed.
     """
@@ -59,6 +61,7 @@ class Books:
             make_room: is called when nothing could be written; True where it may be now.
         """
         self.trouble = ""
+        self.triggers = 0
         self.forgotten = 0
         self.tally = Tally()
         self._ledger = ledger
@@ -67,14 +70,11 @@ class Books:
         self._make_room = make_room
         self._open: dict[str, Arrival] = {}
         self._missed: deque[Missed] = deque()
+        self._missed_why = ""
+        self._owed: deque[tuple[Arrival, Record]] = deque()  # closed, but for writing it down
         self._lock = threading.Lock()
         self._told: list[Told] = []
         self._again_s = 0.0  # when to try the ledger again
-
-    @property
-    def triggers(self) -> int:
-        """How many came since the start."""
-        return sum(self.tally.verdicts.values()) + len(self._open) + len(self._missed)
 
     def tell(self, told: Told) -> None:
         """Have `told` called with each closed record and its frame, in the thread that closed it.
@@ -95,17 +95,21 @@ class Books:
         answer: Answer | None = None,
     ) -> Arrival | None:
         """Record that a trigger came; None where the ledger cannot be written."""
+        missed = Missed(at, serial, camera)
+        if self.trouble and self._clock.monotonic_s() < self._again_s:
+            self._miss(missed, self.trouble, answer)
+            return None
         self._catch_up()
         try:
             identity = self._written(lambda: self._ledger.open_record(at, serial, camera))
         except LedgerError as error:
-            self._miss(Missed(at, serial, camera), str(error))
-            if answer is not None:
-                answer(None)
+            self._trouble(str(error))
+            self._miss(missed, str(error), answer)
             return None
         self._well()
         arrival = Arrival(identity, camera, at, at_s, serial, frame, live, answer)
         with self._lock:
+            self.triggers += 1
             self._open[identity] = arrival
         return arrival
 
@@ -120,8 +124,8 @@ class Books:
     def close(self, arrival: Arrival, record: Record, pulse: Pulse | None = None) -> Record | None:
         """Commit a verdict and tell everybody; None where the record was closed before.
 
-        While the ledger cannot be written this waits, beating the pulse, and gives up when the
-        worker is asked to end: the next start of the station closes the record then.
+        While the ledger cannot be written this waits, beating the pulse, until the worker is asked
+        to end. Then, or without a pulse, `recover` closes the record later.
 
         Args:
             arrival: whose record it is.
@@ -138,8 +142,11 @@ class Books:
             except LedgerError as error:
                 self._trouble(str(error))
                 if pulse is None or pulse.wait(AGAIN_AFTER_S):
+                    # Without the frame: nobody knows how many these will be.
+                    arrival = replace(arrival, frame=None)
                     with self._lock:
                         self._open[arrival.record] = arrival
+                        self._owed.append((arrival, record))
                     return None
                 continue
             self._well()
@@ -213,28 +220,40 @@ class Books:
                 raise
             return write()
 
-    def _miss(self, missed: Missed, why: str) -> None:
-        self._trouble(why)
+    def _miss(self, missed: Missed, why: str, answer: Answer | None) -> None:
         with self._lock:
             if len(self._missed) < REMEMBERED:
+                self.triggers += 1
                 self._missed.append(missed)
+                self._missed_why = why
             else:
                 self.forgotten += 1
+        if answer is not None:
+            answer(None)
 
-    def recover(self) -> None:
-        """See whether the ledger can be written again, even if no trigger comes; call it often."""
-        if not self.trouble or self._clock.monotonic_s() < self._again_s:
+    def recover(self, *, at_once: bool = False) -> None:
+        """Write down what could not be written, if that is possible now; call it often.
+
+        Args:
+            at_once: however short ago it was tried.
+        """
+        if not (self.trouble or self._missed or self._owed):
+            return
+        if self._clock.monotonic_s() < self._again_s and not at_once:
             return
         self._again_s = self._clock.monotonic_s() + AGAIN_AFTER_S
-        try:
-            self._written(
-                lambda: self._ledger.note_event(self._clock.now(), "ledger", "written again")
-            )
-        except LedgerError as error:
-            self._trouble(str(error))
-        else:
-            self._catch_up()
+        if self.trouble:
+            try:
+                self._written(
+                    lambda: self._ledger.note_event(self._clock.now(), "ledger", "written again")
+                )
+            except LedgerError as error:
+                self._trouble(str(error))
+                return
             self._well()
+        self._catch_up()
+        while self._owed and not self.trouble:
+            self.close(*self._owed.popleft())
 
     def _catch_up(self) -> None:
         """Record the triggers that could not be recorded when they came."""
@@ -243,8 +262,9 @@ class Books:
         with self._lock:
             missed = tuple(self._missed)
             self._missed.clear()
+            why = self._missed_why
         try:
-            closed = self._ledger.add_refused(missed, f"ledger: {self.trouble}")
+            closed = self._ledger.add_refused(missed, f"ledger: {why}")
         except LedgerError as error:
             with self._lock:
                 self._missed.extendleft(reversed(missed))
@@ -258,6 +278,7 @@ class Books:
         if not self.trouble:
             log.error("no part can be inspected: %s", why)
         self.trouble = why
+        self._again_s = self._clock.monotonic_s() + AGAIN_AFTER_S
 
     def _well(self) -> None:
         if self.trouble:

@@ -89,7 +89,8 @@ class Camera:
             except SourceLost as lost:
                 self.lost(str(lost))
             else:
-                self.ended = not pulse.stopping
+                # One that was left behind and wakes up does not speak for its successor.
+                self.ended = self.ended or not pulse.stopping
                 return
             self._reconnects += 1
             pause_s = FIRST_PAUSE_S if self._frames > seen else min(2 * pause_s, LONGEST_PAUSE_S)
@@ -149,15 +150,19 @@ class Camera:
             return
         frame = self._fresh(call, pulse)
         if frame is None:
-            self._books.refuse(arrival, self._no_frame(), pulse)
+            self._books.refuse(arrival, self._no_frame())
             return
         self._offer(self._books.seen(arrival, frame), pulse)
 
     def _fresh(self, call: Call, pulse: Pulse) -> Frame | None:
-        """The latest frame if it is young enough, waiting a little for one; None without."""
+        """The latest frame if it is young enough, waiting a little for one; None without.
+
+        Neither may it be much younger: a call that had to wait its turn would get the next part's.
+        """
         assert self._rules is not None
         oldest_s = call.at_s - self._rules.max_age_ms / 1e3
         until_s = call.at_s + self._rules.wait_ms / 1e3
+        youngest_s = until_s + self._rules.max_age_ms / 1e3
         with self._came:
             while self._latest is None or self._latest.captured_s < oldest_s:
                 left_s = until_s - self._clock.monotonic_s()
@@ -165,7 +170,7 @@ class Camera:
                     return None
                 pulse.beat()
                 self._came.wait(min(left_s, BEAT_EVERY_S))
-            return self._latest
+            return self._latest if self._latest.captured_s <= youngest_s else None
 
     def _no_frame(self) -> str:
         assert self._rules is not None
@@ -175,11 +180,12 @@ class Camera:
 
     def _offer(self, arrival: Arrival, pulse: Pulse) -> None:
         # Decoded here, beside the network, unless it will be turned away at once.
-        if not (arrival.live and self._intake.full):
+        if not (arrival.live and self._intake.full(arrival.camera)):
             arrival = arrival.decoded()
         turned_away: TurnedAway | None = self._intake.offer(arrival, pulse)
         if turned_away is not None:
-            self._books.refuse(turned_away.arrival, turned_away.reason, pulse)
+            # Without the pulse: were the ledger away, frames would go unseen while this waits.
+            self._books.refuse(turned_away.arrival, turned_away.reason)
 
     def _forget(self, frame: Frame) -> None:
         """A frame that came when the station was ending is no trigger any more."""

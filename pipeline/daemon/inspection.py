@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -10,6 +11,7 @@ from typing import Protocol
 
 from pipeline.contracts.records import Record
 from pipeline.daemon.books import Books
+from pipeline.daemon.drift import Drift
 from pipeline.daemon.intake import Arrival, Intake
 from pipeline.daemon.pulse import BEAT_EVERY_S, Pulse
 from pipeline.daemon.sources import Frame
@@ -41,6 +43,9 @@ class Inspection:
     """Judges what waits. A hung or dead worker is replaced: `run` is called anew, in a new thread.
 
     The model is asked for once a frame, so that another takes over between two of them.
+
+    Attributes:
+        drift: of the parts that it has judged.
     """
 
     def __init__(
@@ -61,8 +66,11 @@ class Inspection:
         self._intake = intake
         self._books = books
         self._model = model
+        self.drift = Drift()
         self._gate = gate
-        self._at_work: Arrival | None = None
+        # More than one only where a worker was given up for hung and is about to wake up.
+        self._at_work: dict[str, Arrival] = {}
+        self._handing = threading.Lock()
 
     def run(self, pulse: Pulse) -> None:
         """Judge until asked to end; the arrival at work is finished first."""
@@ -71,21 +79,24 @@ class Inspection:
             arrival = self._intake.take(BEAT_EVERY_S)
             if arrival is None:
                 continue
-            self._at_work = arrival
+            with self._handing:
+                self._at_work[arrival.record] = arrival
             record = self._record(arrival)
-            if self._at_work is not arrival:
-                # Given up for hung meanwhile: the record is closed and another does the work.
-                return
             pulse.beat()
             self._books.close(arrival, record, pulse)
-            self._at_work = None
-            self._intake.done()
+            with self._handing:
+                if self._at_work.pop(arrival.record, None) is None:
+                    # Given up for hung meanwhile: the record is closed and another does the work.
+                    return
+                self._intake.done()
 
     def abandon(self, why: str) -> None:
         """Close the record of the part that a lost worker was at."""
-        arrival, self._at_work = self._at_work, None
-        self._intake.done()
-        if arrival is not None:
+        with self._handing:
+            left = list(self._at_work.values())
+            self._at_work.clear()
+            self._intake.done()
+        for arrival in left:
             self._books.refuse(arrival, f"inspection lost: {why}")
 
     def _record(self, arrival: Arrival) -> Record:
@@ -110,8 +121,11 @@ class Inspection:
             )
             told = " ".join(str(error).split())
             return refusal(arrival, f"{type(error).__name__}: {told}")
-        decision = seen.decision
-        names = loaded.inspector.bundle.taxonomy.names
+        decision, bundle = seen.decision, loaded.inspector.bundle
+        if arrival.record in self._at_work:  # who was given up for hung may have had another model
+            known = bundle.familiarity
+            self.drift.add(loaded.version, seen, None if known is None else known.median)
+        names = bundle.taxonomy.names
         return replace(
             self._books.record(arrival, decision.verdict, decision.reason),
             part_class=decision.part_class,

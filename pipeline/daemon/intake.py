@@ -77,11 +77,10 @@ class Intake:
         with self._changed:
             return not self._waiting and not self._busy
 
-    @property
-    def full(self) -> bool:
+    def full(self, camera: str) -> bool:
         """Would the next arrival of a camera be turned away, or turn another away?"""
         with self._changed:
-            return self._refusal() is not None
+            return self._refusal(camera) is not None
 
     def offer(self, arrival: Arrival, pulse: Pulse) -> TurnedAway | None:
         """Let an arrival wait for the network; returns who is turned away for it, if anyone.
@@ -90,12 +89,12 @@ class Intake:
         asked to end.
         """
         with self._changed:
-            while not arrival.live and self._refusal() is not None:
+            while not arrival.live and self._refusal(arrival.camera) is not None:
                 if pulse.stopping:
                     return TurnedAway(arrival, "station stopped: the part was still waiting")
                 pulse.beat()
                 self._changed.wait(BEAT_EVERY_S)
-            refusal = self._refusal()
+            refusal = self._refusal(arrival.camera)
             if self._overload.policy == "latest":
                 return self._replace(arrival)
             if refusal is not None:
@@ -115,6 +114,7 @@ class Intake:
             if not self._waiting:
                 return None
             self._busy = True
+            self._changed.notify_all()  # who can wait has room now
             return self._waiting.popleft()
 
     def done(self) -> None:
@@ -131,16 +131,16 @@ class Intake:
             self._changed.notify_all()
         return left
 
-    def _refusal(self) -> str | None:
-        """Why nothing more can wait, None while something can."""
+    def _refusal(self, camera: str) -> str | None:
+        """Why nothing more of a camera can wait, None while something can."""
         rules, waiting = self._overload, len(self._waiting)
         if rules.policy == "reject":
             taken = self._busy or waiting > 0
             return "overload: another part was being inspected" if taken else None
         if rules.policy == "queue" and waiting >= rules.waiting:
             return f"overload: {waiting} frames were waiting (limit {rules.waiting})"
-        # For sources that can wait, `latest` is a queue of one.
-        if rules.policy == "latest" and waiting:
+        # For sources that can wait, `latest` is a queue of one, beside those of other cameras.
+        if rules.policy == "latest" and any(a.camera == camera for a in self._waiting):
             return "overload: a later frame took its place"
         return None
 

@@ -22,7 +22,8 @@ class ModelSource(Strict):
 
     registry: str | None = Field(
         None,
-        description="MLflow's address; none: MLFLOW_TRACKING_URI, or mlflow.db in this folder.",
+        description="MLflow's address; none: MLFLOW_TRACKING_URI, or mlflow.db in this folder. "
+        "A database's address (sqlite:///, postgresql://) needs the extra `sql`, a server's none.",
     )
     alias: Literal["champion", "challenger"] = Field(
         "champion", description="champion is signed off; challenger is for trial stations."

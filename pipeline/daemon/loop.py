@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from pipeline.daemon.books import Books
 from pipeline.daemon.camera import Camera
 from pipeline.daemon.clock import Clock
 from pipeline.daemon.inspection import Inspection
-from pipeline.daemon.intake import Intake
+from pipeline.daemon.intake import Arrival, Intake
 from pipeline.daemon.keeping import Keeper
 from pipeline.daemon.ledger import Ledger
 from pipeline.daemon.line import Supervision
@@ -127,6 +127,7 @@ class Station:
         self._workers: list[Worker] = [] if keeper is None else [keeper]
         self._supervisor = Supervisor(clock, rules.hung_after_s)
         self._started_at = clock.now()
+        self._blind = False  # could nobody be shown how it goes?
 
     def employ(self, *workers: Worker) -> None:
         """Add workers; before `run`."""
@@ -156,7 +157,7 @@ class Station:
             self._supervisor.step()
             self._reserve.restore()
             self.books.recover()
-            on_step()
+            self._show(on_step)
             self._clock.wait(stop, STEP_S)
         self._end(on_step)
         if self._supervisor.exhausted:
@@ -166,13 +167,15 @@ class Station:
     def state(self) -> StationState:
         """The station at this moment."""
         told = [worker.state for worker in self._workers]
+        model = self._model.state
+        model = replace(model, drift=self._inspection.drift.of(model.version))
         trouble = tuple(filter(None, (self.stopping, self.books.trouble)))
         return StationState(
             station=self.ledger.station,
             recipe=self._recipe,
             at=self._clock.now(),
             started_at=self._started_at,
-            model=self.seen(self._model.state),
+            model=self.seen(model),
             cameras=tuple(c.state for c in self.cameras),
             sinks=tuple(s for s in told if isinstance(s, SinkState)),
             storage=next((s for s in told if isinstance(s, StorageState)), None),
@@ -205,8 +208,9 @@ class Station:
                 start(f"trigger of {camera.name}", camera.call)
 
     def _inspection_lost(self, why: str) -> None:
-        self._model.renew()
+        # First the part, whose machine waits: to load a model takes a while, or fails.
         self._inspection.abandon(why)
+        self._model.renew()
 
     def _end(self, on_step: Callable[[], None]) -> None:
         """No more triggers; then what waits; then those who are told of it."""
@@ -215,13 +219,12 @@ class Station:
         eyes += [f"trigger of {c.name}" for c in self.cameras if c.trigger is not None]
         self._supervisor.stop(*eyes)
         self._until(lambda: self._intake.idle, on_step)
-        for arrival in self._intake.clear():
-            self.books.refuse(arrival, f"{STOPPED}: the part was still waiting")
+        self._refuse(self._intake.clear(), "the part was still waiting")
         hanging = self._supervisor.join(1.0)
         self._supervisor.stop("inspection")
         self._supervisor.join(1.0)
-        for arrival in self.books.left_open():
-            self.books.refuse(arrival, f"{STOPPED}: the part was still being inspected")
+        self.books.recover(at_once=True)
+        self._refuse(self.books.left_open(), "the part was still being inspected")
         for worker in self._workers:
             if isinstance(worker, Postman):
                 worker.drain()
@@ -238,13 +241,36 @@ class Station:
                 if camera.trigger is not None:
                     camera.trigger.close()
 
+    def _refuse(self, arrivals: Sequence[Arrival], why: str) -> None:
+        """Close records that get no verdict any more.
+
+        Where the ledger cannot be written each would wait for it, until whoever ends the station
+        kills it: those left open are closed at the next start.
+        """
+        for arrival in arrivals:
+            if self.books.trouble:
+                log.error("records stay open until the next start: %s", self.books.trouble)
+                return
+            self.books.refuse(arrival, f"{STOPPED}: {why}")
+
+    def _show(self, on_step: Callable[[], None]) -> None:
+        """Let somebody look on; a terminal that is gone must not end the station."""
+        if self._blind:
+            return
+        try:
+            on_step()
+        except Exception:
+            self._blind = True
+            log.exception("the station goes on without showing how")
+
     def _until(self, done: Callable[[], bool], on_step: Callable[[], None]) -> None:
         """Wait for something, for as long as draining may take."""
         until_s = self._clock.monotonic_s() + self._rules.drain_s
         never = threading.Event()
         while not done() and self._clock.monotonic_s() < until_s:
             self._supervisor.step()
-            on_step()
+            self.books.recover()
+            self._show(on_step)
             self._clock.wait(never, STEP_S / 10)
 
     def _summary(self, seconds: float) -> Summary:

@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 from pipeline.daemon.clock import Clock
@@ -75,7 +76,8 @@ class Reserve:
         try:
             self._take()
         except OSError as error:
-            self.path.unlink(missing_ok=True)
+            with suppress(OSError):  # as on a disk that may only be read
+                self.path.unlink(missing_ok=True)
             if not self._told:
                 log.warning(
                     "no %d MB can be set aside for the ledger (%s): when this disk is full, no "

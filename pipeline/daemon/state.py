@@ -55,6 +55,39 @@ class SinkState:
 
 
 @dataclass(frozen=True)
+class Level:
+    """One figure of the parts that a model has judged.
+
+    Attributes:
+        now: its exponentially weighted mean; None before the first part.
+        first: its plain mean over the first parts (`drift.PARTS`); None until they came.
+    """
+
+    now: float | None = None
+    first: float | None = None
+
+
+@dataclass(frozen=True)
+class DriftState:
+    """What the model at work has seen since it took over.
+
+    A bundle does not say what scores to expect of this line, so the first parts after a model took
+    over stand for what is usual: drift before that, or during it, does not show in the scores. For
+    the novelty the bundle says it: 1 is the median of the parts that evaluation judged.
+
+    Attributes:
+        parts: judged by it.
+        defect_score: 0 to 1.
+        novelty: distance to the nearest training example, in medians of evaluation; without values
+            where the bundle has no examples.
+    """
+
+    parts: int = 0
+    defect_score: Level = Level()
+    novelty: Level = Level()
+
+
+@dataclass(frozen=True)
 class ModelState:
     """The model at work.
 
@@ -66,6 +99,7 @@ class ModelState:
         shadow: the version that runs beside it, "" for none.
         shadowed: frames that both have judged.
         disagreements: of those, how many got another verdict from it.
+        drift: how parts look to the model at work, beside those it saw first.
     """
 
     version: str
@@ -75,6 +109,7 @@ class ModelState:
     shadow: str = ""
     shadowed: int = 0
     disagreements: int = 0
+    drift: DriftState = DriftState()
 
 
 @dataclass(frozen=True)

@@ -41,18 +41,25 @@ class Supervisor:
 
     def __init__(self, clock: Clock, hung_after_s: float) -> None:
         self.restarts = 0
-        self.abandoned = 0
+        self._abandoned: list[threading.Thread] = []
         self._clock = clock
         self._stepped_s = clock.monotonic_s()
         self._hung_after_s = hung_after_s
         self._workers: dict[str, _Worker] = {}
 
     @property
+    def abandoned(self) -> int:
+        """How many threads hang that were left behind; one that woke up and ended is none."""
+        self._abandoned = [t for t in self._abandoned if t.is_alive()]
+        return len(self._abandoned)
+
+    @property
     def exhausted(self) -> str:
         """Why this process cannot go on, "" while it can."""
-        if self.abandoned < MOST_ABANDONED:
+        hanging = self.abandoned
+        if hanging < MOST_ABANDONED:
             return ""
-        return f"{self.abandoned} workers hang and cannot be ended; the process must start anew"
+        return f"{hanging} workers hang and cannot be ended; the process must start anew"
 
     @property
     def silent_s(self) -> float:
@@ -87,7 +94,7 @@ class Supervisor:
                 if not worker.finished and not worker.pulse.stopping:
                     self._lost(worker, f"{type(worker.error).__name__}: {worker.error}")
             elif worker.pulse.silent_s > self._hung_after_s and not worker.pulse.stopping:
-                self.abandoned += 1
+                self._abandoned.append(worker.thread)
                 worker.pulse.stop()
                 self._lost(worker, f"no sign of life for {worker.pulse.silent_s:.0f} s")
 
@@ -134,5 +141,9 @@ class Supervisor:
         worker.thread, worker.due_s = None, now_s + worker.pause_s
         worker.pulse = Pulse(self._clock)
         worker.pause_s = min(2 * worker.pause_s, LONGEST_PAUSE_S)
-        if worker.on_lost is not None:
+        if worker.on_lost is None:
+            return
+        try:
             worker.on_lost(reason)
+        except Exception:  # who looks after all the others must not die of one
+            log.exception("%s: its loss could not be dealt with", worker.name)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.contracts.records import Record, Verdict
-from pipeline.daemon.books import Books
+from pipeline.daemon.books import AGAIN_AFTER_S, Books
 from pipeline.daemon.clock import FakeClock
 from pipeline.daemon.intake import Arrival
 from pipeline.daemon.ledger import Ledger
@@ -124,7 +124,7 @@ def test_a_listener_that_fails_keeps_nobody_from_being_told(books: Books) -> Non
 
 
 def test_triggers_that_cannot_be_recorded_are_recorded_later(
-    books: Books, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    books: Books, ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mend = failing(ledger, monkeypatch, "open_record")
     answers: list[Record | None] = []
@@ -134,6 +134,7 @@ def test_triggers_that_cannot_be_recorded_are_recorded_later(
     assert books.trouble == "database or disk is full"
     assert books.triggers == 2
     mend()
+    clock.advance(AGAIN_AFTER_S)
     opened(books, "part-3")
     assert books.trouble == ""
     records = list(ledger.records())
@@ -151,6 +152,7 @@ def test_the_ledger_is_tried_again_though_no_trigger_comes(
     mend = failing(ledger, monkeypatch, "open_record")
     books.open("top", AT, 0.0, "part-1")
     mend()
+    clock.advance(AGAIN_AFTER_S)
     books.recover()
     assert books.trouble == ""
     assert [r.serial for r in ledger.records()] == ["part-1"]
@@ -186,6 +188,71 @@ def test_a_verdict_that_cannot_be_written_at_the_end_leaves_the_record_open(
     assert books.tally.verdicts[Verdict.FAIL] == 0
 
 
+def test_a_missed_trigger_is_recorded_though_a_verdict_found_the_ledger_well_again(
+    books: Books, ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrival = opened(books, "part-1")
+    mend = failing(ledger, monkeypatch, "open_record")
+    books.open("top", AT, 0.0, "part-2")
+    mend()
+    books.close(arrival, books.record(arrival, Verdict.PASS, ""))
+    assert books.trouble == ""
+    clock.advance(AGAIN_AFTER_S)
+    books.recover()
+    records = {r.serial: r.reason for r in ledger.records()}
+    assert records == {"part-1": "", "part-2": "ledger: database or disk is full"}
+
+
+def test_a_record_that_could_not_be_closed_is_closed_once_the_ledger_is_well(
+    books: Books, ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[Record | None] = []
+    arrival = books.open("top", AT, 0.0, "part-1", answer=answers.append)
+    assert arrival is not None
+    mend = failing(ledger, monkeypatch, "close_record")
+    assert books.refuse(arrival, "inspection lost: it hung") is None
+    mend()
+    clock.advance(AGAIN_AFTER_S)
+    books.recover()
+    (record,) = ledger.records()
+    assert record.reason == "inspection lost: it hung"
+    assert answers == [record]
+    assert books.left_open() == []
+
+
+def test_a_locked_ledger_keeps_a_camera_from_its_frames_once_and_not_at_each_trigger(
+    books: Books, ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[float] = []
+
+    def locked(*args: object) -> str:
+        tried.append(clock.monotonic_s())
+        raise LedgerError("database is locked")
+
+    monkeypatch.setattr(ledger, "open_record", locked)
+    for n in range(30):
+        books.open("top", AT, n * 0.04, f"part-{n}")
+        clock.advance(0.04)
+    assert len(tried) <= 3
+    assert books.triggers == 30
+
+
+def test_the_number_of_triggers_never_falls(
+    books: Books, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    close = ledger.close_record
+
+    def watched(record: Record) -> None:
+        seen.append(books.triggers)
+        close(record)
+
+    monkeypatch.setattr(ledger, "close_record", watched)
+    arrival = opened(books)
+    books.refuse(arrival, "overload: 1 frames were waiting (limit 1)")
+    assert [*seen, books.triggers] == [1, 1]
+
+
 def test_room_is_made_on_a_full_disk_before_anything_is_given_up(
     ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,13 +268,14 @@ def test_room_is_made_on_a_full_disk_before_anything_is_given_up(
 
 
 def test_a_ledger_locked_by_another_program_is_written_once_it_is_free(
-    books: Books, ledger: Ledger
+    books: Books, ledger: Ledger, clock: FakeClock
 ) -> None:
     with closing(sqlite3.connect(ledger.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         assert books.open("top", AT, 0.0, "part-1") is None
         assert "locked" in books.trouble
         other.execute("ROLLBACK")
+    clock.advance(AGAIN_AFTER_S)
     arrival = opened(books, "part-2")
     books.close(arrival, replace(books.record(arrival, Verdict.PASS, ""), defect_score=0.1))
     account = ledger.account()

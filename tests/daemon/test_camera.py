@@ -21,7 +21,7 @@ from pipeline.daemon.line import Overload
 from pipeline.daemon.pulse import Pulse
 from pipeline.daemon.sources import Frame, Source, SourceConfig
 from pipeline.daemon.triggers import Call, Trigger, TriggerConfig
-from pipeline.errors import SourceLost
+from pipeline.errors import LedgerError, SourceLost
 from tests.daemon.conftest import picture
 
 RULES = TriggerConfig(type="software", max_age_ms=200, wait_ms=0)
@@ -167,6 +167,51 @@ def test_a_trigger_never_gets_a_stale_frame(clock: FakeClock, ledger: Ledger) ->
     assert record.verdict is Verdict.NOT_INSPECTED
     assert record.reason == "no frame: none came within 200 ms of the trigger"
     assert answers == [record]
+
+
+def test_a_trigger_that_had_to_wait_its_turn_does_not_get_the_picture_of_the_next_part(
+    clock: FakeClock, ledger: Ledger
+) -> None:
+    call = Call(clock.now(), clock.monotonic_s(), "part-7")
+    clock.advance(1.0)
+    top, intake, _ = camera(clock, ledger, Scripted(frames(clock, "of part-8")), Calls(call))
+    top.read(Pulse(clock))
+    top.call(Pulse(clock))
+    assert intake.waiting == 0
+    (record,) = ledger.records()
+    assert record.reason == "no frame: none came within 200 ms of the trigger"
+
+
+def test_a_part_turned_away_while_the_ledger_is_away_does_not_stop_the_camera(
+    clock: FakeClock, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(record: Record) -> None:
+        raise LedgerError("database is locked")
+
+    top, _, books = camera(clock, ledger, Scripted(frames(clock, *"abcdef")))
+    top._intake = Intake(Overload(policy="queue", waiting=1))
+    monkeypatch.setattr(top.source, "live", True)
+    pulse = Pulse(clock)
+    monkeypatch.setattr(ledger, "close_record", locked)
+    monkeypatch.setattr(pulse, "wait", lambda seconds: pytest.fail("the camera waits"))
+    top.read(pulse)
+    assert books.triggers == top.state.frames == 6
+
+
+def test_a_reader_that_was_left_behind_does_not_bring_an_ended_camera_back(
+    clock: FakeClock, ledger: Ledger
+) -> None:
+    top, _, _ = camera(clock, ledger, Scripted(frames(clock, "a")))
+    top.read(Pulse(clock))
+    behind = Pulse(clock)
+
+    def wake_up(pulse: Pulse) -> Iterator[Frame]:
+        pulse.stop()
+        yield from ()
+
+    top.source = Scripted(wake_up)
+    top.read(behind)
+    assert top.ended
 
 
 def test_a_trigger_waits_a_little_for_a_frame(ledger: Ledger) -> None:

@@ -13,6 +13,7 @@ from pipeline.daemon.line import Overload
 from pipeline.daemon.pulse import Pulse
 from pipeline.daemon.sources import Frame
 from tests.daemon.conftest import picture
+from tests.daemon.waiting import until
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -96,6 +97,32 @@ def test_it_is_idle_only_when_the_part_at_work_is_done(pulse: Pulse) -> None:
     assert (intake.waiting, intake.idle) == (0, False)
     intake.done()
     assert intake.idle
+
+
+def test_what_can_wait_is_not_kept_out_by_the_latest_frames_of_other_cameras(pulse: Pulse) -> None:
+    intake = Intake(Overload(policy="latest"))
+    intake.offer(arrival("live", "top"), pulse)
+    pulse.stop()  # it would be turned away now if there was no place for it
+    assert intake.offer(arrival("file", "folder", live=False), pulse) is None
+    turned = intake.offer(arrival("next", "folder", live=False), pulse)
+    assert turned is not None
+    assert drained(intake) == ["live", "file"]
+
+
+def test_what_can_wait_is_let_in_as_soon_as_another_is_taken(
+    pulse: Pulse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.daemon.intake.BEAT_EVERY_S", 600)
+    intake = Intake(Overload(policy="queue", waiting=1))
+    intake.offer(arrival("a", live=False), pulse)
+    waiting = threading.Thread(
+        target=intake.offer, args=(arrival("b", live=False), pulse), daemon=True
+    )
+    waiting.start()
+    until(lambda: bool(intake._changed._waiters))  # type: ignore[attr-defined]
+    intake.take(0)  # and its inspection goes on for long
+    waiting.join(20)
+    assert drained(intake) == ["b"]
 
 
 def test_nothing_comes_within_the_time_given() -> None:

@@ -12,13 +12,13 @@ import pytest
 
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.records import Record, Verdict
-from pipeline.daemon.assembly import assembled
-from pipeline.daemon.clock import Clock
+from pipeline.daemon.assembly import Fixed, assembled
+from pipeline.daemon.clock import Clock, FakeClock
 from pipeline.daemon.ledger import Ledger
 from pipeline.daemon.line import Line
 from pipeline.daemon.loop import Summary
 from pipeline.daemon.sources import FakeSource
-from pipeline.errors import NoChampion, UnreadableImage
+from pipeline.errors import LedgerError, NoChampion, UnreadableImage
 from pipeline.imaging import Pixels
 from pipeline.inference.inspector import Inspection, Inspector
 from pipeline.registry.store import Registry
@@ -129,6 +129,65 @@ def test_summary_leaves_out_what_earlier_runs_recorded(inspect: Inspect) -> None
     inspect(grey(200))
     summary, records = inspect(grey(50))
     assert (summary.triggers, len(records)) == (1, 2)
+
+
+def test_a_terminal_that_is_gone_does_not_end_the_station(
+    sealed_bundle: Bundle, line: Line
+) -> None:
+    def gone() -> None:
+        raise BrokenPipeError("the terminal is gone")
+
+    with closing(Ledger(line.ledger, "west-1")) as ledger:
+        source = FakeSource([grey(200)] * 3, Clock())
+        station = station_of(line, source, Inspector(sealed_bundle, 1), ledger)
+        summary = station.run(threading.Event(), on_step=gone)
+    assert summary.verdicts[Verdict.PASS] == 3
+
+
+def test_stopping_while_the_ledger_is_locked_does_not_wait_for_it_once_a_part(
+    sealed_bundle: Bundle, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+
+    def locked(record: Record) -> None:
+        tried.append(record.serial)
+        raise LedgerError("database is locked")
+
+    with closing(Ledger(line.ledger, "west-1")) as ledger:
+        clock = FakeClock()
+        station = station_of(
+            line, FakeSource([], clock), Inspector(sealed_bundle, 1), ledger, clock
+        )
+        for n in range(20):
+            station.books.open("camera", clock.now(), clock.monotonic_s(), f"part-{n}")
+        monkeypatch.setattr(ledger, "close_record", locked)
+        stop = threading.Event()
+        stop.set()
+        station.run(stop)
+        assert len(tried) <= 2
+        assert len(station.books.left_open()) == 20
+
+
+def test_the_part_of_a_lost_worker_is_closed_though_its_model_does_not_load_anew(
+    sealed_bundle: Bundle, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Dying(Inspector):
+        def inspect(self, rgb: Pixels) -> Inspection:
+            if rgb[0, 0, 0] == 50:
+                raise SystemExit
+            return super().inspect(rgb)
+
+    def fail(model: Fixed) -> None:
+        raise RuntimeError("no memory on the device")
+
+    monkeypatch.setattr(Fixed, "renew", fail)
+    with closing(Ledger(line.ledger, "west-1")) as ledger:
+        source = FakeSource([grey(50), grey(200)], Clock())
+        station = station_of(line, source, Dying(sealed_bundle, 1), ledger)
+        station.run(threading.Event())
+        records = list(ledger.records())
+    assert [r.verdict for r in records] == [Verdict.NOT_INSPECTED, Verdict.PASS]
+    assert records[0].reason.startswith("inspection lost: SystemExit")
 
 
 def test_station_is_assembled_from_its_line_file(line: Line, champion: Registry) -> None:

@@ -22,9 +22,15 @@ from typing import Any, Protocol
 
 import pytest
 
+from pipeline.contracts.bundle import Bundle
 from pipeline.daemon.ledger import Ledger
 from pipeline.daemon.line import Line
+from pipeline.registry.push import push
 from pipeline.registry.store import Registry
+from tests.judgements import judged
+from tests.registry.conftest import mlflow_server
+
+__all__ = ["mlflow_server"]
 
 TIMEOUT_S = 60
 # The code beside these tests, whatever else is installed.
@@ -35,6 +41,8 @@ BLOCKED = (
     "onnx", "sklearn", "scipy", "matplotlib", "dvc",
 )  # fmt: skip
 PLAIN = f"import sys; sys.modules.update(dict.fromkeys({BLOCKED})); from pipeline.cli import main"
+# Nor what opens databases: a station asks a server.
+NO_SQL = "import sys; sys.modules.update(dict.fromkeys(('sqlalchemy', 'alembic', 'mako')))"
 # Hangs at the third part (the first inspection is the warm-up), as a broken driver would.
 HANGING = """
 import itertools, time, pipeline.inference.inspector as module
@@ -368,3 +376,34 @@ def test_watch_fills_a_terminal_and_leaves_it_as_it_was(
     assert text.index("\x1b[?1049h") < text.index("READY") < text.rindex("\x1b[?1049l")
     assert "every trigger accounted for" in text[text.rindex("\x1b[?1049l") :]
     assert "Traceback" not in text
+
+
+def test_station_takes_its_model_from_a_server_without_what_opens_databases(
+    line: Line,
+    line_file: LineFile,
+    mlflow_server: str,
+    sealed_bundle: Bundle,
+    start: Start,
+) -> None:
+    there = Registry(mlflow_server)
+    push(there, "cells", sealed_bundle, judged(sealed_bundle))
+    there.promote("cells", 1, "A. Weber", "first release")
+    file = line_file()
+    file.write_text(file.read_text().replace(str(line.model.registry), mlflow_server))
+    process = start(file, first=NO_SQL)
+    said, complaints = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0, complaints
+    assert "cells/1" in said
+    assert Ledger(line.ledger, "west-1").account().balances
+
+
+def test_a_registry_that_is_a_database_names_the_extra_that_opens_it(
+    line: Line, line_file: LineFile, champion: Registry, start: Start
+) -> None:
+    process = start(line_file(), first=NO_SQL)
+    _, complaints = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 2, complaints
+    complaint = " ".join(complaints.split())
+    assert "a database, needs the package alembic" in complaint
+    assert "'.[sql]'" in complaint
+    assert "Traceback" not in complaint

@@ -54,6 +54,15 @@ def inspect(ledger: Ledger) -> None:
     )
 
 
+def test_a_folder_that_may_not_be_written_is_told_and_nothing_worse(
+    tmp_path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    reserve = Reserve(tmp_path / "file" / "ledger.sqlite", clock, MB)
+    assert not reserve.restore()
+    assert "can be set aside for the ledger" in caplog.text
+
+
 def test_space_is_really_taken_and_given_back(tmp_path: Path, clock: FakeClock) -> None:
     reserve = Reserve(tmp_path / "ledger.sqlite", clock, MB)
     assert reserve.restore()

@@ -11,6 +11,7 @@ import pytest
 from pipeline.daemon.clock import FakeClock
 from pipeline.daemon.pulse import Pulse
 from pipeline.daemon.supervision import MOST_ABANDONED, Supervisor
+from tests.daemon.waiting import until
 
 WAIT_S = 10
 
@@ -173,6 +174,39 @@ def test_after_too_many_hung_workers_the_process_is_to_start_anew(
         supervisor.step()
     assert supervisor.exhausted.startswith(f"{MOST_ABANDONED} workers hang")
     woken.set()
+
+
+def test_a_worker_that_woke_up_and_ended_does_not_count_as_hanging(
+    supervisor: Supervisor, clock: FakeClock
+) -> None:
+    woken = threading.Event()
+    worker = Starts(lambda pulse, n: woken.wait(WAIT_S))
+    supervisor.start("inspection", worker.run)
+    worker.wait(1)
+    clock.advance(11)
+    supervisor.step()
+    assert supervisor.abandoned == 1
+    woken.set()
+    until(lambda: supervisor.abandoned == 0)
+
+
+def test_a_loss_that_cannot_be_dealt_with_does_not_end_the_looking_after(
+    supervisor: Supervisor, clock: FakeClock
+) -> None:
+    done = threading.Event()
+
+    def fail(reason: str) -> None:
+        raise RuntimeError("the model does not load")
+
+    def act(pulse: Pulse, n: int) -> None:
+        if n == 1:
+            raise RuntimeError("the driver is gone")
+        done.wait(WAIT_S)
+
+    worker = Starts(act)
+    supervisor.start("inspection", worker.run, fail)
+    settle(supervisor, 2, worker, clock)
+    done.set()
 
 
 def test_those_asked_to_stop_are_not_replaced(supervisor: Supervisor, clock: FakeClock) -> None:

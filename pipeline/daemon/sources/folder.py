@@ -21,7 +21,7 @@ from pipeline.daemon.pulse import Pulse
 from pipeline.daemon.sources import Frame, Source, SourceConfig
 from pipeline.daemon.sources._lookout import GONE, Finished, Lookout, Mark, mark_of
 from pipeline.daemon.sources._memory import Memory
-from pipeline.errors import DataError, MissingExtra, UnreadableImage, printable
+from pipeline.errors import DataError, UnreadableImage, printable
 from pipeline.imaging import codec
 
 SEEN = ".lineside-seen"
@@ -73,11 +73,6 @@ class Config(SourceConfig):
 
     def open(self, clock: Clock) -> Folder:
         """Read what was inspected before."""
-        if not self.polling_s:
-            try:
-                import watchdog  # noqa: F401
-            except ImportError:
-                raise MissingExtra("watchdog", "source folder", "folder") from None
         return Folder(self, clock)
 
 

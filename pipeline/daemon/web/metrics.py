@@ -16,7 +16,15 @@ from prometheus_client.metrics_core import (
 from prometheus_client.registry import Collector
 
 from pipeline.daemon.books import Books
-from pipeline.daemon.state import CameraState, ModelState, SinkState, StationState, StorageState
+from pipeline.daemon.drift import PARTS
+from pipeline.daemon.state import (
+    CameraState,
+    DriftState,
+    ModelState,
+    SinkState,
+    StationState,
+    StorageState,
+)
 from pipeline.daemon.tally import Histogram
 
 DAY_S = 86_400
@@ -100,6 +108,7 @@ def _model(model: ModelState) -> Iterator[Metric]:
     )
     yield _gauge("model_since_seconds", "When it took over.", model.since.timestamp())
     yield _gauge("model_up_to_date", "0 while a newer one is refused.", not model.trouble)
+    yield from _drift(model.drift)
     if model.shadow:
         labels, of = ("shadow",), (model.shadow,)
         yield _counts("shadow_frames", "Judged by both.", labels, [(of, model.shadowed)])
@@ -109,6 +118,21 @@ def _model(model: ModelState) -> Iterator[Metric]:
             labels,
             [(of, model.disagreements)],
         )
+
+
+def _drift(drift: DriftState) -> Iterator[Metric]:
+    """Figures without a value yet are left out; compare the mean with the one of the first."""
+    yield _gauge("model_judged_parts", "Since the model took over.", drift.parts)
+    levels = (
+        ("defect_score", "Defect score, 0 to 1", drift.defect_score),
+        ("novelty_ratio", "Distance to training, in medians of evaluation", drift.novelty),
+    )
+    for name, what, level in levels:
+        if level.now is not None:
+            yield _gauge(f"{name}_mean", f"{what}: weighted mean of the latest parts.", level.now)
+        if level.first is not None:
+            said = f"{what}: mean of the first {PARTS} parts of this model."
+            yield _gauge(f"{name}_first_mean", said, level.first)
 
 
 def _cameras(cameras: Sequence[CameraState]) -> Iterator[Metric]:

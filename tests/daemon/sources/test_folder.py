@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ from pipeline.daemon.clock import Clock, FakeClock
 from pipeline.daemon.pulse import Pulse
 from pipeline.daemon.sources import Frame
 from pipeline.daemon.sources.folder import SEEN, Config, Folder
-from pipeline.errors import DataError, MissingExtra, SourceLost
+from pipeline.errors import DataError, SourceLost
 from pipeline.imaging import codec
 
 PICTURE = codec.encode_png(np.full((20, 24, 3), 200, np.uint8))
@@ -116,7 +115,6 @@ class Watching:
 
 @pytest.fixture
 def watching(inbox: Path) -> Iterator[Watching]:
-    pytest.importorskip("watchdog")
     with Watching(opened(inbox, Clock(), stable_ms=100)) as it:
         yield it
 
@@ -397,7 +395,6 @@ def test_a_closed_file_that_somebody_takes_away_is_a_frame_with_a_fault(
 
 
 def test_a_second_notice_of_a_deleted_file_is_no_second_part(inbox: Path) -> None:
-    pytest.importorskip("watchdog")
     with Watching(opened(inbox, Clock(), stable_ms=100, after="delete")) as watching:
         (inbox / "a.png").write_bytes(PICTURE)
         watching.wait_for(lambda: not (inbox / "a.png").exists())
@@ -420,7 +417,6 @@ def test_each_of_many_files_comes_once_while_they_are_written(
 
 
 def test_a_watched_folder_that_is_taken_away_is_lost(inbox: Path) -> None:
-    pytest.importorskip("watchdog")
     watching = Watching(opened(inbox, Clock(), stable_ms=0))
     with watching:
         (inbox / SEEN).unlink()
@@ -450,13 +446,3 @@ def test_settings_that_do_not_fit_are_refused(
     monkeypatch.chdir(inbox)
     with pytest.raises(ValidationError, match=said):
         polled(inbox, **settings)
-
-
-def test_without_watchdog_polling_works_and_watching_names_the_extra(
-    inbox: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "watchdog", None)
-    write(inbox / "a.png")
-    assert serials(taken(polled(inbox))) == ["a.png"]
-    with pytest.raises(MissingExtra, match=r"'\.\[folder\]'"):
-        opened(inbox, FakeClock())

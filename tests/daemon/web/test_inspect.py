@@ -99,7 +99,8 @@ def test_without_a_ledger_nobody_gets_a_verdict_and_everybody_is_told(
     assert (reply.status, reply.headers["retry-after"]) == (503, "1")
     assert "disk full" in reply.detail
     assert (ready.status, ready.json["reasons"]) == (503, ["ledger.sqlite: disk full"])
-    # The next trigger finds that it can be written again, and both are accounted for.
+    # The station finds that it can be written again, and both are accounted for.
+    until(lambda: not served.station.books.trouble)
     assert served.send().json["verdict"] == "PASS"
     assert served.ask("GET", "/readyz").json == {"ready": True, "reasons": []}
     assert served.station.ledger.account().verdicts[Verdict.NOT_INSPECTED] == 1

@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.daemon.loop import Station
-from pipeline.daemon.state import SinkState, StationState, StorageState
+from pipeline.daemon.state import DriftState, Level, SinkState, StationState, StorageState
 from pipeline.daemon.web import app
 from pipeline.daemon.web.metrics import Metrics
 from pipeline.errors import SourceLost
@@ -96,6 +96,28 @@ def test_figures_tell_of_sinks_storage_and_shadow(station: Station) -> None:
     assert value(seen, "storage_left_seconds") == timedelta(days=2).total_seconds()
     assert value(seen, "shadow_disagreements_total", shadow="cells/4") == 3
     assert value(seen, "worker_restarts_total") == 6
+
+
+def test_figures_tell_how_parts_look_to_the_model(serve: Serve) -> None:
+    served = serve()
+    scores = [served.send(brightness).json["defect_score"] for brightness in (200, 50)]
+    seen = figures(served)
+    assert value(seen, "model_judged_parts") == 2
+    assert value(seen, "defect_score_mean") == pytest.approx(sum(scores) / 2)
+    assert ("defect_score_first_mean", ()) not in seen  # until so many parts came
+    assert ("novelty_ratio_mean", ()) not in seen  # this bundle has no examples
+
+
+def test_figures_compare_with_the_first_parts_of_the_model(station: Station) -> None:
+    state = station.state()
+    drift = DriftState(500, Level(0.3, 0.1), Level(2.5, 1.0))
+    later = replace(state, model=replace(state.model, drift=drift))
+    text, _ = Metrics(lambda: later, station.books).text("")
+    seen = samples_of(text.decode())
+    assert value(seen, "defect_score_mean") == 0.3
+    assert value(seen, "defect_score_first_mean") == 0.1
+    assert value(seen, "novelty_ratio_mean") == 2.5
+    assert value(seen, "novelty_ratio_first_mean") == 1.0
 
 
 def test_figures_come_in_open_metrics_where_that_is_asked_for(serve: Serve) -> None:
