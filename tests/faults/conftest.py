@@ -86,6 +86,32 @@ class Book:
         """How many records bear a verdict."""
         return self.count("verdict IS NOT NULL")
 
+    @property
+    def closed_ids(self) -> list[str]:
+        """Records that bear a verdict, in the order of their triggers."""
+        return self.delivered("nobody")
+
+    def due(self, sink: str) -> int:
+        """How many letters wait for a sink."""
+        return int(self.ask("SELECT count(*) FROM outbox WHERE sink = ?", sink)[0][0])
+
+    def delivered(self, sink: str) -> list[str]:
+        """Closed records that do not wait for a sink: either it has them, or they are lost."""
+        rows = self.ask(
+            "SELECT id FROM records WHERE verdict IS NOT NULL "
+            "AND id NOT IN (SELECT record FROM outbox WHERE sink = ?) ORDER BY seq",
+            sink,
+        )
+        return [identity for (identity,) in rows]
+
+    def assert_no_part_was_missed(self) -> None:
+        """What was replayed in a circle stands there in a circle."""
+        rows = self.ask("SELECT serial FROM records ORDER BY captured_at, seq")
+        serials = [serial for (serial,) in rows]
+        first = sorted(set(serials)).index(serials[0])
+        circle = sorted(set(serials))
+        assert serials == [circle[(first + i) % len(circle)] for i in range(len(serials))]
+
     def assert_balanced(self) -> None:
         """Every number that was ever given has its record, and every record its verdict."""
         given = self.ask("SELECT seq FROM sqlite_sequence WHERE name = 'records'")
@@ -122,6 +148,12 @@ class Running:
         """Wait for further judged parts; returns the seconds that took."""
         before, started = self.book.count(condition), time.monotonic()
         self.wait_for(lambda: self.book.count(condition) >= before + n, f"{n} more: {condition}")
+        return time.monotonic() - started
+
+    def wait_for_none_due(self, sink: str) -> float:
+        """Wait until a sink was told everything there was; returns the seconds that took."""
+        started = time.monotonic()
+        self.wait_for(lambda: self.book.due(sink) < 3, f"letters to {sink}")  # more come at 50 Hz
         return time.monotonic() - started
 
     def end(self) -> None:
