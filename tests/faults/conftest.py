@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,15 @@ class Running:
         assert "Traceback" not in self.said
         self.book.assert_balanced()
 
+    @contextmanager
+    def looking_away(self) -> Iterator[None]:
+        """Nothing happens in its process while the block runs."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """SIGKILL."""
         self.process.kill()
@@ -221,6 +231,15 @@ class Plant:
         running = self.start(file, **more)
         running.wait_for_more(1)
         return running
+
+    def audit(self, file: Path) -> dict[str, Any]:
+        """What `lineside audit` says; the equation must hold."""
+        command = [sys.executable, "-c", COMMAND, "audit", "--json", str(file)]
+        env = {**os.environ, "PYTHONPATH": str(SOURCES)}
+        done = subprocess.run(command, cwd=self.home, env=env, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+        said: dict[str, Any] = json.loads(done.stdout)
+        return said
 
     def stop(self) -> None:
         """Kill what still runs."""
