@@ -67,6 +67,7 @@ class Books:
         self._make_room = make_room
         self._open: dict[str, Arrival] = {}
         self._missed: deque[Missed] = deque()
+        self._why_missed = ""
         self._lock = threading.Lock()
         self._told: list[Told] = []
         self._again_s = 0.0  # when to try the ledger again
@@ -216,6 +217,7 @@ class Books:
     def _miss(self, missed: Missed, why: str) -> None:
         self._trouble(why)
         with self._lock:
+            self._why_missed = why
             if len(self._missed) < REMEMBERED:
                 self._missed.append(missed)
             else:
@@ -223,7 +225,8 @@ class Books:
 
     def recover(self) -> None:
         """See whether the ledger can be written again, even if no trigger comes; call it often."""
-        if not self.trouble or self._clock.monotonic_s() < self._again_s:
+        # A verdict that was written has ended the trouble, but not for the triggers before it.
+        if not (self.trouble or self._missed) or self._clock.monotonic_s() < self._again_s:
             return
         self._again_s = self._clock.monotonic_s() + AGAIN_AFTER_S
         try:
@@ -236,6 +239,12 @@ class Books:
             self._catch_up()
             self._well()
 
+    def settle(self) -> None:
+        """Record what can be recorded yet, when the station ends; say what is lost."""
+        self._catch_up()
+        if lost := len(self._missed) + self.forgotten:
+            log.error("%d triggers are not in the ledger: %s", lost, self._why_missed)
+
     def _catch_up(self) -> None:
         """Record the triggers that could not be recorded when they came."""
         if not self._missed:
@@ -244,7 +253,7 @@ class Books:
             missed = tuple(self._missed)
             self._missed.clear()
         try:
-            closed = self._ledger.add_refused(missed, f"ledger: {self.trouble}")
+            closed = self._ledger.add_refused(missed, f"ledger: {self._why_missed}")
         except LedgerError as error:
             with self._lock:
                 self._missed.extendleft(reversed(missed))

@@ -222,6 +222,7 @@ class Station:
         self._supervisor.join(1.0)
         for arrival in self.books.left_open():
             self.books.refuse(arrival, f"{STOPPED}: the part was still being inspected")
+        self.books.settle()
         for worker in self._workers:
             if isinstance(worker, Postman):
                 worker.drain()
