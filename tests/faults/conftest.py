@@ -151,6 +151,10 @@ class Running:
         self.wait_for(lambda: self.book.count(condition) >= before + n, f"{n} more: {condition}")
         return time.monotonic() - started
 
+    def wait_for_words(self, words: str, times: int = 1) -> None:
+        """Wait until its log has said something so many times."""
+        self.wait_for(lambda: self.said.count(words) >= times, f"to be said: {words}")
+
     def wait_for_none_due(self, sink: str) -> float:
         """Wait until a sink was told everything there was; returns the seconds that took."""
         started = time.monotonic()

@@ -83,7 +83,7 @@ def test_a_folder_of_frames_on_a_full_disk_stops_no_inspection(
         station = plant.inspecting(plant.line(keep=keep))
         station.wait_for(lambda: plant.book.count("image != ''"), "a frame is kept")
         fill(disk / "others.bin")
-        station.wait_for(lambda: "frames" in station.said, "it is said")
+        station.wait_for_words("frames")
         recovered("no room for frames; next verdicts", station.wait_for_more(20))
         kept = plant.book.count("image != ''")
         (disk / "others.bin").unlink()
@@ -102,7 +102,7 @@ def test_a_station_that_ends_on_a_full_disk_says_what_is_lost_and_leaves_a_sound
         station = plant.inspecting(plant.line())
         assert "no 16 MB can be set aside for the ledger" in station.said
         fill(disk / "others.bin")
-        station.wait_for(lambda: "no part can be inspected" in station.said, "it is said")
+        station.wait_for_words("no part can be inspected")
         time.sleep(0.5)  # some triggers that cannot be recorded
         station.process.terminate()
         assert station.process.wait(60) == 0, station.said

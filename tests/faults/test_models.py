@@ -64,7 +64,7 @@ def test_what_is_not_fit_is_refused_and_the_old_model_stays(
     station = plant.inspecting(plant.line(model={**OFTEN, "require_signoff": True}))
 
     def refused(why: str) -> None:
-        station.wait_for(lambda: why in station.said, why)
+        station.wait_for_words(why)
         recovered(f'"{why}" is said; next verdicts', station.wait_for_more())
 
     moved(challenged)()
@@ -108,7 +108,7 @@ def test_a_server_of_models_killed_while_parts_come_stops_no_inspection(
     with serving(plant.home, plant.registry, port=port) as uri:
         station = plant.inspecting(plant.line(model={**OFTEN, "registry": uri}))
         station.wait_for_more()
-    station.wait_for(lambda: f"127.0.0.1:{port}" in station.said, "the server is away")
+    station.wait_for_words(f"127.0.0.1:{port}")
     station.wait_for_more(100)
     with serving(plant.home, plant.registry, port=port):
         seconds = taken_over(station, moved(challenged))
