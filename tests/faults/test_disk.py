@@ -83,7 +83,7 @@ def test_a_folder_of_frames_on_a_full_disk_stops_no_inspection(
         station = plant.inspecting(plant.line(keep=keep))
         station.wait_for(lambda: plant.book.count("image != ''"), "a frame is kept")
         fill(disk / "others.bin")
-        station.wait_for_words("frames")
+        station.wait_for_words("frames cannot be written to frames: ")
         recovered("no room for frames; next verdicts", station.wait_for_more(20))
         kept = plant.book.count("image != ''")
         (disk / "others.bin").unlink()
@@ -91,7 +91,6 @@ def test_a_folder_of_frames_on_a_full_disk_stops_no_inspection(
         station.wait_for(lambda: plant.book.count("image != ''") > kept, "frames are kept again")
         recovered("room for frames; the next is kept", time.monotonic() - started)
         station.end()
-    assert "has no room" in station.said or "cannot be written" in station.said
     plant.book.assert_no_part_was_missed()
 
 
