@@ -75,10 +75,12 @@ def test_a_broker_killed_while_parts_come_loses_no_record(
         known = len(heard("plant"))
         return lambda: len(heard("plant")) >= known + n
 
-    for kill in range(1, KILLS + 1):
+    down, up = "sink plant is down", "sink plant is up again"
+    for _ in range(KILLS):
         station.wait_for(more(5), "records arrive")
+        outages = station.said.count(down)
         broker.kill()
-        station.wait_for_words("sink plant is down", kill)
+        station.wait_for_words(down, outages + 1)
         station.wait_for_more()
         broker.start()
         started = time.monotonic()
@@ -90,7 +92,7 @@ def test_a_broker_killed_while_parts_come_loses_no_record(
     told = set(plant.book.delivered("plant"))
     eventually(lambda: told <= set(heard("plant")), "all that was delivered arrives")
     assert plant.book.due("plant") == 0
-    assert station.said.count("sink plant is up again") == KILLS
+    assert station.said.count(up) == station.said.count(down)  # a slow machine has more of them
 
 
 def test_records_wait_where_the_broker_does_not_let_us_in_and_follow_once_it_does(
