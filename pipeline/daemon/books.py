@@ -255,6 +255,12 @@ class Books:
         while self._owed and not self.trouble:
             self.close(*self._owed.popleft())
 
+    def settle(self) -> None:
+        """Write down what can be written yet, when the station ends; say what is lost."""
+        self.recover(at_once=True)
+        if lost := len(self._missed) + self.forgotten:
+            log.error("%d triggers are not in the ledger: %s", lost, self._missed_why)
+
     def _catch_up(self) -> None:
         """Record the triggers that could not be recorded when they came."""
         if not self._missed:

@@ -225,6 +225,7 @@ class Station:
         self._supervisor.join(1.0)
         self.books.recover(at_once=True)
         self._refuse(self.books.left_open(), "the part was still being inspected")
+        self.books.settle()
         for worker in self._workers:
             if isinstance(worker, Postman):
                 worker.drain()

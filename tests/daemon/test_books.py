@@ -158,6 +158,43 @@ def test_the_ledger_is_tried_again_though_no_trigger_comes(
     assert [r.serial for r in ledger.records()] == ["part-1"]
 
 
+def test_triggers_that_were_missed_are_recorded_though_a_verdict_was_written_before_them(
+    books: Books, ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = opened(books, "part-1")
+    mend = failing(ledger, monkeypatch, "open_record")
+    books.open("top", AT, 0.0, "part-2")
+    mend()
+    books.close(waiting, books.record(waiting, Verdict.PASS, ""))
+    assert books.trouble == ""
+    books.recover()
+    assert [(r.serial, r.reason) for r in ledger.records()] == [
+        ("part-1", ""),
+        ("part-2", "ledger: database or disk is full"),
+    ]
+
+
+def test_triggers_that_were_missed_are_recorded_when_the_station_ends(
+    books: Books, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    mend = failing(ledger, monkeypatch, "open_record")
+    books.open("top", AT, 0.0, "part-1")
+    mend()
+    books.settle()
+    assert [r.serial for r in ledger.records()] == ["part-1"]
+    assert "not in the ledger" not in caplog.text
+
+
+def test_triggers_that_are_lost_with_the_station_are_counted_in_the_log(
+    books: Books, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    failing(ledger, monkeypatch, "open_record")
+    failing(ledger, monkeypatch, "add_refused")
+    books.open("top", AT, 0.0, "part-1")
+    books.settle()
+    assert "1 triggers are not in the ledger: database or disk is full" in caplog.text
+
+
 def test_a_verdict_waits_until_the_ledger_can_be_written(
     books: Books, ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,32 @@ class Book:
         """How many records bear a verdict."""
         return self.count("verdict IS NOT NULL")
 
+    @property
+    def closed_ids(self) -> list[str]:
+        """Records that bear a verdict, in the order of their triggers."""
+        return self.delivered("nobody")
+
+    def due(self, sink: str) -> int:
+        """How many letters wait for a sink."""
+        return int(self.ask("SELECT count(*) FROM outbox WHERE sink = ?", sink)[0][0])
+
+    def delivered(self, sink: str) -> list[str]:
+        """Closed records that do not wait for a sink: either it has them, or they are lost."""
+        rows = self.ask(
+            "SELECT id FROM records WHERE verdict IS NOT NULL "
+            "AND id NOT IN (SELECT record FROM outbox WHERE sink = ?) ORDER BY seq",
+            sink,
+        )
+        return [identity for (identity,) in rows]
+
+    def assert_no_part_was_missed(self) -> None:
+        """What was replayed in a circle stands there in a circle."""
+        rows = self.ask("SELECT serial FROM records ORDER BY captured_at, seq")
+        serials = [serial for (serial,) in rows]
+        first = sorted(set(serials)).index(serials[0])
+        circle = sorted(set(serials))
+        assert serials == [circle[(first + i) % len(circle)] for i in range(len(serials))]
+
     def assert_balanced(self) -> None:
         """Every number that was ever given has its record, and every record its verdict."""
         given = self.ask("SELECT seq FROM sqlite_sequence WHERE name = 'records'")
@@ -124,6 +151,16 @@ class Running:
         self.wait_for(lambda: self.book.count(condition) >= before + n, f"{n} more: {condition}")
         return time.monotonic() - started
 
+    def wait_for_words(self, words: str, times: int = 1) -> None:
+        """Wait until its log has said something so many times."""
+        self.wait_for(lambda: self.said.count(words) >= times, f"to be said: {words}")
+
+    def wait_for_none_due(self, sink: str) -> float:
+        """Wait until a sink was told everything there was; returns the seconds that took."""
+        started = time.monotonic()
+        self.wait_for(lambda: self.book.due(sink) < 3, f"letters to {sink}")  # more come at 50 Hz
+        return time.monotonic() - started
+
     def end(self) -> None:
         """SIGTERM; the station ends well, without a traceback, and its account balances."""
         assert self.process.poll() is None, f"the station ended: {self.said}"
@@ -131,6 +168,15 @@ class Running:
         assert self.process.wait(DEADLINE_S) == 0, self.said
         assert "Traceback" not in self.said
         self.book.assert_balanced()
+
+    @contextmanager
+    def looking_away(self) -> Iterator[None]:
+        """Nothing happens in its process while the block runs."""
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -189,6 +235,15 @@ class Plant:
         running = self.start(file, **more)
         running.wait_for_more(1)
         return running
+
+    def audit(self, file: Path) -> dict[str, Any]:
+        """What `lineside audit` says; the equation must hold."""
+        command = [sys.executable, "-c", COMMAND, "audit", "--json", str(file)]
+        env = {**os.environ, "PYTHONPATH": str(SOURCES)}
+        done = subprocess.run(command, cwd=self.home, env=env, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+        said: dict[str, Any] = json.loads(done.stdout)
+        return said
 
     def stop(self) -> None:
         """Kill what still runs."""

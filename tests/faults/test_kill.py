@@ -35,4 +35,5 @@ def test_a_station_killed_at_random_moments_keeps_its_account(
     recovered(f"{KILLS} kills; slowest start to first verdict", slowest)
     closed = {identity for (identity,) in plant.book.ask("SELECT id FROM records")}
     assert {line["id"] for line in lines_of(told)} == closed
-    assert plant.book.count("reason = 'station restarted'") <= KILLS * 17
+    # At each kill 16 may wait, one is being judged, and the camera has one in its hands.
+    assert plant.book.count("reason = 'station restarted'") <= KILLS * 18

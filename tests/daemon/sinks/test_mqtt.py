@@ -27,6 +27,7 @@ from pipeline.daemon.sinks import SinkDown, message
 from pipeline.daemon.sinks.mqtt import Config, Mqtt
 from pipeline.errors import ConfigError, MissingExtra
 from tests.daemon.broker import PATIENCE_S, Mosquitto, passwords
+from tests.daemon.subscriber import Subscriber
 
 pytest.importorskip("paho.mqtt", reason="paho-mqtt is not installed: pip install '.[mqtt]'")
 
@@ -61,34 +62,6 @@ def until(done: Callable[[], object], what: str) -> None:
     while not done():
         assert monotonic() < until_s, f"never: {what}"
         sleep(0.02)
-
-
-class Subscriber:
-    """Somebody at the broker who wants to hear everything, also what came while away."""
-
-    def __init__(self, broker: Mosquitto, name: str = "mes") -> None:
-        from paho.mqtt.client import Client
-        from paho.mqtt.enums import CallbackAPIVersion
-
-        self.heard: list[tuple[str, dict[str, Any], bool]] = []
-        self.ready = threading.Event()
-        self.client = Client(CallbackAPIVersion.VERSION2, name, clean_session=False)
-        self.client.reconnect_delay_set(1, 1)
-        self.client.on_message = lambda _, __, m: self.heard.append(
-            (m.topic, json.loads(m.payload), m.retain)
-        )
-        self.client.on_connect = lambda c, *_: c.subscribe("lineside/#", 1)
-        self.client.on_subscribe = lambda *_: self.ready.set()
-        self.client.connect("localhost", broker.port, 10)
-        self.client.loop_start()
-        assert self.ready.wait(PATIENCE_S)
-
-    def of(self, topic: str) -> list[dict[str, Any]]:
-        return [told for t, told, _ in self.heard if t == topic]
-
-    def close(self) -> None:
-        self.client.disconnect()
-        self.client.loop_stop()
 
 
 @pytest.fixture
