@@ -150,9 +150,7 @@ def test_too_many_pictures_at_once_are_each_answered_and_each_answer_stands_in_t
     station.end()
     answered = by_serial(replies)
     assert answered == dict(plant.book.ask(VERDICTS))
-    said = Counter(
-        reply.json["reason"] for reply in replies.values() if reply.status == 200
-    ).keys()
+    said = Counter(reply.json["reason"] for reply in replies.values() if reply.status == 200).keys()
     assert "overload: 4 frames were waiting (limit 4)" in said
     assert "PASS" in answered.values()
 

@@ -11,7 +11,7 @@ QUICK = {"hung_after_s": 1, "drain_s": 2}
 # Python cannot end a thread, so ten that hang are many; in short, three are.
 MOST = 10 if SOAK else 3
 
-# The 20th frame, and every one after `always`, is never done with.
+# The 20th frame is never done with.
 HUNG_PREDICTOR = """
 import itertools, threading, pipeline.inference.inspector as module
 asked, inspect = itertools.count(1), module.Inspector.inspect
@@ -21,9 +21,13 @@ def hang(self, rgb):
     return inspect(self, rgb)
 module.Inspector.inspect = hang
 """
-ALWAYS_HUNG = HUNG_PREDICTOR.replace("== 20", "> 20") + (
-    f"import pipeline.daemon.supervision as module\nmodule.MOST_ABANDONED = {MOST}\n"
-)
+# Neither is any later one, those that a model is tried with when it is loaded anew included.
+ALWAYS_HUNG = f"""
+{HUNG_PREDICTOR.replace("== 20", "> 20")}
+import pipeline.daemon.supervision, pipeline.daemon.loop
+pipeline.daemon.supervision.MOST_ABANDONED = {MOST}
+pipeline.daemon.loop.RENEWED_WITHIN_S = 0
+"""
 # The first reader dies, the second hangs, the third does its work.
 BAD_SOURCE = """
 import itertools, threading, pipeline.daemon.sources.replay as module
@@ -95,7 +99,7 @@ def test_a_sink_that_hangs_is_opened_anew_and_misses_no_record(
     assert [record["id"] for record in lines_of(told)] == closed
 
 
-def test_a_station_whose_workers_hang_again_and_again_ends_so_that_it_is_started_anew(
+def test_a_station_whose_model_hangs_even_when_loaded_anew_ends_and_can_be_started_again(
     plant: Plant, recovered: Callable[[str, float], None]
 ) -> None:
     station = plant.start(plant.line(supervision=QUICK), first=ALWAYS_HUNG)
@@ -103,11 +107,11 @@ def test_a_station_whose_workers_hang_again_and_again_ends_so_that_it_is_started
     started = time.monotonic()
     assert station.process.wait(2 * DEADLINE_S) == 2
     recovered(f"{MOST} hung workers; process ended", time.monotonic() - started)
-    assert f"{MOST} workers hang and cannot be ended; the process must start anew" in " ".join(
-        station.said.split()
+    assert "workers hang and cannot be ended; the process must start anew" in " ".join(
+        station.said.split()  # as the terminal's width has broken them
     )
     assert "Traceback" not in station.said
     plant.book.assert_balanced()
-    assert plant.book.count(LOST) == MOST
+    assert plant.book.count(LOST) == 1
     anew = plant.inspecting(plant.line())
     anew.end()
