@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -63,6 +64,7 @@ class Inspection:
         self._model = model
         self._gate = gate
         self._at_work: Arrival | None = None
+        self._handing_over = threading.Lock()
 
     def run(self, pulse: Pulse) -> None:
         """Judge until asked to end; the arrival at work is finished first."""
@@ -78,13 +80,18 @@ class Inspection:
                 return
             pulse.beat()
             self._books.close(arrival, record, pulse)
-            self._at_work = None
-            self._intake.done()
+            with self._handing_over:
+                if self._at_work is not arrival:
+                    # Given up while the disk stood still: what is at work is another's.
+                    return
+                self._at_work = None
+                self._intake.done()
 
     def abandon(self, why: str) -> None:
         """Close the record of the part that a lost worker was at."""
-        arrival, self._at_work = self._at_work, None
-        self._intake.done()
+        with self._handing_over:
+            arrival, self._at_work = self._at_work, None
+            self._intake.done()
         if arrival is not None:
             self._books.refuse(arrival, f"inspection lost: {why}")
 

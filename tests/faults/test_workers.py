@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from tests.faults.conftest import DEADLINE_S, SOAK, Plant, lines_of
+from tests.faults.test_load import SLOW
 
 QUICK = {"hung_after_s": 1, "drain_s": 2}
 # Python cannot end a thread, so ten that hang are many; in short, three are.
@@ -51,6 +52,18 @@ def hang(self, records):
         threading.Event().wait()
     return deliver(self, records)
 module.Jsonl.deliver = hang
+"""
+# The 20th verdict takes this long to be written.
+STALL_S = 2.5
+STALLED_DISK = f"""
+{SLOW}
+import itertools, time, pipeline.daemon.ledger as module
+asked, close_record = itertools.count(1), module.Ledger.close_record
+def stall(self, record):
+    if next(asked) == 20:
+        time.sleep({STALL_S})
+    return close_record(self, record)
+module.Ledger.close_record = stall
 """
 LOST = "reason LIKE 'inspection lost: no sign of life for %'"
 
@@ -115,3 +128,15 @@ def test_a_station_whose_model_hangs_even_when_loaded_anew_ends_and_can_be_start
     assert plant.book.count(LOST) == 1
     anew = plant.inspecting(plant.line())
     anew.end()
+
+
+def test_a_disk_that_stalls_for_longer_than_a_worker_may_be_silent_stops_nothing(
+    plant: Plant, recovered: Callable[[str, float], None]
+) -> None:
+    station = plant.start(plant.line(supervision=QUICK), first=STALLED_DISK)
+    station.wait_for(lambda: "inspection: no sign of life" in station.said, "given up")
+    recovered("disk stalls; next verdict", station.wait_for_more(1))
+    time.sleep(STALL_S)  # until the one that was given up comes back to life
+    recovered("it comes back to life; next verdicts", station.wait_for_more(20))
+    station.end()
+    assert plant.book.count(LOST) == 0  # its verdict came late, but it came
