@@ -23,7 +23,7 @@ from tests.faults.test_load import SLOW
 GOOD = codec.encode_png(picture(200))
 DRAIN_S = 2
 MOST_END_S = DRAIN_S * 2 + 6  # parts, then sinks and answers; then what hangs is left behind
-CLIENTS = 500 if SOAK else 50
+CLIENTS = 500 if SOAK else 50  # at once, fewer than `http.connections`
 
 
 @pytest.fixture
@@ -41,7 +41,12 @@ def line(plant: Plant, client: Client, **changes: object) -> Path:
             {"name": "belt", "source": belt},
             {"name": "pushed", "source": {"type": "push", "waiting": 1000}},
         ],
-        "http": {"port": client.port, "tokens": "tokens", "max_upload_mb": 1},
+        "http": {
+            "port": client.port,
+            "tokens": "tokens",
+            "max_upload_mb": 1,
+            "connections": CLIENTS + 10,
+        },
         "supervision": {"drain_s": DRAIN_S},
     }
     return plant.line(**(settings | changes))
