@@ -118,7 +118,7 @@ def test_a_station_whose_model_hangs_even_when_loaded_anew_ends_and_can_be_start
     station = plant.start(plant.line(supervision=QUICK), first=ALWAYS_HUNG)
     station.wait_for(lambda: plant.book.count(LOST), "the first is given up")
     started = time.monotonic()
-    assert station.process.wait(2 * DEADLINE_S) == 2
+    assert station.process.wait(2 * DEADLINE_S) > 0
     recovered(f"{MOST} hung workers; process ended", time.monotonic() - started)
     assert "workers hang and cannot be ended; the process must start anew" in " ".join(
         station.said.split()  # as the terminal's width has broken them
