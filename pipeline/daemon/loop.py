@@ -27,6 +27,7 @@ from pipeline.errors import StationError
 
 STEP_S = 0.1
 STOPPED = "station stopped"
+RENEWED_WITHIN_S = 20.0  # the largest model loads in far less
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +129,7 @@ class Station:
         self._supervisor = Supervisor(clock, rules.hung_after_s)
         self._started_at = clock.now()
         self._blind = False  # could nobody be shown how it goes?
+        self._doubtful = False  # may a worker that was lost still be inside the model?
 
     def employ(self, *workers: Worker) -> None:
         """Add workers; before `run`."""
@@ -201,16 +203,27 @@ class Station:
         start = self._supervisor.start
         for worker in self._workers:
             start(worker.name, worker.run)
-        start("inspection", self._inspection.run, self._inspection_lost)
+        start("inspection", self._inspect, self._inspection_lost)
         for camera in self.cameras:
             start(f"camera {camera.name}", camera.read, camera.lost)
             if camera.trigger is not None:
                 start(f"trigger of {camera.name}", camera.call)
 
+    def _inspect(self, pulse: Pulse) -> None:
+        """Judge, by a model loaded anew if the last worker was lost in it.
+
+        Loaded here, not where the loss is noticed: where it hangs again, this worker is replaced in
+        its turn, while the supervisor would take the whole station with it.
+        """
+        if self._doubtful:
+            pulse.beat(RENEWED_WITHIN_S)
+            self._model.renew()
+            self._doubtful = False
+        self._inspection.run(pulse)
+
     def _inspection_lost(self, why: str) -> None:
-        # First the part, whose machine waits: to load a model takes a while, or fails.
+        self._doubtful = True
         self._inspection.abandon(why)
-        self._model.renew()
 
     def _end(self, on_step: Callable[[], None]) -> None:
         """No more triggers; then what waits; then those who are told of it."""

@@ -58,7 +58,7 @@ class Answer(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """The camera, on a port of the system's choice.
+    """The camera, on a port of the system's choice if none is given.
 
     Attributes:
         requests: the headers of each request.
@@ -67,8 +67,10 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, stream: Stream, certificate: tuple[Path, Path] | None = None) -> None:
-        super().__init__(("127.0.0.1", 0), Answer)
+    def __init__(
+        self, stream: Stream, certificate: tuple[Path, Path] | None = None, port: int = 0
+    ) -> None:
+        super().__init__(("127.0.0.1", port), Answer)
         self.stream = stream
         self.requests: list[dict[str, str]] = []
         self.off = threading.Event()

@@ -77,6 +77,7 @@ class RtspCamera:
         if self._process is not None:
             self._process.kill()
             self._process.communicate()
+            self._process = None
 
 
 @pytest.fixture(params=["jpeg", "h264"])
