@@ -217,7 +217,10 @@ class Station:
         """
         if self._doubtful:
             pulse.beat(RENEWED_WITHIN_S)
-            self._model.renew()
+            try:
+                self._model.renew()
+            except Exception:  # the old one must do: parts are to be judged
+                log.exception("the model could not be loaded anew")
             self._doubtful = False
         self._inspection.run(pulse)
 

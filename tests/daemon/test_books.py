@@ -167,6 +167,7 @@ def test_triggers_that_were_missed_are_recorded_though_a_verdict_was_written_bef
     mend()
     books.close(waiting, books.record(waiting, Verdict.PASS, ""))
     assert books.trouble == ""
+    clock.advance(AGAIN_AFTER_S)
     books.recover()
     assert [(r.serial, r.reason) for r in ledger.records()] == [
         ("part-1", ""),

@@ -303,6 +303,7 @@ def test_json_log_is_one_object_a_line_and_nothing_for_each_frame(
     assert said == ""
     told = [json.loads(written) for written in complaints.splitlines()]
     assert {t["station"] for t in told} == {"west-1"}
+    assert "has no golden frame" in told.pop(0)["message"]
     assert [t["message"].split(",")[0] for t in told] == [
         "station west-1 inspects with cells/1",
         "camera camera: frames come",
