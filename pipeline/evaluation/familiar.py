@@ -12,7 +12,7 @@ from pipeline.evaluation.judging import Judged, Rows, ask
 from pipeline.files import whole_file, write_model
 from pipeline.inference.familiarity import limit_of
 
-MOST_EXAMPLES = 400  # parts: the distances take 0.1 ms, the file some 300 kB
+MOST_EXAMPLES = 200  # parts: the distances take 0.1 ms, the file some 150 kB
 EXCEEDED = 0.005  # share of further parts that may go to review for this alone
 HALF_PRECISION = 1e-3  # what float16 rounds away of a number, twice, relative to it
 
