@@ -37,10 +37,17 @@ bench-time-to-accuracy: .venv-bench/stamp ## Time to accuracy beside fastai, tim
 	PYTHONPATH=.venv-bench $(BIN)/python -m benchmarks.time_to_accuracy
 	$(BIN)/python -m benchmarks.time_to_accuracy --folds 5
 
+bench-station: .venv/train.stamp ## Latency, rate and idle cost of a station beside the network alone
+	$(BIN)/python -m benchmarks.station
+
+soak: .venv/dev.stamp ## Break a station longer and more often, then replay 100,000 frames
+	LINESIDE_SOAK=1 $(BIN)/python -m pytest tests/faults
+	$(BIN)/python -m benchmarks.soak --frames 100000
+
 bench-gpu: .venv/train.stamp ## Fine-tuning on a GPU beside timm's own training loop
 	$(BIN)/python -m benchmarks.gpu
 
-bench: bench-accuracy bench-duplicates bench-preprocess bench-train-stage bench-time-to-accuracy ## All that need no GPU
+bench: bench-accuracy bench-duplicates bench-preprocess bench-train-stage bench-time-to-accuracy bench-station ## All that need no GPU
 
 # The page that `dvc plots show` writes then needs no network.
 .dvc/plots/page.html: .venv/train.stamp $(wildcard pipeline/reporting/plots_page*)
@@ -60,4 +67,4 @@ bench: bench-accuracy bench-duplicates bench-preprocess bench-train-stage bench-
 	touch $@
 
 .PHONY: help repro test lint demo bench bench-accuracy bench-duplicates bench-preprocess \
-	bench-train-stage bench-time-to-accuracy bench-gpu
+	bench-train-stage bench-time-to-accuracy bench-station bench-gpu soak

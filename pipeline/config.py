@@ -6,12 +6,13 @@ module only brings the two together.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ValidationError, create_model
+from pydantic import BaseModel, Field, ValidationError, create_model
 from pydantic_core import ErrorDetails
 from yaml.constructor import SafeConstructor
 from yaml.resolver import BaseResolver
@@ -31,7 +32,7 @@ def load(path: Path, model: type[M]) -> M:
     """
     root = _compose(path)
     raw = _mapping(path, root)
-    concrete = _select_plugins(path, root, raw, model)
+    concrete = _select_plugins(path, root, [((), raw)], model)
     try:
         return concrete.model_validate(raw)
     except ValidationError as error:
@@ -108,22 +109,85 @@ def _build(path: Path, node: yaml.Node, around: tuple[yaml.Node, ...]) -> Any:
     return found
 
 
-def _select_plugins(path: Path, root: yaml.Node, raw: dict[str, Any], model: type[M]) -> type[M]:
-    """Give each field marked with `Plugin` the `Config` of the plugin that the file selects."""
+def _select_plugins(
+    path: Path, root: yaml.Node, given: Sequence[tuple[Loc, Any]], model: type[M]
+) -> type[M]:
+    """`model`, each field marked with `Plugin` taking the `Config`s that the file selects there.
+
+    Args:
+        path: of the file, for messages.
+        root: its nodes, for their lines.
+        given: all that is read as this model, each with its place in the file.
+        model: what is read.
+    """
     fields: dict[str, Any] = {}
     for name, field in model.model_fields.items():
+        values = [((*loc, name), raw[name]) for loc, raw in given if _has(raw, name)]
+        items = [item for loc, value in values for item in _items(loc, value)]
         marker = next((m for m in field.metadata if isinstance(m, Plugin)), None)
-        given = raw.get(name)
-        if marker is None or not isinstance(given, dict) or "type" not in given:
-            continue
-        chosen = given["type"]
-        if chosen not in marker.names():
-            raise ConfigError(
-                f'{path}:{_line(root, (name, "type"))} {name}.type "{chosen}" unknown; '
-                f"{choices(str(chosen), marker.names())}"
-            )
-        fields[name] = (marker.module(chosen).Config, field)
+        for there in _models_in(field.annotation):
+            if marker is None:
+                chosen: Any = _select_plugins(path, root, items, there)
+            else:
+                chosen = _chosen(path, root, items, marker) or there
+            if chosen is not there:
+                fields[name] = (_replaced(field.annotation, there, chosen), field)
     return create_model(model.__name__, __base__=model, **fields) if fields else model
+
+
+def _chosen(path: Path, root: yaml.Node, items: Sequence[tuple[Loc, Any]], marker: Plugin) -> Any:
+    """The `Config` of the plugin, or the choice between those, that some items select."""
+    configs: dict[str, type[BaseModel]] = {}
+    for loc, item in items:
+        if not _has(item, "type"):
+            continue
+        if item["type"] not in marker.names():
+            raise ConfigError(
+                f"{path}:{_line(root, (*loc, 'type'))} {_dotted((*loc, 'type'))} "
+                f'"{item["type"]}" unknown; {choices(str(item["type"]), marker.names())}'
+            )
+        configs[item["type"]] = marker.module(item["type"]).Config
+    if len(configs) < 2:
+        return next(iter(configs.values()), None)
+    # `X | Y` cannot be written of types that are only known when this runs.
+    either: Any = Union[tuple(configs.values())]  # noqa: UP007
+    return Annotated[either, Field(discriminator="type")]
+
+
+def _has(raw: Any, key: str) -> bool:
+    return isinstance(raw, dict) and key in raw
+
+
+def _items(loc: Loc, value: Any) -> list[tuple[Loc, Any]]:
+    """What stands at a place: a list's items, or the one thing."""
+    if isinstance(value, list):
+        return [((*loc, i), item) for i, item in enumerate(value)]
+    return [(loc, value)]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """The models that an annotation names, however deep."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for inner in get_args(annotation) for model in _models_in(inner)]
+
+
+def _replaced(annotation: Any, old: type[BaseModel], new: Any) -> Any:
+    """An annotation with one of its models changed for another."""
+    if annotation is old:
+        return new
+    inner = tuple(_replaced(a, old, new) for a in get_args(annotation))
+    origin = get_origin(annotation)
+    if not inner or inner == get_args(annotation):
+        return annotation
+    if origin is Annotated:
+        return Annotated[inner]
+    # `X | Y` cannot be written of a tuple that is only known when this runs.
+    return Union[inner] if origin in (Union, UnionType) else origin[inner]  # noqa: UP007
+
+
+def _dotted(loc: Loc) -> str:
+    return "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in loc).lstrip(".")
 
 
 def _explain(path: Path, root: yaml.Node, model: type[BaseModel], error: ErrorDetails) -> str:
@@ -134,7 +198,7 @@ def _explain(path: Path, root: yaml.Node, model: type[BaseModel], error: ErrorDe
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         loc = (*loc, context["discriminator"].strip("'"))
     where = f"{path}:{_line(root, loc)}"
-    dotted = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in loc).lstrip(".")
+    dotted = _dotted(loc)
     if kind == "union_tag_invalid":
         allowed = context["expected_tags"].replace("'", "").split(", ")
         return f'{where} {dotted} "{context["tag"]}" unknown; {choices(context["tag"], allowed)}'

@@ -3,7 +3,8 @@
     LinesideError
     ├── ConfigError       a YAML file: unknown key, wrong type, value out of range
     ├── DataError         images, labels, folders
-    │   └── UnreadableImage   one image that cannot be decoded
+    │   ├── UnreadableImage   one image that cannot be decoded
+    │   └── SourceLost        a camera or trigger that is away; the station tries again
     ├── BundleError       a model bundle that is incomplete, altered or of another format
     ├── RegistryError     the MLflow registry: unreachable, no such version, refused promotion
     │   ├── RegistryUnreachable   it does not answer, or not to us: a station may start offline
@@ -11,6 +12,7 @@
     │   ├── SignoffError      sign-offs that do not verify, or were made at the same moment
     │   └── NoChampion        nobody has signed a model off for this recipe yet
     ├── LedgerError       a station's record file that cannot be used
+    ├── StationError      a station that cannot go on in this process
     ├── TrainingError     training or export that cannot go on
     └── MissingExtra      an optional package that is not installed
 
@@ -41,6 +43,10 @@ class UnreadableImage(DataError):
     """One image that cannot be decoded."""
 
 
+class SourceLost(DataError):
+    """A camera, or what triggers it, is not connected or does not answer any more."""
+
+
 class BundleError(LinesideError):
     """A model bundle that is incomplete, altered or of another format."""
 
@@ -67,6 +73,10 @@ class NoChampion(RegistryError):
 
 class LedgerError(LinesideError):
     """A station's ledger that cannot be opened or written."""
+
+
+class StationError(LinesideError):
+    """A station that cannot go on in this process; started anew it may."""
 
 
 class TrainingError(LinesideError):

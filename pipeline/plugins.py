@@ -14,6 +14,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"  # of stations, recipes, cameras, sinks
+
 
 class Strict(BaseModel):
     """A model whose unknown keys are errors; once read it does not change."""

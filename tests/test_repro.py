@@ -95,7 +95,7 @@ def test_a_second_repro_changes_no_file_and_makes_no_second_version(project: Pat
         capture_output=True,
         check=True,
     )
-    assert [v["version"] for v in json.loads(versions.stdout)] == [1]
+    assert [v["version"] for v in json.loads(versions.stdout)["versions"]] == [1]
 
 
 def test_a_mistake_ends_repro_in_one_message_and_leaves_the_former_data(project: Path) -> None:

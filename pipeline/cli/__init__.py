@@ -11,11 +11,7 @@ import logging
 import os
 import re
 import shutil
-import signal
 import sys
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,10 +22,13 @@ from rich.table import Table
 
 from pipeline import __version__
 from pipeline.cli.architectures import architectures
+from pipeline.cli.audit import audit, outbox
 from pipeline.cli.data import data
 from pipeline.cli.models import models
 from pipeline.cli.review import review
+from pipeline.cli.run import check, exit_code, run
 from pipeline.cli.screen import err, out, say
+from pipeline.cli.token import token
 from pipeline.errors import DataError, LinesideError
 
 RATES = {
@@ -48,21 +47,27 @@ app = typer.Typer(
 )
 app.add_typer(models, name="models")
 app.add_typer(data, name="data")
+app.add_typer(token, name="token")
+app.command()(run)
+app.command()(check)
 app.command()(review)
+app.command()(audit)
+app.command()(outbox)
 app.command()(architectures)
-
-LineFile = Annotated[Path, typer.Argument(metavar="LINE.yaml", help="The station's line file.")]
 
 
 def main() -> None:
-    """Run a command; failures that a person can act on end with one message and exit code 2."""
+    """Run a command; failures that a person can act on end with one message and exit code 2.
+
+    A station that must be started anew ends with 3.
+    """
     try:
         app()
     except LinesideError as error:
         # Without markup: file:line messages are full of square brackets.
         err.print("error: ", style="bold red", end="")
         err.print(str(error), markup=False, highlight=False)
-        sys.exit(2)
+        sys.exit(exit_code(error))
 
 
 def _version(wanted: bool) -> None:
@@ -79,59 +84,6 @@ def lineside(
 ) -> None:
     """Set up messages for all commands."""
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
-
-
-@app.command()
-def run(line_file: LineFile) -> None:
-    """Inspect what the line's source delivers until it ends, Ctrl-C or SIGTERM."""
-    from pipeline import config
-    from pipeline.daemon.line import Line
-    from pipeline.daemon.loop import assembled
-    from pipeline.daemon.view import progress, summary_table
-
-    line = config.load(line_file, Line)
-    stop = threading.Event()
-    # In a thread of its own, because a signal handler may only set an event that the interrupted
-    # thread is not waiting for.
-    with assembled(line) as station, ThreadPoolExecutor(1) as worker:
-        _on_signals(stop.set)
-        say(f"station {line.station} inspects with {station.model_version}; Ctrl-C ends it")
-        with progress(err) as shown:
-            summary = worker.submit(station.run, stop, shown.show).result()
-    out.print(summary_table(summary))
-
-
-def _on_signals(act: Callable[[], None]) -> None:
-    """Call `act` on the first SIGINT or SIGTERM; a second one ends the process at once."""
-
-    def handle(number: int, _frame: object) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        act()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, handle)
-
-
-@app.command()
-def check(line_file: LineFile) -> None:
-    """Validate a line file and say what it would do, without touching camera or registry."""
-    from pipeline import config
-    from pipeline.daemon.line import Line
-    from pipeline.registry.connection import default_uri, shown
-
-    line = config.load(line_file, Line)
-    settings = line.source.model_dump(mode="json", exclude={"type"})
-    source = ", ".join(f"{key} {value}" for key, value in settings.items())
-    uri = shown(line.model.registry or default_uri(Path.cwd()))
-    say(f"{line_file} is valid: station {line.station} would")
-    signed = ", if its sign-offs verify" if line.model.require_signoff else ""
-    say(f"  pull    models:/{line.recipe}@{line.model.alias} from {uri}{signed}")
-    say(f"  keep it in {line.model.cache}")
-    say(f"  inspect source {line.source.type} ({source})")
-    say(f"  write   one record a trigger to {line.ledger}")
-    if (keep := line.keep) is not None:
-        some = f" and {keep.pass_share:.0%} of PASS" if keep.pass_share else ""
-        say(f"  keep    the frames of {', '.join(keep.verdicts)}{some} in {keep.folder}")
 
 
 @app.command()

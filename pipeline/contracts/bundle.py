@@ -7,6 +7,10 @@
     operating_point.json   OperatingPoint      (added by evaluate, which seals the bundle)
     reference.json         Reference           (what training images look like)
     provenance.json        Provenance          (recipe, architecture, weights, method)
+    golden.json            GoldenFrame         (added by evaluate, where a test part is fit for it)
+    golden-frame.<ending>  its picture, as the camera wrote it
+    familiarity.json       Familiarity         (how unlike training a picture may be; not in every
+    familiarity.npy        float16 M,D          bundle), with the embeddings of M training images
     manifest.json          SHA-256 and size of every other file
 
 The bundle's identity (`sha256`) is the SHA-256 of its manifest, which holds no time and no path:
@@ -30,6 +34,7 @@ from pydantic import (
     model_validator,
 )
 
+from pipeline.contracts.records import Verdict
 from pipeline.contracts.spec import PreprocessSpec, reference_file
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.errors import BundleError
@@ -38,7 +43,9 @@ from pipeline.plugins import Strict
 
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"
+GOLDEN = "golden.json"
 FORMAT = 1
+FAMILIARITY, EXAMPLES = "familiarity.json", "familiarity.npy"
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -92,6 +99,38 @@ class Provenance(Strict):
         return written
 
 
+class GoldenFrame(Strict):
+    """One real part and what evaluation said of it: a station that sees otherwise is not the same.
+
+    Another build of ONNX Runtime or OpenCV, or another CPU, may round otherwise; this shows it
+    before the first part is judged.
+    """
+
+    file: str = Field(
+        pattern=r"^golden-frame\.[a-z]{3,4}$", description="The picture, in the bundle."
+    )
+    sample_id: str = Field(description="Which test part it shows.")
+    probabilities: dict[str, float] = Field(
+        description="Of each class by name, to 4 decimals; where tiles are cut, of the worst."
+    )
+    verdict: Literal[Verdict.PASS, Verdict.FAIL, Verdict.REVIEW]
+    tolerance: float = Field(
+        1e-3, gt=0, le=1, description="How far each probability may be off at a station."
+    )
+
+
+class Familiarity(Strict):
+    """How far from all examples in `familiarity.npy` an embedding may lie."""
+
+    limit: float | None = Field(
+        None, ge=0, description="Pictures beyond it are never passed; none: no limit was chosen."
+    )
+    median: float | None = Field(
+        None, ge=0, description="Of the parts that the limit was chosen on; drift is seen against."
+    )
+    n_chosen_on: int = Field(0, ge=0, description="How many parts that were.")
+
+
 class FileSeal(Strict):
     """One file of the bundle."""
 
@@ -117,6 +156,8 @@ class Bundle:
     operating_point: OperatingPoint
     reference: Reference
     provenance: Provenance
+    golden: GoldenFrame | None = None
+    familiarity: Familiarity | None = None
 
     @property
     def model(self) -> Path:
@@ -212,12 +253,40 @@ def open_bundle(folder: Path, expected_sha256: str | None = None) -> Bundle:
                 f"{folder} has no {reference_file(name)}, which preprocess.json names; the "
                 "bundle is incomplete"
             )
+    taxonomy = read_part(folder, "taxonomy.json", Taxonomy)
     return Bundle(
         folder=folder,
         sha256=identity,
         preprocess=preprocess,
-        taxonomy=read_part(folder, "taxonomy.json", Taxonomy),
+        taxonomy=taxonomy,
         operating_point=read_part(folder, "operating_point.json", OperatingPoint),
         reference=read_part(folder, "reference.json", Reference),
         provenance=read_part(folder, "provenance.json", Provenance),
+        golden=_golden(folder, manifest, taxonomy),
+        familiarity=_familiarity(folder, manifest),
     )
+
+
+def _golden(folder: Path, manifest: Manifest, taxonomy: Taxonomy) -> GoldenFrame | None:
+    """The golden frame; None in bundles sealed before there were any, or without a fit part."""
+    if GOLDEN not in manifest.files:
+        return None
+    golden = read_part(folder, GOLDEN, GoldenFrame)
+    if golden.file not in manifest.files:
+        raise BundleError(f"{folder} has no {golden.file}, which {GOLDEN} names; it is incomplete")
+    if tuple(golden.probabilities) != taxonomy.names:
+        raise BundleError(
+            f"{folder / GOLDEN} speaks of the classes {', '.join(golden.probabilities)}, "
+            f"taxonomy.json of {', '.join(taxonomy.names)}; the bundle is refused"
+        )
+    return golden
+
+
+def _familiarity(folder: Path, manifest: Manifest) -> Familiarity | None:
+    """Bundles that are older than this part go on working without."""
+    parts = {FAMILIARITY, EXAMPLES} & set(manifest.files)
+    if not parts:
+        return None
+    if lacking := {FAMILIARITY, EXAMPLES} - parts:
+        raise BundleError(f"{folder} has no {min(lacking)}; the bundle is incomplete")
+    return read_part(folder, FAMILIARITY, Familiarity)

@@ -2,6 +2,8 @@
 
 A record bears its verdict from the moment it is closed, unchanged. Beside it stand the image that
 the station kept, noted once, and the reviews of people, of which none is ever changed or removed.
+What sinks are still to be told stands in the outbox, from the transaction that closed the record
+until they have it.
 """
 
 from __future__ import annotations
@@ -59,8 +61,45 @@ BEGIN SELECT RAISE(ABORT, 'a review is not changed: add another'); END;
 CREATE TRIGGER reviews_stay BEFORE DELETE ON reviews
 BEGIN SELECT RAISE(ABORT, 'a review is not removed: add another'); END;
 """
+_VERSION_3 = f"""
+ALTER TABLE records ADD COLUMN camera TEXT NOT NULL DEFAULT '';
+-- Trigger minus capture; none where there was no frame.
+ALTER TABLE records ADD COLUMN frame_age_ms REAL;
+CREATE INDEX records_captured ON records (captured_at);
+DROP TRIGGER records_are_final;
+CREATE TRIGGER records_are_final BEFORE UPDATE OF seq, id, captured_at, serial, verdict, reason,
+    part_class, defect_score, scores, model_version, latency_ms, camera, frame_age_ms
+ON records WHEN OLD.verdict IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'the record is closed already'); END;
+CREATE TABLE outbox (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    sink TEXT NOT NULL,
+    record TEXT NOT NULL REFERENCES records (id),
+    attempts INTEGER NOT NULL DEFAULT 0,
+    error TEXT NOT NULL DEFAULT '',
+    dead INTEGER NOT NULL DEFAULT 0 CHECK (dead IN (0, 1))
+);
+CREATE INDEX outbox_due ON outbox (sink, dead, seq);
+-- What a second model said of a frame that the first one judged.
+CREATE TABLE shadows (
+    record TEXT NOT NULL REFERENCES records (id),
+    model_version TEXT NOT NULL,
+    verdict TEXT NOT NULL CHECK (verdict IN ({_VERDICTS})),
+    reason TEXT NOT NULL,
+    part_class TEXT NOT NULL,
+    defect_score REAL,
+    PRIMARY KEY (record, model_version)
+) WITHOUT ROWID;
+-- What happened to the station itself: started, camera lost, model live, ...
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    at TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    detail TEXT NOT NULL
+);
+"""
 # What each version adds to the one before; a new file takes all of them.
-STEPS = (_VERSION_1, _VERSION_2)
+STEPS = (_VERSION_1, _VERSION_2, _VERSION_3)
 VERSION = len(STEPS)
 
 # The records that people have reviewed, each with what was said last, in the order of triggers.

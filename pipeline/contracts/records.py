@@ -39,7 +39,7 @@ class Record:
     Attributes:
         id: unique for ever, ordered by time.
         station: name of the station.
-        captured_at: time of capture, ISO 8601 in UTC.
+        captured_at: time of the trigger, ISO 8601 in UTC; where every frame is one, of its capture.
         serial: part serial, or the file name in a replay.
         verdict: exactly one of the four.
         reason: why.
@@ -49,6 +49,8 @@ class Record:
         model_version: `<recipe>/<version>` that judged, "" when none did.
         latency_ms: trigger to verdict, in milliseconds; None for records closed after a crash.
         image: POSIX path of the kept frame in the station's folder of kept frames, "" for none.
+        camera: which of the station's cameras saw it.
+        frame_age_ms: from capture to trigger; None where there was no frame.
     """
 
     id: str
@@ -63,3 +65,5 @@ class Record:
     model_version: str = ""
     latency_ms: float | None = None
     image: str = ""
+    camera: str = ""
+    frame_age_ms: float | None = None

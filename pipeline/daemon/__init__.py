@@ -1,7 +1,9 @@
 """The inspection station: every trigger gets one record with one verdict, whatever happens.
 
-Owns the line file (`line`), the sources of frames (`sources/`), the station's model and its cache
-(`models`), the ledger (`ledger`), the frames it keeps (`keeping`), what people say of them
-(`reviews`) and the loop that ties them together (`loop`). May call `inference`, `registry`,
-`imaging` and `contracts`; never training, stages or torch.
+A frame's way: `sources/` and `triggers/` -> `camera` (opens the record) -> `intake` (overload) ->
+`inspection` (with the model of `serving`, after the `health` gate) -> `books` (closes it in the
+`ledger`) -> `postman` (from the outbox to `sinks/`) and `keeping` (frames, within `retention`).
+`assembly` puts a station together from its line file (`line`), `loop` runs it, `supervision`
+replaces workers that die or hang, `service` reloads it, `web` shows it, `audit` proves its account.
+May call `inference`, `registry`, `imaging` and `contracts`; never training, stages or torch.
 """

@@ -5,8 +5,9 @@ from __future__ import annotations
 import fcntl
 import json
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from pipeline.daemon.identity import Ids
 from pipeline.errors import LedgerError
 
 RESTARTED = "station restarted"
+BUSY_MS = 500  # to wait for another program that writes to the file
 
 # The account in one query: it balances when triggers = passed + failed + review + not_inspected.
 ACCOUNT = """
@@ -43,22 +45,41 @@ class Account:
         return self.triggers == sum(self.verdicts.values())
 
 
+@dataclass(frozen=True)
+class Missed:
+    """A trigger that came while the ledger could not be written."""
+
+    at: datetime
+    serial: str
+    camera: str
+
+
+Outboxes = Mapping[str, Container[Verdict]]
+
+
 class Ledger:
-    """One station's open ledger; only one process writes to it. Use it from one thread at a time.
+    """One station's open ledger; only one process writes to it, from as many threads as it likes.
 
     Write-ahead logging lets others read meanwhile. A record is opened with synchronous=NORMAL and
     closed with FULL: a killed process loses neither, a power cut no verdict that was given (and at
     most the trigger that was at work, whose part nobody has judged).
     """
 
-    def __init__(self, path: Path, station: str) -> None:
+    def __init__(self, path: Path, station: str, outboxes: Outboxes | None = None) -> None:
         """Open or create the file, bring it up to date and close what a crash left open.
+
+        Args:
+            path: of the file.
+            station: its name.
+            outboxes: the name of each sink's outbox, and of which verdicts the sink is told.
 
         Raises:
             LedgerError: not a ledger, another station's, a newer format, or in use.
         """
         self.path = path
         self.station = station
+        self._outboxes = dict(outboxes or {})
+        self._at_work = threading.RLock()
         with self._spoken():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = _lock(path)
@@ -77,14 +98,32 @@ class Ledger:
             self._check()
         self._upgrade()
         self._db.execute("PRAGMA journal_mode = WAL")
-        # Those found here were neither judged nor refused: the crash is their verdict.
-        self.closed_at_start = self._db.execute(
-            "UPDATE records SET verdict = ?, reason = ? WHERE verdict IS NULL",
-            (Verdict.NOT_INSPECTED, RESTARTED),
-        ).rowcount
+        self.closed_at_start = self._close_open()
+        # Whoever locks the file later must not stop a worker for longer than it may be silent.
+        self._db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         last = self._db.execute("SELECT max(id) FROM records").fetchone()[0]
         self._ids = Ids(last or "")
-        self.started_after: int = self._account_row(0)["triggers"]
+        numbered = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'records'")
+        self.started_after: int = (numbered.fetchone() or (0,))[0]
+
+    def _close_open(self) -> int:
+        """Those found at the start were neither judged nor refused: the crash is their verdict."""
+        with self.writing() as db:
+            found = db.execute("SELECT id FROM records WHERE verdict IS NULL ORDER BY seq")
+            identities = [row["id"] for row in found]
+            db.execute(
+                "UPDATE records SET verdict = ?, reason = ? WHERE verdict IS NULL",
+                (Verdict.NOT_INSPECTED, RESTARTED),
+            )
+            self._post(db, ((i, Verdict.NOT_INSPECTED) for i in identities))
+        return len(identities)
+
+    def _post(self, db: sqlite3.Connection, closed: Iterable[tuple[str, Verdict]]) -> None:
+        """Put closed records into the outbox of each sink that is told of their verdict."""
+        db.executemany(
+            "INSERT INTO outbox (sink, record) VALUES (?, ?)",
+            [(s, i) for i, v in closed for s, told in self._outboxes.items() if v in told],
+        )
 
     def _upgrade(self) -> None:
         """Take the steps from the file's format to ours, all of them or none."""
@@ -117,29 +156,28 @@ class Ledger:
                 "give each station its own `ledger`"
             )
 
-    def open_record(self, captured_at: datetime, serial: str) -> str:
+    def open_record(self, captured_at: datetime, serial: str, camera: str = "") -> str:
         """Commit that a trigger came; returns the record's id."""
-        identity = self._ids.make(captured_at)
         stamp = captured_at.astimezone(UTC).isoformat(timespec="microseconds")
         with self._spoken():
+            identity = self._ids.make(captured_at)
             self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.execute(
-                "INSERT INTO records (id, captured_at, serial) VALUES (?, ?, ?)",
-                (identity, stamp, serial),
+                "INSERT INTO records (id, captured_at, serial, camera) VALUES (?, ?, ?, ?)",
+                (identity, stamp, serial, camera),
             )
         return identity
 
     def close_record(self, record: Record) -> None:
-        """Commit the verdict of an opened record.
+        """Commit the verdict of an opened record, and with it what the sinks are to be told.
 
         Raises:
             LedgerError: the record was never opened, or has a verdict already.
         """
-        with self._spoken():
-            self._db.execute("PRAGMA synchronous = FULL")
-            done = self._db.execute(
+        with self.writing(safe=True) as db:
+            done = db.execute(
                 "UPDATE records SET verdict = ?, reason = ?, part_class = ?, defect_score = ?, "
-                "scores = ?, model_version = ?, latency_ms = ? WHERE id = ?",
+                "scores = ?, model_version = ?, latency_ms = ?, frame_age_ms = ? WHERE id = ?",
                 (
                     record.verdict,
                     record.reason,
@@ -148,11 +186,69 @@ class Ledger:
                     json.dumps(record.scores),
                     record.model_version,
                     record.latency_ms,
+                    record.frame_age_ms,
                     record.id,
                 ),
             )
-        if done.rowcount != 1:
-            raise LedgerError(f"{self.path}: record {record.id} was never opened")
+            if done.rowcount != 1:
+                raise LedgerError(f"{self.path}: record {record.id} was never opened")
+            self._post(db, [(record.id, record.verdict)])
+
+    def add_refused(self, missed: Sequence[Missed], reason: str) -> list[Record]:
+        """Commit triggers that could not be recorded when they came, as NOT_INSPECTED."""
+        closed: list[Record] = []
+        with self.writing(safe=True) as db:
+            for trigger in missed:
+                stamp = trigger.at.astimezone(UTC).isoformat(timespec="microseconds")
+                record = Record(
+                    id=self._ids.make(trigger.at),
+                    station=self.station,
+                    captured_at=stamp,
+                    serial=trigger.serial,
+                    verdict=Verdict.NOT_INSPECTED,
+                    reason=reason,
+                    camera=trigger.camera,
+                )
+                db.execute(
+                    "INSERT INTO records (id, captured_at, serial, camera, verdict, reason) "
+                    "VALUES (?, ?, ?, ?, ?, ?)",
+                    (record.id, stamp, record.serial, record.camera, record.verdict, reason),
+                )
+                closed.append(record)
+            self._post(db, ((r.id, r.verdict) for r in closed))
+        return closed
+
+    @contextmanager
+    def writing(self, *, safe: bool = False) -> Iterator[sqlite3.Connection]:
+        """One transaction, committed if the block succeeds; a `safe` one outlives a power cut.
+
+        Raises:
+            LedgerError: it cannot be written; nothing of it was.
+        """
+        with self._spoken():
+            self._db.execute(f"PRAGMA synchronous = {'FULL' if safe else 'NORMAL'}")
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):  # SQLite has rolled back by itself, as on a full disk
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for queries; raises LedgerError when it cannot be read."""
+        with self._spoken():
+            yield self._db
+
+    def note_event(self, at: datetime, kind: str, detail: str) -> None:
+        """Note what happened to the station itself, such as `camera lost`."""
+        stamp = at.astimezone(UTC).isoformat(timespec="milliseconds")
+        with self.writing() as db:
+            db.execute(
+                "INSERT INTO events (at, kind, detail) VALUES (?, ?, ?)", (stamp, kind, detail)
+            )
 
     def note_image(self, identity: str, path: str) -> None:
         """Note where the frame of a record was kept, once it is there.
@@ -212,8 +308,10 @@ class Ledger:
 
     @contextmanager
     def _spoken(self) -> Iterator[None]:
+        """One thread at a time, and SQLite's errors in words."""
         try:
-            yield
+            with self._at_work:
+                yield
         except (sqlite3.Error, OSError, UnicodeError) as error:
             raise LedgerError(
                 f"{self.path} cannot be used as a ledger ({error}); check the path, the rights "
@@ -236,6 +334,8 @@ def record_of(row: Any, station: str) -> Record:
         model_version=row["model_version"],
         latency_ms=row["latency_ms"],
         image=row["image"],
+        camera=row["camera"],
+        frame_age_ms=row["frame_age_ms"],
     )
 
 

@@ -1,28 +1,65 @@
-"""The station at work: frame by frame from trigger to closed record."""
+"""The station at work: its workers started, looked after, and ended without losing a part."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
+from typing import Protocol
 
 from pipeline.contracts.records import Record, Verdict
+from pipeline.daemon.books import Books
+from pipeline.daemon.camera import Camera
 from pipeline.daemon.clock import Clock
+from pipeline.daemon.inspection import Inspection
+from pipeline.daemon.intake import Arrival, Intake
 from pipeline.daemon.keeping import Keeper
 from pipeline.daemon.ledger import Ledger
-from pipeline.daemon.line import Line
-from pipeline.daemon.models import fetch_champion
-from pipeline.daemon.sources import Frame, Source
-from pipeline.errors import BundleError, LinesideError, UnreadableImage
-from pipeline.inference.inspector import Inspector
-from pipeline.registry.store import Registry
+from pipeline.daemon.line import Supervision
+from pipeline.daemon.postman import Postman
+from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.reserve import Reserve
+from pipeline.daemon.state import ModelState, SinkState, StationState, StorageState
+from pipeline.daemon.supervision import Supervisor
+from pipeline.errors import StationError
+
+STEP_S = 0.1
+STOPPED = "station stopped"
+RENEWED_WITHIN_S = 20.0  # the largest model loads in far less
 
 log = logging.getLogger(__name__)
+
+
+class Worker(Protocol):
+    """Something beside the path of a frame: a sink's postman, the keeper, the web service."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def idle(self) -> bool:
+        """Has it nothing to finish that could be finished now?"""
+        ...
+
+    @property
+    def state(self) -> SinkState | StorageState | None:
+        """What the station's state says of it, if anything."""
+        ...
+
+    def run(self, pulse: Pulse) -> None: ...
+
+
+class Model(Protocol):
+    """What the station knows of the model at work."""
+
+    @property
+    def state(self) -> ModelState: ...
+
+    def renew(self) -> None:
+        """Load the model at work anew, for a worker that replaces one that hangs in it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -55,160 +92,215 @@ class Summary:
 
 
 class Station:
-    """One source, one model, one ledger, and a folder of kept frames if there is a keeper."""
+    """Cameras, one model, one ledger, and whoever is told.
+
+    Attributes:
+        stopping: why no more triggers are taken, "" while they are.
+    """
 
     def __init__(
         self,
-        source: Source,
-        inspector: Inspector,
-        model_version: str,
+        recipe: str,
         ledger: Ledger,
+        books: Books,
+        intake: Intake,
+        cameras: Sequence[Camera],
+        model: Model,
+        inspection: Inspection,
         clock: Clock,
+        rules: Supervision,
+        reserve: Reserve,
         keeper: Keeper | None = None,
     ) -> None:
-        self.model_version = model_version
+        self.cameras = tuple(cameras)
         self.ledger = ledger
-        self._source = source
-        self._inspector = inspector
+        self.books = books
+        self.keeper = keeper
+        self.seen: Callable[[ModelState], ModelState] = lambda state: state
+        self.stopping = ""
+        self._recipe = recipe
+        self._intake = intake
+        self._model = model
+        self._inspection = inspection
         self._clock = clock
-        self._keeper = keeper
+        self._rules = rules
+        self._reserve = reserve
+        self._workers: list[Worker] = [] if keeper is None else [keeper]
+        self._supervisor = Supervisor(clock, rules.hung_after_s)
+        self._started_at = clock.now()
+        self._blind = False  # could nobody be shown how it goes?
+        self._doubtful = False  # may a worker that was lost still be inside the model?
+
+    def employ(self, *workers: Worker) -> None:
+        """Add workers; before `run`."""
+        self._workers += workers
 
     def run(
-        self, stop: threading.Event, on_record: Callable[[Record], None] | None = None
+        self,
+        stop: threading.Event,
+        on_record: Callable[[Record], None] | None = None,
+        on_step: Callable[[], None] = lambda: None,
     ) -> Summary:
-        """Inspect until the source ends or `stop` is set; the frame at work is finished first.
+        """Inspect until every source has ended or `stop` is set; what waits is finished first.
 
         Args:
-            stop: set by whoever ends the station; frames that wait to be kept are still written.
+            stop: set by whoever ends the station.
             on_record: called with each record after it is in the ledger.
+            on_step: called ten times a second while the station looks after its workers.
 
         Raises:
-            LedgerError: a record cannot be written, so nothing may be inspected either.
+            StationError: too many workers hang; the process must be started anew.
         """
         started_s = self._clock.monotonic_s()
-        with self._keeping():
-            for frame in self._source.frames(stop):
-                identity = self.ledger.open_record(frame.captured_at, frame.serial)
-                record = self._judge(frame, identity)
-                self.ledger.close_record(record)
-                if on_record is not None:
-                    on_record(record)
-                if self._keeper is not None:
-                    self._keeper.offer(frame, record)
-                    self._note_kept(self._keeper)
+        if on_record is not None:
+            self.books.tell(lambda record, frame: on_record(record))
+        self._start()
+        while not stop.is_set() and not self._finished and not self._supervisor.exhausted:
+            self._supervisor.step()
+            self._reserve.restore()
+            self.books.recover()
+            self._show(on_step)
+            self._clock.wait(stop, STEP_S)
+        self._end(on_step)
+        if self._supervisor.exhausted:
+            raise StationError(self._supervisor.exhausted)
         return self._summary(self._clock.monotonic_s() - started_s)
 
-    @contextmanager
-    def _keeping(self) -> Iterator[None]:
-        """Have the keeper at work, if there is one, and in the end name all that it kept."""
-        if self._keeper is None:
-            yield
+    def state(self) -> StationState:
+        """The station at this moment."""
+        told = [worker.state for worker in self._workers]
+        model = self._model.state
+        model = replace(model, drift=self._inspection.drift.of(model.version))
+        trouble = tuple(filter(None, (self.stopping, self.books.trouble)))
+        return StationState(
+            station=self.ledger.station,
+            recipe=self._recipe,
+            at=self._clock.now(),
+            started_at=self._started_at,
+            model=self.seen(model),
+            cameras=tuple(c.state for c in self.cameras),
+            sinks=tuple(s for s in told if isinstance(s, SinkState)),
+            storage=next((s for s in told if isinstance(s, StorageState)), None),
+            verdicts=self.books.tally.verdicts,
+            reasons=self.books.tally.reasons,
+            triggers=self.books.triggers,
+            waiting=self._intake.waiting,
+            restarts=self._supervisor.restarts,
+            trouble=trouble,
+            last=self.books.tally.last,
+        )
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since anybody looked after the workers."""
+        return self._supervisor.silent_s
+
+    @property
+    def _finished(self) -> bool:
+        return all(camera.ended for camera in self.cameras) and self._intake.idle
+
+    def _start(self) -> None:
+        start = self._supervisor.start
+        for worker in self._workers:
+            start(worker.name, worker.run)
+        start("inspection", self._inspect, self._inspection_lost)
+        for camera in self.cameras:
+            start(f"camera {camera.name}", camera.read, camera.lost)
+            if camera.trigger is not None:
+                start(f"trigger of {camera.name}", camera.call)
+
+    def _inspect(self, pulse: Pulse) -> None:
+        """Judge, by a model loaded anew if the last worker was lost in it.
+
+        Loaded here, not where the loss is noticed: where it hangs again, this worker is replaced in
+        its turn, while the supervisor would take the whole station with it.
+        """
+        if self._doubtful:
+            pulse.beat(RENEWED_WITHIN_S)
+            try:
+                self._model.renew()
+            except Exception:  # the old one must do: parts are to be judged
+                log.exception("the model could not be loaded anew")
+            self._doubtful = False
+        self._inspection.run(pulse)
+
+    def _inspection_lost(self, why: str) -> None:
+        self._doubtful = True
+        self._inspection.abandon(why)
+
+    def _end(self, on_step: Callable[[], None]) -> None:
+        """No more triggers; then what waits; then those who are told of it."""
+        self.stopping = "the station is stopping"
+        eyes = [f"camera {c.name}" for c in self.cameras]
+        eyes += [f"trigger of {c.name}" for c in self.cameras if c.trigger is not None]
+        self._supervisor.stop(*eyes)
+        self._until(lambda: self._intake.idle, on_step)
+        self._refuse(self._intake.clear(), "the part was still waiting")
+        hanging = self._supervisor.join(1.0)
+        self._supervisor.stop("inspection")
+        self._supervisor.join(1.0)
+        self.books.recover(at_once=True)
+        self._refuse(self.books.left_open(), "the part was still being inspected")
+        self.books.settle()
+        for worker in self._workers:
+            if isinstance(worker, Postman):
+                worker.drain()
+        self._until(lambda: all(w.idle for w in self._workers), on_step)
+        self._supervisor.stop()
+        hanging = self._supervisor.join(2.0) or hanging
+        if self.keeper is not None:
+            self.keeper.drain(1.0)
+        if hanging:
+            log.warning("left behind: %s", ", ".join(hanging))
+        else:
+            for camera in self.cameras:
+                camera.source.close()
+                if camera.trigger is not None:
+                    camera.trigger.close()
+
+    def _refuse(self, arrivals: Sequence[Arrival], why: str) -> None:
+        """Close records that get no verdict any more.
+
+        Where the ledger cannot be written each would wait for it, until whoever ends the station
+        kills it: those left open are closed at the next start.
+        """
+        for arrival in arrivals:
+            if self.books.trouble:
+                log.error("records stay open until the next start: %s", self.books.trouble)
+                return
+            self.books.refuse(arrival, f"{STOPPED}: {why}")
+
+    def _show(self, on_step: Callable[[], None]) -> None:
+        """Let somebody look on; a terminal that is gone must not end the station."""
+        if self._blind:
             return
         try:
-            with self._keeper:
-                yield
-        finally:
-            self._note_kept(self._keeper)
+            on_step()
+        except Exception:
+            self._blind = True
+            log.exception("the station goes on without showing how")
 
-    def _note_kept(self, keeper: Keeper) -> None:
-        # The file before its name: a crash between the two must not leave a record of a file that
-        # is not there.
-        for identity, path in keeper.kept():
-            self.ledger.note_image(identity, path)
-
-    def _judge(self, frame: Frame, identity: str) -> Record:
-        try:
-            if frame.pixels is None:
-                raise UnreadableImage(frame.fault)
-            seen = self._inspector.inspect(frame.pixels)
-            decision = seen.decision
-        except UnreadableImage as error:
-            return self._refused(frame, identity, f"unreadable: {error}")
-        except Exception as error:
-            # One bad frame must neither stop the line nor go without a record.
-            log.exception("frame %s was not inspected", frame.serial)
-            return self._refused(
-                frame, identity, f"{type(error).__name__}: {' '.join(str(error).split())}"
-            )
-        names = self._inspector.bundle.taxonomy.names
-        return Record(
-            id=identity,
-            station=self.ledger.station,
-            captured_at=frame.captured_at.isoformat(timespec="microseconds"),
-            serial=frame.serial,
-            verdict=decision.verdict,
-            reason=decision.reason,
-            part_class=decision.part_class,
-            defect_score=decision.defect_score,
-            scores={n: round(float(p), 6) for n, p in zip(names, seen.probabilities, strict=True)},
-            model_version=self.model_version,
-            latency_ms=self._since_ms(frame),
-        )
-
-    def _refused(self, frame: Frame, identity: str, reason: str) -> Record:
-        return Record(
-            id=identity,
-            station=self.ledger.station,
-            captured_at=frame.captured_at.isoformat(timespec="microseconds"),
-            serial=frame.serial,
-            verdict=Verdict.NOT_INSPECTED,
-            reason=reason,
-            latency_ms=self._since_ms(frame),
-        )
-
-    def _since_ms(self, frame: Frame) -> float:
-        return round((self._clock.monotonic_s() - frame.triggered_s) * 1e3, 3)
+    def _until(self, done: Callable[[], bool], on_step: Callable[[], None]) -> None:
+        """Wait for something, for as long as draining may take."""
+        until_s = self._clock.monotonic_s() + self._rules.drain_s
+        never = threading.Event()
+        while not done() and self._clock.monotonic_s() < until_s:
+            self._supervisor.step()
+            self.books.recover()
+            self._show(on_step)
+            self._clock.wait(never, STEP_S / 10)
 
     def _summary(self, seconds: float) -> Summary:
-        after = self.ledger.started_after
-        account = self.ledger.account(after)
+        account = self.ledger.account(self.ledger.started_after)
+        tally = self.books.tally
         return Summary(
             station=self.ledger.station,
-            model_version=self.model_version,
+            model_version=self._model.state.version,
             ledger=self.ledger.path,
             triggers=account.triggers,
             verdicts=account.verdicts,
             balances=account.balances,
             seconds=seconds,
-            latency_ms_p50=self.ledger.latency_ms(0.5, after),
-            latency_ms_p99=self.ledger.latency_ms(0.99, after),
+            latency_ms_p50=tally.latency_ms(0.5),
+            latency_ms_p99=tally.latency_ms(0.99),
         )
-
-
-@contextmanager
-def assembled(line: Line, clock: Clock | None = None) -> Iterator[Station]:
-    """Open source, model and ledger in that order, so that what fails leaves nothing behind.
-
-    Raises:
-        LinesideError: whatever is missing or wrong, in words for the line engineer.
-    """
-    clock = clock or Clock()
-    source = line.source.open(clock)
-    bundle, version = fetch_champion(line, Registry(line.model.registry))
-    inspector = Inspector(bundle, line.threads)
-    warm_up(inspector)
-    ledger = Ledger(line.ledger, line.station)
-    if ledger.closed_at_start:
-        log.warning(
-            "%d record(s) left open by a crash are now NOT_INSPECTED (station restarted)",
-            ledger.closed_at_start,
-        )
-    try:
-        keeper = None if line.keep is None else Keeper(line.keep)
-        yield Station(source, inspector, version.name, ledger, clock, keeper)
-    finally:
-        ledger.close()
-
-
-def warm_up(inspector: Inspector) -> None:
-    """Judge one black frame, so that the first part waits no longer than the others.
-
-    Raises:
-        BundleError: the graph loads but does not run.
-    """
-    try:
-        inspector.inspect(np.zeros((*inspector.preparation.frame_px, 3), np.uint8))
-    except LinesideError:
-        raise
-    except Exception as error:  # ONNX Runtime raises a dozen unrelated types
-        raise BundleError(f"{inspector.bundle.model} does not run: {error}") from error

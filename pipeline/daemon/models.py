@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -25,11 +29,30 @@ from pipeline.registry.chain import Chain
 from pipeline.registry.store import CHAMPION, Registry, Version
 
 LAST_GOOD = "last_good.json"
+# A bundle's folder, the sign-off beside it, and what a download that was cut off has left.
+CACHED = re.compile(r"\.?(\d+-[0-9a-f]{12})(\.signoff\.json)?(\.partial|\.former)?")
 
 log = logging.getLogger(__name__)
 
 
-def fetch_champion(line: Line, registry: Registry) -> tuple[Bundle, Version]:
+@dataclass(frozen=True)
+class Wanted:
+    """The version that a line wants.
+
+    Attributes:
+        version: which.
+        approval: the verified record that made it the champion; None where the line asks for none.
+        doubt: what does not fit though it may run, "" for nothing.
+    """
+
+    version: Version
+    approval: Signoff | None = None
+    doubt: str = ""
+
+
+def fetch_champion(
+    line: Line, registry: Registry, try_out: Callable[[Bundle], object] = lambda _: None
+) -> tuple[Bundle, Version]:
     """Find the version that the line's alias points to and open its bundle, verified.
 
     When the registry is away, the last good bundle in the cache is used, with a warning. A registry
@@ -37,31 +60,61 @@ def fetch_champion(line: Line, registry: Registry) -> tuple[Bundle, Version]:
 
     With `require_signoff` the sign-offs say which version is the champion, not the alias, which
     anybody may move and which a command that was cut off leaves behind. Where the sign-offs do not
-    verify, or the champion's bundle does not, the last good one stays, unless a sign-off that is
-    intact takes it back (`Chain.taken_back`).
+    verify, or the champion's bundle does not, or it fails its trial, the last good one stays,
+    unless a sign-off that is intact takes it back (`Chain.taken_back`).
+
+    Args:
+        line: the station.
+        registry: where its model comes from.
+        try_out: is given the champion's bundle before that counts as good; raises BundleError.
 
     Raises:
         NoChampion: no version bears the alias, or the one signed off was deleted.
         RegistryUnreachable: the registry is away and nothing fitting is in the cache.
         SignoffError: the sign-offs do not verify and nothing signed off is in the cache, or it was
             taken back.
-        BundleError: a file was altered, in the registry or in the cache.
+        BundleError: the bundle is altered or fails its trial, and nothing good is in the cache.
     """
     chain: Chain | None = None
-    approval: Signoff | None = None
     try:
-        if line.model.require_signoff:
-            chain = registry.signoffs(line.recipe).read()
-            version, approval = _signed_off(chain, registry)
-        else:
-            version = registry.champion(line.recipe, line.model.alias)
-        bundle = _cached(line, version) or _pulled(line, registry, version)
+        chain = _sign_offs(line, registry)
+        wanted = _wanted(line, registry, chain)
+        bundle = obtain(line, registry, wanted.version)
+        try_out(bundle)
     except RegistryUnreachable as away:
         return _last_good_one(line, away, "starting OFFLINE from the last good model", chain)
     except (SignoffError, BundleError) as refused:
-        if chain is None:
+        if chain is None and _is_withdrawn(line, registry):
             raise
         return _last_good_one(line, refused, "staying with the last good model", chain)
+    if wanted.doubt:
+        log.warning("%s; running %s", wanted.doubt, wanted.version.name)
+    remember(line, wanted)
+    return bundle, wanted.version
+
+
+def ask(line: Line, registry: Registry) -> Wanted:
+    """Which version the line wants now; nothing is downloaded.
+
+    Raises:
+        NoChampion, RegistryUnreachable, SignoffError: as `fetch_champion`.
+    """
+    return _wanted(line, registry, _sign_offs(line, registry))
+
+
+def obtain(line: Line, registry: Registry, version: Version) -> Bundle:
+    """The verified bundle of a version, from the cache or else from the registry.
+
+    Raises:
+        RegistryUnreachable: the registry is away.
+        BundleError: a file was altered, in the registry or in the cache.
+    """
+    return _cached(line, version) or _pulled(line, registry, version)
+
+
+def remember(line: Line, wanted: Wanted) -> None:
+    """Note that a version is good: it starts the station when the registry is away."""
+    version = wanted.version
     known = {
         "recipe": version.recipe,
         "alias": line.model.alias,
@@ -70,12 +123,33 @@ def fetch_champion(line: Line, registry: Registry) -> tuple[Bundle, Version]:
         "run_id": version.run_id,
     }
     try:
-        if approval is not None:
-            write_model(_kept_approval(line, version), approval)
+        if wanted.approval is not None:
+            write_model(_kept_approval(line, version), wanted.approval)
         write_json(line.model.cache / LAST_GOOD, known)
     except OSError as error:
         log.warning("%s: a start without the registry will not be possible", error)
-    return bundle, version
+
+
+def tidy(line: Line, *needed: Bundle) -> None:
+    """Remove from the cache all bundles but those needed and the last good one.
+
+    What does not bear the name of a bundle is left alone: the folder may not be ours alone.
+    """
+    last = _last_good(line)
+    kept = {bundle.folder.name for bundle in needed}
+    if last is not None:
+        kept.add(_folder(line, last).name)
+    try:
+        for path in list(line.model.cache.iterdir()):
+            of = CACHED.fullmatch(path.name)
+            if of is None or (of[1] in kept and not path.name.startswith(".")):
+                continue
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+    except OSError as error:
+        log.warning("an old model cannot be removed: %s", error)
 
 
 def cached_taxonomy(line: Line) -> Taxonomy | None:
@@ -89,23 +163,42 @@ def cached_taxonomy(line: Line) -> Taxonomy | None:
     return None if bundle is None else bundle.taxonomy
 
 
-def _signed_off(chain: Chain, registry: Registry) -> tuple[Version, Signoff]:
+def _sign_offs(line: Line, registry: Registry) -> Chain | None:
+    """The sign-offs as they stand; None where the line asks for none."""
+    return registry.signoffs(line.recipe).read() if line.model.require_signoff else None
+
+
+def _wanted(line: Line, registry: Registry, chain: Chain | None) -> Wanted:
+    if chain is not None:
+        return _signed_off(chain, registry)
+    return Wanted(registry.champion(line.recipe, line.model.alias))
+
+
+def _is_withdrawn(line: Line, registry: Registry) -> bool:
+    """Do sign-offs that verify say of the last good model that it may not run any more?"""
+    last = _last_good(line)
+    try:
+        chain = registry.signoffs(line.recipe).read()
+    except RegistryUnreachable:
+        return False
+    said = "" if last is None else chain.standing.status.get(last.version)
+    return not chain.faults and said in ("withdrawn", "rejected")
+
+
+def _signed_off(chain: Chain, registry: Registry) -> Wanted:
     """The version that the sign-offs name as the champion, and the record that made it so."""
     chain.check()
     signed = chain.standing.champion
     if signed is None:
         # Nobody has, or somebody has given the alias to a version: each has its message.
         aliased = registry.champion(chain.recipe)
-        return aliased, chain.approval(aliased)
+        return Wanted(aliased, chain.approval(aliased))
     versions = registry.versions(chain.recipe)
     bearer = next((v for v in versions if CHAMPION in v.aliases), None)
     apart = disagreement(chain, bearer, {v.version for v in versions})
     for version in versions:
         if version.version == signed:
-            record = chain.approval(version)
-            if apart:
-                log.warning("%s; running %s", apart, version.name)
-            return version, record
+            return Wanted(version, chain.approval(version), apart)
     raise NoChampion(apart)
 
 

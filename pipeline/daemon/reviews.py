@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
-from pipeline.contracts.ledger import VERSION
 from pipeline.contracts.records import Record
-from pipeline.daemon.ledger import format_of, record_of
+from pipeline.daemon.beside import connected
+from pipeline.daemon.ledger import record_of
 from pipeline.daemon.line import Line
 from pipeline.daemon.models import cached_taxonomy
-from pipeline.errors import DataError, LedgerError, choices
+from pipeline.errors import DataError, choices
 
 # PASS as well: only a person's word on a part that passed shows what escaped.
 WAITING = """
@@ -125,33 +124,6 @@ class Reviews:
 
 @contextmanager
 def opened(line: Line) -> Iterator[Reviews]:
-    """The reviews of a line's station.
-
-    Raises:
-        LedgerError: there is no ledger, it is another station's, of another format, or in a state
-            that cannot be read or written.
-    """
-    path = line.ledger
-    if not path.is_file():
-        raise LedgerError(f"{path} is missing; `lineside run` makes it")
-    db: Any = None
-    try:
-        db = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=5
-        )
-        db.row_factory = sqlite3.Row
-        version = format_of(db, path)
-        if version != VERSION:
-            raise LedgerError(
-                f"{path} has ledger format {version}, reviews need {VERSION}; start the station "
-                "once with this Lineside, which brings an older one up to date"
-            )
-        owner = db.execute("SELECT name FROM station").fetchone()[0]
-        if owner != line.station:
-            raise LedgerError(f'{path} is the ledger of station "{owner}", not "{line.station}"')
+    """The reviews of a line's station; raises LedgerError as `connected` does."""
+    with connected(line, "reviews", write=True) as db:
         yield Reviews(line, db)
-    except sqlite3.Error as error:
-        raise LedgerError(f"{path} cannot be used as a ledger ({error})") from error
-    finally:
-        if db is not None:
-            db.close()

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from pipeline.contracts.bundle import Bundle, OperatingPoint, open_bundle, seal
 from pipeline.datasets import scores as out_of_fold
 from pipeline.datasets.manifest import Manifest
+from pipeline.evaluation import familiar
 from pipeline.evaluation.judging import Watch, judge
 from pipeline.files import write_model
 from pipeline.inference.decide import defect_scores
@@ -93,7 +94,7 @@ class _Unseen:
 def choose_limits(
     policy: Policy, data: Manifest, trained: Path, sealed: Path, watch: Watch
 ) -> tuple[Bundle, Choice, Basis]:
-    """Seal the trained bundle with the limits that the policy asks for.
+    """Seal the trained bundle with the limits that the policy asks for, and that on unlikeness.
 
     Args:
         policy: what the plant can accept.
@@ -138,7 +139,9 @@ def _unseen(data: Manifest, trained: Path, sealed: Path, watch: Watch) -> _Unsee
     held = (data.table["split"] == "val").to_numpy()
     apart = held & data.table["sample_id"].isin(consulted.set_aside).to_numpy()
     asked = apart if consulted.by_validation and apart.any() else held
+    familiar.add_examples(_sealed(sealed, undecided), data)
     validation = judge(_sealed(sealed, undecided), data, np.flatnonzero(asked), watch)
+    familiar.choose_limit(sealed, validation)
     ids, probabilities = out_of_fold.read(trained / out_of_fold.OUT_OF_FOLD)
     by_id = data.table.set_index("sample_id")
     labels = [data.taxonomy.names.index(name) for name in by_id["label"].loc[ids]]

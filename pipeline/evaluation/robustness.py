@@ -32,7 +32,7 @@ class RobustnessRules(Strict):
     """How hard the model is tried, and what counts as broken."""
 
     parts: int = Field(
-        80,
+        64,
         ge=0,
         description="Test parts inspected under every change, half of them bad; 0: no such test.",
     )

@@ -24,6 +24,16 @@ SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", "
 _FORMATS = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|BM|II[*+]\0|MM\0[*+]|RIFF....WEBP|P[1-6]\s", re.DOTALL
 )
+_ENDINGS = {
+    b"\xff\xd8": ".jpg",
+    b"\x89P": ".png",
+    b"BM": ".bmp",
+    b"II": ".tif",
+    b"MM": ".tif",
+    b"RI": ".webp",
+    b"P2": ".pgm",
+    b"P5": ".pgm",
+}
 # Neither a stuffed 0xFF, a fill byte nor a restart marker: ITU-T T.81, B.1.1.
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)
 # RGB at once: turning OpenCV's own BGR round took a sixth of the time of decoding and resizing.
@@ -57,6 +67,11 @@ def decode(data: bytes, name: str = "image") -> Pixels:
             "that your camera's range asks for"
         )
     return pixels
+
+
+def ending(data: bytes) -> str:
+    """What the name of an image file with these bytes ends with, "" where `decode` takes none."""
+    return _ENDINGS.get(data[:2], ".ppm") if _FORMATS.match(data) else ""
 
 
 def read(path: Path) -> Pixels:

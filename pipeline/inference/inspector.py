@@ -11,7 +11,8 @@ from pipeline.imaging import Pixels
 from pipeline.imaging.prepare import Preparation
 from pipeline.imaging.quality import Quality, complaint, measure
 from pipeline.inference.decide import decide, worst
-from pipeline.inference.predictor import Floats, Predictor
+from pipeline.inference.familiarity import Familiar
+from pipeline.inference.predictor import Floats, Prediction, Predictor
 
 EVERY_SCORE_FAILS = OperatingPoint(pass_below=0.0, fail_from=0.0)
 
@@ -31,6 +32,8 @@ class Inspection:
         embedding: float32 D, likewise.
         quality: brightness, contrast and sharpness, likewise.
         tile: which tile was the worst, row by row from 0.
+        novelty: distance to the nearest training example, of the tile farthest from all of them;
+            None where the bundle has no examples.
         complaint: why that picture is unlike all that the network has learned from, if it is.
         confidence: of the place where the part was found, 0 to 1; 1 when none was looked for.
         prepare_ms, predict_ms, total_ms: time spent, in milliseconds; total is from the decoded
@@ -46,6 +49,7 @@ class Inspection:
     embedding: Floats
     quality: Quality
     tile: int
+    novelty: float | None
     complaint: str | None
     confidence: float
     prepare_ms: float
@@ -63,6 +67,15 @@ class Inspector:
         self.bundle = bundle
         self.preparation = Preparation.read(bundle.preprocess, bundle.folder)
         self._predictor = Predictor(bundle, threads)
+        self._familiar = Familiar.read(bundle)
+
+    def look(self, rgb: Pixels) -> Prediction:
+        """What the network says of each tile of a decoded frame, uint8 height x width x 3 RGB.
+
+        Raises:
+            UnreadableImage: the frame is too small for the recipe's preparation.
+        """
+        return self._predictor.predict(self.preparation(rgb).images)
 
     def inspect(self, rgb: Pixels) -> Inspection:
         """Judge one decoded frame, uint8 height x width x 3 RGB.
@@ -76,8 +89,13 @@ class Inspector:
         prediction = self._predictor.predict(part.images)
         predicted = time.perf_counter()
         qualities = [measure(image) for image in part.images]
-        bundle = self.bundle
+        bundle, familiar = self.bundle, self._familiar
         complaints = [part.complaint or complaint(q, bundle.reference) for q in qualities]
+        distances = None if familiar is None else familiar.distance(prediction.embedding)
+        if familiar is not None and distances is not None:
+            complaints = [
+                said or familiar.complaint(d) for said, d in zip(complaints, distances, strict=True)
+            ]
         decisions = [
             decide(scores, bundle.taxonomy, bundle.operating_point, said)
             for scores, said in zip(prediction.probabilities, complaints, strict=True)
@@ -98,6 +116,7 @@ class Inspector:
             embedding=prediction.embedding[tile],
             quality=qualities[tile],
             tile=tile,
+            novelty=None if distances is None else float(distances.max()),
             complaint=complaints[tile],
             confidence=part.confidence,
             prepare_ms=(prepared - started) * 1e3,

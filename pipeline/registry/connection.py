@@ -14,13 +14,14 @@ from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import RegistryError, RegistryForbidden, RegistryUnreachable
+from pipeline.errors import MissingExtra, RegistryError, RegistryForbidden, RegistryUnreachable
 from pipeline.files import project
 
 if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 SQLITE = "sqlite:///"
+DATABASE = re.compile(r"(sqlite|postgresql|mysql|mssql)(\+\w+)?://")  # what MLflow opens by itself
 PROBE_TIMEOUT_S = 3
 
 # MLflow's own defaults retry for minutes, print progress bars, unpickle and report usage.
@@ -52,6 +53,11 @@ def sqlite_file(uri: str) -> Path | None:
     return Path(uri.removeprefix(SQLITE).split("?")[0]) if uri.startswith(SQLITE) else None
 
 
+def in_database(uri: str) -> bool:
+    """Is it a database, which MLflow opens here, rather than a server that does so there?"""
+    return DATABASE.match(uri) is not None
+
+
 def set_defaults() -> None:
     """Make MLflow quick to fail, quiet and safe; to be called before it is imported.
 
@@ -78,13 +84,16 @@ def connect(uri: str, *, create: bool = False) -> MlflowClient:
     """Open the registry.
 
     Args:
-        uri: a server (`http://…`) or a file (`sqlite:///…`).
+        uri: a server (`http://…`), a file (`sqlite:///…`) or another database.
         create: make a SQLite registry that is not there yet; a read never does.
 
     Raises:
         RegistryUnreachable, RegistryError: as `check` does.
+        MissingExtra: it is a database, and what opens databases is not installed.
     """
     check(uri, create=create)
+    if in_database(uri):
+        _require_sql(uri)
     set_defaults()
     from mlflow.tracking import MlflowClient
 
@@ -112,6 +121,15 @@ def alone(uri: str) -> Iterator[None]:
 
     with FileLock(f"{file}.lock"):
         yield
+
+
+def _require_sql(uri: str) -> None:
+    try:
+        import alembic  # noqa: F401
+        import sqlalchemy  # noqa: F401
+    except ImportError as error:
+        package = error.name or "sqlalchemy"
+        raise MissingExtra(package, f"the registry at {shown(uri)}, a database,", "sql") from error
 
 
 def _probe_server(uri: str) -> None:
@@ -171,6 +189,24 @@ def spoken(uri: str) -> Iterator[None]:
     """
     from mlflow.exceptions import MlflowException
     from requests import RequestException
+
+    try:
+        with _database_spoken(uri) if in_database(uri) else nullcontext():
+            yield
+    except ImportError as error:
+        raise RegistryError(
+            f"the registry at {shown(uri)} needs the package {error.name or 'of its database'}; "
+            "install the driver that the address names (PostgreSQL: psycopg, with an address "
+            "postgresql+psycopg2://... its package is psycopg2-binary), or use a server's http://"
+        ) from error
+    except (MlflowException, RequestException, OSError) as error:
+        raise _explained(uri, error) from error
+
+
+@contextmanager
+def _database_spoken(uri: str) -> Iterator[None]:
+    """The same for what the layer under a database raises; a server's clients do not have it."""
+    _require_sql(uri)
     from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
     try:
@@ -178,13 +214,7 @@ def spoken(uri: str) -> Iterator[None]:
     except OperationalError as error:
         said = shown(" ".join(str(error).split()))
         raise RegistryUnreachable(f"the registry at {shown(uri)}: {said[:400]}") from error
-    except ImportError as error:
-        raise RegistryError(
-            f"the registry at {shown(uri)} needs the package {error.name or 'of its database'}; "
-            "install the driver that the address names (PostgreSQL: psycopg, with an address "
-            "postgresql+psycopg2://... its package is psycopg2-binary), or use a server's http://"
-        ) from error
-    except (MlflowException, RequestException, SQLAlchemyError, OSError) as error:
+    except SQLAlchemyError as error:
         raise _explained(uri, error) from error
 
 

@@ -24,6 +24,7 @@ from pipeline.datasets.manifest import Manifest
 from pipeline.errors import DataError
 from pipeline.evaluation import explanation, findings, lineage, robustness
 from pipeline.evaluation.explanation import ExplanationRules
+from pipeline.evaluation.golden_frame import add_golden_frame
 from pipeline.evaluation.judging import Judged, Watch, judge, latencies_ms
 from pipeline.evaluation.limits import choose_limits
 from pipeline.evaluation.measuring import measure
@@ -97,6 +98,7 @@ def run(
         config.policy, data, trained, out / "bundle", _watch("val parts")
     )
     test = judge(bundle, data, rows, _watch("test parts"))
+    bundle = add_golden_frame(bundle, data, test)
     report = json.loads((trained / "report.json").read_bytes())
     metrics = measure(test, data, config.bootstrap_draws, _read_naive(trained))
     latencies = latencies_ms(bundle, data, rows)

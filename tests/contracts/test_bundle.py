@@ -7,6 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,6 +26,7 @@ from pipeline.contracts.bundle import (
 from pipeline.contracts.spec import PreprocessSpec
 from pipeline.errors import BundleError
 from pipeline.files import sha256, write_model
+from tests.golden_frames import FILE, with_golden_frame
 
 LIMITS = st.floats(0, 1.1)
 
@@ -186,3 +188,39 @@ def test_a_teacher_stands_in_the_bundle_that_it_taught(sealed_bundle: Bundle) ->
     taught = sealed_bundle.provenance.model_copy(update={"teacher": "abc"})
     write_model(sealed_bundle.folder / "provenance.json", taught)
     assert open_bundle(sealed_bundle.folder, seal(sealed_bundle.folder)).provenance == taught
+
+
+def test_a_golden_frame_is_sealed_with_the_bundle(sealed_bundle: Bundle) -> None:
+    bundle = with_golden_frame(sealed_bundle, np.full((20, 24, 3), 130, np.uint8))
+    assert bundle.golden is not None
+    assert (bundle.golden.file, bundle.golden.tolerance) == (FILE, 1e-3)
+    (bundle.folder / FILE).write_bytes(b"another picture")
+    with pytest.raises(BundleError, match=r"golden-frame\.png was altered"):
+        open_bundle(bundle.folder)
+
+
+def test_a_golden_frame_without_its_picture_is_incomplete(sealed_bundle: Bundle) -> None:
+    folder = with_golden_frame(sealed_bundle, np.full((20, 24, 3), 130, np.uint8)).folder
+    (folder / FILE).unlink()
+    seal(folder)
+    with pytest.raises(BundleError, match=r"has no golden-frame\.png, which golden\.json names"):
+        open_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"probabilities": {"good": 0.5, "broken": 0.5}}, r"golden\.json speaks of .*good, broken"),
+        ({"file": "../../etc/passwd"}, r"golden\.json does not fit .*: file "),
+        ({"verdict": "NOT_INSPECTED"}, r"golden\.json does not fit .*: verdict "),
+    ],
+)
+def test_a_golden_frame_that_cannot_be_one_is_refused(
+    sealed_bundle: Bundle, change: dict[str, object], said: str
+) -> None:
+    folder = with_golden_frame(sealed_bundle, np.full((20, 24, 3), 130, np.uint8)).folder
+    told = json.loads((folder / "golden.json").read_bytes()) | change
+    (folder / "golden.json").write_text(json.dumps(told))
+    seal(folder)
+    with pytest.raises(BundleError, match=said):
+        open_bundle(folder)

@@ -9,9 +9,15 @@ import numpy as np
 import pytest
 
 from pipeline.contracts.bundle import Bundle
-from pipeline.daemon.line import Line, ModelSource
-from pipeline.daemon.sources import replay
+from pipeline.daemon.assembly import Eye, Fixed, put_together
+from pipeline.daemon.clock import Clock
+from pipeline.daemon.ledger import Ledger
+from pipeline.daemon.line import Camera, Line, ModelSource
+from pipeline.daemon.loop import Station
+from pipeline.daemon.sources import Source, replay
+from pipeline.daemon.triggers import Trigger, TriggerConfig
 from pipeline.imaging import Pixels, codec
+from pipeline.inference.inspector import Inspector
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
 from tests.judgements import judged
@@ -55,12 +61,30 @@ def line(tmp_path: Path, parts: Path, registry: Registry) -> Line:
     )
 
 
+def station_of(
+    line: Line,
+    source: Source,
+    inspector: Inspector,
+    ledger: Ledger,
+    clock: Clock | None = None,
+    trigger: Trigger | None = None,
+    rules: TriggerConfig | None = None,
+) -> Station:
+    """A station of one camera, whose model stays as it is."""
+    clock = clock or Clock()
+    assert line.source is not None
+    settings = Camera.model_construct(name="camera", source=line.source, trigger=rules)
+    model = Fixed(inspector, "cells/3", clock.now())
+    return put_together(line, [Eye(settings, source, trigger)], model, ledger, clock)
+
+
 @pytest.fixture
 def line_file(line: Line, tmp_path: Path) -> Callable[..., Path]:
     """Write `line` as YAML, the source's settings changed as given."""
 
     def write(**source: object) -> Path:
         path = tmp_path / "line.yaml"
+        assert line.source is not None
         settings = {"type": "replay", "path": str(line.source.model_dump()["path"])} | source
         lines = [
             f"station: {line.station}",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,101 +12,252 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.records import Record, Verdict
-from pipeline.daemon.clock import FakeClock
+from pipeline.daemon.clock import Clock, FakeClock
 from pipeline.daemon.keeping import BACKLOG, Keeper
 from pipeline.daemon.ledger import Ledger
-from pipeline.daemon.line import Keep, Line
-from pipeline.daemon.loop import Station, assembled
-from pipeline.daemon.sources import FakeSource, Frame
+from pipeline.daemon.line import Keep
+from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.sources import Frame
+from pipeline.errors import LedgerError
 from pipeline.files import write_whole
 from pipeline.imaging import Pixels, codec
-from pipeline.inference.inspector import Inspector
-from pipeline.registry.store import Registry
 from tests.daemon.conftest import picture
+from tests.daemon.disk import fill, small_disk
 
 AT = datetime(2026, 11, 22, 23, 59, tzinfo=UTC)
+DAY = "2026-11-22"
 PATIENCE_S = 10  # of tests that would otherwise hang when they fail
 
 
-def record(verdict: Verdict, identity: str = "0199-a") -> Record:
-    return Record(identity, "west-1", AT.isoformat(), "part-1", verdict, "")
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(AT)
 
 
-def run(line: Line, keep: Keep) -> list[Record]:
-    """Inspect the four parts; returns the ledger's records."""
-    with assembled(line.model_copy(update={"keep": keep})) as station:
-        station.run(threading.Event())
-    ledger = Ledger(line.ledger, "west-1")
-    found = list(ledger.records())
-    ledger.close()
-    return found
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    opened = Ledger(tmp_path / "ledger.sqlite", "west-1")
+    yield opened
+    opened.close()
 
 
-def test_failed_and_doubtful_frames_are_kept_bit_for_bit_and_named_in_their_records(
-    line: Line, parts: Path, champion: Registry, tmp_path: Path
+def frame(data: bytes = b"an image", ending: str = ".png") -> Frame:
+    return Frame(AT, 0.0, "part-1", None, data=data, ending=ending)
+
+
+def closed(ledger: Ledger, verdict: Verdict = Verdict.FAIL) -> Record:
+    identity = ledger.open_record(AT, "part-1")
+    record = Record(identity, "west-1", AT.isoformat(), "part-1", verdict, "because")
+    ledger.close_record(record)
+    return record
+
+
+def images(ledger: Ledger) -> list[str]:
+    return [r.image for r in ledger.records()]
+
+
+def work(keeper: Keeper) -> None:
+    """All that there is to do."""
+    while keeper.step():
+        pass
+
+
+def test_frame_is_kept_bit_for_bit_and_named_in_its_record(
+    ledger: Ledger, clock: FakeClock, tmp_path: Path
 ) -> None:
-    good, bad, damaged, doubt = run(line, Keep(folder=tmp_path / "kept"))
-    assert (good.image, damaged.image) == ("", "")
-    for kept, name in ((bad, "b_bad.png"), (doubt, "tray/d_doubt.png")):
-        assert kept.image == f"{kept.captured_at[:10]}/{kept.id}.png"
-        assert (tmp_path / "kept" / kept.image).read_bytes() == (parts / name).read_bytes()
-    assert len([p for p in (tmp_path / "kept").rglob("*") if p.is_file()]) == 2
+    keeper, record = Keeper(Keep(folder=tmp_path / "kept"), ledger, clock), closed(ledger)
+    keeper.offer(frame(b"what the camera sent", ".jpg"), record)
+    assert images(ledger) == [""], "the station waits for no disk"
+    work(keeper)
+    assert images(ledger) == [f"{DAY}/{record.id}.jpg"]
+    assert (tmp_path / "kept" / images(ledger)[0]).read_bytes() == b"what the camera sent"
+    assert keeper.state.kept_bytes == len(b"what the camera sent")
 
 
-def test_damaged_file_is_kept_as_it_came_where_that_is_wanted(
-    line: Line, parts: Path, champion: Registry, tmp_path: Path
+def test_cameras_own_file_is_kept_even_if_it_is_decoded_by_now(
+    ledger: Ledger, clock: FakeClock, tmp_path: Path
 ) -> None:
-    keep = Keep(folder=tmp_path / "kept", verdicts=("NOT_INSPECTED",))
-    (image,) = [r.image for r in run(line, keep) if r.image]
-    assert (tmp_path / "kept" / image).read_bytes() == (parts / "c_damaged.png").read_bytes()
+    keeper = Keeper(Keep(folder=tmp_path / "kept"), ledger, clock)
+    keeper.offer(replace(frame(b"its own file"), pixels=picture(50)), closed(ledger))
+    work(keeper)
+    assert (tmp_path / "kept" / images(ledger)[0]).read_bytes() == b"its own file"
 
 
-def test_no_frame_is_kept_where_nobody_asked(line: Line, champion: Registry) -> None:
-    with assembled(line) as station:
-        station.run(threading.Event())
-        assert {r.image for r in station.ledger.records()} == {""}
-
-
-def test_folder_that_cannot_be_written_does_not_stop_the_line(
-    line: Line, champion: Registry, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_pixels_without_a_file_become_a_png_that_loses_nothing(
+    ledger: Ledger, clock: FakeClock, tmp_path: Path
 ) -> None:
-    (tmp_path / "kept").write_text("a file in the way")
-    records = run(line, Keep(folder=tmp_path / "kept"))
-    assert [r.verdict for r in records] == ["PASS", "FAIL", "NOT_INSPECTED", "REVIEW"]
-    assert {r.image for r in records} == {""}
-    assert [m for m in caplog.messages if f"the frame of {records[1].id} was not kept" in m]
-
-
-def test_verdict_is_in_the_ledger_before_the_frame_is_written(
-    line: Line, champion: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[tuple[str, str]] = []
-
-    def look(path: Path, _: bytes) -> None:
-        with closing(sqlite3.connect(line.ledger)) as db:
-            row = "SELECT verdict, image FROM records WHERE id = ?"
-            seen.append(db.execute(row, (path.stem,)).fetchone())
-
-    monkeypatch.setattr("pipeline.daemon.keeping.write_whole", look)
-    run(line, Keep(folder=tmp_path / "kept"))
-    assert seen == [("FAIL", ""), ("REVIEW", "")]
+    pixels = picture(50)
+    pixels[3, 5] = (1, 2, 3)
+    keeper = Keeper(Keep(folder=tmp_path / "kept"), ledger, clock)
+    keeper.offer(Frame(AT, 0.0, "part-1", pixels), closed(ledger))
+    work(keeper)
+    assert (codec.read(tmp_path / "kept" / images(ledger)[0]) == pixels).all()
 
 
 def test_frame_is_named_in_its_record_once_its_file_is_there(
-    line: Line, champion: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there: list[bool] = []
-    note = Ledger.note_image
 
-    def look(ledger: Ledger, identity: str, path: str) -> None:
+    def look(_: Ledger, identity: str, path: str) -> None:
         there.append((tmp_path / "kept" / path).is_file())
-        note(ledger, identity, path)
 
     monkeypatch.setattr(Ledger, "note_image", look)
-    run(line, Keep(folder=tmp_path / "kept"))
-    assert there == [True, True]
+    keeper = Keeper(Keep(folder=tmp_path / "kept"), ledger, clock)
+    keeper.offer(frame(), closed(ledger))
+    work(keeper)
+    assert there == [True]
+
+
+def test_file_that_cannot_be_named_in_the_ledger_does_not_stay(
+    ledger: Ledger, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise LedgerError("the disk is full")
+
+    monkeypatch.setattr(Ledger, "note_image", fail)
+    keeper = Keeper(Keep(folder=tmp_path / "kept"), ledger, clock)
+    keeper.offer(frame(), closed(ledger))
+    work(keeper)
+    assert list((tmp_path / "kept" / DAY).iterdir()) == []
+    state = keeper.state
+    assert (state.left_out, state.kept_bytes) == (1, 0)
+    assert state.trouble == "frames are not kept: the disk is full"
+
+
+def test_failed_and_doubtful_parts_are_kept_and_others_only_if_asked_for(
+    ledger: Ledger, clock: FakeClock, tmp_path: Path
+) -> None:
+    keeper = Keeper(Keep(folder=tmp_path / "kept"), ledger, clock)
+    records = [closed(ledger, verdict) for verdict in Verdict]
+    for record in records:
+        keeper.offer(frame(), record)
+    work(keeper)
+    kept = {r.verdict for r in ledger.records() if r.image}
+    assert kept == {Verdict.FAIL, Verdict.REVIEW}
+
+
+def test_good_part_that_a_second_model_judged_otherwise_is_kept(
+    ledger: Ledger, clock: FakeClock, tmp_path: Path
+) -> None:
+    keeper = Keeper(Keep(folder=tmp_path / "kept"), ledger, clock)
+    keeper.offer(frame(), closed(ledger, Verdict.PASS), disputed=True)
+    work(keeper)
+    assert all(images(ledger))
+
+
+def test_frame_that_is_offered_twice_is_kept_once(
+    ledger: Ledger, clock: FakeClock, tmp_path: Path
+) -> None:
+    keeper, record = Keeper(Keep(folder=tmp_path / "kept"), ledger, clock), closed(ledger)
+    keeper.offer(frame(), record)
+    keeper.offer(frame(), record, disputed=True)
+    work(keeper)
+    state = keeper.state
+    assert (state.kept_bytes, state.left_out, state.trouble) == (len(b"an image"), 0, "")
+
+
+def test_frame_without_pixels_and_file_leaves_nothing(
+    ledger: Ledger, clock: FakeClock, tmp_path: Path
+) -> None:
+    keeper = Keeper(Keep(folder=tmp_path / "kept", verdicts=("NOT_INSPECTED",)), ledger, clock)
+    keeper.offer(Frame(AT, 0.0, "", None, "camera away"), closed(ledger, Verdict.NOT_INSPECTED))
+    work(keeper)
+    assert list((tmp_path / "kept").iterdir()) == []
+
+
+@pytest.mark.parametrize("shape", [(20, 24), (20, 24, 2), (20, 24, 5), (0, 0, 3)])
+def test_frame_that_cannot_be_encoded_is_left_out_and_the_next_one_kept(
+    shape: tuple[int, ...], ledger: Ledger, clock: FakeClock, tmp_path: Path
+) -> None:
+    odd: Pixels = np.zeros(shape, np.uint8)
+    keeper = Keeper(Keep(folder=tmp_path / "kept"), ledger, clock)
+    for pixels in (odd, picture(50)):
+        keeper.offer(Frame(AT, 0.0, "", pixels), closed(ledger))
+    work(keeper)
+    assert [bool(image) for image in images(ledger)] == [False, True]
+    assert keeper.state.left_out == 1
+
+
+def test_folder_that_cannot_be_written_is_told_and_nothing_raised(
+    ledger: Ledger, clock: FakeClock, tmp_path: Path
+) -> None:
+    (tmp_path / "kept").write_text("a file in the way")
+    keeper = Keeper(Keep(folder=tmp_path / "kept"), ledger, clock)
+    keeper.offer(frame(), closed(ledger))
+    work(keeper)
+    assert images(ledger) == [""]
+    assert keeper.state.left_out == 1
+    assert "File exists" in keeper.state.trouble
+
+
+@pytest.mark.parametrize(("share", "low", "high"), [(0, 0, 0), (0.25, 200, 300), (1, 1000, 1000)])
+def test_a_share_of_good_parts_is_kept(
+    ledger: Ledger, clock: FakeClock, tmp_path: Path, share: float, low: int, high: int
+) -> None:
+    keeper = Keeper(Keep(folder=tmp_path, pass_share=share), ledger, clock)
+    good = Record("", "west-1", AT.isoformat(), "part-1", Verdict.PASS, "")
+    records = [replace(good, id=f"0199-{i}") for i in range(1000)]
+    picked = [keeper.wants(r) for r in records]
+    assert low <= sum(picked) <= high
+    assert [keeper.wants(replace(r, serial="x")) for r in records] == picked
+
+
+def test_good_parts_are_asked_for_by_their_share_only(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="'FAIL', 'REVIEW' or 'NOT_INSPECTED'"):
+        Keep.model_validate({"folder": tmp_path, "verdicts": ["PASS"]})
+
+
+def test_backlog_is_bounded_by_number_and_what_is_left_out_is_counted_and_told_once(
+    ledger: Ledger, clock: FakeClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    keeper = Keeper(Keep(folder=tmp_path / "kept"), ledger, clock)
+    for _ in range(BACKLOG + 2):
+        keeper.offer(frame(), closed(ledger))
+    assert keeper.state.left_out == 2
+    assert f"{BACKLOG} wait for {tmp_path / 'kept'}" in keeper.state.trouble
+    work(keeper)
+    assert sum(bool(image) for image in images(ledger)) == BACKLOG
+    assert len(caplog.messages) == 1
+
+
+def test_backlog_is_bounded_by_its_bytes(ledger: Ledger, clock: FakeClock, tmp_path: Path) -> None:
+    keeper = Keeper(Keep(folder=tmp_path / "kept", backlog_mb=1), ledger, clock)
+    half: Pixels = np.zeros((100, 1600, 3), np.uint8)
+    for _ in range(3):
+        keeper.offer(Frame(AT, 0.0, "", half), closed(ledger))
+    assert keeper.state.left_out == 1
+    work(keeper)
+    assert [bool(image) for image in images(ledger)] == [True, True, False]
+    for _ in range(2):
+        keeper.offer(Frame(AT, 0.0, "", half), closed(ledger))
+    assert keeper.state.left_out == 1, "the first ones wait no longer"
+
+
+def test_frame_larger_than_the_backlog_is_kept_when_it_is_alone(
+    ledger: Ledger, clock: FakeClock, tmp_path: Path
+) -> None:
+    keeper = Keeper(Keep(folder=tmp_path / "kept", backlog_mb=1), ledger, clock)
+    large: Pixels = np.zeros((1000, 1000, 3), np.uint8)
+    for _ in range(2):
+        keeper.offer(Frame(AT, 0.0, "", large), closed(ledger))
+    work(keeper)
+    assert [bool(image) for image in images(ledger)] == [True, False]
+
+
+def test_trouble_is_over_once_frames_are_kept_again_for_a_while(
+    ledger: Ledger, clock: FakeClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    keeper = Keeper(Keep(folder=tmp_path / "kept"), ledger, clock)
+    for _ in range(BACKLOG + 1):
+        keeper.offer(frame(), closed(ledger))
+    work(keeper)
+    assert keeper.state.trouble
+    clock.advance(60)
+    work(keeper)
+    assert keeper.state.trouble == ""
+    assert [m.startswith("over: ") for m in caplog.messages] == [False, True]
 
 
 class SlowDisk:
@@ -117,134 +266,106 @@ class SlowDisk:
     def __init__(self) -> None:
         self.reached = threading.Event()
         self.released = threading.Event()
-        self.in_time = True
 
     def write(self, path: Path, data: bytes) -> None:
         self.reached.set()
-        self.in_time &= self.released.wait(PATIENCE_S)
+        assert self.released.wait(PATIENCE_S)
         write_whole(path, data)
 
 
 @pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> SlowDisk:
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowDisk]:
     """Let the keeper write to a slow disk."""
-    slow = SlowDisk()
-    monkeypatch.setattr("pipeline.daemon.keeping.write_whole", slow.write)
-    return slow
+    disk = SlowDisk()
+    monkeypatch.setattr("pipeline.daemon.keeping.write_whole", disk.write)
+    yield disk
+    disk.released.set()
 
 
-def test_no_verdict_waits_for_the_frame_before_it_and_in_the_end_each_is_named(
-    line: Line, champion: Registry, tmp_path: Path, disk: SlowDisk
+def test_worker_writes_what_is_offered_while_the_station_goes_on(
+    ledger: Ledger, tmp_path: Path, slow: SlowDisk
 ) -> None:
-    keep = Keep(folder=tmp_path / "kept", pass_share=1)
-    closed: list[Record] = []
+    keeper, pulse = Keeper(Keep(folder=tmp_path / "kept"), ledger, Clock()), Pulse(Clock())
+    worker = threading.Thread(target=keeper.run, args=(pulse,))
+    worker.start()
+    try:
+        keeper.offer(frame(), closed(ledger))
+        assert slow.reached.wait(PATIENCE_S)
+        keeper.offer(frame(), closed(ledger))  # the disk is at work; this returns all the same
+        assert images(ledger) == ["", ""]
+        slow.released.set()
+    finally:
+        pulse.stop()
+        worker.join(PATIENCE_S)
+    assert keeper.drain(PATIENCE_S) == 0
+    assert all(images(ledger))
 
-    def watch(record: Record) -> None:
-        closed.append(record)
-        if len(closed) == 2:
-            assert disk.reached.wait(PATIENCE_S)
-            disk.released.set()
 
-    with assembled(line.model_copy(update={"keep": keep})) as station:
-        station.run(threading.Event(), watch)
-        images = [r.image for r in station.ledger.records()]
-    assert disk.in_time, "the second record was closed only after the first frame was written"
-    assert [bool(image) for image in images] == [True, True, False, True]
-    assert all((keep.folder / image).is_file() for image in images if image)
-
-
-def test_frames_that_wait_when_the_station_fails_are_written_and_named(
-    line: Line, champion: Registry, tmp_path: Path, disk: SlowDisk
+def test_frame_of_a_worker_that_hung_at_the_disk_is_kept_when_the_disk_answers(
+    ledger: Ledger, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(record: Record) -> None:
-        if record.verdict is Verdict.NOT_INSPECTED:
-            disk.released.set()
-            raise RuntimeError("the display is gone")
+    keeper = Keeper(Keep(folder=tmp_path / "kept"), ledger, clock)
+    work(keeper)
+    successor = Pulse(clock)
+    successor.stop()
 
-    keep = Keep(folder=tmp_path / "kept", pass_share=1)
-    with assembled(line.model_copy(update={"keep": keep})) as station:
-        with pytest.raises(RuntimeError, match="the display is gone"):
-            station.run(threading.Event(), fail)
-        images = [r.image for r in station.ledger.records()]
-    assert [(keep.folder / i).is_file() for i in images if i] == [True, True]
+    def hang(path: Path, data: bytes) -> None:
+        half = path.with_name(f".{path.name}.partial")
+        half.parent.mkdir()
+        half.write_bytes(data)
+        keeper.run(successor)  # meanwhile another one takes over, and counts what is there
+        work(keeper)
+        half.rename(path)
+        work(keeper)
+
+    monkeypatch.setattr("pipeline.daemon.keeping.write_whole", hang)
+    keeper.offer(frame(), closed(ledger))
+    work(keeper)
+    assert all(images(ledger))
+    assert keeper.state.kept_bytes == len(b"an image")
 
 
-def test_frame_that_comes_while_too_many_wait_is_not_kept_which_is_counted(
-    tmp_path: Path, disk: SlowDisk, caplog: pytest.LogCaptureFixture
+def test_at_the_end_frames_for_which_no_time_is_left_are_counted(
+    ledger: Ledger, clock: FakeClock, tmp_path: Path, slow: SlowDisk
 ) -> None:
-    keeper = Keeper(Keep(folder=tmp_path))
-    frame = Frame(AT, 0.0, "part-1", None, data=b"an image")
-    with keeper:
-        keeper.offer(frame, record(Verdict.FAIL, "first"))
-        assert disk.reached.wait(PATIENCE_S)
-        for i in range(BACKLOG + 2):
-            keeper.offer(frame, record(Verdict.FAIL, f"next-{i}"))
-        disk.released.set()
-    assert [i for i, _ in keeper.kept()] == ["first", *(f"next-{i}" for i in range(BACKLOG))]
-    assert keeper.left_out == 2
-    assert [m.partition(" was not kept: ")[::2] for m in caplog.messages] == [
-        ("the frame of next-64", "64 others wait to be written (1 left out so far)"),
-        ("the frame of next-65", "64 others wait to be written (2 left out so far)"),
-    ]
+    keeper = Keeper(Keep(folder=tmp_path / "kept"), ledger, clock)
+    for _ in range(3):
+        keeper.offer(frame(), closed(ledger))
+    assert keeper.drain(0.05) == 2  # and the third is at the disk, which hangs
+    assert keeper.state.left_out == 2
 
 
-def kept(keeper: Keeper, frame: Frame, verdict: Verdict) -> Sequence[tuple[str, str]]:
-    """Offer one frame; returns what was written by the end."""
-    with keeper:
-        keeper.offer(frame, record(verdict))
-    return list(keeper.kept())
-
-
-def test_pixels_without_a_file_become_a_png_that_loses_nothing(tmp_path: Path) -> None:
-    pixels = picture(50)
-    pixels[3, 5] = (1, 2, 3)
-    frame = Frame(AT, 0.0, "part-1", pixels)
-    written = kept(Keeper(Keep(folder=tmp_path)), frame, Verdict.FAIL)
-    assert written == [("0199-a", "2026-11-22/0199-a.png")]
-    assert (codec.read(tmp_path / "2026-11-22/0199-a.png") == pixels).all()
-
-
-@pytest.mark.parametrize("shape", [(20, 24), (20, 24, 2), (20, 24, 5), (0, 0, 3)])
-def test_frame_that_cannot_be_encoded_does_not_stop_the_line(
-    shape: tuple[int, ...],
-    sealed_bundle: Bundle,
-    tmp_path: Path,
-    caplog: pytest.LogCaptureFixture,
+def test_full_disk_costs_frames_and_nothing_else_until_there_is_room_again(
+    ledger: Ledger, clock: FakeClock, tmp_path: Path
 ) -> None:
-    odd: Pixels = np.zeros(shape, np.uint8)
-    clock, ledger = FakeClock(), Ledger(tmp_path / "ledger.sqlite", "west-1")
-    keeper = Keeper(Keep(folder=tmp_path / "kept", verdicts=("FAIL", "NOT_INSPECTED")))
-    source = FakeSource([odd, picture(50)], clock)
-    inspector = Inspector(sealed_bundle, threads=1)
-    Station(source, inspector, "cells/1", ledger, clock, keeper).run(threading.Event())
-    first, second = ledger.records()
-    assert (first.verdict, first.image) == (Verdict.NOT_INSPECTED, "")
-    assert f"the frame of {first.id} was not kept" in caplog.text
-    assert (tmp_path / "kept" / second.image).is_file()
+    with small_disk(tmp_path / "disk", 1 << 20) as disk:
+        keeper = Keeper(Keep(folder=disk / "kept", min_free_gb=0), ledger, clock)
+        work(keeper)
+        fill(disk / "others")
+        first, second = closed(ledger), closed(ledger)
+        keeper.offer(frame(b"x" * 100_000), first)
+        work(keeper)
+        assert "No space left on device" in keeper.state.trouble or (
+            "has no room" in keeper.state.trouble
+        )
+        assert keeper.state.left_out == 1
+        assert [p for p in disk.rglob("*") if p.is_file()] == [disk / "others"]
+        (disk / "others").unlink()
+        clock.advance(60)
+        keeper.offer(frame(b"x" * 100_000), second)
+        work(keeper)
+        assert images(ledger) == ["", f"{DAY}/{second.id}.png"]
+        assert keeper.state.trouble == ""
 
 
-def test_frame_without_pixels_and_file_leaves_nothing(tmp_path: Path) -> None:
-    keeper = Keeper(Keep(folder=tmp_path, verdicts=("NOT_INSPECTED",)))
-    frame = Frame(AT, 0.0, "part-1", None, "the camera is away")
-    assert kept(keeper, frame, Verdict.NOT_INSPECTED) == []
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(("share", "low", "high"), [(0, 0, 0), (0.25, 200, 300), (1, 1000, 1000)])
-def test_a_share_of_good_parts_is_kept(tmp_path: Path, share: float, low: int, high: int) -> None:
-    keeper = Keeper(Keep(folder=tmp_path, pass_share=share))
-    wanted = sum(keeper.wants(record(Verdict.PASS, f"0199-{i}")) for i in range(1000))
-    assert low <= wanted <= high
-
-
-def test_the_share_always_picks_the_same_records(tmp_path: Path) -> None:
-    keeper = Keeper(Keep(folder=tmp_path, pass_share=0.5))
-    records = [record(Verdict.PASS, f"0199-{i}") for i in range(100)]
-    picked = [keeper.wants(r) for r in records]
-    assert {True, False} == set(picked)
-    assert [keeper.wants(replace(r, serial="x")) for r in records] == picked
-
-
-def test_good_parts_are_asked_for_by_their_share_only(tmp_path: Path) -> None:
-    with pytest.raises(ValidationError, match="'FAIL', 'REVIEW' or 'NOT_INSPECTED'"):
-        Keep.model_validate({"folder": tmp_path, "verdicts": ["PASS"]})
+def test_disk_that_is_full_although_it_promised_room_leaves_no_half_written_file(
+    ledger: Ledger, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with small_disk(tmp_path / "disk", 1 << 20) as disk:
+        keeper = Keeper(Keep(folder=disk / "kept", min_free_gb=0), ledger, clock)
+        work(keeper)  # it looks at the disk, and the clock stands still
+        fill(disk / "others")
+        keeper.offer(frame(b"x" * 100_000), closed(ledger))
+        work(keeper)
+        assert "No space left on device" in keeper.state.trouble
+        assert [p for p in disk.rglob("*") if p.is_file()] == [disk / "others"]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.contracts.ledger import VERSION
 from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.ledger import Ledger
 from pipeline.errors import LedgerError
@@ -177,7 +178,7 @@ def test_newer_format_is_refused(path: Path) -> None:
     Ledger(path, "west-1").close()
     with sqlite3.connect(path) as other:
         other.execute("PRAGMA user_version = 9")
-    with pytest.raises(LedgerError, match="format 9, this Lineside writes 2"):
+    with pytest.raises(LedgerError, match=f"format 9, this Lineside writes {VERSION}"):
         Ledger(path, "west-1")
 
 
@@ -199,7 +200,7 @@ def test_ledger_of_version_1_is_brought_up_to_date_with_all_it_holds(path: Path)
     assert ledger.account().balances
     ledger.close()
     with closing(sqlite3.connect(path)) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+        assert db.execute("PRAGMA user_version").fetchone() == (VERSION,)
 
 
 def test_ledger_of_version_1_becomes_what_a_new_one_is(path: Path, tmp_path: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import pytest
 
 from pipeline.contracts.bundle import Bundle
 from pipeline.daemon.line import Line
-from pipeline.daemon.models import fetch_champion
+from pipeline.daemon.models import LAST_GOOD, fetch_champion, tidy
 from pipeline.errors import BundleError, NoChampion, RegistryUnreachable
 from pipeline.registry.store import Registry
 
@@ -64,6 +65,36 @@ def test_a_cache_that_cannot_be_written_is_named(line: Line, champion: Registry)
     line.model.cache.write_text("a file where the folder should be")
     with pytest.raises(BundleError, match=r"cannot be written .*; model\.cache in the line file"):
         fetch_champion(line, champion)
+
+
+def test_a_champion_that_fails_its_trial_is_not_remembered_as_good(
+    line: Line, champion: Registry
+) -> None:
+    def fail(bundle: Bundle) -> None:
+        raise BundleError("judged otherwise here")
+
+    with pytest.raises(BundleError, match="judged otherwise here"):
+        fetch_champion(line, champion, fail)
+    with pytest.raises(RegistryUnreachable):
+        fetch_champion(line, AWAY)
+
+
+def test_only_bundles_that_are_not_needed_are_removed_from_the_cache(
+    line: Line, champion: Registry
+) -> None:
+    good, _ = fetch_champion(line, champion)
+    for name in ("2-0123456789ab", "3-0123456789ab", ".4-0123456789ab.former", "my-photos"):
+        (line.model.cache / name).mkdir()
+    (line.model.cache / "2-0123456789ab.signoff.json").write_text("{}")
+    (line.model.cache / "3-0123456789ab.signoff.json").write_text("{}")
+    tidy(line, replace(good, folder=line.model.cache / "3-0123456789ab"))
+    assert {p.name for p in line.model.cache.iterdir()} == {
+        good.folder.name,
+        "3-0123456789ab",
+        "3-0123456789ab.signoff.json",
+        "my-photos",
+        LAST_GOOD,
+    }
 
 
 def test_first_start_without_a_registry_is_refused(line: Line) -> None:

@@ -9,35 +9,38 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.daemon.assembly import assembled
 from pipeline.daemon.clock import FakeClock
 from pipeline.daemon.ledger import Ledger
 from pipeline.daemon.line import Line
-from pipeline.daemon.loop import assembled
+from pipeline.daemon.pulse import Pulse
 from pipeline.daemon.sources.replay import Config
-from pipeline.errors import DataError
+from pipeline.errors import DataError, UnreadableImage
 from pipeline.registry.store import Registry
 
 
 def test_files_come_in_order_with_their_names_as_serials(parts: Path) -> None:
-    source = Config(type="replay", path=parts).open(FakeClock())
-    serials = [f.serial for f in source.frames(threading.Event())]
+    clock = FakeClock()
+    source = Config(type="replay", path=parts).open(clock)
+    serials = [f.serial for f in source.frames(Pulse(clock))]
     assert serials == ["a_good.png", "b_bad.png", "c_damaged.png", "tray/d_doubt.png"]
 
 
-def test_damaged_file_is_a_frame_with_a_fault(parts: Path) -> None:
-    source = Config(type="replay", path=parts).open(FakeClock())
-    frames = {f.serial: f for f in source.frames(threading.Event())}
+def test_damaged_file_is_a_frame_that_cannot_be_decoded(parts: Path) -> None:
+    clock = FakeClock()
+    source = Config(type="replay", path=parts).open(clock)
+    frames = {f.serial: f for f in source.frames(Pulse(clock))}
     assert frames["c_damaged.png"].pixels is None
-    assert "cannot be decoded" in frames["c_damaged.png"].fault
-    pixels = frames["a_good.png"].pixels
-    assert pixels is not None
-    assert pixels.shape == (20, 24, 3)
+    with pytest.raises(UnreadableImage, match=r"c_damaged\.png cannot be decoded"):
+        frames["c_damaged.png"].decoded()
+    assert frames["a_good.png"].decoded().shape == (20, 24, 3)
 
 
 def test_file_that_vanishes_is_a_frame_with_a_fault(parts: Path) -> None:
-    source = Config(type="replay", path=parts).open(FakeClock())
+    clock = FakeClock()
+    source = Config(type="replay", path=parts).open(clock)
     (parts / "b_bad.png").unlink()
-    frames = list(source.frames(threading.Event()))
+    frames = list(source.frames(Pulse(clock)))
     assert len(frames) == 4
     assert "No such file" in frames[1].fault
 
@@ -62,9 +65,10 @@ def test_file_whose_name_is_not_utf_8_gets_its_record(
 
 def test_vanished_file_whose_name_is_not_utf_8_is_named_as_it_can_be_written(parts: Path) -> None:
     named_in_latin_1(parts, "b_bad.png")
-    source = Config(type="replay", path=parts).open(FakeClock())
+    clock = FakeClock()
+    source = Config(type="replay", path=parts).open(clock)
     (parts / os.fsdecode(b"\xfcb_bad.png")).unlink()
-    (fault,) = [f.fault for f in source.frames(threading.Event()) if "b_bad" in f.serial]
+    (fault,) = [f.fault for f in source.frames(Pulse(clock)) if "b_bad" in f.serial]
     assert f"{parts}/\\udcfcb_bad.png cannot be read: No such file" in fault
     assert fault.encode()
 
@@ -72,7 +76,7 @@ def test_vanished_file_whose_name_is_not_utf_8_is_named_as_it_can_be_written(par
 def test_rate_spaces_the_frames(parts: Path) -> None:
     clock = FakeClock()
     source = Config(type="replay", path=parts, rate_hz=20).open(clock)
-    times = [f.triggered_s for f in source.frames(threading.Event())]
+    times = [f.captured_s for f in source.frames(Pulse(clock))]
     assert times == pytest.approx([0.0, 0.05, 0.10, 0.15])
 
 
@@ -80,26 +84,28 @@ def test_slow_station_leaves_no_frame_out_and_gets_no_burst(parts: Path) -> None
     clock = FakeClock()
     source = Config(type="replay", path=parts, rate_hz=20).open(clock)
     times = []
-    for frame in source.frames(threading.Event()):
-        times.append(frame.triggered_s)
+    for frame in source.frames(Pulse(clock)):
+        times.append(frame.captured_s)
         clock.advance(1.0 if frame.serial == "a_good.png" else 0.0)
     assert times == pytest.approx([0.0, 1.0, 1.05, 1.10])
 
 
 def test_loop_begins_again(parts: Path) -> None:
-    source = Config(type="replay", path=parts, loop=True).open(FakeClock())
-    serials = [f.serial for f in islice(source.frames(threading.Event()), 5)]
+    clock = FakeClock()
+    source = Config(type="replay", path=parts, loop=True).open(clock)
+    serials = [f.serial for f in islice(source.frames(Pulse(clock)), 5)]
     assert serials[4] == serials[0]
 
 
 def test_stop_ends_an_endless_replay(parts: Path) -> None:
-    stop = threading.Event()
-    source = Config(type="replay", path=parts, loop=True).open(FakeClock())
+    clock = FakeClock()
+    pulse = Pulse(clock)
+    source = Config(type="replay", path=parts, loop=True).open(clock)
     seen = 0
-    for _ in source.frames(stop):
+    for _ in source.frames(pulse):
         seen += 1
         if seen == 6:
-            stop.set()
+            pulse.stop()
     assert seen == 6
 
 

@@ -16,9 +16,9 @@ import pytest
 
 from pipeline import cli
 from pipeline.contracts.records import Verdict
+from pipeline.daemon.assembly import assembled
 from pipeline.daemon.ledger import Ledger
 from pipeline.daemon.line import Keep, Line
-from pipeline.daemon.loop import assembled
 from pipeline.daemon.reviews import Review, opened
 from pipeline.errors import DataError, LedgerError
 from pipeline.registry.store import Registry
@@ -152,7 +152,7 @@ def test_missing_ledger_is_not_made(line: Line) -> None:
 def test_ledger_of_an_older_format_asks_for_a_start(judged: Line) -> None:
     with closing(sqlite3.connect(judged.ledger)) as db:
         db.execute("PRAGMA user_version = 1")
-    with pytest.raises(LedgerError, match="format 1, reviews need 2; start"), opened(judged):
+    with pytest.raises(LedgerError, match="format 1, reviews need 3; start"), opened(judged):
         pass
 
 

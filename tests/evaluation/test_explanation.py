@@ -99,7 +99,7 @@ def recipe(home: Path, spec: PreprocessSpec = SPEC, classes: Taxonomy | None = N
         quality = measure(images[tile])
         inspections.append(
             Inspection(
-                decision, said, said, quality, tile, None, 1.0, 0.0, 0.0, 0.0, bad, bad, False
+                decision, said, said, quality, tile, None, None, 1.0, 0.0, 0.0, 0.0, bad, bad, False
             )
         )
     return Recipe(home, data, Judged(np.arange(N), LABELS, inspections, classes))

@@ -70,9 +70,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(home: Path, database: str, *options: str, **environment: str) -> Iterator[str]:
-    """`mlflow server` in the folder `home`; yields its address."""
-    port = free_port()
+def serving(
+    home: Path, database: str, *options: str, port: int | None = None, **environment: str
+) -> Iterator[str]:
+    """`mlflow server` in the folder `home`, at a port that is free or given; yields its address."""
+    port = port or free_port()
     uri = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--workers", "1", *options]

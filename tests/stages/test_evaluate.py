@@ -17,10 +17,13 @@ from pipeline.contracts.bundle import OperatingPoint, open_bundle, seal
 from pipeline.contracts.evaluation import Evaluation
 from pipeline.datasets import golden, manifest, scores
 from pipeline.errors import BundleError, DataError
+from pipeline.evaluation import familiar
 from pipeline.evaluation.rival import Rival
 from pipeline.files import read_model, write_model
+from pipeline.imaging import Pixels
 from pipeline.imaging.codec import read
 from pipeline.inference.inspector import Inspector
+from pipeline.inference.trial import load
 from pipeline.metrics.rates import Rate
 from pipeline.stages import evaluate
 from tests.stages.conftest import EVALUATE, Ran
@@ -202,8 +205,8 @@ def test_the_champion_itself_is_not_compared_with_itself(copied: Path) -> None:
 
 def test_a_champion_of_another_taxonomy_is_named_and_not_compared(copied: Path) -> None:
     theirs = Path(shutil.copytree(copied / "evaluate/bundle", copied.parent / "champion"))
-    taxonomy = (theirs / "taxonomy.json").read_text().replace("defective", "broken")
-    (theirs / "taxonomy.json").write_text(taxonomy)
+    for name in ("taxonomy.json", "golden.json"):
+        (theirs / name).write_text((theirs / name).read_text().replace("defective", "broken"))
     seal(theirs)
     _, found = evaluated(copied, rival=Rival("cells/7", open_bundle(theirs)))
     assert found.comparison.not_run == "it knows the classes good, broken, this one good, defective"
@@ -349,3 +352,55 @@ def test_the_report_says_what_data_and_which_network_it_is_about(ran: Ran) -> No
     for said in ("Cells: may this model", f"{n}: ", "tf_efficientnet_lite0", str(ran.images)):
         assert said in page
     assert "licence: not known" in (ran.data / "evaluate/MODEL_CARD.md").read_text("utf-8")
+
+
+def test_bundle_knows_how_far_from_training_a_picture_may_lie(ran: Ran) -> None:
+    bundle = open_bundle(ran.data / "evaluate/bundle")
+    data = manifest.read(ran.data / "ingest")
+    known = bundle.familiarity
+    assert known is not None
+    assert known.limit is not None
+    assert known.n_chosen_on == int((data.table["split"] == "val").sum())
+    inspector = Inspector(bundle, threads=1)
+
+    def novelty(pixels: Pixels) -> float:
+        seen = inspector.inspect(pixels)
+        assert seen.novelty is not None
+        return seen.novelty
+
+    held = np.flatnonzero(data.table["split"] == "val")
+    assert max(novelty(data.pixels(int(i))) for i in held) <= known.limit
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3)).astype(np.uint8)
+    assert known.median is not None
+    assert novelty(noise) > known.median
+
+
+def test_examples_of_training_come_from_training_parts_alone(ran: Ran) -> None:
+    data = manifest.read(ran.data / "ingest")
+    rows = familiar.spread(data)
+    assert set(data.table["split"].iloc[rows]) == {"train"}
+    assert set(data.table["label"].iloc[rows]) == set(data.table["label"])
+
+
+def test_the_bundle_carries_a_test_part_and_what_was_said_of_it(
+    ran: Ran, predictions: pd.DataFrame
+) -> None:
+    bundle = open_bundle(ran.data / "evaluate/bundle")
+    golden_frame = bundle.golden
+    assert golden_frame is not None
+    (row,) = predictions.query("sample_id == @golden_frame.sample_id").to_dict("records")
+    picture = (bundle.folder / golden_frame.file).read_bytes()
+    assert picture == (ran.images / golden_frame.sample_id).read_bytes()
+    assert golden_frame.verdict == row["verdict"]
+    assert golden_frame.probabilities["defective"] == round(float(row["p_defective"]), 4)
+    load(bundle)
+
+
+def test_what_is_registered_carries_the_golden_frame(ran: Ran, tmp_path: Path) -> None:
+    pulled = ran.registry.pull(ran.registry.version("cells", 1), tmp_path / "pulled")
+    assert pulled.golden == open_bundle(ran.data / "evaluate/bundle").golden
+
+
+def test_the_same_evaluation_again_gives_the_same_bundle(ran: Ran, copied: Path) -> None:
+    again, _ = evaluated(copied)
+    assert open_bundle(again / "bundle").sha256 == open_bundle(ran.data / "evaluate/bundle").sha256

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from pipeline.datasets.adapters import folder
+from pipeline.metrics.rates import percent
 from pipeline.stages import ingest, train
 from tests.stages.conftest import build, copy_cells
 
@@ -68,8 +69,9 @@ def test_the_naive_figure_stands_beside_the_honest_one(metrics: dict[str, Any]) 
 
 def test_the_notes_say_both_figures_in_words(metrics: dict[str, Any]) -> None:
     (said,) = [note for note in metrics["notes"] if "own split leaks" in note]
-    assert f"accuracy {metrics['split']['naive']['accuracy']:.1%} of {N_TEST} parts" in said
-    assert f"here it is {metrics['accuracy']:.1%} of {metrics['n_test']}" in said
+    naive, honest = percent(metrics["split"]["naive"]["accuracy"]), percent(metrics["accuracy"])
+    assert f"accuracy {naive} % of {N_TEST} parts" in said
+    assert f"here it is {honest} % of {metrics['n_test']}" in said
 
 
 def test_the_naive_head_learned_from_the_given_training_side_only(metrics: dict[str, Any]) -> None:

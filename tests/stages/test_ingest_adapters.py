@@ -14,11 +14,11 @@ import yaml
 from upath import UPath
 
 from pipeline.contracts.bundle import Bundle
+from pipeline.daemon.assembly import Fixed, put_together
+from pipeline.daemon.assembly import opened as opened_cameras
 from pipeline.daemon.clock import Clock
-from pipeline.daemon.keeping import Keeper
 from pipeline.daemon.ledger import Ledger
 from pipeline.daemon.line import Keep, Line, ModelSource
-from pipeline.daemon.loop import Station
 from pipeline.daemon.reviews import opened
 from pipeline.daemon.sources import replay
 from pipeline.datasets import manifest
@@ -114,8 +114,8 @@ def test_what_people_say_of_a_stations_parts_is_what_the_next_model_learns(
         keep=keep,
     )
     clock, ledger = Clock(), Ledger(line.ledger, line.station)
-    source, inspector = line.source.open(clock), Inspector(sealed_bundle, threads=1)
-    Station(source, inspector, "cells/1", ledger, clock, Keeper(keep)).run(threading.Event())
+    model = Fixed(Inspector(sealed_bundle, threads=1), "cells/1", clock.now())
+    put_together(line, opened_cameras(line, clock), model, ledger, clock).run(threading.Event())
     records = {r.serial: r for r in ledger.records()}
     # People look at all parts but two, while the station is still there.
     truth = dict(rows[1:-1])

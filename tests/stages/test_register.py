@@ -106,7 +106,7 @@ def test_a_bundle_that_is_judged_again_says_what_the_gate_says_now(
 ) -> None:
     data = Path(shutil.copytree(ran.data, tmp_path / "cells"))
     registry = Registry(f"sqlite:///{tmp_path / 'mlflow.db'}")
-    shutil.copy(ran.registry.uri.removeprefix("sqlite:///"), tmp_path / "mlflow.db")
+    register.run(register.Config(), {}, {}, registry, data, data / "register")
     judged = data / "evaluate/evaluation.json"
     found = read_model(judged, Evaluation)
     for passed in (not found.gate.passed, found.gate.passed):

@@ -1,80 +1,124 @@
 """Sources of frames, one file each: a camera, or what stands in for one.
 
 A module here has a `Config(SourceConfig)` whose `type` is the file's name and whose `open` returns
-a `Source`. May call `imaging`, `contracts` and `daemon.clock`.
+a `Source`. May call `imaging`, `contracts`, `daemon.clock` and `daemon.pulse`.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
+from pipeline.contracts.records import Record
 from pipeline.daemon.clock import Clock
-from pipeline.imaging import Pixels
+from pipeline.daemon.pulse import Pulse
+from pipeline.errors import UnreadableImage
+from pipeline.imaging import Pixels, codec
 from pipeline.plugins import PluginConfig
+
+Answer = Callable[[Record | None], None]  # None: the ledger cannot be written
 
 
 @dataclass(frozen=True)
 class Frame:
-    """One trigger: a picture, or the reason why there is none.
+    """A picture, or the reason why there is none.
 
     Attributes:
         captured_at: time of capture, in UTC.
-        triggered_s: the same moment on the clock's monotonic scale; latency counts from it.
-        serial: part serial, or the file name in a replay.
-        pixels: uint8 RGB, height x width x 3; None when the picture could not be decoded. Nobody
+        captured_s: the same moment on the clock's monotonic scale; latency and age count from it.
+        serial: part serial, or the file name in a replay; "" where nothing tells.
+        pixels: uint8 RGB, height x width x 3; None while it is not decoded, or cannot be. Nobody
             writes to them after the frame was yielded: it may be waiting to be kept.
-        fault: why there are no pixels, "" when there are.
-        data: the camera's own file, where there is one.
+        fault: why there is no picture, "" when there is.
+        data: the camera's own file, where there is one; decoded after the record was opened.
         ending: of that file's name.
+        answer: is called with the record once it is closed, where somebody waits for the verdict.
     """
 
     captured_at: datetime
-    triggered_s: float
+    captured_s: float
     serial: str
     pixels: Pixels | None
     fault: str = ""
     data: bytes | None = None
     ending: str = ".png"
+    answer: Answer | None = None
+
+    def decoded(self) -> Pixels:
+        """The picture, uint8 RGB, height x width x 3.
+
+        Raises:
+            UnreadableImage: there is none, or it cannot be decoded.
+        """
+        if self.pixels is not None:
+            return self.pixels
+        if self.fault or self.data is None:
+            raise UnreadableImage(self.fault or "the source gave no picture")
+        return codec.decode(self.data, self.serial or "the frame")
 
 
-class Source(Protocol):
-    """An opened source."""
+class Source(ABC):
+    """An opened source.
 
-    def frames(self, stop: threading.Event) -> Iterator[Frame]:
-        """Yield one frame a trigger, good or not, until the source ends or `stop` is set."""
-        ...
+    Attributes:
+        live: does it go on whether or not somebody looks, as a camera does? Then frames that come
+            too fast are recorded as overload; a source that is not live waits until there is room.
+        connected: could a frame come now? `frames` sets it where that is known before the first
+            frame, as of a watched folder; the first frame sets it anyway, SourceLost unsets it.
+    """
+
+    live = True
+    connected = False
+
+    @abstractmethod
+    def frames(self, pulse: Pulse) -> Iterator[Frame]:
+        """Connect, then yield frames as they come, good or bad, until `pulse.stopping`.
+
+        It may be called again after it has ended or raised, to connect anew. It beats the pulse at
+        least every second and returns soon when asked to stop. To return without being asked means
+        that there will never be another frame (a replay's end).
+
+        Raises:
+            SourceLost: there is no connection, or no more; the station tries again for ever.
+        """
+
+    def close(self) -> None:  # noqa: B027  # most sources have nothing left to let go of
+        """Let go of what `open` took, once no thread reads any more."""
 
 
 class SourceConfig(PluginConfig):
     """What every source's `Config` starts from."""
 
     def open(self, clock: Clock) -> Source:
-        """Open the source, which fails here rather than at the first frame.
+        """Check the settings and return quickly: connecting is for `frames`.
+
+        A camera that is switched off at the start of the shift must not keep the station from
+        starting.
 
         Raises:
-            DataError: there is nothing to read from.
+            DataError: settings that can never work, such as a folder that is not there.
+            MissingExtra: the source's package is not installed.
         """
         raise NotImplementedError(f"source {self.type} has no open()")
 
 
-class FakeSource:
+class FakeSource(Source):
     """Yields the pictures it was given, 10 ms apart on a fake clock; an exception is a bad one."""
+
+    live = False
 
     def __init__(self, pictures: Sequence[Pixels | Exception], clock: Clock) -> None:
         self._pictures = pictures
         self._clock = clock
 
-    def frames(self, stop: threading.Event) -> Iterator[Frame]:
+    def frames(self, pulse: Pulse) -> Iterator[Frame]:
         for i, picture in enumerate(self._pictures):
-            if stop.is_set():
+            if pulse.wait(0.01):
                 return
-            self._clock.wait(stop, 0.01)
-            at, triggered_s = self._clock.now(), self._clock.monotonic_s()
+            at, captured_s = self._clock.now(), self._clock.monotonic_s()
             if isinstance(picture, Exception):
-                yield Frame(at, triggered_s, f"part-{i}", None, str(picture))
+                yield Frame(at, captured_s, f"part-{i}", None, str(picture))
             else:
-                yield Frame(at, triggered_s, f"part-{i}", picture)
+                yield Frame(at, captured_s, f"part-{i}", picture)

@@ -1,34 +1,38 @@
-"""A folder of images as a camera: sorted by name, at a fixed rate or flat out."""
+"""A folder of images, or a video, as a camera: at a fixed rate, as recorded, or flat out."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from pipeline.daemon.clock import Clock
-from pipeline.daemon.sources import Frame, SourceConfig
-from pipeline.errors import DataError, UnreadableImage, printable
-from pipeline.imaging import codec
+from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.sources import Frame, Source, SourceConfig
+from pipeline.errors import DataError, SourceLost, printable
+from pipeline.imaging import codec, video
 
 
 class Config(SourceConfig):
     """Settings of a replay."""
 
     type: Literal["replay"] = Field(description="replay")
-    path: Path = Field(description="Folder with images, searched with all folders below it.")
-    rate_hz: float = Field(0, ge=0, le=1000, description="Frames a second; 0: flat out.")
+    path: Path = Field(
+        description="Folder with images, searched with all folders below it; or a video file."
+    )
+    rate_hz: Annotated[float, Field(ge=0, le=1000)] | Literal["recorded"] = Field(
+        0.0, description="Frames a second; 0: flat out; recorded: as the video was."
+    )
     loop: bool = Field(False, description="Begin again at the end, for ever.")
 
-    def open(self, clock: Clock) -> Replay:
+    def open(self, clock: Clock) -> Replay | VideoReplay:
         """List the images once; those that vanish later are recorded as not inspected."""
-        return Replay(self, clock)
+        return VideoReplay(self, clock) if self.path.is_file() else Replay(self, clock)
 
 
-class Replay:
+class Replay(Source):
     """An opened folder. No file is skipped: what cannot be decoded is a frame with a fault."""
 
     def __init__(self, config: Config, clock: Clock) -> None:
@@ -43,6 +47,8 @@ class Replay:
                 f"source.path {folder} is no folder; the demo's images come from `make repro`, "
                 "your own from any folder of images"
             )
+        if config.rate_hz == "recorded":
+            raise DataError(f"source.rate_hz: recorded is for a video; {folder} is a folder")
         self._paths = sorted(
             p for p in folder.rglob("*") if p.suffix.lower() in codec.SUFFIXES and p.is_file()
         )
@@ -50,36 +56,97 @@ class Replay:
             raise DataError(
                 f"source.path {folder} holds no image; known are {' '.join(sorted(codec.SUFFIXES))}"
             )
+        self.live = config.rate_hz > 0
         self._config = config
+        self._pace = _Pace(clock, config.rate_hz)
         self._clock = clock
 
-    def frames(self, stop: threading.Event) -> Iterator[Frame]:
-        """Yield each file in turn. When the station is slower than the rate, none is left out."""
-        clock, period_s = self._clock, 1 / self._config.rate_hz if self._config.rate_hz else 0.0
-        due_s = clock.monotonic_s()
+    def frames(self, pulse: Pulse) -> Iterator[Frame]:
+        """Yield each file in turn."""
+        self._pace.begin()
         while True:
             for path in self._paths:
-                if (early_s := due_s - clock.monotonic_s()) > 0:
-                    clock.wait(stop, early_s)
-                if stop.is_set():
+                if self._pace.wait(pulse):
                     return
                 yield self._frame(path)
-                # Time lost is not caught up in a burst: a camera's next part comes no sooner.
-                due_s = max(due_s + period_s, clock.monotonic_s())
+                self._pace.done()
             if not self._config.loop:
                 return
 
     def _frame(self, path: Path) -> Frame:
-        at, triggered_s = self._clock.now(), self._clock.monotonic_s()
+        at, captured_s = self._clock.now(), self._clock.monotonic_s()
         # A name need not be UTF-8, but the ledger's text is.
         serial = printable(path.relative_to(self._config.path).as_posix())
-        name = printable(str(path))
-        pixels, fault, data = None, "", None
+        fault, data = "", None
         try:
             data = path.read_bytes()
-            pixels = codec.decode(data, name)
-        except UnreadableImage as error:
-            fault = str(error)
         except OSError as error:
-            fault = f"{name} cannot be read: {error.strerror}"
-        return Frame(at, triggered_s, serial, pixels, fault, data, path.suffix.lower())
+            fault = f"{printable(str(path))} cannot be read: {error.strerror}"
+        return Frame(at, captured_s, serial, None, fault, data, path.suffix.lower())
+
+
+class VideoReplay(Source):
+    """An opened video; its pictures' serials are their numbers, from 0."""
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        """Look whether there is a picture in it.
+
+        Raises:
+            DataError: it is no video.
+            MissingExtra: the package for videos is not installed.
+        """
+        self._name = printable(str(config.path))
+        video.require(f"source.path {self._name}, a video,")
+        try:
+            found = any(shot.pixels is not None for shot in self._shots(config.path))
+        except SourceLost as error:
+            raise DataError(f"source.path is neither a folder nor a video: {error}") from None
+        if not found:
+            raise DataError(f"source.path {self._name} holds no picture that can be decoded")
+        self.live = config.rate_hz != 0
+        self._config = config
+        self._pace = _Pace(clock, 0 if config.rate_hz == "recorded" else config.rate_hz)
+        self._clock = clock
+
+    def frames(self, pulse: Pulse) -> Iterator[Frame]:
+        """Yield each picture in turn."""
+        recorded = self._config.rate_hz == "recorded"
+        while True:
+            self._pace.begin()
+            for i, shot in enumerate(self._shots(self._config.path)):
+                if self._pace.wait(pulse, shot.at_s if recorded else None):
+                    return
+                at, captured_s = self._clock.now(), self._clock.monotonic_s()
+                yield Frame(at, captured_s, f"{i:06}", shot.pixels, shot.fault)
+                self._pace.done()
+            if not self._config.loop:
+                return
+
+    def _shots(self, path: Path) -> Iterator[video.Shot]:
+        # Without the protocol a name like `http:x` would be looked for in the network.
+        # A file may be a playlist, too; it is not to open anything else.
+        return video.shots(f"file:{path}", self._name, options={"protocol_whitelist": "file"})
+
+
+class _Pace:
+    """When the next frame is due. Time lost is not caught up: a camera's next part is no sooner."""
+
+    def __init__(self, clock: Clock, rate_hz: float) -> None:
+        self._clock = clock
+        self._period_s = 1 / rate_hz if rate_hz else 0.0
+        self._start_s = self._due_s = 0.0
+
+    def begin(self) -> None:
+        """From the start, now or when the next frame is due."""
+        self._start_s = self._due_s = max(self._due_s, self._clock.monotonic_s())
+
+    def wait(self, pulse: Pulse, at_s: float | None = None) -> bool:
+        """Sleep until it is time, or so long after the start; returns `pulse.stopping`."""
+        due_s = self._due_s if at_s is None else self._start_s + at_s
+        late_s = self._clock.monotonic_s() - due_s
+        self._start_s += max(0.0, late_s)
+        return pulse.wait(-late_s)
+
+    def done(self) -> None:
+        """The frame was taken."""
+        self._due_s = max(self._due_s + self._period_s, self._clock.monotonic_s())

@@ -1,0 +1,201 @@
+"""`lineside audit` and `lineside outbox`: a station's account, and what its sinks have not got."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.cli.screen import out, say
+from pipeline.errors import DataError
+
+if TYPE_CHECKING:
+    from pipeline.daemon.audit import Audit, Open
+    from pipeline.daemon.postroom import Listed, Pigeonhole
+
+SHOWN = 20  # rows of what may be many
+
+LineFile = Annotated[Path, typer.Argument(metavar="LINE.yaml", help="The station's line file.")]
+Since = Annotated[
+    str | None, typer.Option(help="From then on: 2026-11-23 or 2026-11-23T06:00; UTC if no zone.")
+]
+Until = Annotated[str | None, typer.Option(help="Before then.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
+
+
+def audit(
+    line_file: LineFile,
+    since: Since = None,
+    until: Until = None,
+    serial: Annotated[str | None, typer.Option(help="Show this part's records instead.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Prove that every trigger got one verdict, also while the station runs; exit 1 if not so."""
+    from pipeline import config
+    from pipeline.daemon.audit import audit as account
+    from pipeline.daemon.audit import of_part
+    from pipeline.daemon.line import Line
+
+    if serial is not None and (since or until):
+        raise DataError("--serial shows all records of a part; leave out --since and --until")
+    line = config.load(line_file, Line)
+    if serial is not None:
+        records = of_part(line, serial)
+        _show_part(serial, records, as_json)
+        raise typer.Exit(0 if records else 1)
+    found = account(line, _moment("--since", since), _moment("--until", until))
+    if as_json:
+        say(json.dumps({**asdict(found), "balances": found.balances}, ensure_ascii=False, indent=2))
+    else:
+        _show(found)
+    raise typer.Exit(0 if found.balances else 1)
+
+
+def outbox(
+    line_file: LineFile,
+    retry: Annotated[
+        str | None, typer.Option(metavar="SINK", help="Make its dead letters due again.")
+    ] = None,
+    replay: Annotated[
+        str | None, typer.Option(metavar="SINK", help="Queue records of a period once more.")
+    ] = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Annotated[int, typer.Option(min=0, help="Letters to list, of each kind.")] = SHOWN,
+    as_json: AsJson = False,
+) -> None:
+    """Show what the sinks have not got, try given-up records again or send a period once more."""
+    from pipeline import config
+    from pipeline.daemon.line import Line
+    from pipeline.daemon.postroom import opened
+
+    if retry is not None and replay is not None:
+        raise DataError("give --retry or --replay, one after the other")
+    if replay is None and (since or until):
+        raise DataError("--since and --until choose what to --replay; name the sink with it")
+    if replay is not None and not (since or until):
+        raise DataError("--replay needs a period; give --since, --until or both")
+    line = config.load(line_file, Line)
+    with opened(line, write=bool(retry or replay)) as postroom:
+        if retry is not None:
+            _say_done({"sink": retry, "revived": postroom.retry(retry)}, as_json)
+        elif replay is not None:
+            period = _moment("--since", since), _moment("--until", until)
+            _say_done({"sink": replay, "queued": postroom.replay(replay, *period)}, as_json)
+        elif as_json:
+            holes = [asdict(hole) for hole in postroom.letters(limit)]
+            say(json.dumps({"sinks": holes}, ensure_ascii=False, indent=2))
+        else:
+            _show_letters(postroom.letters(limit))
+
+
+def _moment(option: str, given: str | None) -> datetime | None:
+    if given is None:
+        return None
+    try:
+        at = datetime.fromisoformat(given)
+    except ValueError:
+        raise DataError(
+            f'{option} "{given}" is no time; write 2026-11-23, 2026-11-23T06:00 or '
+            "2026-11-23T06:00+01:00"
+        ) from None
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+def _say_done(done: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        say(json.dumps(done))
+    else:
+        what, n = list(done.items())[1]
+        say(f"{n} record(s) {what} for {done['sink']}")
+
+
+def _show(found: Audit) -> None:
+    period = f"{found.since or 'the first record'} to {found.until or 'now'}"
+    table = _table(f"station {found.station}, {period}")
+    table.add_row("triggers", str(found.triggers))
+    for verdict, n in found.verdicts.items():
+        table.add_row(verdict, str(n))
+    if found.at_work:
+        table.add_row("being inspected", str(len(found.at_work)))
+    if found.lost:
+        table.add_row("[red]opened, no verdict[/]", f"[red]{len(found.lost)}[/]")
+    if found.missing:
+        table.add_row("[red]record missing[/]", f"[red]{found.missing}[/]")
+    table.add_row("every trigger accounted for", "yes" if found.balances else "[red]NO[/]")
+    out.print(table)
+    _show_lost(found.lost, found.gaps)
+    if found.reasons:
+        out.print(_table("not inspected", found.reasons.items()))
+    if found.judged:
+        rows = [
+            (j.camera or "-", j.model_version or "-", *j.verdicts.values()) for j in found.judged
+        ]
+        out.print(_table("by camera and model", rows, ("camera", "model", *found.verdicts)))
+    if found.shadowed:
+        rows = [(s.model_version, s.frames, s.disagreements) for s in found.shadowed]
+        out.print(_table("in shadow", rows, ("model", "frames", "other verdict")))
+    if found.waiting:
+        rows = [(w.sink, w.due, w.dead) for w in found.waiting]
+        out.print(_table("outbox now", rows, ("sink", "due", "dead")))
+    if found.events:
+        rest = len(found.events) - SHOWN
+        title = "events" if rest <= 0 else f"events, without the {rest} first (--json has all)"
+        out.print(_table(title, [(e.at, e.kind, e.detail) for e in found.events[-SHOWN:]]))
+
+
+def _show_lost(lost: Sequence[Open], gaps: Sequence[tuple[int, int]]) -> None:
+    for r in lost[:SHOWN]:
+        say(f"no verdict: record {r.seq} ({r.id}), part {r.serial or '-'}, {r.captured_at}")
+    for first, last in gaps[:SHOWN]:
+        say(f"missing: record {first}" if first == last else f"missing: records {first} to {last}")
+    hidden = max(0, len(lost) - SHOWN) + max(0, len(gaps) - SHOWN)
+    if hidden:
+        say(f"and {hidden} more; --json has them")
+
+
+def _show_part(serial: str, records: Sequence[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        told = [{**r, "scores": json.loads(r["scores"])} for r in records]
+        say(json.dumps(told, ensure_ascii=False, indent=2))
+    elif not records:
+        say(f"no record of part {serial}")
+    else:
+        keys = ("captured_at", "camera", "verdict", "model_version", "reason", "id")
+        rows = [[r[key] or "-" for key in keys] for r in records]
+        out.print(_table(f"part {serial}", rows, [key.replace("_", " ") for key in keys]))
+
+
+def _show_letters(holes: Sequence[Pigeonhole]) -> None:
+    if not holes:
+        say("the station has no sinks")
+        return
+    rows = [(h.sink if h.known else f"{h.sink} (gone)", h.n_due, h.n_dead) for h in holes]
+    out.print(_table("outbox", rows, ("sink", "due", "dead")))
+    for hole in holes:
+        for what, letters, n in (("due", hole.due, hole.n_due), ("dead", hole.dead, hole.n_dead)):
+            if letters:
+                title = f"{hole.sink}: the first {len(letters)} of {n} {what}"
+                heads = ("record", "captured at", "serial", "verdict", "tries", "last error")
+                out.print(_table(title, [_cells(x) for x in letters], heads))
+
+
+def _cells(x: Listed) -> tuple[object, ...]:
+    return x.record, x.captured_at[:19], x.serial, x.verdict, x.attempts, x.error or "-"
+
+
+def _table(title: str, rows: Any = (), heads: Sequence[str] = ()) -> Table:
+    """A table; what is in its cells is not markup, numbers stand right."""
+    table = Table(title=escape(title), title_justify="left", show_header=bool(heads))
+    for head in heads:
+        table.add_column(escape(head))
+    for row in rows:
+        table.add_row(*(escape(str(cell)) for cell in row))
+    return table

@@ -1,0 +1,111 @@
+"""`lineside run` and `lineside check`: a line file put to work, or only read."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.cli.screen import err, out, say
+from pipeline.errors import LinesideError, StationError
+from pipeline.plugins import PluginConfig
+
+if TYPE_CHECKING:
+    from pipeline.daemon.logs import Form
+    from pipeline.daemon.loop import Station
+
+LineFile = Annotated[Path, typer.Argument(metavar="LINE.yaml", help="The station's line file.")]
+
+
+def run(
+    line_file: LineFile,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Fill the terminal with a live view of the station.")
+    ] = False,
+    log: Annotated[
+        str, typer.Option(metavar="text|json", help="How messages are written to stderr.")
+    ] = "text",
+) -> None:
+    """Inspect what the line's source delivers until it ends, Ctrl-C or SIGTERM.
+
+    SIGHUP reads the line file again. Exit codes: 0 ended, 2 the line file or something it names
+    cannot be used, 3 the station must be started anew.
+    """
+    import logging
+
+    from rich.console import Console
+
+    from pipeline.daemon import logs
+    from pipeline.daemon.service import Service
+    from pipeline.daemon.view import progress, summary_table
+    from pipeline.daemon.watch import Watch, watching
+
+    form = _form(log)
+    service = Service(line_file)
+    messages = logging.StreamHandler()
+    messages.setFormatter(logs.formatter(form, service.line.station))
+    if watch and err.is_terminal:
+        view = Watch()
+        logs.listen(view)
+        with watching(Console(stderr=True), view):
+            summary = service.run(view.follow, view.show)
+    elif form == "json":
+        logs.listen(messages)
+        try:
+            service.run()
+        except LinesideError as error:
+            logging.getLogger(__name__).critical("%s", error)
+            sys.exit(exit_code(error))
+        return
+    else:
+        logs.listen(messages)
+        with progress(err) as count:
+            summary = service.run(_greet, count.show)
+    out.print(summary_table(summary))
+
+
+def exit_code(error: LinesideError) -> int:
+    """2 for what a person must put right, 3 for what a new process does."""
+    return 3 if isinstance(error, StationError) else 2
+
+
+def _greet(station: Station) -> None:
+    say(f"station {station.ledger.station} inspects; Ctrl-C ends it")
+
+
+def _form(log: str) -> Form:
+    if log not in ("text", "json"):
+        raise typer.BadParameter(f'"{log}" is unknown; choose json, text', param_hint="--log")
+    return "json" if log == "json" else "text"
+
+
+def check(line_file: LineFile) -> None:
+    """Validate a line file and say what it would do, without touching camera or registry."""
+    from pipeline import config
+    from pipeline.daemon.line import Line
+    from pipeline.registry.connection import default_uri, shown
+
+    line = config.load(line_file, Line)
+    uri = shown(line.model.registry or default_uri(Path.cwd()))
+    say(f"{line_file} is valid: station {line.station} would")
+    signed = ", if its sign-offs verify" if line.model.require_signoff else ""
+    say(f"  pull    models:/{line.recipe}@{line.model.alias} from {uri}{signed}")
+    say(f"  keep it in {line.model.cache}")
+    for camera in line.all_cameras:
+        say(f"  inspect {_told(camera.source)}")
+        if camera.trigger is not None:
+            say(f"          at each {_told(camera.trigger)}")
+    say(f"  write   one record a trigger to {line.ledger}")
+    if (http := line.http) is not None:
+        say(f"  serve   {http.scheme}://{http.host}:{http.port}")
+    if (keep := line.keep) is not None:
+        some = f" and {keep.pass_share:.0%} of PASS" if keep.pass_share else ""
+        say(f"  keep    the frames of {', '.join(keep.verdicts)}{some} in {keep.folder}")
+
+
+def _told(plugin: PluginConfig) -> str:
+    """A plugin's name and settings on one line."""
+    settings = plugin.model_dump(mode="json", exclude={"type"}).items()
+    return f"{plugin.type} ({', '.join(f'{key} {value}' for key, value in settings)})"

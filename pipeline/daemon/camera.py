@@ -1,0 +1,193 @@
+"""One camera at work: its source, its trigger, and the records that they open."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from pipeline.daemon.books import Books
+from pipeline.daemon.clock import Clock
+from pipeline.daemon.intake import Arrival, Intake, TurnedAway
+from pipeline.daemon.line import Camera as Settings
+from pipeline.daemon.pulse import BEAT_EVERY_S, Pulse
+from pipeline.daemon.sources import Frame, Source
+from pipeline.daemon.state import CameraState
+from pipeline.daemon.triggers import Call, Trigger, TriggerConfig
+from pipeline.errors import SourceLost
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 1.0  # between attempts to connect
+
+log = logging.getLogger(__name__)
+
+OnEvent = Callable[[str, str], None]
+
+
+class Camera:
+    """Reads a source for ever and turns triggers into arrivals.
+
+    Attributes:
+        name: of the camera.
+        ended: has the source said that there will never be another frame?
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        source: Source,
+        trigger: Trigger | None,
+        books: Books,
+        intake: Intake,
+        clock: Clock,
+        on_event: OnEvent = lambda kind, detail: None,
+    ) -> None:
+        self.name = settings.name
+        self.source = source
+        self.trigger = trigger
+        self.ended = False
+        self._rules: TriggerConfig | None = settings.trigger
+        self._books = books
+        self._intake = intake
+        self._clock = clock
+        self._on_event = on_event
+        self._trouble = "not connected yet"
+        self._deaf = ""  # why no triggers come
+        self._frames = 0
+        self._reconnects = 0
+        self._latest: Frame | None = None
+        self._came = threading.Condition()
+
+    @property
+    def state(self) -> CameraState:
+        """What others are told of it."""
+        latest = self._latest
+        age_s = None if latest is None else self._clock.monotonic_s() - latest.captured_s
+        trouble = "" if self.source.connected else self._trouble
+        if self.trigger is not None and not self.trigger.connected:
+            trouble = trouble or self._deaf or "its trigger is not connected"
+        return CameraState(
+            name=self.name,
+            connected=not trouble,
+            trouble=trouble,
+            frames=self._frames,
+            frame_age_s=age_s,
+            reconnects=self._reconnects,
+        )
+
+    def read(self, pulse: Pulse) -> None:
+        """Read frames, connecting again for ever, until asked to end or the source has ended."""
+        pause_s = FIRST_PAUSE_S
+        while not pulse.stopping:
+            seen = self._frames
+            try:
+                for frame in self.source.frames(pulse):
+                    if pulse.stopping:
+                        self._forget(frame)
+                        return
+                    self._take(frame, pulse)
+                    pulse.beat()
+            except SourceLost as lost:
+                self.lost(str(lost))
+            else:
+                # One that was left behind and wakes up does not speak for its successor.
+                self.ended = self.ended or not pulse.stopping
+                return
+            self._reconnects += 1
+            pause_s = FIRST_PAUSE_S if self._frames > seen else min(2 * pause_s, LONGEST_PAUSE_S)
+            pulse.wait(pause_s)
+
+    def call(self, pulse: Pulse) -> None:
+        """Answer triggers with the latest frame until asked to end."""
+        assert self.trigger is not None, "a camera without a trigger has nobody to answer"
+        pause_s = FIRST_PAUSE_S
+        while not pulse.stopping:
+            try:
+                for call in self.trigger.calls(pulse):
+                    pause_s, self._deaf = FIRST_PAUSE_S, ""
+                    self._answer(call, pulse)
+                    pulse.beat()
+            except SourceLost as lost:
+                self.trigger.connected = False
+                if str(lost) != self._deaf:
+                    self._deaf = str(lost)
+                    log.error("camera %s: no triggers come: %s", self.name, lost)
+                    self._on_event("trigger lost", f"{self.name}: {lost}")
+            else:
+                return
+            pulse.wait(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def lost(self, why: str) -> None:
+        """Note that no frames come."""
+        if self._trouble != why or self.source.connected:
+            log.error("camera %s: %s", self.name, why)
+            self._on_event("camera lost", f"{self.name}: {why}")
+        self._trouble, self.source.connected = why, False
+
+    def _take(self, frame: Frame, pulse: Pulse) -> None:
+        if self._trouble:
+            self._trouble, self.source.connected = "", True
+            log.info("camera %s: frames come", self.name)
+            self._on_event("camera connected", self.name)
+        self._frames += 1
+        with self._came:
+            self._latest = frame
+            self._came.notify_all()
+        if self.trigger is None:
+            arrival = self._books.open(
+                *(self.name, frame.captured_at, frame.captured_s, frame.serial),
+                frame=frame,
+                live=self.source.live,
+                answer=frame.answer,
+            )
+            if arrival is not None:
+                self._offer(arrival, pulse)
+
+    def _answer(self, call: Call, pulse: Pulse) -> None:
+        """Record a trigger, then find the frame that belongs to it."""
+        arrival = self._books.open(self.name, call.at, call.at_s, call.serial, answer=call.answer)
+        if arrival is None:
+            return
+        frame = self._fresh(call, pulse)
+        if frame is None:
+            self._books.refuse(arrival, self._no_frame())
+            return
+        self._offer(self._books.seen(arrival, frame), pulse)
+
+    def _fresh(self, call: Call, pulse: Pulse) -> Frame | None:
+        """The latest frame if it is young enough, waiting a little for one; None without.
+
+        Neither may it be much younger: a call that had to wait its turn would get the next part's.
+        """
+        assert self._rules is not None
+        oldest_s = call.at_s - self._rules.max_age_ms / 1e3
+        until_s = call.at_s + self._rules.wait_ms / 1e3
+        youngest_s = until_s + self._rules.max_age_ms / 1e3
+        with self._came:
+            while self._latest is None or self._latest.captured_s < oldest_s:
+                left_s = until_s - self._clock.monotonic_s()
+                if left_s <= 0 or pulse.stopping:
+                    return None
+                pulse.beat()
+                self._came.wait(min(left_s, BEAT_EVERY_S))
+            return self._latest if self._latest.captured_s <= youngest_s else None
+
+    def _no_frame(self) -> str:
+        assert self._rules is not None
+        if self._trouble and not self.source.connected:
+            return f"no frame: the camera is away ({self._trouble})"
+        return f"no frame: none came within {self._rules.max_age_ms:.0f} ms of the trigger"
+
+    def _offer(self, arrival: Arrival, pulse: Pulse) -> None:
+        # Decoded here, beside the network, unless it will be turned away at once.
+        if not (arrival.live and self._intake.full(arrival.camera)):
+            arrival = arrival.decoded()
+        turned_away: TurnedAway | None = self._intake.offer(arrival, pulse)
+        if turned_away is not None:
+            # Without the pulse: were the ledger away, frames would go unseen while this waits.
+            self._books.refuse(turned_away.arrival, turned_away.reason)
+
+    def _forget(self, frame: Frame) -> None:
+        """A frame that came when the station was ending is no trigger any more."""
+        if frame.answer is not None:
+            frame.answer(None)

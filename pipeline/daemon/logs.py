@@ -1,0 +1,70 @@
+"""The station's messages: text for people, one JSON object a line for machines; never a secret."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from datetime import UTC, datetime
+from typing import Literal
+
+Form = Literal["text", "json"]
+
+# Addresses of cameras, brokers and registries come with a password, and messages quote addresses.
+PASSWORD = re.compile(r"(?<=://)[^/\s]+@")
+
+
+class Text(logging.Formatter):
+    """`2026-11-23T13:50:00Z WARNING camera west: ...`, a traceback below it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One message."""
+        about = f" (record {identity})" if (identity := getattr(record, "record", None)) else ""
+        return hidden(f"{_time(record)} {record.levelname}{about} {super().format(record)}")
+
+
+class Json(logging.Formatter):
+    """One object a line: time, level, logger, station, message; record and error if there is one.
+
+    `log.error("...", extra={"record": id})` gives a message the id of the record it is about.
+    """
+
+    def __init__(self, station: str) -> None:
+        super().__init__()
+        self._station = station
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One message."""
+        told = {
+            "time": _time(record),
+            "level": record.levelname,
+            "logger": record.name,
+            "station": self._station,
+            "message": record.getMessage(),
+        }
+        if identity := getattr(record, "record", None):
+            told["record"] = str(identity)
+        if record.exc_info:
+            told["error"] = self.formatException(record.exc_info)
+        return json.dumps({k: hidden(v) for k, v in told.items()}, ensure_ascii=False)
+
+
+def formatter(form: Form, station: str) -> logging.Formatter:
+    """What writes messages in one form or the other."""
+    return Json(station) if form == "json" else Text()
+
+
+def listen(*handlers: logging.Handler) -> None:
+    """Send messages to these handlers and no others: ours from INFO on, warnings of all others."""
+    logging.basicConfig(level=logging.WARNING, handlers=handlers, force=True)
+    logging.getLogger("pipeline").setLevel(logging.INFO)
+
+
+def hidden(text: str) -> str:
+    """The text without the user and password of any address in it."""
+    return PASSWORD.sub("***@", text)
+
+
+def _time(record: logging.LogRecord) -> str:
+    at = datetime.fromtimestamp(record.created, UTC)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,201 @@
+"""A line file at work for months: started, ended by a signal, loaded anew at SIGHUP."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from enum import Enum, auto
+from pathlib import Path
+
+from pipeline import config
+from pipeline.contracts.records import Record
+from pipeline.daemon.assembly import assembled, note_in, opened
+from pipeline.daemon.clock import Clock
+from pipeline.daemon.line import Line
+from pipeline.daemon.loop import Station, Summary
+from pipeline.daemon.models import fetch_champion
+from pipeline.daemon.systemd import Heartbeat, reloading, stopping
+from pipeline.errors import LinesideError
+from pipeline.registry.store import Registry
+
+REFUSED, RELOADED = "reload refused", "line reloaded"
+
+log = logging.getLogger(__name__)
+
+
+class _Order(Enum):
+    END = auto()
+    RELOAD = auto()
+    ENDED = auto()
+
+
+class Service:
+    """Runs a station until its sources end or a signal comes.
+
+    SIGTERM and SIGINT let the station finish what waits; a second one ends the process at once. At
+    SIGHUP the line file is read again: a bad one is refused and the station goes on untouched; at a
+    good one the station finishes what waits and is put together anew in the same process. A
+    terminal that is closed sends SIGHUP too: then the station ends as at SIGTERM.
+
+    Attributes:
+        line: the line file as it was read last, and accepted.
+    """
+
+    def __init__(self, file: Path, clock: Clock | None = None) -> None:
+        """Read the line file.
+
+        Raises:
+            ConfigError: it cannot be used.
+        """
+        self.line = config.load(file, Line)
+        self._file = file
+        self._clock = clock or Clock()
+        # A signal interrupts whatever the main thread is at; only SimpleQueue's put may then be
+        # called without risk of waiting for a lock that the interrupted code holds.
+        self._orders: queue.SimpleQueue[_Order] = queue.SimpleQueue()
+        self._listening = False
+
+    def run(
+        self,
+        on_start: Callable[[Station], None] = lambda station: None,
+        on_record: Callable[[Record], None] | None = None,
+    ) -> Summary:
+        """Inspect; call it from the main thread. Returns the account since the last reload.
+
+        Args:
+            on_start: called with each station before it runs: the first and that of each reload.
+            on_record: called with each record after it is in the ledger.
+
+        Raises:
+            StationError: the process must be started anew.
+            LinesideError: the station cannot be put together.
+        """
+        former: Line | None = None
+        refusal = ""
+        self._listen_for_hangup()
+        while True:
+            try:
+                with assembled(self.line, self._clock) as station:
+                    log.info("station %s inspects with %s", *_named(station))
+                    self._note_reload(station, refusal, reloaded=former is not None)
+                    former, refusal = None, ""
+                    on_start(station)
+                    summary, wanted = self._inspect(station, on_record)
+            except LinesideError as error:
+                # Once the station stood, `former` is gone: then this is its own end.
+                if former is None:
+                    raise
+                refusal = _told(error)
+                log.error("%s: %s; back to the former line file", REFUSED, refusal)
+                self.line, former = former, None
+                continue
+            log.info("station %s has ended, %s", summary.station, _account(summary))
+            if wanted is None:
+                return summary
+            self.line, former = wanted, self.line
+
+    def _note_reload(self, station: Station, refusal: str, *, reloaded: bool) -> None:
+        note = note_in(station.ledger, self._clock)
+        if refusal:
+            note(REFUSED, refusal)
+        elif reloaded:
+            log.info("%s from %s", RELOADED, self._file)
+            note(RELOADED, str(self._file))
+
+    def _inspect(
+        self, station: Station, on_record: Callable[[Record], None] | None
+    ) -> tuple[Summary, Line | None]:
+        """Run one station; returns the line that is to follow it, None at the end."""
+        stop, wanted = threading.Event(), None
+        heart = Heartbeat(station.state, self._clock)
+        # In a thread of its own, so that this one can listen to signals and check a new line file
+        # while parts are inspected.
+        with ThreadPoolExecutor(1, "station") as pool:
+            running = pool.submit(station.run, stop, on_record, heart.beat)
+            running.add_done_callback(lambda _: self._orders.put(_Order.ENDED))
+            if not self._listening:
+                self._listen()
+            while (order := self._orders.get()) is not _Order.ENDED:
+                if order is _Order.END:
+                    stopping()
+                    wanted = None
+                    stop.set()
+                elif not stop.is_set():
+                    reloading()
+                    wanted = self._checked(station)
+                    if wanted is None:
+                        heart.again()
+                    else:
+                        stop.set()
+            return running.result(), wanted
+
+    def _checked(self, station: Station) -> Line | None:
+        """The line file as it is now; None, told to everybody, when it cannot be used."""
+        try:
+            line = config.load(self._file, Line)
+            check(line, self._clock)
+        except LinesideError as error:
+            log.error("%s: %s; the station goes on as it was", REFUSED, _told(error))
+            note_in(station.ledger, self._clock)(REFUSED, _told(error))
+            return None
+        return line
+
+    def _listen_for_hangup(self) -> None:
+        """Take SIGHUP as an order: to reload or, from a terminal that was closed, to end."""
+        in_terminal = os.isatty(0)
+
+        def hang_up(number: int, _frame: object) -> None:
+            gone = in_terminal and not os.isatty(0)
+            self._orders.put(_Order.END if gone else _Order.RELOAD)
+
+        signal.signal(signal.SIGHUP, hang_up)
+
+    def _listen(self) -> None:
+        """Take SIGINT and SIGTERM as orders; until the station stands they end it at once."""
+        self._listening = True
+
+        def end(number: int, _frame: object) -> None:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            self._orders.put(_Order.END)
+
+        signal.signal(signal.SIGINT, end)
+        signal.signal(signal.SIGTERM, end)
+
+
+def check(line: Line, clock: Clock) -> None:
+    """Find out what would keep a line from being put together, beside one that is running.
+
+    Its sources and triggers are opened and closed, and its model is fetched into the cache, so that
+    little is left to do, or to go wrong, when the running one has stopped.
+
+    Raises:
+        LinesideError: what is missing or wrong.
+    """
+    for eye in opened(line, clock):
+        eye.source.close()
+        if eye.trigger is not None:
+            eye.trigger.close()
+    for sink in line.sinks:
+        sink.open(line.station, clock).close()
+    fetch_champion(line, Registry(line.model.registry))
+
+
+def _named(station: Station) -> tuple[str, str]:
+    return station.ledger.station, station.state().model.version
+
+
+def _account(summary: Summary) -> str:
+    parts = ", ".join(f"{n} {verdict}" for verdict, n in summary.verdicts.items())
+    holds = "" if summary.balances else "; THE ACCOUNT DOES NOT BALANCE"
+    return f"{summary.triggers} triggers: {parts}{holds}"
+
+
+def _told(error: Exception) -> str:
+    """A message on one line."""
+    return " ".join(str(error).split())

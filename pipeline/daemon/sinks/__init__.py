@@ -1,0 +1,134 @@
+"""Sinks of records, one file each: where verdicts go once they stand in the ledger.
+
+A module here has a `Config(SinkConfig)` whose `type` is the file's name and whose `open` returns a
+`Sink`. Each sink has an outbox of its own in the ledger, filled in the transaction that closes the
+record: what a sink cannot deliver now it is given again, in order, until it can or the record is
+too old. So a record is delivered at least once, and its id tells a second delivery from a second
+part. May call `contracts`, `files` and, of the daemon, `clock`, `mqtt` and `secret`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from pydantic import Field
+
+from pipeline.contracts.records import Record, Verdict
+from pipeline.daemon.clock import Clock
+from pipeline.errors import LinesideError
+from pipeline.plugins import NAME, PluginConfig
+
+BATCH = 100  # records given to a sink at once, at most
+
+
+class SinkDown(LinesideError):
+    """The records were not delivered, or nobody knows; they are given again later.
+
+    Attributes:
+        retry_after_s: how long the receiver asked us to wait; None if it did not.
+    """
+
+    def __init__(self, why: str, retry_after_s: float | None = None) -> None:
+        super().__init__(why)
+        self.retry_after_s = retry_after_s
+
+
+class RecordRefused(LinesideError):
+    """The receiver will never take this record; it becomes a dead letter at once.
+
+    Attributes:
+        record: its id. Those before it in the batch were delivered, those after it were not.
+    """
+
+    def __init__(self, record: str, why: str) -> None:
+        super().__init__(why)
+        self.record = record
+
+
+class Sink(ABC):
+    """An opened sink. All methods are called from one thread, the sink's own.
+
+    Attributes:
+        batch: how many records it takes at once, at most.
+    """
+
+    batch = BATCH
+
+    @abstractmethod
+    def deliver(self, records: Sequence[Record]) -> None:
+        """Hand over closed records in the order of their triggers; returns once they are safe.
+
+        It returns or raises within `timeout_s`, whatever the network does.
+
+        Raises:
+            SinkDown: the receiver is away, slow or failing; all of them are given again.
+            RecordRefused: one of them will never be taken.
+        """
+
+    def announce(self, state: Mapping[str, Any]) -> None:  # noqa: B027  # few sinks tell it
+        """Tell the station's state: `online`, `ready`, `model`, `cameras`, ...; lost if it fails.
+
+        Raises:
+            SinkDown: it could not be told.
+        """
+
+    def close(self) -> None:  # noqa: B027  # not every sink holds something
+        """Let go of what `open` or `deliver` took."""
+
+
+class SinkConfig(PluginConfig):
+    """What every sink's `Config` starts from."""
+
+    name: str = Field(
+        "",
+        pattern=f"({NAME})?",
+        max_length=64,
+        description="Of its outbox, once and for ever; none: the type. Two sinks of one type need "
+        "two names.",
+    )
+    verdicts: tuple[Verdict, ...] = Field(
+        tuple(Verdict), min_length=1, description="Which verdicts it is told."
+    )
+    timeout_s: float = Field(5, gt=0, le=60, description="A delivery that takes longer failed.")
+    give_up_after_days: float = Field(
+        7, gt=0, description="Older records become dead letters: kept, not tried again."
+    )
+
+    @property
+    def outbox(self) -> str:
+        """The name of its outbox."""
+        return self.name or self.type
+
+    def open(self, station: str, clock: Clock) -> Sink:
+        """Check the settings and return quickly: connecting is for `deliver`.
+
+        Raises:
+            ConfigError: settings that can never work.
+            MissingExtra: the sink's package is not installed.
+        """
+        raise NotImplementedError(f"sink {self.type} has no open()")
+
+
+def message(record: Record) -> dict[str, Any]:
+    """What receivers are told of a record: its fields, ready for JSON."""
+    return {**asdict(record), "verdict": str(record.verdict)}
+
+
+class FakeSink(Sink):
+    """Remembers what it was given; with `trouble` set it raises that instead."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.states: list[Mapping[str, Any]] = []
+        self.trouble: Exception | None = None
+
+    def deliver(self, records: Sequence[Record]) -> None:
+        if self.trouble is not None:
+            raise self.trouble
+        self.records += records
+
+    def announce(self, state: Mapping[str, Any]) -> None:
+        self.states.append(state)

@@ -1,0 +1,91 @@
+"""Records to an MQTT broker, each under `<prefix>/<station>/verdict`, and the station's state."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from pipeline.contracts.records import Record
+from pipeline.daemon.clock import Clock
+from pipeline.daemon.mqtt import Broker, BrokerAway, Link, Message
+from pipeline.daemon.sinks import Sink, SinkConfig, SinkDown, message
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import Client
+
+
+class Config(SinkConfig):
+    """Settings of an MQTT sink."""
+
+    type: Literal["mqtt"] = Field(description="mqtt")
+    broker: Broker = Field(description="Where the broker is and who we are to it.")
+    prefix: str = Field(
+        "lineside",
+        pattern=r"^[^#+/\x00]+(/[^#+/\x00]+)*$",
+        max_length=200,
+        description="Of the topics: <prefix>/<station>/verdict and <prefix>/<station>/state.",
+    )
+
+    def open(self, station: str, clock: Clock) -> Mqtt:
+        """Read the password and the certificates; connecting is for later."""
+        return Mqtt(self, station)
+
+
+class Mqtt(Sink):
+    """Publishes with QoS 1, records not retained, the state retained.
+
+    An acknowledgement says that the broker took a message, not that it outlives a kill of the
+    broker: `lineside outbox --replay` sends the records of a period once more.
+    """
+
+    def __init__(self, config: Config, station: str) -> None:
+        self._config = config
+        self._verdict = f"{config.prefix}/{station}/verdict"
+        self._state = f"{config.prefix}/{station}/state"
+        self._last: bytes | None = None
+        self._link = Link(
+            config.broker,
+            f"lineside-{station}-{config.outbox}",
+            "sink mqtt",
+            will=self._gone,
+            on_connect=self._tell_again,
+        )
+
+    def deliver(self, records: Sequence[Record]) -> None:
+        """Publish them and wait for the broker's word on each."""
+        self._publish([(self._verdict, _json(message(record))) for record in records])
+
+    def announce(self, state: Mapping[str, Any]) -> None:
+        """Publish the state, retained; it is published again with each new connection."""
+        told = _json({"online": True, **state})
+        self._publish([(self._state, told)], retain=True)
+        self._last = told
+
+    def close(self) -> None:
+        """Say that the station is offline, and go."""
+        self._link.close(farewell=self._gone)
+
+    @property
+    def _gone(self) -> Message:
+        return self._state, _json({"online": False})
+
+    def _publish(self, messages: Sequence[Message], *, retain: bool = False) -> None:
+        until_s = monotonic() + self._config.timeout_s
+        try:
+            self._link.open(self._config.timeout_s)
+            self._link.publish(messages, max(0.1, until_s - monotonic()), retain=retain)
+        except BrokerAway as error:
+            raise SinkDown(str(error)) from error
+
+    def _tell_again(self, client: Client) -> None:
+        # The will has said "offline" of the connection before this one.
+        if self._last is not None:
+            client.publish(self._state, self._last, 1, retain=True)
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,75 @@
+"""Pictures that somebody sends, as by `POST /inspect`, and who waits for the verdict."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.daemon.clock import Clock
+from pipeline.daemon.inbox import Inbox
+from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.sources import Answer, Frame, Source, SourceConfig
+from pipeline.errors import printable
+
+log = logging.getLogger(__name__)
+
+
+class Config(SourceConfig):
+    """Settings of a source that is sent its pictures."""
+
+    type: Literal["push"] = Field(description="push")
+    waiting: int = Field(
+        16,
+        ge=1,
+        le=1000,
+        description="Pictures that may lie here before the station has opened their records; "
+        "further ones are refused at once (HTTP 503). How many may wait for the network is "
+        "`overload`'s.",
+    )
+
+    def open(self, clock: Clock) -> Push:
+        """Be ready for `submit`."""
+        return Push(self, clock)
+
+
+class Push(Source):
+    """Is handed pictures by the web service."""
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        self._clock = clock
+        self._inbox: Inbox[Frame] = Inbox("source push", config.waiting)
+
+    def submit(
+        self, data: bytes, ending: str = ".png", serial: str = "", answer: Answer | None = None
+    ) -> None:
+        """Hand over a picture and return at once; may be called from any thread.
+
+        Args:
+            data: the file as it was sent; it is decoded after its record was opened, so a damaged
+                one has its record, too.
+            ending: of the file's name, with the dot.
+            serial: of the part, "" where the sender does not tell.
+            answer: called once from another thread, with the closed record, or with None when the
+                ledger cannot be written.
+
+        Raises:
+            Refused: too many wait, or the station is shutting down. There is no record of it.
+        """
+        at, captured_s = self._clock.now(), self._clock.monotonic_s()
+        self._inbox.put(
+            Frame(at, captured_s, printable(serial), None, "", data, ending.lower(), answer)
+        )
+
+    def frames(self, pulse: Pulse) -> Iterator[Frame]:
+        """Yield what was handed over, in that order."""
+        self.connected = True
+        while not pulse.stopping:
+            if (frame := self._inbox.take(pulse)) is not None:
+                yield frame
+
+    def close(self) -> None:
+        if lost := self._inbox.close():
+            log.warning("source push: %d pictures came too late to be recorded", lost)

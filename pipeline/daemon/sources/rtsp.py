@@ -1,0 +1,68 @@
+"""A network camera over RTSP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from pipeline.daemon.clock import Clock
+from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.sources import Frame, Source
+from pipeline.daemon.sources._address import Address, AddressConfig
+from pipeline.daemon.sources._grabber import grabbed
+from pipeline.imaging import video
+
+
+class Config(AddressConfig):
+    """Settings of an RTSP camera."""
+
+    schemes: ClassVar[tuple[str, ...]] = ("rtsp", "rtsps")
+
+    type: Literal["rtsp"] = Field(description="rtsp")
+    transport: Literal["tcp", "udp"] = Field(
+        "tcp", description="tcp: no packet is lost; udp: for cameras that have nothing else."
+    )
+
+    def open(self, clock: Clock) -> Rtsp:
+        """Read the password; connecting is for `frames`."""
+        video.require("source rtsp")
+        return Rtsp(self, self.address(), clock)
+
+
+class Rtsp(Source):
+    """A stream that is decoded as fast as it comes; each picture of it is a frame."""
+
+    def __init__(self, config: Config, address: Address, clock: Clock) -> None:
+        self._config = config
+        self._address = address
+        self._clock = clock
+
+    def frames(self, pulse: Pulse) -> Iterator[Frame]:
+        """Connect and yield; a killed camera ends the stream, a hung one sends nothing."""
+        return grabbed(
+            self._read,
+            self._address.shown,
+            pulse,
+            self._clock,
+            # FFmpeg waits that long for an answer, and again for the first key picture.
+            first_s=2 * self._config.connect_timeout_s,
+            next_s=self._config.read_timeout_s,
+        )
+
+    def _read(self) -> Iterator[Frame]:
+        config = self._config
+        for shot in video.shots(
+            self._address.full,
+            self._address.shown,
+            options={
+                "rtsp_transport": config.transport,
+                "fflags": "nobuffer",
+                "flags": "low_delay",
+            },
+            open_s=config.connect_timeout_s,
+            read_s=config.read_timeout_s,
+        ):
+            at, captured_s = self._clock.now(), self._clock.monotonic_s()
+            yield Frame(at, captured_s, "", shot.pixels, shot.fault)

@@ -1,0 +1,91 @@
+"""A camera at the station's own USB port, through Video4Linux.
+
+Tested without a device: what happens when it is missing, and with a video in its place. Which of a
+camera's sizes and rates work is told by `v4l2-ctl --list-formats-ext`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.daemon.clock import Clock
+from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.sources import Frame, Source, SourceConfig
+from pipeline.daemon.sources._grabber import grabbed
+from pipeline.imaging import video
+
+DEVICE_KIND: str | None = "v4l2"  # tests set None, for a video file in place of the device
+
+
+class Config(SourceConfig):
+    """Settings of a USB camera."""
+
+    type: Literal["usb"] = Field(description="usb")
+    device: Path = Field(
+        Path("/dev/video0"),
+        description="The device; with several cameras a path below /dev/v4l/by-id, which does not "
+        "change when they are plugged in another order.",
+    )
+    width_px: int | None = Field(None, ge=1, description="Width; none: the camera's default.")
+    height_px: int | None = Field(None, ge=1, description="Height; none: the camera's default.")
+    rate_hz: float | None = Field(
+        None, gt=0, le=1000, description="Pictures a second; none: the camera's default."
+    )
+    pixel_format: str = Field(
+        "",
+        pattern=r"^[a-z0-9_]*$",
+        description="FFmpeg's name of what the camera sends, such as mjpeg (most cameras are fast "
+        "with nothing else) or yuyv422; none: the camera's default.",
+    )
+    read_timeout_s: float = Field(
+        1.5, gt=0, le=600, description="A camera that sends nothing so long is lost."
+    )
+
+    def open(self, clock: Clock) -> Usb:
+        """Nothing is opened yet: the camera may be plugged in later."""
+        video.require("source usb")
+        return Usb(self, clock)
+
+
+class Usb(Source):
+    """A device that is read as fast as it delivers."""
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        self._config = config
+        self._clock = clock
+
+    def frames(self, pulse: Pulse) -> Iterator[Frame]:
+        """Open the device and yield each of its pictures."""
+        return grabbed(
+            self._read,
+            str(self._config.device),
+            pulse,
+            self._clock,
+            first_s=5.0,  # cameras find their exposure first
+            next_s=self._config.read_timeout_s,
+        )
+
+    def _read(self) -> Iterator[Frame]:
+        for shot in video.shots(
+            self._config.device,
+            str(self._config.device),
+            device=DEVICE_KIND,
+            options=self.options(),
+        ):
+            at, captured_s = self._clock.now(), self._clock.monotonic_s()
+            yield Frame(at, captured_s, "", shot.pixels, shot.fault)
+
+    def options(self) -> dict[str, str]:
+        """The settings as FFmpeg's v4l2 reads them."""
+        config, options = self._config, {}
+        if config.width_px and config.height_px:
+            options["video_size"] = f"{config.width_px}x{config.height_px}"
+        if config.rate_hz:
+            options["framerate"] = f"{config.rate_hz:g}"
+        if config.pixel_format:
+            options["input_format"] = config.pixel_format
+        return options

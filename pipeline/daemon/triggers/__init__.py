@@ -1,0 +1,85 @@
+"""Triggers, one file each: what says that a part lies in front of the camera.
+
+Without a trigger every frame of the source is one. A module here has a `Config(TriggerConfig)`
+whose `type` is the file's name and whose `open` returns a `Trigger`. May call `contracts`,
+`daemon.clock` and `daemon.pulse`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import Field
+
+from pipeline.daemon.clock import Clock
+from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.sources import Answer
+from pipeline.plugins import PluginConfig
+
+
+@dataclass(frozen=True)
+class Call:
+    """One trigger.
+
+    Attributes:
+        at: when it came, in UTC.
+        at_s: the same moment on the clock's monotonic scale; latency counts from it.
+        serial: of the part, "" where the trigger does not tell.
+        answer: is called with the record once it is closed, where somebody waits for the verdict.
+    """
+
+    at: datetime
+    at_s: float
+    serial: str = ""
+    answer: Answer | None = None
+
+
+class Trigger(ABC):
+    """An opened trigger.
+
+    Attributes:
+        connected: could a call come now? One that needs a connection sets and unsets it.
+    """
+
+    connected = True
+
+    @abstractmethod
+    def calls(self, pulse: Pulse) -> Iterator[Call]:
+        """Yield one call a part until `pulse.stopping`; beats the pulse at least every second.
+
+        It may be called again after it has raised, to connect anew.
+
+        Raises:
+            SourceLost: what triggers is away; the station tries again for ever.
+        """
+
+    def close(self) -> None:  # noqa: B027  # most triggers have nothing to let go of
+        """Let go of what `open` took, once no thread reads any more."""
+
+
+class TriggerConfig(PluginConfig):
+    """What every trigger's `Config` starts from."""
+
+    max_age_ms: float = Field(
+        500,
+        gt=0,
+        description="The latest frame is judged if it was captured at most this long before the "
+        "trigger; else the part is NOT_INSPECTED.",
+    )
+    wait_ms: float = Field(
+        500,
+        ge=0,
+        description="How long to wait for a frame that is young enough before giving the part up.",
+    )
+
+    def open(self, clock: Clock) -> Trigger:
+        """Check the settings and return quickly: connecting is for `calls`.
+
+        Raises:
+            ConfigError: settings that can never work.
+            MissingExtra: the trigger's package is not installed.
+        """
+        raise NotImplementedError(f"trigger {self.type} has no open()")

@@ -1,0 +1,62 @@
+"""A trigger that a program fires, as `POST /trigger` does: the PLC's gateway, a robot, a test."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field
+
+from pipeline.daemon.clock import Clock
+from pipeline.daemon.inbox import Inbox
+from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.sources import Answer
+from pipeline.daemon.triggers import Call, Trigger, TriggerConfig
+from pipeline.errors import printable
+
+WAITING = 1000  # calls are small; with the station away for so many, nobody waits for an answer
+
+log = logging.getLogger(__name__)
+
+
+class Config(TriggerConfig):
+    """Settings of a trigger that is fired."""
+
+    type: Literal["software"] = Field(description="software")
+
+    def open(self, clock: Clock) -> Software:
+        """Be ready for `fire`."""
+        return Software(clock)
+
+
+class Software(Trigger):
+    """Is fired by the web service."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._inbox: Inbox[Call] = Inbox("trigger software", WAITING)
+
+    def fire(self, serial: str = "", answer: Answer | None = None) -> None:
+        """Trigger now and return at once; may be called from any thread.
+
+        Args:
+            serial: of the part, "" where nobody knows.
+            answer: called once from another thread, with the closed record, or with None when the
+                ledger cannot be written.
+
+        Raises:
+            Refused: too many wait, or the station is shutting down. There is no record of it.
+        """
+        now, now_s = self._clock.now(), self._clock.monotonic_s()
+        self._inbox.put(Call(now, now_s, printable(serial), answer))
+
+    def calls(self, pulse: Pulse) -> Iterator[Call]:
+        """Yield what was fired, in that order."""
+        while not pulse.stopping:
+            if (call := self._inbox.take(pulse)) is not None:
+                yield call
+
+    def close(self) -> None:
+        if lost := self._inbox.close():
+            log.warning("trigger software: %d calls came too late to be recorded", lost)

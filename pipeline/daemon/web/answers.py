@@ -1,0 +1,78 @@
+"""A verdict's way from the inspection's thread to the client that waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from pipeline.contracts.records import Record
+
+
+class NoVerdict(Exception):
+    """The record could not be opened, or the station stops."""
+
+
+class Expected:
+    """One client's verdict. Made and awaited in the event loop's thread.
+
+    Attributes:
+        told: has the station answered? The client may not have it yet.
+    """
+
+    def __init__(self) -> None:
+        self.told = False
+        self._loop = asyncio.get_running_loop()
+        self._future: asyncio.Future[Record | None] = self._loop.create_future()
+
+    def answer(self, record: Record | None) -> None:
+        """Give the record once it is closed, or None if there is none; from any thread."""
+        self.told = True
+        with suppress(RuntimeError):  # the service has ended, and its client with it
+            self._loop.call_soon_threadsafe(self._settle, record)
+
+    async def record(self, within_s: float) -> Record:
+        """Wait for the closed record.
+
+        Raises:
+            NoVerdict: there will be none.
+            TimeoutError: there was none within `within_s`.
+        """
+        record = await asyncio.wait_for(self._future, within_s)
+        if record is None:
+            raise NoVerdict
+        return record
+
+    def _settle(self, record: Record | None) -> None:
+        if not self._future.done():
+            self._future.set_result(record)
+
+
+class Waiting:
+    """All clients that wait for a verdict."""
+
+    def __init__(self) -> None:
+        self._clients: set[Expected] = set()
+
+    @property
+    def idle(self) -> bool:
+        """Is no verdict on its way to a client? From any thread.
+
+        Who waits for a part that nobody inspects any more keeps no station from its end.
+        """
+        return not any(client.told for client in tuple(self._clients))
+
+    @contextmanager
+    def expected(self) -> Iterator[Expected]:
+        """A verdict that somebody waits for while the block runs."""
+        client = Expected()
+        self._clients.add(client)
+        try:
+            yield client
+        finally:
+            self._clients.discard(client)
+
+    def dismiss(self) -> None:
+        """Tell all who still wait that there will be no verdict."""
+        for client in tuple(self._clients):
+            client.answer(None)

@@ -1,0 +1,252 @@
+"""What the station answers, and where.
+
+A picture or trigger that the station takes is a trigger of the ledger, and the answer is its
+record with HTTP 200, whatever the verdict: NOT_INSPECTED (overload, unreadable, no frame) is one,
+too. Every other answer than 200 to `/inspect` and `/trigger` says that there is no verdict: with
+4xx the station took nothing and there is no record; with 503 it cannot take parts at the moment,
+and where its disk was the reason it may record the trigger later, as NOT_INSPECTED; with 504 the
+verdict is late, and will stand in the ledger. A client that sends again after that makes a second
+record.
+
+Without a token: `/healthz`, `/readyz` and `/metrics`, which show no part. With scope `read`:
+`/status`, `/records`. With scope `act`: `/inspect`, `/trigger`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any, Protocol, runtime_checkable
+
+from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.types import ASGIApp
+
+from pipeline.daemon.camera import Camera
+from pipeline.daemon.loop import Station
+from pipeline.daemon.sinks import message
+from pipeline.daemon.sources import Answer
+from pipeline.daemon.web.answers import NoVerdict, Waiting
+from pipeline.daemon.web.archive import Archive, aside, chunks
+from pipeline.daemon.web.guard import Doorkeeper, Guard
+from pipeline.daemon.web.metrics import Metrics
+from pipeline.daemon.web.settings import Http
+from pipeline.daemon.web.upload import Uploads, ending_of, serial_of
+from pipeline.errors import LedgerError, LinesideError
+
+STALLED_AFTER_S = 10.0
+AGAIN = {"retry-after": "1"}
+
+Ask = Callable[[Answer | None], None]
+
+
+@runtime_checkable
+class TakesPictures(Protocol):
+    """A source that is sent its pictures."""
+
+    def submit(self, data: bytes, ending: str, serial: str, answer: Answer | None) -> None: ...
+
+
+@runtime_checkable
+class IsFired(Protocol):
+    """A trigger that a program fires."""
+
+    def fire(self, serial: str, answer: Answer | None) -> None: ...
+
+
+class Service:
+    """The station as its clients see it.
+
+    Attributes:
+        uploads: the pictures that are here.
+    """
+
+    def __init__(
+        self, settings: Http, station: Station, archive: Archive, waiting: Waiting
+    ) -> None:
+        self._settings = settings
+        self._station = station
+        self._archive = archive
+        self._waiting = waiting
+        self.uploads = Uploads(settings)
+        self._at_once = 0
+        self._metrics = Metrics(station.state, station.books)
+
+    async def healthz(self) -> Response:
+        """Is the process alive? If not, it is to be started anew."""
+        silent_s = self._station.silent_s
+        if silent_s < STALLED_AFTER_S:
+            return JSONResponse({"alive": True})
+        why = f"nobody has looked after the workers for {silent_s:.0f} s"
+        return JSONResponse({"alive": False, "detail": why}, 503)
+
+    async def readyz(self) -> Response:
+        """Would a part that comes now get a verdict?"""
+        reasons = (await aside(self._station.state)).not_ready
+        return JSONResponse({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
+
+    async def metrics(self, request: Request) -> Response:
+        """Figures for Prometheus."""
+        accept = request.headers.get("accept", "")
+        text, media_type = await aside(lambda: self._metrics.text(accept))
+        return Response(text, media_type=media_type)
+
+    async def status(self) -> Response:
+        """The station's state."""
+        state = await aside(self._station.state)
+        told: dict[str, Any] = {**asdict(state), "not_ready": state.not_ready}
+        return JSONResponse(jsonable_encoder(told))
+
+    async def records(self, serial: str) -> Response:
+        """What became of a part: the records of its serial, newest first."""
+        found = await aside(lambda: self._archive.of_serial(serial))
+        return JSONResponse([message(record) for record in found])
+
+    async def record(self, identity: str) -> Response:
+        """One record."""
+        found = await aside(lambda: self._archive.record(identity))
+        if found is None:
+            raise HTTPException(404, f"no closed record {identity[:100]}")
+        return JSONResponse(message(found))
+
+    async def frame(self, identity: str) -> Response:
+        """The frame of a record, as the camera gave it."""
+        found = await aside(lambda: self._archive.frame(identity))
+        if found is None:
+            raise HTTPException(404, f"no frame of record {identity[:100]} is kept")
+        file, media_type = found
+        return StreamingResponse(chunks(file), media_type=media_type)
+
+    async def inspect(self, request: Request, camera: str | None = None) -> Response:
+        """Have a picture inspected; answers with its record."""
+        eye = self._one(camera, "is sent pictures; that takes `source: {type: push}`", _is_sent)
+        source, serial = eye.source, serial_of(request)
+        assert isinstance(source, TakesPictures)
+        with self._place():
+            return await self._inspected(request, eye, source, serial)
+
+    async def _inspected(
+        self, request: Request, eye: Camera, source: TakesPictures, serial: str
+    ) -> Response:
+        async with self.uploads.taken(request) as data:
+            if eye.trigger is not None:
+                self._hand_over(lambda _: source.submit(data, ending_of(data), serial, None), None)
+                said = f"taken; camera {eye.name} judges it when its trigger comes"
+                return JSONResponse({"detail": said}, 202)
+            return await self._verdict(
+                lambda answer: source.submit(data, ending_of(data), serial, answer)
+            )
+
+    async def trigger(
+        self, request: Request, camera: str | None = None, wait: bool = True
+    ) -> Response:
+        """Trigger a camera; answers with the record, or at once with `wait=false`."""
+        eye = self._one(camera, "is fired; that takes `trigger: {type: software}`", _is_fired)
+        trigger, serial = eye.trigger, serial_of(request)
+        assert isinstance(trigger, IsFired)
+        with self._place():
+            if not wait:
+                self._hand_over(lambda answer: trigger.fire(serial, answer), None)
+                return JSONResponse({"detail": "triggered"}, 202)
+            return await self._verdict(lambda answer: trigger.fire(serial, answer))
+
+    async def _verdict(self, ask: Ask) -> Response:
+        """Ask for a verdict and answer with its record."""
+        limit_s = self._settings.answer_within_s
+        with self._waiting.expected() as expected:
+            self._hand_over(ask, expected.answer)
+            try:
+                return JSONResponse(message(await expected.record(limit_s)))
+            except NoVerdict:
+                books = self._station.books
+                why = self._station.stopping or books.trouble or "its record was not opened"
+                raise HTTPException(503, f"the part is not inspected: {why}", AGAIN) from None
+            except TimeoutError:
+                raise HTTPException(
+                    504,
+                    f"no verdict within {limit_s:g} s; it will stand in the ledger: "
+                    "GET /records?serial=...",
+                ) from None
+
+    def _hand_over(self, ask: Ask, answer: Answer | None) -> None:
+        try:
+            ask(answer)
+        except LinesideError as refused:
+            raise HTTPException(503, str(refused), AGAIN) from None
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        """A place among those that want verdicts; raises HTTPException 503 where there is none.
+
+        A ledger that cannot be written is no reason: only a trigger finds out that it can again.
+        """
+        if self._station.stopping:
+            raise HTTPException(503, self._station.stopping, AGAIN)
+        if self._at_once >= self._settings.connections:
+            why = f"{self._at_once} wait for verdicts already (http.connections in the line file)"
+            raise HTTPException(503, why, AGAIN)
+        self._at_once += 1
+        try:
+            yield
+        finally:
+            self._at_once -= 1
+
+    def _one(self, name: str | None, what: str, fits: Callable[[Camera], bool]) -> Camera:
+        """The camera that is meant; raises HTTPException 404."""
+        eyes = [camera for camera in self._station.cameras if fits(camera)]
+        meant = [camera for camera in eyes if name in (None, camera.name)]
+        if len(meant) == 1:
+            return meant[0]
+        if not eyes:
+            raise HTTPException(404, f"no camera of this station {what}")
+        names = ", ".join(camera.name for camera in eyes)
+        raise HTTPException(404, f"name the camera at the end of the path: {names}")
+
+
+def app_of(service: Service, settings: Http) -> ASGIApp:
+    """The service behind its guard."""
+    door = Doorkeeper(settings)
+    # No pages about itself: they would tell strangers what there is to ask for. And none of
+    # FastAPI's own telemetry: whom MLflow reports to learns nothing of parts.
+    quiet: Any = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, telemetry=quiet)
+    read, act = [Depends(door.read)], [Depends(door.act)]
+    app.get("/healthz")(service.healthz)
+    app.get("/readyz")(service.readyz)
+    app.get("/metrics")(service.metrics)
+    app.get("/status", dependencies=read)(service.status)
+    app.get("/records", dependencies=read)(service.records)
+    app.get("/records/{identity}", dependencies=read)(service.record)
+    app.get("/records/{identity}/frame", dependencies=read)(service.frame)
+    for path in ("", "/{camera}"):
+        app.post(f"/inspect{path}", dependencies=act)(service.inspect)
+        app.post(f"/trigger{path}", dependencies=act)(service.trigger)
+    app.exception_handler(RequestValidationError)(_misread)
+    app.exception_handler(LedgerError)(_unreadable)
+    app.exception_handler(TimeoutError)(_late)
+    return Guard(app, settings)
+
+
+async def _misread(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    return JSONResponse({"detail": f"{first['loc'][-1]}: {first['msg']}"}, 422)
+
+
+async def _unreadable(request: Request, error: Exception) -> Response:
+    return JSONResponse({"detail": str(error)}, 503, AGAIN)
+
+
+async def _late(request: Request, error: Exception) -> Response:
+    return JSONResponse({"detail": "the station's disk does not answer"}, 504)
+
+
+def _is_sent(camera: Camera) -> bool:
+    return isinstance(camera.source, TakesPictures)
+
+
+def _is_fired(camera: Camera) -> bool:
+    return isinstance(camera.trigger, IsFired)

@@ -1,0 +1,205 @@
+"""The worker that serves HTTP, and what it does about clients that keep it waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from pathlib import Path
+
+import h11
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from pipeline.daemon.loop import Station
+from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.web.answers import Waiting
+from pipeline.daemon.web.app import Service, app_of
+from pipeline.daemon.web.archive import Archive
+from pipeline.daemon.web.settings import Http
+from pipeline.daemon.web.tokens import Tokens
+from pipeline.errors import ConfigError
+
+HEAD_WITHIN_S = 5.0  # a request's first lines
+READ_WITHIN_S = 60.0  # an answer: 36 MB (12 MP, uncompressed) at 5 Mbit/s
+KEEP_ALIVE_S = 5
+END_WITHIN_S = 0.5  # answers under way at the end; the station waits 2 s for its workers
+# Whoever asks for the station's health must not be told, when many wait for verdicts, that it is
+# dead, nor have it started anew for that.
+RESERVED = 8
+MOST_OPEN = 4  # connections for each that is served; more are closed unheard
+BACKLOG = 64
+
+
+class Web:
+    """The web service as one of the station's workers. It listens from the moment it is made.
+
+    Attributes:
+        service: what it serves.
+        listener: its socket.
+        port: where it listens, also if any port was asked for.
+        address: the same as `http://127.0.0.1:8711`.
+    """
+
+    name = "web service"
+    state = None
+
+    def __init__(self, settings: Http, station: Station, frames: Path | None) -> None:
+        """Check everything that can be wrong and take the port.
+
+        Args:
+            settings: of the line file.
+            station: what is served.
+            frames: folder of the kept frames, None where none are kept.
+
+        Raises:
+            ConfigError: the port is taken, the certificate or the tokens cannot be used.
+        """
+        if settings.tokens is not None:
+            Tokens(settings.tokens).check()
+        self._waiting = Waiting()
+        archive = Archive(station.ledger.path, station.ledger.station, frames)
+        self.service = Service(settings, station, archive, self._waiting)
+        self._config = uvicorn.Config(
+            app_of(self.service, settings),
+            http=Connection,
+            loop="asyncio",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="error",  # every port scanner would be worth a warning
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            backlog=BACKLOG,
+            limit_concurrency=settings.connections + RESERVED,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=1,
+            ssl_certfile=settings.tls_cert,
+            ssl_keyfile=settings.tls_key,
+        )
+        try:
+            self._config.load()
+        except (ssl.SSLError, OSError) as error:
+            raise ConfigError(
+                f"http.tls_cert {settings.tls_cert} and http.tls_key {settings.tls_key} cannot be "
+                f"used ({error}); give a PEM certificate and its key, readable for this user"
+            ) from error
+        self.listener = _listening(settings)
+        self.port: int = self.listener.getsockname()[1]
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        self.address = f"{settings.scheme}://{host}:{self.port}"
+
+    @property
+    def idle(self) -> bool:
+        """Is no verdict on its way to a client?"""
+        return self._waiting.idle
+
+    def run(self, pulse: Pulse) -> None:
+        """Serve until asked to end."""
+        # A copy, since uvicorn closes what it is given: a successor of this worker needs it, too,
+        # and meanwhile the system lets clients wait.
+        with self.listener.dup() as copy:
+            Server(self._config, pulse, self._waiting).run([copy])
+
+    def close(self) -> None:
+        """Give the port back."""
+        self.listener.close()
+
+
+class Server(uvicorn.Server):
+    """uvicorn's, which beats the pulse and ends by it."""
+
+    def __init__(self, config: uvicorn.Config, pulse: Pulse, waiting: Waiting) -> None:
+        super().__init__(config)
+        self._pulse = pulse
+        self._waiting = waiting
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second."""
+        self._pulse.beat()
+        now_s = self._pulse.clock.monotonic_s()
+        for connection in self._connections:
+            connection.look(now_s)
+        return await super().on_tick(counter) or self._pulse.stopping
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer those who wait for a verdict, then end."""
+        self._waiting.dismiss()
+        asyncio.get_running_loop().call_later(END_WITHIN_S, self._cut_off)
+        await super().shutdown(sockets)
+        self._cut_off()
+
+    def _cut_off(self) -> None:
+        """End connections whose clients have not taken their answers."""
+        for connection in self._connections:
+            connection.transport.abort()
+
+    @property
+    def _connections(self) -> list[Connection]:
+        return [c for c in self.server_state.connections if isinstance(c, Connection)]
+
+
+class Connection(H11Protocol):
+    """uvicorn's, which besides ends with clients that send no request or read no answer.
+
+    uvicorn itself lets both stay for ever, and a few of them would keep all others out.
+    """
+
+    _silent_since_s: float | None = None
+    _unread_since_s: float | None = None
+
+    def connection_made(self, transport: object) -> None:
+        """Greet a client, unless there are too many that have asked for nothing yet."""
+        super().connection_made(transport)  # type: ignore[arg-type]
+        limit = self.config.limit_concurrency
+        if limit is not None and len(self.connections) > MOST_OPEN * limit:
+            self.transport.abort()
+
+    def look(self, now_s: float) -> None:
+        """End the connection if the client keeps it waiting; called often."""
+        if not self._expects_request:
+            self._silent_since_s = None
+        elif self._silent_since_s is None:
+            self._silent_since_s = now_s
+        if not self.transport.get_write_buffer_size():
+            self._unread_since_s = None
+        elif self._unread_since_s is None:
+            self._unread_since_s = now_s
+        late = _over(self._silent_since_s, now_s, HEAD_WITHIN_S)
+        if late or _over(self._unread_since_s, now_s, READ_WITHIN_S):
+            self.transport.abort()
+
+    @property
+    def _expects_request(self) -> bool:
+        """Is nothing done for the client before it sends a request, or the rest of one?
+
+        Between two requests uvicorn's own timer runs, until the first byte of the second. The rest
+        of a picture that was refused, which nobody reads, is no sign of life either.
+        """
+        if self.conn.their_state is h11.IDLE:
+            return self.timeout_keep_alive_task is None
+        return self.conn.their_state is h11.SEND_BODY and self.conn.our_state is h11.DONE
+
+
+def _over(since_s: float | None, now_s: float, limit_s: float) -> bool:
+    return since_s is not None and now_s - since_s > limit_s
+
+
+def _listening(settings: Http) -> socket.socket:
+    """A socket at the address, taken before anything runs: a port that is taken is told at once."""
+    try:
+        found = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        family, _, _, _, address = found[0]
+        listener = socket.create_server(address, family=family, backlog=BACKLOG)
+    except OSError as error:
+        raise ConfigError(
+            f"http: {settings.host} port {settings.port} cannot be listened at "
+            f"({error.strerror or error}); choose another `port`, or end who has it"
+        ) from error
+    # Connections inherit it. asyncio sets it only where the socket names its protocol, as this one
+    # does not; without it a verdict waits 40 ms for the acknowledgement of its headers.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener

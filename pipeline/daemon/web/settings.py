@@ -1,0 +1,98 @@
+"""What a line file says of its web service."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+from pydantic import Field, model_validator
+
+from pipeline.plugins import Strict
+
+
+class Http(Strict):
+    """The station's web service: `lineside token` makes the keys to it."""
+
+    host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Address to listen at. Any but loopback needs `tokens`, and TLS or `plain`.",
+    )
+    port: int = Field(8711, ge=0, le=65535, description="Port; 0: one that is free.")
+    tokens: Path | None = Field(
+        None,
+        description="File with the hashes of the tokens; `lineside token new` makes it. Without "
+        "one nobody may trigger or see records and frames.",
+    )
+    open_on_loopback: bool = Field(
+        False,
+        description="Let every program of this machine trigger and see records and frames, "
+        "without a token; for trials.",
+    )
+    tls_cert: Path | None = Field(None, description="PEM file with the certificate and its chain.")
+    tls_key: Path | None = Field(None, description="PEM file with the certificate's key.")
+    plain: str | None = Field(
+        None,
+        min_length=10,
+        description="Why an address other than loopback needs no TLS, such as `a proxy on this "
+        "machine adds it`; tokens and frames cross the network for everybody to read.",
+    )
+    hosts: tuple[str, ...] = Field(
+        (),
+        description="Further names of this machine by which a proxy or a browser may call it.",
+    )
+    max_upload_mb: float = Field(40, gt=0, le=1000, description="Largest picture, as a file.")
+    upload_within_s: float = Field(
+        10, gt=0, le=300, description="Time that a client has for sending its picture."
+    )
+    answer_within_s: float = Field(
+        10, gt=0, le=300, description="Time to wait for a verdict before saying that it is late."
+    )
+    connections: int = Field(
+        32,
+        ge=1,
+        le=1000,
+        description="Clients that may wait for verdicts; further ones are told to come back.",
+    )
+
+    @model_validator(mode="after")
+    def _closed_to_strangers(self) -> Http:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("`tls_cert` and `tls_key` belong together; give both or none")
+        if self.loopback:
+            return self
+        if self.open_on_loopback:
+            raise ValueError(
+                f'`open_on_loopback` is for 127.0.0.1 only, and `host` is "{self.host}"; '
+                "make a token instead: lineside token new"
+            )
+        if self.tokens is None:
+            raise ValueError(
+                f'others reach `host` "{self.host}"; name a file of `tokens`, or use 127.0.0.1'
+            )
+        if self.tls_cert is None and self.plain is None:
+            raise ValueError(
+                f'others reach `host` "{self.host}"; give `tls_cert` and `tls_key`, or say in '
+                "`plain` why it is safe without"
+            )
+        return self
+
+    @property
+    def loopback(self) -> bool:
+        """Do only programs of this machine reach it?"""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def scheme(self) -> str:
+        """`https` or `http`."""
+        return "http" if self.tls_cert is None else "https"
+
+    @property
+    def max_upload_bytes(self) -> int:
+        """The largest picture."""
+        return int(self.max_upload_mb * 1e6)

@@ -1,0 +1,189 @@
+"""The keys to the web service: random, shown once, kept as hashes.
+
+The file has one token a line: name, scopes and SHA-256 of the token. A token is 256 random bits, so
+unlike a password it cannot be guessed from its hash, however fast the hash is: a slow one (bcrypt,
+Argon2) would add nothing but milliseconds to each request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import os
+import re
+import secrets
+import stat
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from pipeline.errors import ConfigError, choices
+from pipeline.plugins import NAME
+
+PREFIX = "lineside_"  # by which scanners for leaked secrets know one
+HEAD = "# name scopes sha256 -- written by `lineside token`; the tokens themselves are nowhere\n"
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+log = logging.getLogger(__name__)
+
+
+class Scope(StrEnum):
+    """What a token opens."""
+
+    READ = "read"  # records, frames and the station's state
+    ACT = "act"  # send pictures, trigger
+
+
+@dataclass(frozen=True)
+class Token:
+    """One key, as it is kept.
+
+    Attributes:
+        name: who bears it.
+        scopes: what it opens.
+        sha256: of the token, in hexadecimal.
+    """
+
+    name: str
+    scopes: frozenset[Scope]
+    sha256: str
+
+
+class Tokens:
+    """The tokens of one file. May be used from any thread; changes of the file count at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._seen: tuple[int, ...] = ()
+        self._known: tuple[Token, ...] = ()
+        self._trouble = ""
+
+    def check(self) -> None:
+        """Raise ConfigError when the file cannot be used."""
+        self.all()
+
+    def all(self) -> tuple[Token, ...]:
+        """All tokens in the order of the file.
+
+        Raises:
+            ConfigError: it is missing, damaged, or others may write to it.
+        """
+        try:
+            status = self.path.stat()
+            text = self.path.read_text("utf-8")
+        except FileNotFoundError:
+            raise ConfigError(
+                f"{self.path}: there is no such file of tokens; make the first token: "
+                "lineside token new LINE.yaml NAME --scope act"
+            ) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{self.path} cannot be read as a file of tokens ({error})") from None
+        if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise ConfigError(
+                f"{self.path} may be written by others, who could add a token of their own; run: "
+                f"chmod 600 {self.path}"
+            )
+        lines = enumerate(text.splitlines(), 1)
+        return tuple(
+            _token(line, f"{self.path}:{n}")
+            for n, line in lines
+            if line.strip() and not line.startswith("#")
+        )
+
+    def bearer(self, secret: str) -> Token | None:
+        """Whose token it is, None if nobody's; a file that cannot be used opens nothing."""
+        given = _sha256(secret)
+        found = None
+        # All are compared, each in constant time: how long it takes tells nothing of any hash.
+        for token in self._fresh():
+            if hmac.compare_digest(token.sha256, given):
+                found = token
+        return found
+
+    def new(self, name: str, scopes: Iterable[Scope]) -> str:
+        """Add a token; returns it, for the only time.
+
+        Raises:
+            ConfigError: the name is taken or no name, no scope, or the file cannot be used.
+        """
+        known = self.all() if self.path.exists() else ()
+        if not re.match(NAME, name):
+            raise ConfigError(f'"{name}" is no name for a token; use letters, digits, - _ and .')
+        if any(token.name == name for token in known):
+            raise ConfigError(
+                f'{self.path} has a token "{name}" already; choose another name, or first run: '
+                f"lineside token revoke LINE.yaml {name}"
+            )
+        opened = frozenset(scopes)
+        if not opened:
+            raise ConfigError(f'token "{name}" would open nothing; choose {", ".join(Scope)}')
+        secret = PREFIX + secrets.token_urlsafe(32)
+        self._write([*known, Token(name, opened, _sha256(secret))])
+        return secret
+
+    def revoke(self, name: str) -> None:
+        """Remove a token; a running station refuses it from the next request on.
+
+        Raises:
+            ConfigError: no such token, or the file cannot be used.
+        """
+        known = self.all()
+        left = [token for token in known if token.name != name]
+        if len(left) == len(known):
+            names = choices(name, [t.name for t in known]) if known else "there is none"
+            raise ConfigError(f'{self.path} has no token "{name}"; {names}')
+        self._write(left)
+
+    def _fresh(self) -> tuple[Token, ...]:
+        """The tokens as the file has them now; read again only if it changed."""
+        with self._lock:
+            seen: tuple[int, ...] = ()
+            with suppress(OSError):
+                status = self.path.stat()
+                seen = (status.st_ino, status.st_mtime_ns, status.st_size, status.st_mode)
+            if not seen or seen != self._seen:
+                self._seen = seen
+                self._read()
+            return self._known
+
+    def _read(self) -> None:
+        try:
+            self._known, self._trouble = self.all(), ""
+        except ConfigError as error:
+            if str(error) != self._trouble:
+                log.error("no token opens anything: %s", error)
+            self._known, self._trouble = (), str(error)
+
+    def _write(self, tokens: Iterable[Token]) -> None:
+        lines = [f"{t.name} {','.join(sorted(t.scopes))} {t.sha256}\n" for t in tokens]
+        aside = self.path.with_name(f".{self.path.name}.partial")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            aside.unlink(missing_ok=True)
+            # Not `whole_file`: this one must at no moment be open to others.
+            with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
+                out.write(HEAD + "".join(lines))
+                out.flush()
+                os.fsync(out.fileno())
+            aside.replace(self.path)
+        except OSError as error:
+            raise ConfigError(f"{self.path} cannot be written ({error.strerror})") from error
+
+
+def _token(line: str, where: str) -> Token:
+    name, scopes, sha256, *rest = [*line.split(), "", "", ""]
+    if any(rest) or not _HASH.fullmatch(sha256):
+        raise ConfigError(f"{where} is no token; a line has name, scopes and SHA-256")
+    given = scopes.split(",")
+    if unknown := next((s for s in given if s not in set(Scope)), None):
+        raise ConfigError(f'{where} scope "{unknown}" unknown; {choices(unknown, Scope)}')
+    return Token(name, frozenset(map(Scope, given)), sha256)
+
+
+def _sha256(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,0 +1,95 @@
+"""A registry in memory over real bundles, whose downloads and aliases a test commands."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+from pipeline.contracts.bundle import Bundle, open_bundle
+from pipeline.contracts.signoff import Signoff
+from pipeline.errors import BundleError, NoChampion
+from pipeline.files import whole_folder
+from pipeline.registry.chain import HEAD, PREFIX, Chain, read_chain
+from pipeline.registry.store import Registry, Version
+
+
+class FakeRegistry(Registry):
+    """Versions of `cells`, numbered from 1.
+
+    Attributes:
+        aliases: alias to version.
+        pulled: the versions that were downloaded, in order.
+        damaged: versions whose files do not arrive as they were sealed.
+        trouble: raised instead of any answer.
+        answers: cleared, it does not answer at all.
+        asked: how often it was asked for an alias.
+    """
+
+    def __init__(self, *bundles: Bundle, **aliases: int) -> None:
+        super().__init__("http://nowhere.invalid")
+        self.aliases = aliases
+        self.pulled: list[int] = []
+        self.damaged: set[int] = set()
+        self.trouble: Exception | None = None
+        self.asked = 0
+        self.answers = threading.Event()
+        self.answers.set()
+        self._bundles = dict(enumerate(bundles, start=1))
+        self._tags: dict[str, str] = {}
+
+    def versions(self, recipe: str) -> list[Version]:
+        return [
+            Version(recipe, n, b.sha256, "run", tuple(a for a, v in self.aliases.items() if v == n))
+            for n, b in self._bundles.items()
+        ]
+
+    def champion(self, recipe: str, alias: str = "champion") -> Version:
+        self.asked += 1
+        self.answers.wait()
+        if self.trouble is not None:
+            raise self.trouble
+        if alias not in self.aliases:
+            raise NoChampion(f'recipe {recipe} has no version with alias "{alias}"')
+        return self.version(recipe, alias)
+
+    def pull(self, version: Version, into: Path) -> Bundle:
+        self.pulled.append(version.version)
+        with whole_folder(into) as aside:
+            source = self._bundles[version.version].folder
+            shutil.copytree(source, aside, dirs_exist_ok=True)
+            if version.version in self.damaged:
+                (aside / "model.onnx").write_bytes(b"half a download")
+            try:
+                open_bundle(aside, version.bundle_sha256)
+            except BundleError as error:
+                raise BundleError(f"{version.name}: model.onnx was altered") from error
+        return open_bundle(into, version.bundle_sha256)
+
+    def signoffs(self, recipe: str) -> Any:
+        return self
+
+    def read(self) -> Chain:
+        """The sign-offs, as a book of them gives them."""
+        if self.trouble is not None:
+            raise self.trouble
+        return read_chain("cells", self._tags)
+
+    def sign(self, number: int) -> None:
+        """Sign a version off."""
+        last = self.read().last
+        record = Signoff(
+            seq=1 if last is None else last.seq + 1,
+            act="promote",
+            recipe="cells",
+            version=number,
+            bundle_sha256=self._bundles[number].sha256,
+            reviewer="A. Weber",
+            reason="fewer escapes",
+            at="2026-11-22T12:00:00.000000+00:00",
+            gate="passed",
+            previous=None if last is None else last.version,
+            parent="" if last is None else last.sha256,
+        ).sealed()
+        self._tags |= {PREFIX + record.name: record.model_dump_json(), HEAD: record.name}

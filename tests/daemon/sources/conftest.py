@@ -1,0 +1,31 @@
+"""Tiny videos."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+MakeClip = Callable[..., Path]
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> MakeClip:
+    """Write a video whose i-th picture is 10 * i + 50 bright, at so many pictures a second."""
+    av = pytest.importorskip("av")
+
+    def make(n: int = 4, rate_hz: int = 10) -> Path:
+        path = tmp_path / "clip.mkv"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("mjpeg", rate=rate_hz)
+            stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+            for i in range(n):
+                pixels = np.full((48, 64, 3), 10 * i + 50, np.uint8)
+                frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+        return path
+
+    return make

@@ -1,0 +1,65 @@
+"""A camera at a USB port; there is none here, so a video stands in for the device."""
+
+from __future__ import annotations
+
+import sys
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from pipeline.daemon.clock import Clock, FakeClock
+from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.sources import usb
+from pipeline.daemon.sources.usb import Config
+from pipeline.errors import MissingExtra, SourceLost
+from tests.daemon.sources.conftest import MakeClip
+
+
+def test_a_device_that_is_missing_is_lost_and_found_when_it_is_plugged_in(
+    clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usb, "DEVICE_KIND", None)
+    device = tmp_path / "video0"
+    source = Config(type="usb", device=device).open(Clock())
+    with pytest.raises(SourceLost, match="video0: No such file or directory"):
+        next(source.frames(Pulse(Clock())))
+    clip().rename(device)
+    assert next(source.frames(Pulse(Clock()))).decoded().shape == (48, 64, 3)
+
+
+def test_a_device_that_is_none_is_lost(tmp_path: Path) -> None:
+    pytest.importorskip("av")
+    device = tmp_path / "video0"
+    device.write_bytes(b"no device")
+    source = Config(type="usb", device=device).open(Clock())
+    with pytest.raises(SourceLost, match="video0: "):
+        next(source.frames(Pulse(Clock())))
+
+
+def test_a_device_that_is_pulled_out_is_lost(
+    clip: MakeClip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(usb, "DEVICE_KIND", None)
+    frames = Config(type="usb", device=clip(n=4)).open(Clock()).frames(Pulse(Clock()))
+    assert len(list(islice(frames, 4))) == 4
+    with pytest.raises(SourceLost, match="has ended the stream"):
+        next(frames)
+
+
+def test_settings_become_those_of_the_driver() -> None:
+    pytest.importorskip("av")
+    source = Config(
+        type="usb", width_px=1280, height_px=720, rate_hz=30, pixel_format="mjpeg"
+    ).open(FakeClock())
+    assert source.options() == {
+        "video_size": "1280x720",
+        "framerate": "30",
+        "input_format": "mjpeg",
+    }
+
+
+def test_without_pyav_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(MissingExtra, match=r"source usb needs .*'\.\[rtsp\]'"):
+        Config(type="usb").open(FakeClock())

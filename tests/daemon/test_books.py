@@ -1,0 +1,329 @@
+"""One record a trigger, closed once, whatever the disk does."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from pipeline.contracts.records import Record, Verdict
+from pipeline.daemon.books import AGAIN_AFTER_S, Books
+from pipeline.daemon.clock import FakeClock
+from pipeline.daemon.intake import Arrival
+from pipeline.daemon.ledger import Ledger
+from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.sources import Frame
+from pipeline.errors import LedgerError
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(AT)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with closing(Ledger(tmp_path / "ledger.sqlite", "west-1", {"all": tuple(Verdict)})) as opened:
+        yield opened
+
+
+@pytest.fixture
+def books(ledger: Ledger, clock: FakeClock) -> Books:
+    return Books(ledger, clock)
+
+
+def opened(books: Books, serial: str = "part-1") -> Arrival:
+    arrival = books.open("top", AT, 0.0, serial)
+    assert arrival is not None
+    return arrival
+
+
+def failing(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, name: str) -> Callable[[], None]:
+    """Have one of the ledger's methods fail until the function returned is called."""
+    broken = True
+
+    def fail(*args: object) -> object:
+        if broken:
+            raise LedgerError("database or disk is full")
+        return whole(*args)
+
+    def mend() -> None:
+        nonlocal broken
+        broken = False
+
+    whole = getattr(ledger, name)
+    monkeypatch.setattr(ledger, name, fail)
+    return mend
+
+
+def test_a_record_is_closed_by_whoever_is_first(books: Books, ledger: Ledger) -> None:
+    arrival = opened(books)
+    assert books.close(arrival, books.record(arrival, Verdict.FAIL, "scratch")) is not None
+    assert books.refuse(arrival, "inspection lost: no sign of life for 10 s") is None
+    (record,) = ledger.records()
+    assert (record.verdict, record.reason) == (Verdict.FAIL, "scratch")
+
+
+def test_latency_counts_from_the_trigger_to_the_writing(
+    books: Books, ledger: Ledger, clock: FakeClock
+) -> None:
+    arrival = opened(books)
+    clock.advance(0.025)
+    books.close(arrival, books.record(arrival, Verdict.PASS, ""))
+    (record,) = ledger.records()
+    assert record.latency_ms == 25.0
+
+
+def test_a_verdict_after_the_takt_is_none(ledger: Ledger, clock: FakeClock) -> None:
+    books = Books(ledger, clock, takt_ms=100)
+    arrival = opened(books)
+    clock.advance(0.130)
+    closed = books.close(arrival, books.record(arrival, Verdict.PASS, ""))
+    assert closed is not None
+    assert closed.verdict is Verdict.NOT_INSPECTED
+    assert closed.reason == "takt exceeded: PASS came after 130 ms (takt 100 ms)"
+
+
+def test_a_part_that_waited_longer_than_the_takt_need_not_be_inspected(
+    ledger: Ledger, clock: FakeClock
+) -> None:
+    books = Books(ledger, clock, takt_ms=100)
+    arrival = opened(books)
+    assert books.too_late(arrival) is None
+    clock.advance(0.101)
+    assert books.too_late(arrival) == "takt exceeded: it waited 101 ms (takt 100 ms)"
+
+
+def test_everybody_is_told_after_the_record_was_committed(books: Books, ledger: Ledger) -> None:
+    seen: list[tuple[Record, int]] = []
+    books.tell(lambda r, f: seen.append((r, sum(ledger.account().verdicts.values()))))
+    arrival = opened(books)
+    books.close(arrival, books.record(arrival, Verdict.PASS, ""))
+    ((record, closed),) = seen
+    assert (record.id, closed) == (arrival.record, 1)
+
+
+def test_a_listener_that_fails_keeps_nobody_from_being_told(books: Books) -> None:
+    told: list[Record] = []
+
+    def fail(record: Record, frame: Frame | None) -> None:
+        raise RuntimeError("no")
+
+    books.tell(fail)
+    books.tell(lambda record, frame: told.append(record))
+    arrival = opened(books)
+    assert books.close(arrival, books.record(arrival, Verdict.PASS, "")) is not None
+    assert [r.id for r in told] == [arrival.record]
+
+
+def test_triggers_that_cannot_be_recorded_are_recorded_later(
+    books: Books, ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mend = failing(ledger, monkeypatch, "open_record")
+    answers: list[Record | None] = []
+    assert books.open("top", AT, 0.0, "part-1", answer=answers.append) is None
+    assert books.open("top", AT + timedelta(seconds=1), 1.0, "part-2") is None
+    assert answers == [None]
+    assert books.trouble == "database or disk is full"
+    assert books.triggers == 2
+    mend()
+    clock.advance(AGAIN_AFTER_S)
+    opened(books, "part-3")
+    assert books.trouble == ""
+    records = list(ledger.records())
+    assert [(r.serial, r.verdict) for r in records] == [
+        ("part-1", Verdict.NOT_INSPECTED),
+        ("part-2", Verdict.NOT_INSPECTED),
+    ]
+    assert records[0].reason == "ledger: database or disk is full"
+    assert ledger.account().triggers == 3
+
+
+def test_the_ledger_is_tried_again_though_no_trigger_comes(
+    books: Books, ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mend = failing(ledger, monkeypatch, "open_record")
+    books.open("top", AT, 0.0, "part-1")
+    mend()
+    clock.advance(AGAIN_AFTER_S)
+    books.recover()
+    assert books.trouble == ""
+    assert [r.serial for r in ledger.records()] == ["part-1"]
+
+
+def test_triggers_that_were_missed_are_recorded_though_a_verdict_was_written_before_them(
+    books: Books, ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting = opened(books, "part-1")
+    mend = failing(ledger, monkeypatch, "open_record")
+    books.open("top", AT, 0.0, "part-2")
+    mend()
+    books.close(waiting, books.record(waiting, Verdict.PASS, ""))
+    assert books.trouble == ""
+    clock.advance(AGAIN_AFTER_S)
+    books.recover()
+    assert [(r.serial, r.reason) for r in ledger.records()] == [
+        ("part-1", ""),
+        ("part-2", "ledger: database or disk is full"),
+    ]
+
+
+def test_triggers_that_were_missed_are_recorded_when_the_station_ends(
+    books: Books, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    mend = failing(ledger, monkeypatch, "open_record")
+    books.open("top", AT, 0.0, "part-1")
+    mend()
+    books.settle()
+    assert [r.serial for r in ledger.records()] == ["part-1"]
+    assert "not in the ledger" not in caplog.text
+
+
+def test_triggers_that_are_lost_with_the_station_are_counted_in_the_log(
+    books: Books, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    failing(ledger, monkeypatch, "open_record")
+    failing(ledger, monkeypatch, "add_refused")
+    books.open("top", AT, 0.0, "part-1")
+    books.settle()
+    assert "1 triggers are not in the ledger: database or disk is full" in caplog.text
+
+
+def test_a_verdict_waits_until_the_ledger_can_be_written(
+    books: Books, ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrival = opened(books)
+    mend = failing(ledger, monkeypatch, "close_record")
+    waits: list[float] = []
+
+    class Patient(Pulse):
+        def wait(self, seconds: float) -> bool:
+            waits.append(seconds)
+            mend()
+            return False
+
+    closed = books.close(arrival, books.record(arrival, Verdict.FAIL, "dent"), Patient(clock))
+    assert closed is not None
+    assert (len(waits), closed.verdict, books.trouble) == (1, Verdict.FAIL, "")
+
+
+def test_a_verdict_that_cannot_be_written_at_the_end_leaves_the_record_open(
+    books: Books, ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrival = opened(books)
+    failing(ledger, monkeypatch, "close_record")
+    pulse = Pulse(clock)
+    pulse.stop()
+    assert books.close(arrival, books.record(arrival, Verdict.FAIL, "dent"), pulse) is None
+    assert books.left_open() == [arrival]
+    assert books.tally.verdicts[Verdict.FAIL] == 0
+
+
+def test_a_missed_trigger_is_recorded_though_a_verdict_found_the_ledger_well_again(
+    books: Books, ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrival = opened(books, "part-1")
+    mend = failing(ledger, monkeypatch, "open_record")
+    books.open("top", AT, 0.0, "part-2")
+    mend()
+    books.close(arrival, books.record(arrival, Verdict.PASS, ""))
+    assert books.trouble == ""
+    clock.advance(AGAIN_AFTER_S)
+    books.recover()
+    records = {r.serial: r.reason for r in ledger.records()}
+    assert records == {"part-1": "", "part-2": "ledger: database or disk is full"}
+
+
+def test_a_record_that_could_not_be_closed_is_closed_once_the_ledger_is_well(
+    books: Books, ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[Record | None] = []
+    arrival = books.open("top", AT, 0.0, "part-1", answer=answers.append)
+    assert arrival is not None
+    mend = failing(ledger, monkeypatch, "close_record")
+    assert books.refuse(arrival, "inspection lost: it hung") is None
+    mend()
+    clock.advance(AGAIN_AFTER_S)
+    books.recover()
+    (record,) = ledger.records()
+    assert record.reason == "inspection lost: it hung"
+    assert answers == [record]
+    assert books.left_open() == []
+
+
+def test_a_locked_ledger_keeps_a_camera_from_its_frames_once_and_not_at_each_trigger(
+    books: Books, ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[float] = []
+
+    def locked(*args: object) -> str:
+        tried.append(clock.monotonic_s())
+        raise LedgerError("database is locked")
+
+    monkeypatch.setattr(ledger, "open_record", locked)
+    for n in range(30):
+        books.open("top", AT, n * 0.04, f"part-{n}")
+        clock.advance(0.04)
+    assert len(tried) <= 3
+    assert books.triggers == 30
+
+
+def test_the_number_of_triggers_never_falls(
+    books: Books, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    close = ledger.close_record
+
+    def watched(record: Record) -> None:
+        seen.append(books.triggers)
+        close(record)
+
+    monkeypatch.setattr(ledger, "close_record", watched)
+    arrival = opened(books)
+    books.refuse(arrival, "overload: 1 frames were waiting (limit 1)")
+    assert [*seen, books.triggers] == [1, 1]
+
+
+def test_room_is_made_on_a_full_disk_before_anything_is_given_up(
+    ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mend = failing(ledger, monkeypatch, "open_record")
+
+    def make_room(error: LedgerError) -> bool:
+        mend()
+        return True
+
+    books = Books(ledger, clock, make_room=make_room)
+    assert books.open("top", AT, 0.0, "part-1") is not None
+    assert books.trouble == ""
+
+
+def test_a_ledger_locked_by_another_program_is_written_once_it_is_free(
+    books: Books, ledger: Ledger, clock: FakeClock
+) -> None:
+    with closing(sqlite3.connect(ledger.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert books.open("top", AT, 0.0, "part-1") is None
+        assert "locked" in books.trouble
+        other.execute("ROLLBACK")
+    clock.advance(AGAIN_AFTER_S)
+    arrival = opened(books, "part-2")
+    books.close(arrival, replace(books.record(arrival, Verdict.PASS, ""), defect_score=0.1))
+    account = ledger.account()
+    assert account.balances
+    assert account.verdicts[Verdict.NOT_INSPECTED] == account.verdicts[Verdict.PASS] == 1
+
+
+def test_what_is_closed_is_in_the_outbox_of_each_sink(books: Books, ledger: Ledger) -> None:
+    arrival = opened(books)
+    books.refuse(arrival, "no frame: none came")
+    with ledger.reading() as db:
+        rows = db.execute("SELECT sink, record FROM outbox").fetchall()
+    assert [tuple(r) for r in rows] == [("all", arrival.record)]

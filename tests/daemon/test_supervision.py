@@ -1,0 +1,224 @@
+"""Workers that die or hang are replaced; those that end are not."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+
+from pipeline.daemon.clock import FakeClock
+from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.supervision import MOST_ABANDONED, Supervisor
+from tests.daemon.waiting import until
+
+WAIT_S = 10
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def supervisor(clock: FakeClock) -> Supervisor:
+    return Supervisor(clock, hung_after_s=10)
+
+
+class Starts:
+    """Counts how often a worker was started and lets a test wait for it."""
+
+    def __init__(self, act: Callable[[Pulse, int], object]) -> None:
+        self.pulses: list[Pulse] = []
+        self._act = act
+        self._came = threading.Condition()
+
+    def run(self, pulse: Pulse) -> None:
+        with self._came:
+            self.pulses.append(pulse)
+            self._came.notify_all()
+        self._act(pulse, len(self.pulses))
+
+    def wait(self, n: int) -> None:
+        with self._came:
+            assert self._came.wait_for(lambda: len(self.pulses) >= n, WAIT_S)
+
+
+def settle(supervisor: Supervisor, starts: int, worker: Starts, clock: FakeClock) -> None:
+    """Let time pass until a worker was started so often."""
+    for _ in range(2000):
+        if len(worker.pulses) >= starts:
+            return
+        supervisor.step()
+        clock.advance(0.05)
+        threading.Event().wait(0.001)
+    pytest.fail(f"started {len(worker.pulses)} times, not {starts}")
+
+
+def test_a_worker_that_died_is_started_again_and_its_loss_told(
+    supervisor: Supervisor, clock: FakeClock
+) -> None:
+    told: list[str] = []
+    done = threading.Event()
+
+    def act(pulse: Pulse, n: int) -> None:
+        if n == 1:
+            raise RuntimeError("the driver is gone")
+        done.wait(WAIT_S)
+
+    worker = Starts(act)
+    supervisor.start("camera", worker.run, told.append)
+    settle(supervisor, 2, worker, clock)
+    assert told == ["RuntimeError: the driver is gone"]
+    assert supervisor.restarts == 1
+    done.set()
+
+
+def test_pauses_between_restarts_grow(supervisor: Supervisor, clock: FakeClock) -> None:
+    times: list[float] = []
+
+    def act(pulse: Pulse, n: int) -> None:
+        times.append(clock.monotonic_s())
+        raise RuntimeError("again")
+
+    worker = Starts(act)
+    supervisor.start("camera", worker.run)
+    settle(supervisor, 6, worker, clock)
+    pauses = [b - a for a, b in pairwise(times)]
+    assert pauses[4] > 2 * pauses[0]
+
+
+def test_a_hung_worker_is_left_behind_and_replaced(
+    supervisor: Supervisor, clock: FakeClock
+) -> None:
+    told: list[str] = []
+    woken = threading.Event()
+    worker = Starts(lambda pulse, n: woken.wait(WAIT_S))
+    supervisor.start("inspection", worker.run, told.append)
+    worker.wait(1)
+    clock.advance(10.5)
+    supervisor.step()
+    assert worker.pulses[0].stopping
+    assert told == ["no sign of life for 10 s"]
+    clock.advance(1)
+    supervisor.step()
+    worker.wait(2)
+    assert not worker.pulses[1].stopping
+    woken.set()
+
+
+def test_a_hung_worker_that_wakes_up_does_not_speak_for_its_successor(
+    supervisor: Supervisor, clock: FakeClock
+) -> None:
+    woken, ended = threading.Event(), threading.Event()
+
+    def act(pulse: Pulse, n: int) -> None:
+        (woken if n == 1 else ended).wait(WAIT_S)
+
+    worker = Starts(act)
+    supervisor.start("sink", worker.run)
+    worker.wait(1)
+    clock.advance(11)
+    supervisor.step()
+    clock.advance(1)
+    supervisor.step()
+    worker.wait(2)
+    woken.set()
+    worker.pulses[1].beat()
+    supervisor.step()
+    assert not supervisor.finished("sink")
+    ended.set()
+
+
+def test_a_worker_that_returns_is_finished_and_not_started_again(
+    supervisor: Supervisor, clock: FakeClock
+) -> None:
+    worker = Starts(lambda pulse, n: None)
+    supervisor.start("replay", worker.run)
+    for _ in range(1000):
+        if supervisor.finished("replay"):
+            break
+        threading.Event().wait(0.005)
+    clock.advance(100)
+    supervisor.step()
+    assert supervisor.finished("replay")
+    assert len(worker.pulses) == 1
+
+
+def test_a_worker_that_beats_is_left_alone(supervisor: Supervisor, clock: FakeClock) -> None:
+    stop = threading.Event()
+    worker = Starts(lambda pulse, n: stop.wait(WAIT_S))
+    supervisor.start("camera", worker.run)
+    worker.wait(1)
+    for _ in range(5):
+        clock.advance(9)
+        worker.pulses[0].beat()
+        supervisor.step()
+    assert (len(worker.pulses), supervisor.restarts) == (1, 0)
+    stop.set()
+
+
+def test_after_too_many_hung_workers_the_process_is_to_start_anew(
+    supervisor: Supervisor, clock: FakeClock
+) -> None:
+    woken = threading.Event()
+    worker = Starts(lambda pulse, n: woken.wait(WAIT_S))
+    supervisor.start("inspection", worker.run)
+    for n in range(MOST_ABANDONED):
+        worker.wait(n + 1)
+        assert supervisor.exhausted == ""
+        clock.advance(60)
+        supervisor.step()
+        clock.advance(60)
+        supervisor.step()
+    assert supervisor.exhausted.startswith(f"{MOST_ABANDONED} workers hang")
+    woken.set()
+
+
+def test_a_worker_that_woke_up_and_ended_does_not_count_as_hanging(
+    supervisor: Supervisor, clock: FakeClock
+) -> None:
+    woken = threading.Event()
+    worker = Starts(lambda pulse, n: woken.wait(WAIT_S))
+    supervisor.start("inspection", worker.run)
+    worker.wait(1)
+    clock.advance(11)
+    supervisor.step()
+    assert supervisor.abandoned == 1
+    woken.set()
+    until(lambda: supervisor.abandoned == 0)
+
+
+def test_a_loss_that_cannot_be_dealt_with_does_not_end_the_looking_after(
+    supervisor: Supervisor, clock: FakeClock
+) -> None:
+    done = threading.Event()
+
+    def fail(reason: str) -> None:
+        raise RuntimeError("the model does not load")
+
+    def act(pulse: Pulse, n: int) -> None:
+        if n == 1:
+            raise RuntimeError("the driver is gone")
+        done.wait(WAIT_S)
+
+    worker = Starts(act)
+    supervisor.start("inspection", worker.run, fail)
+    settle(supervisor, 2, worker, clock)
+    done.set()
+
+
+def test_those_asked_to_stop_are_not_replaced(supervisor: Supervisor, clock: FakeClock) -> None:
+    def act(pulse: Pulse, n: int) -> None:
+        while not pulse.stopping:
+            threading.Event().wait(0.005)
+
+    worker = Starts(act)
+    supervisor.start("camera", worker.run)
+    worker.wait(1)
+    supervisor.stop()
+    assert supervisor.join(WAIT_S) == []
+    clock.advance(100)
+    supervisor.step()
+    assert len(worker.pulses) == 1

@@ -1,0 +1,245 @@
+"""A trigger that comes over MQTT, from a real broker."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from pipeline.daemon.clock import Clock, FakeClock
+from pipeline.daemon.mqtt import Broker, Link
+from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.triggers import Call
+from pipeline.daemon.triggers.mqtt import Config, Mqtt, serial
+from pipeline.errors import ConfigError, MissingExtra, SourceLost
+from tests.daemon.servers.broker import Mosquitto, why_not
+
+DEADLINE_S = 10.0
+
+pytest.importorskip("paho.mqtt")
+needs_broker = pytest.mark.skipif(bool(why_not()), reason=why_not())
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    with Mosquitto(tmp_path / "broker") as it:
+        yield it
+
+
+def config(port: int, **broker: object) -> Config:
+    settings = {"host": "127.0.0.1", "port": port, **broker}
+    return Config.model_validate({"type": "mqtt", "broker": settings, "topic": "line/part"})
+
+
+class Listening:
+    """A trigger in a thread, called anew whenever it is lost, as the station does."""
+
+    def __init__(self, trigger: Mqtt) -> None:
+        self.calls: list[Call] = []
+        self.troubles: list[str] = []
+        self.connections = 0
+        self._pulse = Pulse(Clock())
+        self._trigger = trigger
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+
+    def __enter__(self) -> Listening:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pulse.stop()
+        self._thread.join(DEADLINE_S)
+        assert not self._thread.is_alive()
+
+    def wait_for(self, condition: Callable[[], object]) -> None:
+        until_s = time.monotonic() + DEADLINE_S
+        while not condition():
+            assert time.monotonic() < until_s, (self.calls, self.troubles)
+            time.sleep(0.01)
+
+    def hears(self, broker: Broker) -> None:
+        """Wait until it is subscribed."""
+        n = len(self.calls)
+
+        def heard() -> bool:
+            publish(broker, "hello")
+            return len(self.calls) > n
+
+        self.wait_for(heard)
+
+    @property
+    def serials(self) -> list[str]:
+        return [c.serial for c in self.calls if c.serial != "hello"]
+
+    def _listen(self) -> None:
+        while not self._pulse.stopping:
+            try:
+                for call in self._trigger.calls(self._pulse):
+                    self.calls.append(call)
+            except SourceLost as lost:
+                self.troubles.append(str(lost))
+                self._pulse.wait(0.05)
+
+
+def publish(broker: Broker, *payloads: str | bytes, retain: bool = False) -> None:
+    """Publish from a client of its own; returns once the broker has acknowledged."""
+    link = Link(broker, "publisher", "a test")
+    link.open(DEADLINE_S)
+    messages = [("line/part", p.encode() if isinstance(p, str) else p) for p in payloads]
+    link.publish(messages, DEADLINE_S, retain=retain)
+    link.close()
+
+
+@needs_broker
+def test_each_message_is_a_call_with_its_serial(broker: Mosquitto) -> None:
+    with Listening(config(broker.port).open(Clock())) as listening:
+        listening.hears(config(broker.port).broker)
+        publish(
+            config(broker.port).broker, "A-17", '{"serial": "A-18"}', '{"serial": 19}', "", b"\xff"
+        )
+        listening.wait_for(lambda: len(listening.serials) == 5)
+    assert listening.serials == ["A-17", "A-18", "19", "", "\\xff"]
+
+
+@needs_broker
+def test_a_retained_message_is_no_part(broker: Mosquitto) -> None:
+    publish(config(broker.port).broker, "old", retain=True)
+    with Listening(config(broker.port).open(Clock())) as listening:
+        listening.hears(config(broker.port).broker)
+    assert listening.serials == []
+
+
+@needs_broker
+def test_a_worker_that_hangs_and_the_one_in_its_place_do_not_both_trigger(
+    broker: Mosquitto,
+) -> None:
+    trigger = config(broker.port).open(Clock())
+    hung = trigger.calls(Pulse(Clock()))
+    subscribed = threading.Event()
+
+    def say_hello() -> None:
+        while not subscribed.wait(0.05):
+            publish(config(broker.port).broker, "hello")
+
+    thread = threading.Thread(target=say_hello, daemon=True)
+    thread.start()
+    assert next(hung).serial == "hello"
+    subscribed.set()
+    thread.join(DEADLINE_S)
+    with Listening(trigger) as listening:
+        listening.hears(config(broker.port).broker)
+        publish(config(broker.port).broker, "A-1", "A-2")
+        listening.wait_for(lambda: "A-2" in listening.serials)
+    assert listening.serials == ["A-1", "A-2"]
+
+
+@needs_broker
+def test_it_comes_back_when_the_broker_does(broker: Mosquitto) -> None:
+    trigger = config(broker.port).open(Clock())
+    assert not trigger.connected
+    with Listening(trigger) as listening:
+        listening.wait_for(lambda: trigger.connected)
+        broker.kill()
+        listening.wait_for(lambda: len(listening.troubles) > 2)
+        assert not trigger.connected
+        broker.start()
+        listening.wait_for(lambda: trigger.connected)
+        listening.hears(config(broker.port).broker)
+    assert "topic line/part: the connection broke" in listening.troubles[0]
+    assert "Connection refused" in listening.troubles[-1]
+
+
+@needs_broker
+def test_a_wrong_password_is_named_and_the_right_one_is_let_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LINE_PASSWORD", "wr0ng")
+    (tmp_path / "password").write_text("s3cret\n")
+    with Mosquitto(tmp_path / "broker", users={"qc": "s3cret"}) as broker:
+        wrong = config(broker.port, user="qc", password_env="LINE_PASSWORD").open(Clock())
+        with pytest.raises(SourceLost, match="Not authorized") as lost:
+            next(wrong.calls(Pulse(Clock())))
+        assert "wr0ng" not in str(lost.value)
+        right = config(broker.port, user="qc", password_file=tmp_path / "password")
+        with Listening(right.open(Clock())) as listening:
+            listening.hears(right.broker)
+        assert listening.troubles == []
+
+
+@needs_broker
+def test_tls_needs_the_right_authority(tmp_path: Path) -> None:
+    with (
+        Mosquitto(tmp_path / "other", tls=True) as other,
+        Mosquitto(tmp_path / "broker", tls=True) as broker,
+    ):
+        wrong = config(broker.port, ca_file=other.ca_file).open(Clock())
+        with pytest.raises(SourceLost, match="its certificate is not trusted"):
+            next(wrong.calls(Pulse(Clock())))
+        right = config(broker.port, ca_file=broker.ca_file)
+        with Listening(right.open(Clock())) as listening:
+            listening.hears(right.broker)
+        assert listening.troubles == []
+
+
+@needs_broker
+def test_an_exception_in_a_callback_does_not_end_the_trigger(
+    broker: Mosquitto, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    trigger = config(broker.port).open(Clock())
+    put = trigger._inbox.put
+
+    def sometimes(call: Call) -> None:
+        if call.serial == "bad":
+            raise RuntimeError("a bug")
+        put(call)
+
+    monkeypatch.setattr(trigger._inbox, "put", sometimes)
+    with Listening(trigger) as listening:
+        listening.hears(config(broker.port).broker)
+        publish(config(broker.port).broker, "bad", "good")
+        listening.wait_for(lambda: listening.serials)
+    assert listening.serials == ["good"]
+    assert listening.troubles == []
+    assert "a bug" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("payload", "said"),
+    [
+        (b"A-17\n", "A-17"),
+        (b'{"part": "A-17"}', ""),
+        (b'{"serial": ["A"]}', ""),
+        (b"{broken", "{broken"),
+        (b"a\x00b", "a\\x00b"),
+        (b"x" * 300, "x" * 256),
+        (b'{"serial": ' + b"[" * 100_000, ('{"serial": ' + "[" * 300)[:256]),
+    ],
+)
+def test_a_serial_is_read_from_whatever_comes(payload: bytes, said: str) -> None:
+    assert serial(payload) == said
+
+
+def test_a_missing_password_is_named_when_the_line_is_opened() -> None:
+    with pytest.raises(ConfigError, match="environment variable NOT_SET_HERE is not set"):
+        config(1883, user="qc", password_env="NOT_SET_HERE").open(FakeClock())
+
+
+def test_a_missing_certificate_is_named_when_the_line_is_opened(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"ca\.crt cannot be used as certificate"):
+        config(1883, ca_file=tmp_path / "ca.crt").open(FakeClock())
+
+
+def test_a_password_without_its_user_is_refused() -> None:
+    with pytest.raises(ValidationError, match="a password needs a `user`"):
+        config(1883, password_env="LINE_PASSWORD")
+
+
+def test_without_paho_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "paho.mqtt.client", None)
+    with pytest.raises(MissingExtra, match=r"'\.\[mqtt\]'"):
+        config(1883).open(FakeClock())

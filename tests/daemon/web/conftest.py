@@ -1,0 +1,238 @@
+"""A real station behind a real web service on a free port of loopback."""
+
+from __future__ import annotations
+
+import json
+import queue
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPSConnection
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from pipeline.contracts.bundle import Bundle
+from pipeline.daemon.assembly import Eye, Fixed, put_together
+from pipeline.daemon.clock import Clock
+from pipeline.daemon.ledger import Ledger
+from pipeline.daemon.line import Camera, Line, Overload
+from pipeline.daemon.loop import Station
+from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.sources import Answer, Frame, Source
+from pipeline.daemon.triggers import Call, Trigger, TriggerConfig
+from pipeline.daemon.web.server import Web
+from pipeline.daemon.web.settings import Http
+from pipeline.daemon.web.tokens import Scope, Tokens
+from pipeline.imaging import Pixels, codec
+from pipeline.inference.inspector import Inspection, Inspector
+from tests.daemon.conftest import picture, station_of
+
+TIMEOUT_S = 30
+
+
+class Sent(Source):
+    """Is sent its pictures; with `deaf` set it keeps them for itself."""
+
+    connected = True
+
+    def __init__(self) -> None:
+        self.deaf = False
+        self._frames: queue.Queue[Frame] = queue.Queue()
+
+    def submit(self, data: bytes, ending: str, serial: str, answer: Answer | None) -> None:
+        if not self.deaf:
+            clock = Clock()
+            frame = Frame(clock.now(), clock.monotonic_s(), serial, None, "", data, ending, answer)
+            self._frames.put(frame)
+
+    def frames(self, pulse: Pulse) -> Iterator[Frame]:
+        while not pulse.stopping:
+            pulse.beat()
+            try:
+                yield self._frames.get(timeout=0.05)
+            except queue.Empty:
+                continue
+
+
+class Fired(Trigger):
+    """Is fired."""
+
+    def __init__(self) -> None:
+        self._calls: queue.Queue[Call] = queue.Queue()
+
+    def fire(self, serial: str, answer: Answer | None) -> None:
+        clock = Clock()
+        self._calls.put(Call(clock.now(), clock.monotonic_s(), serial, answer))
+
+    def calls(self, pulse: Pulse) -> Iterator[Call]:
+        while not pulse.stopping:
+            pulse.beat()
+            try:
+                yield self._calls.get(timeout=0.05)
+            except queue.Empty:
+                continue
+
+
+class Held(Inspector):
+    """Judges when it is let go."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        super().__init__(bundle, 1)
+        self.let_go = threading.Event()
+        self.at_work = threading.Event()
+
+    def inspect(self, rgb: Pixels) -> Inspection:
+        self.at_work.set()
+        self.let_go.wait(TIMEOUT_S)
+        return super().inspect(rgb)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the service answered."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def detail(self) -> str:
+        detail: str = self.json["detail"]
+        return detail
+
+
+@dataclass
+class Served:
+    """A station at work, and how to ask it."""
+
+    station: Station
+    web: Web
+    stop: threading.Event
+    thread: threading.Thread
+    source: Sent
+    context: ssl.SSLContext | None = None
+
+    @property
+    def port(self) -> int:
+        return self.web.port
+
+    def ask(
+        self, method: str, path: str, body: Any = None, host: str = "127.0.0.1", **headers: str
+    ) -> Reply:
+        """One request on a connection of its own; `x_serial="7"` sends the header X-Serial."""
+        connection: HTTPConnection
+        if self.context is not None:
+            connection = HTTPSConnection(host, self.port, timeout=TIMEOUT_S, context=self.context)
+        else:
+            connection = HTTPConnection(host, self.port, timeout=TIMEOUT_S)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        with closing(connection):
+            connection.request(method, path, body, named)
+            answer = connection.getresponse()
+            told = {k.lower(): v for k, v in answer.getheaders()}
+            return Reply(answer.status, told, answer.read())
+
+    def send(self, brightness: int = 200, path: str = "/inspect", /, **headers: str) -> Reply:
+        """Send an even grey picture."""
+        data = codec.encode_png(picture(brightness))
+        return self.ask("POST", path, data, **{"content_type": "image/png"} | headers)
+
+    def end(self) -> None:
+        self.stop.set()
+        self.thread.join(TIMEOUT_S)
+        assert not self.thread.is_alive()
+
+
+class Serve(Protocol):
+    """Starts a station of one camera that is sent its pictures, or several by name."""
+
+    def __call__(
+        self,
+        *cameras: str,
+        trigger: Trigger | None = None,
+        inspector: Inspector | None = None,
+        overload: Overload | None = None,
+        frames: Path | None = None,
+        **http: Any,
+    ) -> Served: ...
+
+
+@pytest.fixture
+def serve(line: Line, sealed_bundle: Bundle) -> Iterator[Serve]:
+    with ExitStack() as stack:
+
+        def start(
+            *cameras: str,
+            trigger: Trigger | None = None,
+            inspector: Inspector | None = None,
+            overload: Overload | None = None,
+            frames: Path | None = None,
+            **http: Any,
+        ) -> Served:
+            clock = Clock()
+            ledger = stack.enter_context(closing(Ledger(line.ledger, "west-1")))
+            rules = None if trigger is None else TriggerConfig(type="fired", wait_ms=100)
+            source = Sent()
+            assert line.source is not None
+            eyes = [
+                Eye(
+                    Camera.model_construct(name=name, source=line.source, trigger=rules),
+                    source if i == 0 else Sent(),
+                    trigger,
+                )
+                for i, name in enumerate(cameras or ("camera",))
+            ]
+            model = Fixed(inspector or Inspector(sealed_bundle, 1), "cells/3", clock.now())
+            settled = line.model_copy(update={"overload": overload or Overload()})
+            station = put_together(settled, eyes, model, ledger, clock)
+            settings = Http(**{"port": 0, "open_on_loopback": "tokens" not in http} | http)
+            web = stack.enter_context(closing(Web(settings, station, frames)))
+            station.employ(web)
+            stop = threading.Event()
+            thread = threading.Thread(target=station.run, args=(stop,), daemon=True)
+            thread.start()
+            served = Served(station, web, stop, thread, source)
+            stack.callback(served.end)
+            return served
+
+        yield start
+
+
+@pytest.fixture
+def station(line: Line, sealed_bundle: Bundle) -> Iterator[Station]:
+    """A station that does not run."""
+    with closing(Ledger(line.ledger, "west-1")) as ledger:
+        yield station_of(line, Sent(), Inspector(sealed_bundle, 1), ledger)
+
+
+@pytest.fixture
+def tokens(tmp_path: Path) -> Tokens:
+    """A file of tokens that is still to be made; `reader` and `actor` each add one."""
+    return Tokens(tmp_path / "tokens")
+
+
+@pytest.fixture
+def reader(tokens: Tokens) -> str:
+    return f"Bearer {tokens.new('desk', [Scope.READ])}"
+
+
+@pytest.fixture
+def actor(tokens: Tokens) -> str:
+    return f"Bearer {tokens.new('plc', [Scope.ACT])}"
+
+
+def until(true: Callable[[], bool], within_s: float = TIMEOUT_S) -> None:
+    """Wait until something is true."""
+    deadline = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.01)

@@ -1,0 +1,216 @@
+"""Pictures and triggers by HTTP: one request, one record, one answer."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from pipeline.contracts.bundle import Bundle
+from pipeline.contracts.records import Verdict
+from pipeline.daemon.line import Overload
+from pipeline.errors import LedgerError
+from pipeline.imaging import codec
+from tests.daemon.conftest import picture
+from tests.daemon.web.conftest import Fired, Held, Reply, Serve, until
+
+
+@pytest.mark.parametrize(("brightness", "verdict"), [(200, "PASS"), (50, "FAIL"), (128, "REVIEW")])
+def test_a_sent_picture_is_answered_with_its_record(
+    serve: Serve, brightness: int, verdict: str
+) -> None:
+    served = serve()
+    reply = served.send(brightness, x_serial="SN-7")
+    (record,) = served.station.ledger.records()
+    assert (reply.status, reply.json["verdict"], reply.json["serial"]) == (200, verdict, "SN-7")
+    assert reply.json == asdict(record)
+
+
+def test_a_picture_in_a_form_is_taken_byte_by_byte(serve: Serve) -> None:
+    picture_in_form = (
+        b"--b0\r\ncontent-disposition: form-data; name=note\r\n\r\nhello\r\n"
+        b'--b0\r\nContent-Disposition: form-data; name="image"; filename="part.png"\r\n'
+        b"Content-Type: image/png\r\n\r\n" + codec.encode_png(picture(50)) + b"\r\n--b0--\r\n"
+    )
+    served = serve()
+    reply = served.ask(
+        *("POST", "/inspect?serial=7", picture_in_form),
+        content_type="multipart/form-data; boundary=b0",
+    )
+    assert (reply.status, reply.json["verdict"], reply.json["serial"]) == (200, "FAIL", "7")
+
+
+def test_a_damaged_picture_is_a_part_that_was_not_inspected(serve: Serve) -> None:
+    served = serve()
+    reply = served.ask("POST", "/inspect", b"\x89PNG and no more", content_type="image/png")
+    (record,) = served.station.ledger.records()
+    assert (reply.status, reply.json["verdict"]) == (200, "NOT_INSPECTED")
+    assert reply.json["reason"].startswith("unreadable: ")
+    assert record.id == reply.json["id"]
+
+
+def test_a_part_refused_for_overload_has_its_record_in_the_answer(
+    serve: Serve, sealed_bundle: Bundle
+) -> None:
+    inspector = Held(sealed_bundle)
+    served = serve(inspector=inspector, overload=Overload(policy="reject"))
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(served.send)
+        assert inspector.at_work.wait(30)
+        second = served.send()
+        inspector.let_go.set()
+        assert first.result(30).json["verdict"] == "PASS"
+    assert (second.status, second.json["verdict"]) == (200, "NOT_INSPECTED")
+    assert second.json["reason"] == "overload: another part was being inspected"
+    assert served.station.ledger.account().triggers == 2
+
+
+def test_a_station_with_too_many_clients_says_so_and_is_alive(
+    serve: Serve, sealed_bundle: Bundle
+) -> None:
+    inspector = Held(sealed_bundle)
+    served = serve(inspector=inspector, connections=1)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(served.send)
+        assert inspector.at_work.wait(30)
+        second, alive = served.send(), served.ask("GET", "/healthz")
+        inspector.let_go.set()
+        assert first.result(30).status == 200
+    assert (second.status, second.headers["retry-after"]) == (503, "1")
+    assert second.detail.startswith("1 wait for verdicts already")
+    assert alive.status == 200
+
+
+def test_without_a_ledger_nobody_gets_a_verdict_and_everybody_is_told(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = serve()
+
+    def full(*_: object) -> str:
+        raise LedgerError("ledger.sqlite: disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(served.station.ledger, "open_record", full)
+        reply = served.send()
+        ready = served.ask("GET", "/readyz")
+    assert (reply.status, reply.headers["retry-after"]) == (503, "1")
+    assert "disk full" in reply.detail
+    assert (ready.status, ready.json["reasons"]) == (503, ["ledger.sqlite: disk full"])
+    # The station finds that it can be written again, and both are accounted for.
+    until(lambda: not served.station.books.trouble)
+    assert served.send().json["verdict"] == "PASS"
+    assert served.ask("GET", "/readyz").json == {"ready": True, "reasons": []}
+    assert served.station.ledger.account().verdicts[Verdict.NOT_INSPECTED] == 1
+
+
+def test_a_late_verdict_is_told_as_late_and_stands_in_the_ledger(
+    serve: Serve, sealed_bundle: Bundle
+) -> None:
+    inspector = Held(sealed_bundle)
+    served = serve(inspector=inspector, answer_within_s=0.1)
+    reply = served.send(x_serial="late")
+    inspector.let_go.set()
+    assert (reply.status, "no verdict within 0.1 s" in reply.detail) == (504, True)
+    until(lambda: bool(served.ask("GET", "/records?serial=late").json))
+    (record,) = served.ask("GET", "/records?serial=late").json
+    assert record["verdict"] == "PASS"
+
+
+def test_who_waits_when_the_station_ends_is_told_so(serve: Serve) -> None:
+    served = serve()
+    served.source.deaf = True
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(served.send)
+        until(lambda: len(served.web._waiting._clients) == 1)
+        served.end()
+        reply = asked.result(30)
+    assert (reply.status, reply.detail) == (
+        503,
+        "the part is not inspected: the station is stopping",
+    )
+
+
+def test_the_part_at_work_when_the_station_ends_still_gets_its_verdict(
+    serve: Serve, sealed_bundle: Bundle
+) -> None:
+    inspector = Held(sealed_bundle)
+    served = serve(inspector=inspector)
+    with ThreadPoolExecutor(1) as pool:
+        asked: Future[Reply] = pool.submit(served.send)
+        assert inspector.at_work.wait(30)
+        served.stop.set()
+        until(lambda: bool(served.station.stopping))
+        refused = served.send()
+        inspector.let_go.set()
+        reply = asked.result(30)
+    assert (reply.status, reply.json["verdict"]) == (200, "PASS")
+    assert (refused.status, refused.detail) == (503, "the station is stopping")
+
+
+def test_of_several_cameras_one_is_named(serve: Serve) -> None:
+    served = serve("top", "side")
+    unnamed, unknown = served.send(), served.send(200, "/inspect/bottom")
+    named = served.send(200, "/inspect/side")
+    assert (unnamed.status, unknown.status) == (404, 404)
+    assert unnamed.detail == "name the camera at the end of the path: top, side"
+    assert (named.status, named.json["camera"]) == (200, "side")
+
+
+def test_a_station_that_is_fired_answers_with_the_verdict_on_the_latest_frame(
+    serve: Serve,
+) -> None:
+    served = serve(trigger=Fired())
+    taken = served.send(50)
+    until(lambda: served.station.state().cameras[0].frames == 1)
+    reply = served.ask("POST", "/trigger?serial=9")
+    assert (taken.status, taken.detail) == (
+        202,
+        "taken; camera camera judges it when its trigger comes",
+    )
+    assert (reply.status, reply.json["verdict"], reply.json["serial"]) == (200, "FAIL", "9")
+    assert served.station.ledger.account().triggers == 1
+
+
+def test_a_trigger_without_a_frame_is_answered_with_its_record(serve: Serve) -> None:
+    reply = serve(trigger=Fired()).ask("POST", "/trigger/camera")
+    assert (reply.status, reply.json["verdict"]) == (200, "NOT_INSPECTED")
+    assert reply.json["reason"].startswith("no frame: ")
+
+
+def test_who_does_not_wait_is_answered_at_once(serve: Serve, sealed_bundle: Bundle) -> None:
+    served = serve(trigger=Fired())
+    reply = served.ask("POST", "/trigger?wait=false&serial=11")
+    assert reply.status == 202
+    until(lambda: bool(served.ask("GET", "/records?serial=11").json))
+
+
+def test_a_station_that_is_sent_nothing_says_what_it_takes(serve: Serve) -> None:
+    reply = serve().ask("POST", "/trigger")
+    assert (reply.status, "trigger: {type: software}" in reply.detail) == (404, True)
+
+
+@pytest.mark.parametrize("serial", ["%07", "a" * 201])
+def test_a_serial_that_nobody_can_read_is_refused(serve: Serve, serial: str) -> None:
+    served = serve()
+    reply = served.send(200, f"/inspect?serial={serial}")
+    assert (reply.status, "a serial has at most 200" in reply.detail) == (422, True)
+    assert served.station.ledger.account().triggers == 0
+
+
+def test_many_clients_at_once_each_get_their_own_record(serve: Serve) -> None:
+    served = serve()
+    replies: dict[str, Any] = {}
+
+    def send(serial: str) -> None:
+        replies[serial] = served.send(x_serial=serial).json["serial"]
+
+    clients = [threading.Thread(target=send, args=(f"S{i}",)) for i in range(16)]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join(30)
+    assert replies == {f"S{i}": f"S{i}" for i in range(16)}
+    assert served.station.ledger.account().triggers == 16

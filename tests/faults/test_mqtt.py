@@ -1,0 +1,126 @@
+"""A broker that is killed, or lets us in no more, delays what it is told and loses none of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.broker import Mosquitto, passwords
+from tests.daemon.subscriber import Subscriber
+from tests.faults.conftest import SOAK, Plant, eventually
+
+pytest.importorskip("paho.mqtt", reason="paho-mqtt is not installed: pip install '.[mqtt]'")
+
+KILLS = 10 if SOAK else 1
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A broker with TLS and passwords that passes on at once, and remembers who subscribed."""
+    folder = tmp_path / "broker"
+    known = passwords(folder, "mes", "right")
+    started = Mosquitto(
+        folder,
+        *("persistence true", f"persistence_location {folder}/", "max_inflight_messages 0"),
+        *("allow_anonymous false", f"password_file {known}"),
+        tls=True,
+    )
+    yield started
+    started.kill()
+
+
+def sink(broker: Mosquitto, name: str, ca: str = "ca.crt") -> dict[str, object]:
+    """A sink whose topics begin with its name; the password stands in a variable of that name."""
+    place: dict[str, object] = {"host": "localhost", "port": broker.port, "user": "mes"}
+    place |= {"ca_file": str(broker.folder / ca), "password_env": name.upper()}
+    return {
+        "type": "mqtt",
+        "name": name,
+        "prefix": f"lineside/{name}",
+        "broker": place,
+        "timeout_s": 1,
+    }
+
+
+@pytest.fixture
+def heard(broker: Mosquitto) -> Iterator[Callable[[str], list[str]]]:
+    """The records that a persistent subscriber has heard of from a sink, each once."""
+    ca_file = broker.folder / "ca.crt"
+    with closing(Subscriber(broker, "mes", "right", ca_file)) as subscriber:
+        broker.save()  # that it subscribed; a kill would have the broker forget it
+
+        def ids(name: str) -> list[str]:
+            told = subscriber.of(f"lineside/{name}/west-1/verdict")
+            return list(dict.fromkeys(record["id"] for record in told))
+
+        yield ids
+
+
+def test_a_broker_killed_while_parts_come_loses_no_record(
+    plant: Plant,
+    broker: Mosquitto,
+    heard: Callable[[str], list[str]],
+    recovered: Callable[[str, float], None],
+) -> None:
+    file = plant.line(sinks=[sink(broker, "plant")])
+    station = plant.inspecting(file, env={"PLANT": "right"})
+    slowest = 0.0
+
+    def more(n: int) -> Callable[[], bool]:
+        known = len(heard("plant"))
+        return lambda: len(heard("plant")) >= known + n
+
+    down, up = "sink plant is down", "sink plant is up again"
+    for _ in range(KILLS):
+        station.wait_for(more(5), "records arrive")
+        outages = station.said.count(down)
+        broker.kill()
+        station.wait_for_words(down, outages + 1)
+        station.wait_for_more()
+        broker.start()
+        started = time.monotonic()
+        station.wait_for(more(1), "records arrive again")
+        slowest = max(slowest, time.monotonic() - started)
+    station.wait_for_none_due("plant")
+    station.end()
+    recovered(f"{KILLS} kills of mosquitto; a record arrives", slowest)
+    told = set(plant.book.delivered("plant"))
+    eventually(lambda: told <= set(heard("plant")), "all that was delivered arrives")
+    assert plant.book.due("plant") == 0
+    assert station.said.count(up) == station.said.count(down)  # a slow machine has more of them
+
+
+def test_records_wait_where_the_broker_does_not_let_us_in_and_follow_once_it_does(
+    plant: Plant,
+    broker: Mosquitto,
+    heard: Callable[[str], list[str]],
+    recovered: Callable[[str, float], None],
+) -> None:
+    sinks = [sink(broker, "guest"), sink(broker, "stranger", "other.crt")]
+    station = plant.inspecting(plant.line(sinks=sinks), env={"GUEST": "wrong", "STRANGER": "right"})
+    for name, why in (("guest", "Not authorized"), ("stranger", "certificate")):
+        down = f"sink {name} is down: broker localhost:{broker.port}: "
+        station.wait_for_words(down)
+        assert why in station.said.split(down)[1].splitlines()[0]
+    station.wait_for_more()
+    station.end()
+    for name in ("guest", "stranger"):
+        assert plant.book.delivered(name) == []
+        assert plant.book.due(name) == plant.book.closed
+    sinks = [sink(broker, "guest"), sink(broker, "stranger")]
+    right = plant.start(plant.line(sinks=sinks), env={"GUEST": "right", "STRANGER": "right"})
+    started = time.monotonic()
+    right.wait_for(lambda: heard("guest") and heard("stranger"), "records arrive")
+    recovered("started with the right settings; records arrive", time.monotonic() - started)
+    right.end()
+
+    def all_of(name: str) -> bool:
+        return heard(name) == plant.book.closed_ids
+
+    for name in ("guest", "stranger"):
+        eventually(partial(all_of, name), f"all arrive from {name}")

@@ -1,0 +1,55 @@
+"""A receiver that is down, fails and hangs is told everything once it is well, in order."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tests.daemon.receiver import Receiver
+from tests.faults.conftest import Plant
+from tests.registry.conftest import free_port
+
+
+@contextmanager
+def receiving(port: int) -> Iterator[Receiver]:
+    """A receiver that listens at a port."""
+    server = Receiver(port)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.over.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_a_receiver_that_is_down_then_fails_then_hangs_misses_nothing(
+    plant: Plant, recovered: Callable[[str, float], None]
+) -> None:
+    port = free_port()
+    hook = {"type": "webhook", "url": f"http://127.0.0.1:{port}/hook", "timeout_s": 1}
+    station = plant.inspecting(plant.line(sinks=[hook]))
+
+    def tried(server: Receiver) -> int:
+        return len(server.requests)
+
+    station.wait_for_words("sink webhook is down")
+    with receiving(port) as server:
+        server.status = 500
+        station.wait_for(lambda: tried(server) > 0, "tries that are answered 500")
+        server.trickle = "header"
+        station.wait_for(server.over.is_set, "a try that is never answered, given up")
+        station.wait_for_more()  # inspection goes on meanwhile
+        assert plant.book.delivered("webhook") == []
+        refused = tried(server)
+        server.status, server.trickle = 204, ""
+        seconds = station.wait_for_none_due("webhook")
+        station.end()
+        told = [json.loads(body)["id"] for _, body in server.requests[refused:]]
+    recovered("receiver well; its backlog delivered", seconds)
+    assert "sink webhook is up again" in station.said
+    assert list(dict.fromkeys(told)) == plant.book.closed_ids
