@@ -30,8 +30,8 @@ def run(
 ) -> None:
     """Inspect what the line's source delivers until it ends, Ctrl-C or SIGTERM.
 
-    SIGHUP reads the line file again. Exit codes: 0 ended, 2 the line file or something it names
-    cannot be used, 3 the station must be started anew.
+    SIGHUP reads the line file again. Exit codes: 0 ended, 1 ended with triggers that could not be
+    recorded, 2 the line file or something it names cannot be used, 3 must be started anew.
     """
     import logging
 
@@ -54,16 +54,18 @@ def run(
     elif form == "json":
         logs.listen(messages)
         try:
-            service.run()
+            summary = service.run()
         except LinesideError as error:
             logging.getLogger(__name__).critical("%s", error)
             sys.exit(exit_code(error))
-        return
     else:
         logs.listen(messages)
         with progress(err) as count:
             summary = service.run(_greet, count.show)
-    out.print(summary_table(summary))
+    if form == "text":
+        out.print(summary_table(summary))
+    if not summary.balances:
+        raise typer.Exit(1)
 
 
 def exit_code(error: LinesideError) -> int:

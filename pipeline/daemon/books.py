@@ -255,10 +255,15 @@ class Books:
         while self._owed and not self.trouble:
             self.close(*self._owed.popleft())
 
+    @property
+    def lost(self) -> int:
+        """Triggers that came and do not stand in the ledger, not yet or never."""
+        return len(self._missed) + self.forgotten
+
     def settle(self) -> None:
         """Write down what can be written yet, when the station ends; say what is lost."""
         self.recover(at_once=True)
-        if lost := len(self._missed) + self.forgotten:
+        if lost := self.lost:
             log.error("%d triggers are not in the ledger: %s", lost, self._missed_why)
 
     def _catch_up(self) -> None:

@@ -6,6 +6,7 @@ import fcntl
 import json
 import sqlite3
 import threading
+import time
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from pipeline.daemon.identity import Ids
 from pipeline.errors import LedgerError
 
 RESTARTED = "station restarted"
+LOCK_TRIES, LOCK_PAUSE_S = 5, 0.05
 BUSY_MS = 500  # to wait for another program that writes to the file
 
 # The account in one query: it balances when triggers = passed + failed + review + not_inspected.
@@ -351,6 +353,12 @@ def _lock(path: Path) -> IO[bytes]:
     """Keep a second station out: it would close this one's open record as lost in a crash."""
     handle = path.with_name(f"{path.name}.lock").open("wb")
     try:
+        # Who only asks whether a station is at work holds it for a moment, too.
+        for _ in range(LOCK_TRIES - 1):
+            with suppress(BlockingIOError):
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return handle
+            time.sleep(LOCK_PAUSE_S)
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         handle.close()

@@ -70,7 +70,7 @@ class Summary:
         station, model_version, ledger: who inspected, with what, and where it stands.
         triggers: frames that arrived; it equals the sum of `verdicts`.
         verdicts: how many records bear each verdict.
-        balances: whether that equation holds.
+        balances: whether that equation holds; it does not when triggers could not be recorded.
         seconds: how long it ran.
         latency_ms_p50, latency_ms_p99: trigger to verdict; None when nothing was inspected.
     """
@@ -297,9 +297,9 @@ class Station:
             station=self.ledger.station,
             model_version=self._model.state.version,
             ledger=self.ledger.path,
-            triggers=account.triggers,
+            triggers=account.triggers + self.books.lost,
             verdicts=account.verdicts,
-            balances=account.balances,
+            balances=account.balances and not self.books.lost,
             seconds=seconds,
             latency_ms_p50=tally.latency_ms(0.5),
             latency_ms_p99=tally.latency_ms(0.99),

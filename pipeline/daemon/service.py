@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from enum import Enum, auto
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from pipeline.daemon.systemd import Heartbeat, reloading, stopping
 from pipeline.errors import LinesideError
 from pipeline.registry.store import Registry
 
+WAKE_EVERY_S = 0.5
 REFUSED, RELOADED = "reload refused", "line reloaded"
 
 log = logging.getLogger(__name__)
@@ -120,7 +122,7 @@ class Service:
             running.add_done_callback(lambda _: self._orders.put(_Order.ENDED))
             if not self._listening:
                 self._listen()
-            while (order := self._orders.get()) is not _Order.ENDED:
+            while (order := self._order()) is not _Order.ENDED:
                 if order is _Order.END:
                     stopping()
                     wanted = None
@@ -133,6 +135,16 @@ class Service:
                     else:
                         stop.set()
             return running.result(), wanted
+
+    def _order(self) -> _Order:
+        """The next order, waited for in short turns.
+
+        The system may give a signal to another thread than this one, which nothing would wake then;
+        Python runs its handler when this one wakes up.
+        """
+        while True:
+            with suppress(queue.Empty):
+                return self._orders.get(timeout=WAKE_EVERY_S)
 
     def _checked(self, station: Station) -> Line | None:
         """The line file as it is now; None, told to everybody, when it cannot be used."""

@@ -190,6 +190,21 @@ def test_the_part_of_a_lost_worker_is_closed_though_its_model_does_not_load_anew
     assert records[0].reason.startswith("inspection lost: SystemExit")
 
 
+def test_triggers_that_were_never_recorded_keep_the_account_from_balancing(
+    sealed_bundle: Bundle, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object) -> None:
+        raise LedgerError("database or disk is full")
+
+    with closing(Ledger(line.ledger, "west-1")) as ledger:
+        source = FakeSource([grey(200)], Clock())
+        station = station_of(line, source, Inspector(sealed_bundle, 1), ledger)
+        monkeypatch.setattr(ledger, "open_record", full)
+        monkeypatch.setattr(ledger, "add_refused", full)
+        summary = station.run(threading.Event())
+    assert (summary.triggers, summary.balances) == (1, False)
+
+
 def test_station_is_assembled_from_its_line_file(line: Line, champion: Registry) -> None:
     with assembled(line) as station:
         summary = station.run(threading.Event())
