@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 from yaml.constructor import SafeConstructor
 from yaml.resolver import BaseResolver
 
-from pipeline.errors import ConfigError, choices
+from pipeline.errors import ConfigError, choices, hidden
 from pipeline.plugins import Plugin
 
 M = TypeVar("M", bound=BaseModel)
@@ -211,7 +211,7 @@ def _explain(path: Path, root: yaml.Node, model: type[BaseModel], error: ErrorDe
         allowed = [a.strip(" '") for a in context["expected"].replace(" or ", ",").split(",")]
         return f'{where} {dotted} "{given}" unknown; {choices(str(given), allowed)}'
     said = str(context["error"]) if kind == "value_error" else error["msg"]
-    shown = f' "{given}"' if isinstance(given, str | int | float) else ""
+    shown = f' "{hidden(str(given))}"' if isinstance(given, str | int | float) else ""
     return f"{where} {dotted}{shown}: {said[:1].lower()}{said[1:]}"
 
 

@@ -23,6 +23,7 @@ without a traceback and end with exit code 2. Anything else that escapes is a bu
 from __future__ import annotations
 
 import difflib
+import re
 import unicodedata
 from collections.abc import Iterable
 
@@ -99,6 +100,15 @@ def choices(given: str, allowed: Iterable[str]) -> str:
     near = difflib.get_close_matches(given, names, n=1, cutoff=0.5)
     hint = f'did you mean "{near[0]}"? ' if near else ""
     return f"{hint}choose {', '.join(names)}"
+
+
+# Addresses of cameras, brokers and registries come with a password, and messages quote addresses.
+_PASSWORD = re.compile(r"(?<=://)[^/\s]+@")
+
+
+def hidden(text: str) -> str:
+    """The text without the user and password of any address in it."""
+    return _PASSWORD.sub("***@", text)
 
 
 def printable(name: str) -> str:

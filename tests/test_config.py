@@ -363,3 +363,15 @@ def test_no_text_raises_anything_but_a_config_error(
     path.write_text(text, "utf-8", errors="surrogatepass")
     with pytest.raises(ConfigError, match="arbitrary"):
         load(path, IngestConfig)
+
+
+def test_a_password_in_an_address_is_not_repeated(tmp_path: Path) -> None:
+    class Settings(Strict):
+        port: int
+
+    file = tmp_path / "a.yaml"
+    file.write_text("port: https://user:secret@plant/hook\n")
+    with pytest.raises(ConfigError) as told:
+        load(file, Settings)
+    assert "secret" not in str(told.value)
+    assert "***@plant/hook" in str(told.value)

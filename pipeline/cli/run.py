@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.cli.screen import err, out, say
-from pipeline.errors import LinesideError, StationError
+from pipeline.errors import LinesideError, StationError, hidden
 from pipeline.plugins import PluginConfig
 
 if TYPE_CHECKING:
@@ -100,6 +100,8 @@ def check(line_file: LineFile) -> None:
         if camera.trigger is not None:
             say(f"          at each {_told(camera.trigger)}")
     say(f"  write   one record a trigger to {line.ledger}")
+    for sink in line.sinks:
+        say(f"  tell    {_told(sink)}")
     if (http := line.http) is not None:
         say(f"  serve   {http.scheme}://{http.host}:{http.port}")
     if (keep := line.keep) is not None:
@@ -108,6 +110,6 @@ def check(line_file: LineFile) -> None:
 
 
 def _told(plugin: PluginConfig) -> str:
-    """A plugin's name and settings on one line."""
-    settings = plugin.model_dump(mode="json", exclude={"type"}).items()
-    return f"{plugin.type} ({', '.join(f'{key} {value}' for key, value in settings)})"
+    """A plugin's name and what is set of it, on one line."""
+    settings = plugin.model_dump(mode="json", exclude={"type"}, exclude_none=True).items()
+    return hidden(f"{plugin.type} ({', '.join(f'{key} {value}' for key, value in settings)})")

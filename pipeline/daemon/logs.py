@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 from datetime import UTC, datetime
 from typing import Literal
 
-Form = Literal["text", "json"]
+from pipeline.errors import hidden
 
-# Addresses of cameras, brokers and registries come with a password, and messages quote addresses.
-PASSWORD = re.compile(r"(?<=://)[^/\s]+@")
+Form = Literal["text", "json"]
 
 
 class Text(logging.Formatter):
@@ -58,11 +56,6 @@ def listen(*handlers: logging.Handler) -> None:
     """Send messages to these handlers and no others: ours from INFO on, warnings of all others."""
     logging.basicConfig(level=logging.WARNING, handlers=handlers, force=True)
     logging.getLogger("pipeline").setLevel(logging.INFO)
-
-
-def hidden(text: str) -> str:
-    """The text without the user and password of any address in it."""
-    return PASSWORD.sub("***@", text)
 
 
 def _time(record: logging.LogRecord) -> str:

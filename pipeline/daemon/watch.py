@@ -17,10 +17,10 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.contracts.records import Record, Verdict
-from pipeline.daemon.logs import hidden
 from pipeline.daemon.loop import Station
 from pipeline.daemon.state import CameraState, ModelState, SinkState, StationState, StorageState
 from pipeline.daemon.view import COLOURS
+from pipeline.errors import hidden
 
 A_SECOND = 2  # pictures; each takes some milliseconds of the core that inspects
 RATE_OVER_S = 10.0

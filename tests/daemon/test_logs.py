@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from pipeline.daemon.logs import formatter, hidden
+from pipeline.daemon.logs import formatter
+from pipeline.errors import hidden
 
 
 def message(told: str, **more: Any) -> logging.LogRecord:
