@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -111,5 +112,9 @@ def check(line_file: LineFile) -> None:
 
 def _told(plugin: PluginConfig) -> str:
     """A plugin's name and what is set of it, on one line."""
-    settings = plugin.model_dump(mode="json", exclude={"type"}, exclude_none=True).items()
-    return hidden(f"{plugin.type} ({', '.join(f'{key} {value}' for key, value in settings)})")
+    settings = plugin.model_dump(mode="json", exclude={"type"}, exclude_none=True)
+    if "url" in settings:
+        # Some cameras and receivers take their password in the query or in the path.
+        parts = urlsplit(str(settings["url"]))
+        settings["url"] = f"{parts.scheme}://{parts.hostname}/..."
+    return hidden(f"{plugin.type} ({', '.join(f'{k} {v}' for k, v in settings.items())})")

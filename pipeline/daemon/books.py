@@ -6,6 +6,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -74,6 +75,7 @@ class Books:
         self._owed: deque[tuple[Arrival, Record]] = deque()  # closed, but for writing it down
         self._lock = threading.Lock()
         self._told: list[Told] = []
+        self._told_forgotten = 0
         self._again_s = 0.0  # when to try the ledger again
 
     def tell(self, told: Told) -> None:
@@ -252,8 +254,17 @@ class Books:
                 return
             self._well()
         self._catch_up()
+        if self.forgotten > self._told_forgotten and not self.trouble:
+            self._told_forgotten = self.forgotten
+            self._note_lost()
         while self._owed and not self.trouble:
             self.close(*self._owed.popleft())
+
+    def _note_lost(self) -> None:
+        """Leave in the ledger that its account lacks triggers, which no audit could see."""
+        said = f"{self.forgotten} since the start; nothing else is known of them"
+        with suppress(LedgerError):
+            self._ledger.note_event(self._clock.now(), "triggers never recorded", said)
 
     @property
     def lost(self) -> int:

@@ -17,6 +17,7 @@ from pipeline.daemon.triggers import Call, Trigger, TriggerConfig
 from pipeline.errors import SourceLost
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 1.0  # between attempts to connect
+LEDGER_PAUSE_S = 0.1
 
 log = logging.getLogger(__name__)
 
@@ -134,6 +135,9 @@ class Camera:
             self._latest = frame
             self._came.notify_all()
         if self.trigger is None:
+            # What can wait does, instead of being missed while the ledger cannot be written.
+            while not self.source.live and self._books.trouble and not pulse.wait(LEDGER_PAUSE_S):
+                pass
             arrival = self._books.open(
                 *(self.name, frame.captured_at, frame.captured_s, frame.serial),
                 frame=frame,

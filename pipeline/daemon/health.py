@@ -41,18 +41,19 @@ class HealthGate:
 
     def __init__(self, cameras: Mapping[str, FrameHealth]) -> None:
         self._cameras = cameras
-        self._last_s: dict[str, float] = {}
+        self._last: dict[str, tuple[float, str | None]] = {}
 
     def __call__(self, camera: str, frame: Frame, pixels: Pixels) -> str | None:
         """Why a camera's frame is not to be inspected, or None.
 
-        A frame that a second trigger found before the camera gave another is the same picture and
-        not a frozen one.
+        A frame that a second trigger found before the camera gave another is the same picture, no
+        further one that stands still: what was said of it holds.
         """
-        if self._last_s.get(camera) == frame.captured_s:
-            return None
-        self._last_s[camera] = frame.captured_s
-        return self._cameras[camera].complaint(pixels)
+        captured_s, said = self._last.get(camera, (None, None))
+        if captured_s != frame.captured_s:
+            said = self._cameras[camera].complaint(pixels)
+            self._last[camera] = frame.captured_s, said
+        return said
 
 
 class FrameHealth:

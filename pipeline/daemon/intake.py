@@ -10,6 +10,7 @@ from datetime import datetime
 from pipeline.daemon.line import Overload
 from pipeline.daemon.pulse import BEAT_EVERY_S, Pulse
 from pipeline.daemon.sources import Answer, Frame
+from pipeline.daemon.tally import STOPPED
 from pipeline.errors import UnreadableImage
 
 
@@ -91,7 +92,7 @@ class Intake:
         with self._changed:
             while not arrival.live and self._refusal(arrival.camera) is not None:
                 if pulse.stopping:
-                    return TurnedAway(arrival, "station stopped: the part was still waiting")
+                    return TurnedAway(arrival, f"{STOPPED}: the part was still waiting")
                 pulse.beat()
                 self._changed.wait(BEAT_EVERY_S)
             refusal = self._refusal(arrival.camera)

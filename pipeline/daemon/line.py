@@ -166,6 +166,15 @@ class Line(Strict):
         if self.cameras and self.trigger is not None:
             raise ValueError("`trigger` belongs to each of the `cameras`")
         _distinct("cameras", [c.name for c in self.cameras])
+        for camera in self.all_cameras:
+            watched = getattr(camera.source, "path", None)
+            if camera.source.type == "folder" and self.keep is not None and watched is not None:
+                kept = self.keep.folder.absolute()
+                if kept.is_relative_to(Path(watched).absolute()):
+                    raise ValueError(
+                        f"keep.folder {self.keep.folder} lies in the watched folder {watched}: the "
+                        "station would inspect what it keeps; give it another place"
+                    )
         _distinct("sinks", [s.outbox for s in self.sinks])
         return self
 

@@ -23,10 +23,10 @@ from pipeline.daemon.pulse import Pulse
 from pipeline.daemon.reserve import Reserve
 from pipeline.daemon.state import ModelState, SinkState, StationState, StorageState
 from pipeline.daemon.supervision import Supervisor
+from pipeline.daemon.tally import STOPPED
 from pipeline.errors import StationError
 
 STEP_S = 0.1
-STOPPED = "station stopped"
 RENEWED_WITHIN_S = 20.0  # the largest model loads in far less
 
 log = logging.getLogger(__name__)

@@ -22,6 +22,7 @@ from pipeline.daemon.loop import Station, Summary
 from pipeline.daemon.models import fetch_champion
 from pipeline.daemon.systemd import Heartbeat, reloading, stopping
 from pipeline.errors import LinesideError
+from pipeline.inference.trial import load
 from pipeline.registry.store import Registry
 
 WAKE_EVERY_S = 0.5
@@ -195,7 +196,7 @@ def check(line: Line, clock: Clock) -> None:
             eye.trigger.close()
     for sink in line.sinks:
         sink.open(line.station, clock).close()
-    fetch_champion(line, Registry(line.model.registry))
+    fetch_champion(line, Registry(line.model.registry), lambda b: load(b, line.threads))
 
 
 def _named(station: Station) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from pipeline.contracts.records import Record, Verdict
 
 # Upper edges in milliseconds; a takt is rarely shorter than the first or longer than the last.
 EDGES_MS = (2.0, 5.0, 10.0, 20.0, 35.0, 50.0, 75.0, 100.0, 150.0, 250.0, 500.0, 1000.0, 2500.0)
+STOPPED = "station stopped"  # the kind of reason of parts that waited when the station ended
 REMEMBERED = 100_000  # latencies, for the quantiles of the summary
 
 

@@ -25,5 +25,5 @@ def test_check_tells_of_cameras_and_sinks_without_their_passwords(tmp_path: Path
     done = CliRunner().invoke(app, ["check", str(file)])
     assert done.exit_code == 0, done.output
     assert "geheim" not in done.output
-    assert "rtsp://***@10.0.0.5/stream" in done.output
+    assert "rtsp://10.0.0.5/..." in done.output
     assert "jsonl (" in done.output

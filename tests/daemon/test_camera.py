@@ -104,6 +104,27 @@ def test_each_frame_of_a_camera_without_a_trigger_is_one(clock: FakeClock, ledge
     assert top.ended
 
 
+def test_a_source_that_can_wait_does_while_the_ledger_cannot_be_written(
+    clock: FakeClock, ledger: Ledger
+) -> None:
+    class Waiting(Scripted):
+        live = False
+
+    top, intake, books = camera(clock, ledger, Waiting(frames(clock, "a", "b")))
+    books.trouble = "database or disk is full"
+    pauses: list[float] = []
+
+    class Patient(Pulse):
+        def wait(self, seconds: float) -> bool:
+            pauses.append(seconds)
+            books.trouble = ""
+            return False
+
+    top.read(Patient(clock))
+    assert len(pauses) == 1
+    assert [a.serial for a in intake.clear()] == ["a", "b"]
+
+
 def test_a_lost_source_is_connected_again_for_ever(clock: FakeClock, ledger: Ledger) -> None:
     events: list[str] = []
     scripts = [lost("no route"), lost("no route"), lost("no answer"), frames(clock, "a")]

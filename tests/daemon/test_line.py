@@ -58,3 +58,13 @@ def test_verdict_that_there_is_not_lists_those_to_keep(line_file: LineFile) -> N
 @pytest.mark.parametrize("model", [Keep, Line, ModelSource])
 def test_every_key_is_described(model: type[Strict]) -> None:
     assert [n for n, f in model.model_fields.items() if not f.description] == []
+
+
+def test_a_station_that_would_watch_what_it_keeps_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "line.yaml"
+    file.write_text(
+        "station: west-1\nrecipe: cells\nmodel: {cache: models}\nledger: l.sqlite\n"
+        "source: {type: folder, path: frames}\nkeep: {folder: frames/kept}\n"
+    )
+    with pytest.raises(ConfigError, match="lies in the watched folder frames"):
+        config.load(file, Line)

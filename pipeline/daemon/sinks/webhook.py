@@ -33,8 +33,9 @@ from pipeline.daemon.secret import read_secret
 from pipeline.daemon.sinks import RecordRefused, Sink, SinkConfig, SinkDown, message
 from pipeline.errors import ConfigError
 
-# Of 4xx, what says nothing of the record: who we are, where we ask, and what passes with time.
-NOT_THE_RECORD = {401, 403, 404, 407, 408, 421, 425, 426, 429}
+# What speaks of this record alone: malformed, in conflict, too large, not to be processed. All else
+# (who we are, where and how we ask) would bury every record for one wrong setting.
+OF_THE_RECORD = {400, 409, 413, 422}
 LONGEST_RETRY_AFTER_S = 600
 
 
@@ -118,7 +119,7 @@ class Webhook(Sink):
         if 200 <= status < 300:
             return
         said = f"{self._where} answered {status} {answer.reason}".rstrip()
-        if 400 <= status < 500 and status not in NOT_THE_RECORD:
+        if status in OF_THE_RECORD:
             raise RecordRefused(record.id, said)
         if 300 <= status < 400:
             said += ": redirects are not followed; write the new address as `url`"

@@ -21,6 +21,7 @@ from pipeline.daemon.pulse import Pulse
 from pipeline.daemon.sources import Frame, Source, SourceConfig
 from pipeline.daemon.sources._lookout import GONE, Finished, Lookout, Mark, mark_of
 from pipeline.daemon.sources._memory import Memory
+from pipeline.daemon.tally import STOPPED, kind
 from pipeline.errors import DataError, UnreadableImage, printable
 from pipeline.imaging import codec
 
@@ -154,8 +155,12 @@ class Folder(Source):
         return Frame(at, captured_s, serial, None, fault, data, path.suffix.lower(), answer)
 
     def _record_closed(self, file: Finished, record: Record | None) -> None:
-        """Called from the inspection's thread, which must not wait for a share that hangs."""
-        self._closed.append((file, record is not None))
+        """Called from the inspection's thread, which must not wait for a share that hangs.
+
+        A file that nobody looked at because the station ended is found again.
+        """
+        looked_at = record is not None and kind(record.reason) != STOPPED
+        self._closed.append((file, looked_at))
         if self._ended.is_set():
             self._clear()
 

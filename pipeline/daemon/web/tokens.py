@@ -170,6 +170,10 @@ class Tokens:
                 out.write(HEAD + "".join(lines))
                 out.flush()
                 os.fsync(out.fileno())
+            if os.geteuid() == 0:
+                # Made by an administrator, to be read by the station's own user.
+                of = self.path if self.path.exists() else self.path.parent
+                os.chown(aside, of.stat().st_uid, of.stat().st_gid)
             aside.replace(self.path)
         except OSError as error:
             raise ConfigError(f"{self.path} cannot be written ({error.strerror})") from error

@@ -154,6 +154,17 @@ def test_a_file_whose_record_cannot_be_written_comes_again(inbox: Path) -> None:
     assert serials(taken(source)) == ["a.png"]
 
 
+def test_a_file_that_waited_when_the_station_ended_comes_again(inbox: Path) -> None:
+    write(inbox / "a.png")
+    source = polled(inbox)
+    (frame,) = taken(source, answer=False)
+    why = "station stopped: the part was still waiting"
+    ended = Record("0199-a", "west-1", "2026-11-23", "a.png", Verdict.NOT_INSPECTED, why)
+    cast(Any, frame.answer)(ended)
+    source.close()
+    assert serials(taken(polled(inbox))) == ["a.png"]
+
+
 def test_it_is_connected_before_the_first_file_comes(inbox: Path) -> None:
     source = polled(inbox)
     assert taken(source) == []

@@ -1,0 +1,26 @@
+"""What a reload looks at before it stops the station that is at work."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipeline.contracts.bundle import Bundle
+from pipeline.daemon import service
+from pipeline.daemon.clock import Clock
+from pipeline.daemon.line import Line
+from pipeline.daemon.models import fetch_champion
+from pipeline.errors import BundleError, RegistryUnreachable
+from pipeline.registry.store import Registry
+
+
+def test_a_champion_that_fails_its_trial_at_a_reload_is_not_remembered_as_good(
+    line: Line, champion: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(bundle: Bundle, threads: int) -> None:
+        raise BundleError("judged otherwise here")
+
+    monkeypatch.setattr(service, "load", fail)
+    with pytest.raises(BundleError, match="judged otherwise here"):
+        service.check(line, Clock())
+    with pytest.raises(RegistryUnreachable):
+        fetch_champion(line, Registry("http://127.0.0.1:9"))
