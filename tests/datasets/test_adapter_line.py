@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.contracts.ledger import VERSION
 from pipeline.contracts.records import Record, Verdict
 from pipeline.contracts.sample import Sample
 from pipeline.daemon.ledger import Ledger
@@ -137,7 +138,9 @@ def test_a_ledger_of_an_older_format_asks_for_a_start_of_the_station(
     ledger.close()
     with closing(sqlite3.connect(ledger.path)) as db:
         db.execute("PRAGMA user_version = 1")
-    with pytest.raises(DataError, match="format 1, this Lineside reads 2; start the station once"):
+    with pytest.raises(
+        DataError, match=f"format 1, this Lineside reads {VERSION}; start the station once"
+    ):
         read(tmp_path)
 
 

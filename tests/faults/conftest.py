@@ -38,6 +38,14 @@ SOURCES = Path(pipeline.__file__).parents[1]
 COMMAND = "from pipeline.cli import main\nmain()"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the long form out unless it is asked for."""
+    if not SOAK:
+        for item in items:
+            if item.get_closest_marker("soak"):
+                item.add_marker(pytest.mark.skip(reason="long: make soak"))
+
+
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     """Print how long the station took to recover in each test."""
     told = [

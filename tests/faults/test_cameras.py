@@ -135,6 +135,7 @@ def test_one_camera_that_hangs_keeps_no_other_from_its_work(
     assert plant.book.count("camera = 'right' AND verdict = 'NOT_INSPECTED'") == 0
 
 
+@pytest.mark.soak
 def test_a_station_starts_while_its_camera_is_switched_off(
     plant: Plant, recovered: Callable[[str, float], None]
 ) -> None:

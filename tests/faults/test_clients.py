@@ -160,6 +160,7 @@ def test_too_many_pictures_at_once_are_each_answered_and_each_answer_stands_in_t
     assert "PASS" in answered.values()
 
 
+@pytest.mark.soak
 def test_clients_that_wait_when_the_station_ends_get_their_answers(
     plant: Plant, client: Client
 ) -> None:

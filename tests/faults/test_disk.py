@@ -94,6 +94,7 @@ def test_a_folder_of_frames_on_a_full_disk_stops_no_inspection(
     plant.book.assert_no_part_was_missed()
 
 
+@pytest.mark.soak
 def test_a_station_that_ends_on_a_full_disk_says_what_is_lost_and_leaves_a_sound_ledger(
     plant: Plant, tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from tests.faults.conftest import SOAK, Plant, lines_of
 
-KILLS = 50 if SOAK else 4
+KILLS = 50 if SOAK else 2
 
 
 def test_a_station_killed_at_random_moments_keeps_its_account(

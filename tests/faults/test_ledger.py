@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 
+import pytest
+
 from tests.faults.conftest import Plant
 
 # After some frames, however long the station took to start.
@@ -35,6 +37,7 @@ def test_a_ledger_locked_by_another_program_loses_no_trigger(
     assert "the ledger can be written again" in station.said
 
 
+@pytest.mark.soak
 def test_a_reader_that_stays_for_long_stops_nothing(plant: Plant) -> None:
     station = plant.inspecting(plant.line())
     with closing(sqlite3.connect(f"{plant.book.path.as_uri()}?mode=ro", uri=True)) as reader:

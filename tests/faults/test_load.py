@@ -41,6 +41,7 @@ def test_ten_times_too_many_parts_are_all_accounted_for(
     recovered(f"{refused} of {plant.book.closed} refused under 10 times the load, station ended", 0)
 
 
+@pytest.mark.soak
 def test_a_verdict_after_the_takt_is_not_given(plant: Plant) -> None:
     late = {"policy": "queue", "waiting": 100, "takt_ms": 100}
     station = plant.start(plant.line(source=TEN_TIMES, overload=late), first=SLOW)

@@ -95,6 +95,7 @@ def test_a_broker_killed_while_parts_come_loses_no_record(
     assert station.said.count(up) == station.said.count(down)  # a slow machine has more of them
 
 
+@pytest.mark.soak
 def test_records_wait_where_the_broker_does_not_let_us_in_and_follow_once_it_does(
     plant: Plant,
     broker: Mosquitto,

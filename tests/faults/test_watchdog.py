@@ -58,6 +58,7 @@ def can_run() -> bool:
 @pytest.mark.skipif(
     not can_run(), reason="no systemd here, or it is at work, or no namespaces for this user"
 )
+@pytest.mark.soak
 def test_a_station_that_hangs_is_started_anew_by_the_watchdog(
     plant: Plant, recovered: Callable[[str, float], None]
 ) -> None:

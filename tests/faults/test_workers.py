@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import pytest
+
 from tests.faults.conftest import DEADLINE_S, SOAK, Plant, lines_of
 from tests.faults.test_load import SLOW
 
@@ -112,6 +114,7 @@ def test_a_sink_that_hangs_is_opened_anew_and_misses_no_record(
     assert [record["id"] for record in lines_of(told)] == closed
 
 
+@pytest.mark.soak
 def test_a_station_whose_model_hangs_even_when_loaded_anew_ends_and_can_be_started_again(
     plant: Plant, recovered: Callable[[str, float], None]
 ) -> None:
@@ -130,6 +133,7 @@ def test_a_station_whose_model_hangs_even_when_loaded_anew_ends_and_can_be_start
     anew.end()
 
 
+@pytest.mark.soak
 def test_a_disk_that_stalls_for_longer_than_a_worker_may_be_silent_stops_nothing(
     plant: Plant, recovered: Callable[[str, float], None]
 ) -> None:
