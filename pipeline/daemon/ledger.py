@@ -282,18 +282,6 @@ class Ledger:
         row: sqlite3.Row = self._db.execute(ACCOUNT, {"after": after}).fetchone()
         return row
 
-    def latency_ms(self, fraction: float, after: int = 0) -> float | None:
-        """A quantile of trigger-to-verdict latency of judged parts, None without any."""
-        with self._spoken():
-            row = self._db.execute(
-                "WITH judged AS (SELECT latency_ms FROM records "
-                "WHERE seq > :after AND verdict != 'NOT_INSPECTED') "
-                "SELECT latency_ms FROM judged ORDER BY latency_ms LIMIT 1 "
-                "OFFSET (SELECT cast(:fraction * count(*) AS INTEGER) FROM judged)",
-                {"after": after, "fraction": fraction},
-            ).fetchone()
-        return None if row is None else float(row[0])
-
     def records(self, after: int = 0) -> Iterator[Record]:
         """Closed records in the order of their triggers."""
         with self._spoken():

@@ -149,16 +149,6 @@ def test_ids_grow_even_when_the_clock_is_set_back(path: Path) -> None:
     assert ids == sorted(set(ids))
 
 
-def test_latency_counts_judged_parts_only(path: Path) -> None:
-    ledger = Ledger(path, "west-1")
-    for ms in (1.0, 2.0, 3.0, 4.0, 100.0):
-        ledger.close_record(closed(ledger.open_record(AT, "part"), latency_ms=ms))
-    refused = closed(ledger.open_record(AT, "x"), Verdict.NOT_INSPECTED, latency_ms=9999.0)
-    ledger.close_record(refused)
-    assert ledger.latency_ms(0.5) == 3.0
-    assert ledger.latency_ms(0.99) == 100.0
-
-
 def test_ledger_of_another_station_is_refused(path: Path) -> None:
     Ledger(path, "west-1").close()
     with pytest.raises(LedgerError, match='station "west-1", this is "east-2"'):

@@ -15,10 +15,9 @@ from pydantic import Field
 from requests.auth import AuthBase, HTTPBasicAuth, HTTPDigestAuth
 
 from pipeline.daemon.clock import Clock
-from pipeline.daemon.pulse import Pulse
-from pipeline.daemon.sources import Frame, Source
-from pipeline.daemon.sources._address import Address, AddressConfig
-from pipeline.daemon.sources._grabber import grabbed
+from pipeline.daemon.sources import Frame
+from pipeline.daemon.sources._address import AddressConfig
+from pipeline.daemon.sources._network import NetworkCamera
 from pipeline.errors import DataError, SourceLost
 
 HEADERS_BYTES = 16 * 1024  # of one part
@@ -49,24 +48,13 @@ class Config(AddressConfig):
         return Mjpeg(self, self.address(), clock)
 
 
-class Mjpeg(Source):
+class Mjpeg(NetworkCamera[Config]):
     """A stream of files, handed on as the camera made them."""
 
-    def __init__(self, config: Config, address: Address, clock: Clock) -> None:
-        self._config = config
-        self._address = address
-        self._clock = clock
-
-    def frames(self, pulse: Pulse) -> Iterator[Frame]:
-        """Connect and yield each part of the answer."""
-        return grabbed(
-            self._read,
-            self._address.shown,
-            pulse,
-            self._clock,
-            first_s=self._config.connect_timeout_s + self._config.read_timeout_s,
-            next_s=self._config.read_timeout_s,
-        )
+    @property
+    def first_s(self) -> float:
+        """Connecting and the first part."""
+        return self._config.connect_timeout_s + self._config.read_timeout_s
 
     def _read(self) -> Iterator[Frame]:
         name = self._address.shown

@@ -8,10 +8,9 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from pipeline.daemon.clock import Clock
-from pipeline.daemon.pulse import Pulse
-from pipeline.daemon.sources import Frame, Source
-from pipeline.daemon.sources._address import Address, AddressConfig
-from pipeline.daemon.sources._grabber import grabbed
+from pipeline.daemon.sources import Frame
+from pipeline.daemon.sources._address import AddressConfig
+from pipeline.daemon.sources._network import NetworkCamera
 from pipeline.imaging import video
 
 
@@ -31,25 +30,13 @@ class Config(AddressConfig):
         return Rtsp(self, self.address(), clock)
 
 
-class Rtsp(Source):
+class Rtsp(NetworkCamera[Config]):
     """A stream that is decoded as fast as it comes; each picture of it is a frame."""
 
-    def __init__(self, config: Config, address: Address, clock: Clock) -> None:
-        self._config = config
-        self._address = address
-        self._clock = clock
-
-    def frames(self, pulse: Pulse) -> Iterator[Frame]:
-        """Connect and yield; a killed camera ends the stream, a hung one sends nothing."""
-        return grabbed(
-            self._read,
-            self._address.shown,
-            pulse,
-            self._clock,
-            # FFmpeg waits that long for an answer, and again for the first key picture.
-            first_s=2 * self._config.connect_timeout_s,
-            next_s=self._config.read_timeout_s,
-        )
+    @property
+    def first_s(self) -> float:
+        """FFmpeg waits for an answer, and as long again for the first key picture."""
+        return 2 * self._config.connect_timeout_s
 
     def _read(self) -> Iterator[Frame]:
         config = self._config
