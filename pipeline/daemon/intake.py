@@ -10,7 +10,6 @@ from datetime import datetime
 from pipeline.daemon.line import Overload
 from pipeline.daemon.pulse import BEAT_EVERY_S, Pulse
 from pipeline.daemon.sources import Answer, Frame
-from pipeline.daemon.tally import STOPPED
 from pipeline.errors import UnreadableImage
 
 
@@ -86,13 +85,15 @@ class Intake:
     def offer(self, arrival: Arrival, pulse: Pulse) -> TurnedAway | None:
         """Let an arrival wait for the network; returns who is turned away for it, if anyone.
 
-        One that is not live waits here until there is room, or is turned away when its worker is
-        asked to end.
+        One that is not live waits here until there is room. When its worker is asked to end it is
+        let in without: its record is open, and it is the last of its camera.
         """
         with self._changed:
             while not arrival.live and self._refusal(arrival.camera) is not None:
                 if pulse.stopping:
-                    return TurnedAway(arrival, f"{STOPPED}: the part was still waiting")
+                    self._waiting.append(arrival)
+                    self._changed.notify_all()
+                    return None
                 pulse.beat()
                 self._changed.wait(BEAT_EVERY_S)
             refusal = self._refusal(arrival.camera)

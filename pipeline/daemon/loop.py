@@ -205,9 +205,10 @@ class Station:
             start(worker.name, worker.run)
         start("inspection", self._inspect, self._inspection_lost)
         for camera in self.cameras:
-            start(f"camera {camera.name}", camera.read, camera.lost)
-            if camera.trigger is not None:
-                start(f"trigger of {camera.name}", camera.call)
+            reader, *caller = _workers_of(camera)
+            start(reader, camera.read, camera.lost)
+            for name in caller:
+                start(name, camera.call)
 
     def _inspect(self, pulse: Pulse) -> None:
         """Judge, by a model loaded anew if the last worker was lost in it.
@@ -231,12 +232,11 @@ class Station:
     def _end(self, on_step: Callable[[], None]) -> None:
         """No more triggers; then what waits; then those who are told of it."""
         self.stopping = "the station is stopping"
-        eyes = [f"camera {c.name}" for c in self.cameras]
-        eyes += [f"trigger of {c.name}" for c in self.cameras if c.trigger is not None]
-        self._supervisor.stop(*eyes)
+        self._supervisor.stop(*(name for c in self.cameras for name in _workers_of(c)))
+        # The last part that a camera has opened a record for is let in, then all are finished.
+        self._supervisor.join(1.0)
         self._until(lambda: self._intake.idle, on_step)
         self._refuse(self._intake.clear(), "the part was still waiting")
-        hanging = self._supervisor.join(1.0)
         self._supervisor.stop("inspection")
         self._supervisor.join(1.0)
         self.books.recover(at_once=True)
@@ -247,13 +247,13 @@ class Station:
                 worker.drain()
         self._until(lambda: all(w.idle for w in self._workers), on_step)
         self._supervisor.stop()
-        hanging = self._supervisor.join(2.0) or hanging
+        hanging = self._supervisor.join(2.0)
         if self.keeper is not None:
             self.keeper.drain(1.0)
         if hanging:
             log.warning("left behind: %s", ", ".join(hanging))
-        else:
-            for camera in self.cameras:
+        for camera in self.cameras:
+            if not set(_workers_of(camera)) & set(hanging):
                 camera.source.close()
                 if camera.trigger is not None:
                     camera.trigger.close()
@@ -304,3 +304,9 @@ class Station:
             latency_ms_p50=tally.latency_ms(0.5),
             latency_ms_p99=tally.latency_ms(0.99),
         )
+
+
+def _workers_of(camera: Camera) -> tuple[str, ...]:
+    """Names: who reads its frames and, where it has a trigger, who answers that."""
+    reader = f"camera {camera.name}"
+    return (reader,) if camera.trigger is None else (reader, f"trigger of {camera.name}")
