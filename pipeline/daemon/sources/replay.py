@@ -74,7 +74,6 @@ class Replay(Source):
                 return
 
     def _frame(self, path: Path) -> Frame:
-        at, captured_s = self._clock.now(), self._clock.monotonic_s()
         # A name need not be UTF-8, but the ledger's text is.
         serial = printable(path.relative_to(self._config.path).as_posix())
         fault, data = "", None
@@ -82,6 +81,8 @@ class Replay(Source):
             data = path.read_bytes()
         except OSError as error:
             fault = f"{printable(str(path))} cannot be read: {error.strerror}"
+        # Now: a camera would have had it in memory from the start.
+        at, captured_s = self._clock.now(), self._clock.monotonic_s()
         return Frame(at, captured_s, serial, None, fault, data, path.suffix.lower())
 
 
