@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pipeline.contracts.records import Verdict
-from pipeline.daemon.beside import connected, in_use
+from pipeline.daemon.beside import connected
+from pipeline.daemon.ledgerfile import in_use
 from pipeline.daemon.line import Line
 
 LOST_AFTER = timedelta(minutes=15)  # open for longer: no station is at work on it, running or not

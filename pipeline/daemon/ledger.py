@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import sqlite3
 import threading
-import time
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
 
 from pipeline.contracts.ledger import APPLICATION_ID, STEPS, VERSION
 from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.identity import Ids
+from pipeline.daemon.ledgerfile import (
+    BUSY_MS,
+    Reader,
+    format_of,
+    locked,
+    measured,
+    one_at_a_time,
+    record_of,
+)
+from pipeline.daemon.state import LedgerState
 from pipeline.errors import LedgerError
 
 RESTARTED = "station restarted"
-LOCK_TRIES, LOCK_PAUSE_S = 5, 0.05
-BUSY_MS = 500  # to wait for another program that writes to the file
 
 # The account in one query: it balances when triggers = passed + failed + review + not_inspected.
 ACCOUNT = """
@@ -84,12 +89,13 @@ class Ledger:
         self._at_work = threading.RLock()
         with self._spoken():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = _lock(path)
+            self._lock = locked(path)
             try:
                 self._db = sqlite3.connect(
                     path, isolation_level=None, timeout=5, check_same_thread=False
                 )
                 self._prepare()
+                self._reader = Reader(path)
             except BaseException:
                 self._lock.close()
                 raise
@@ -238,11 +244,15 @@ class Ledger:
                     self._db.execute("ROLLBACK")
                 raise
 
-    @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """The connection, for queries; raises LedgerError when it cannot be read."""
-        with self._spoken():
-            yield self._db
+    def reading(self) -> AbstractContextManager[sqlite3.Connection]:
+        """A connection for queries beside whoever writes, who does not wait for it.
+
+        Read each to its end, as with `fetchall`: until then the write-ahead log grows.
+
+        Raises:
+            LedgerError: it cannot be read.
+        """
+        return self._reader.asking()
 
     def note_event(self, at: datetime, kind: str, detail: str) -> None:
         """Note what happened to the station itself, such as `camera lost`."""
@@ -266,8 +276,8 @@ class Ledger:
 
     def account(self, after: int = 0) -> Account:
         """Triggers and verdicts of all records with a number above `after`."""
-        with self._spoken():
-            row = self._account_row(after)
+        with self.reading() as db:
+            row = db.execute(ACCOUNT, {"after": after}).fetchone()
         return Account(
             triggers=row["triggers"],
             verdicts={
@@ -278,80 +288,25 @@ class Ledger:
             },
         )
 
-    def _account_row(self, after: int) -> sqlite3.Row:
-        row: sqlite3.Row = self._db.execute(ACCOUNT, {"after": after}).fetchone()
-        return row
-
     def records(self, after: int = 0) -> Iterator[Record]:
         """Closed records in the order of their triggers."""
-        with self._spoken():
-            for row in self._db.execute(
+        with self.reading() as db:
+            rows = db.execute(
                 "SELECT * FROM records WHERE seq > ? AND verdict IS NOT NULL ORDER BY seq", (after,)
-            ):
-                yield record_of(row, self.station)
+            ).fetchall()
+        return (record_of(row, self.station) for row in rows)
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and let others open it."""
+        self._reader.close()  # first: who closes last folds, and this one may only read
         with self._spoken():
             self._db.close()
         self._lock.close()
 
-    @contextmanager
-    def _spoken(self) -> Iterator[None]:
-        """One thread at a time, and SQLite's errors in words."""
-        try:
-            with self._at_work:
-                yield
-        except (sqlite3.Error, OSError, UnicodeError) as error:
-            raise LedgerError(
-                f"{self.path} cannot be used as a ledger ({error}); check the path, the rights "
-                "and the free space, or give another path as `ledger`"
-            ) from error
+    @property
+    def state(self) -> LedgerState:
+        """How large it is; looks at the disk."""
+        return measured(self.path)
 
-
-def record_of(row: Any, station: str) -> Record:
-    """A closed record from its row."""
-    return Record(
-        id=row["id"],
-        station=station,
-        captured_at=row["captured_at"],
-        serial=row["serial"],
-        verdict=Verdict(row["verdict"]),
-        reason=row["reason"],
-        part_class=row["part_class"],
-        defect_score=row["defect_score"],
-        scores=json.loads(row["scores"]),
-        model_version=row["model_version"],
-        latency_ms=row["latency_ms"],
-        image=row["image"],
-        camera=row["camera"],
-        frame_age_ms=row["frame_age_ms"],
-    )
-
-
-def format_of(db: sqlite3.Connection, path: Path) -> int:
-    """The version of a ledger's format; raises LedgerError when the file is no ledger."""
-    if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-        raise LedgerError(f"{path} is a SQLite file but no ledger; give another path as `ledger`")
-    version: int = db.execute("PRAGMA user_version").fetchone()[0]
-    return version
-
-
-def _lock(path: Path) -> IO[bytes]:
-    """Keep a second station out: it would close this one's open record as lost in a crash."""
-    handle = path.with_name(f"{path.name}.lock").open("wb")
-    try:
-        # Who only asks whether a station is at work holds it for a moment, too.
-        for _ in range(LOCK_TRIES - 1):
-            with suppress(BlockingIOError):
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return handle
-            time.sleep(LOCK_PAUSE_S)
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        handle.close()
-        raise LedgerError(
-            f"{path} is in use by another `lineside run`; stop that one, or give this station "
-            "its own `ledger`"
-        ) from None
-    return handle
+    def _spoken(self) -> AbstractContextManager[None]:
+        return one_at_a_time(self.path, self._at_work)
