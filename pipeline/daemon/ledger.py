@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.contracts.ledger import APPLICATION_ID, STEPS, VERSION
 from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.identity import Ids
 from pipeline.daemon.ledgerfile import (
     BUSY_MS,
     Reader,
-    format_of,
+    bring_up_to_date,
     locked,
     measured,
     one_at_a_time,
@@ -61,6 +60,10 @@ class Missed:
     camera: str
 
 
+class NotOpen(LedgerError):
+    """The record was never opened or is closed already: trying again is of no use."""
+
+
 Outboxes = Mapping[str, Container[Verdict]]
 
 
@@ -102,9 +105,7 @@ class Ledger:
 
     def _prepare(self) -> None:
         self._db.row_factory = sqlite3.Row
-        if self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
-            self._check()
-        self._upgrade()
+        bring_up_to_date(self._db, self.path, self.station)
         self._db.execute("PRAGMA journal_mode = WAL")
         self.closed_at_start = self._close_open()
         # Whoever locks the file later must not stop a worker for longer than it may be silent.
@@ -133,37 +134,6 @@ class Ledger:
             [(s, i) for i, v in closed for s, told in self._outboxes.items() if v in told],
         )
 
-    def _upgrade(self) -> None:
-        """Take the steps from the file's format to ours, all of them or none."""
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version == VERSION:
-            return
-        try:
-            self._db.executescript(
-                f"BEGIN IMMEDIATE; {' '.join(STEPS[version:])} "
-                f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};"
-            )
-            if version == 0:
-                self._db.execute("INSERT INTO station VALUES (?)", (self.station,))
-            self._db.execute("COMMIT")
-        except sqlite3.Error:
-            self._db.rollback()
-            raise
-
-    def _check(self) -> None:
-        version = format_of(self._db, self.path)
-        if not 1 <= version <= VERSION:
-            raise LedgerError(
-                f"{self.path} has ledger format {version}, this Lineside writes {VERSION}; "
-                "use the Lineside that wrote it, or another path as `ledger`"
-            )
-        owner = self._db.execute("SELECT name FROM station").fetchone()[0]
-        if owner != self.station:
-            raise LedgerError(
-                f'{self.path} is the ledger of station "{owner}", this is "{self.station}"; '
-                "give each station its own `ledger`"
-            )
-
     def open_record(self, captured_at: datetime, serial: str, camera: str = "") -> str:
         """Commit that a trigger came; returns the record's id."""
         stamp = captured_at.astimezone(UTC).isoformat(timespec="microseconds")
@@ -180,12 +150,14 @@ class Ledger:
         """Commit the verdict of an opened record, and with it what the sinks are to be told.
 
         Raises:
-            LedgerError: the record was never opened, or has a verdict already.
+            NotOpen: the record was never opened, or has a verdict already.
+            LedgerError: it cannot be written.
         """
         with self.writing(safe=True) as db:
             done = db.execute(
                 "UPDATE records SET verdict = ?, reason = ?, part_class = ?, defect_score = ?, "
-                "scores = ?, model_version = ?, latency_ms = ?, frame_age_ms = ? WHERE id = ?",
+                "scores = ?, model_version = ?, latency_ms = ?, frame_age_ms = ? "
+                "WHERE id = ? AND verdict IS NULL",
                 (
                     record.verdict,
                     record.reason,
@@ -199,8 +171,13 @@ class Ledger:
                 ),
             )
             if done.rowcount != 1:
-                raise LedgerError(f"{self.path}: record {record.id} was never opened")
+                raise self._not_open(db, record.id)
             self._post(db, [(record.id, record.verdict)])
+
+    def _not_open(self, db: sqlite3.Connection, identity: str) -> NotOpen:
+        there = db.execute("SELECT 1 FROM records WHERE id = ?", (identity,)).fetchone()
+        why = "is closed already" if there else "was never opened"
+        return NotOpen(f"{self.path}: record {identity} {why}")
 
     def add_refused(self, missed: Sequence[Missed], reason: str) -> list[Record]:
         """Commit triggers that could not be recorded when they came, as NOT_INSPECTED."""
@@ -225,6 +202,19 @@ class Ledger:
                 closed.append(record)
             self._post(db, ((r.id, r.verdict) for r in closed))
         return closed
+
+    def add_forgotten(self, at: datetime, n: int, detail: str) -> None:
+        """Commit that `n` triggers came of which no record can be made any more.
+
+        They take the next numbers: the account counts them, and does not balance.
+        """
+        with self.writing(safe=True) as db:
+            taken = db.execute(
+                "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'records'", (n,)
+            )
+            if taken.rowcount == 0:  # there was no record yet
+                db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('records', ?)", (n,))
+            _note(db, at, "triggers never recorded", detail)
 
     @contextmanager
     def writing(self, *, safe: bool = False) -> Iterator[sqlite3.Connection]:
@@ -256,11 +246,8 @@ class Ledger:
 
     def note_event(self, at: datetime, kind: str, detail: str) -> None:
         """Note what happened to the station itself, such as `camera lost`."""
-        stamp = at.astimezone(UTC).isoformat(timespec="milliseconds")
         with self.writing() as db:
-            db.execute(
-                "INSERT INTO events (at, kind, detail) VALUES (?, ?, ?)", (stamp, kind, detail)
-            )
+            _note(db, at, kind, detail)
 
     def note_image(self, identity: str, path: str) -> None:
         """Note where the frame of a record was kept, once it is there.
@@ -310,3 +297,8 @@ class Ledger:
 
     def _spoken(self) -> AbstractContextManager[None]:
         return one_at_a_time(self.path, self._at_work)
+
+
+def _note(db: sqlite3.Connection, at: datetime, kind: str, detail: str) -> None:
+    stamp = at.astimezone(UTC).isoformat(timespec="milliseconds")
+    db.execute("INSERT INTO events (at, kind, detail) VALUES (?, ?, ?)", (stamp, kind, detail))

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from pipeline.contracts.ledger import APPLICATION_ID
+from pipeline.contracts.ledger import APPLICATION_ID, STEPS, VERSION
 from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.state import LedgerState
 from pipeline.errors import LedgerError
@@ -116,6 +116,46 @@ def in_use(path: Path) -> bool:
     except FileNotFoundError:
         return False
     return False
+
+
+def bring_up_to_date(db: sqlite3.Connection, path: Path, station: str) -> None:
+    """Take the steps from the file's format to ours, all of them or none; an empty file takes all.
+
+    Raises:
+        LedgerError: not a ledger, another station's, or of a newer format.
+        sqlite3.Error: it cannot be read or written.
+    """
+    if db.execute("SELECT 1 FROM sqlite_master").fetchone():
+        _check(db, path, station)
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    if version == VERSION:
+        return
+    try:
+        db.executescript(
+            f"BEGIN IMMEDIATE; {' '.join(STEPS[version:])} "
+            f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};"
+        )
+        if version == 0:
+            db.execute("INSERT INTO station VALUES (?)", (station,))
+        db.execute("COMMIT")
+    except sqlite3.Error:
+        db.rollback()
+        raise
+
+
+def _check(db: sqlite3.Connection, path: Path, station: str) -> None:
+    version = format_of(db, path)
+    if not 1 <= version <= VERSION:
+        raise LedgerError(
+            f"{path} has ledger format {version}, this Lineside writes {VERSION}; "
+            "use the Lineside that wrote it, or another path as `ledger`"
+        )
+    owner = db.execute("SELECT name FROM station").fetchone()[0]
+    if owner != station:
+        raise LedgerError(
+            f'{path} is the ledger of station "{owner}", this is "{station}"; '
+            "give each station its own `ledger`"
+        )
 
 
 def format_of(db: sqlite3.Connection, path: Path) -> int:

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.contracts.ledger import VERSION
 from pipeline.contracts.records import Record, Verdict
-from pipeline.daemon.ledger import Ledger
+from pipeline.daemon.ledger import Ledger, NotOpen
 from pipeline.daemon.outbox import Outbox
 from pipeline.daemon.state import LedgerState
 from pipeline.errors import LedgerError
@@ -96,13 +96,13 @@ def test_record_cannot_be_closed_twice(path: Path) -> None:
     ledger = Ledger(path, "west-1")
     identity = ledger.open_record(AT, "part-1")
     ledger.close_record(closed(identity, Verdict.FAIL))
-    with pytest.raises(LedgerError, match="closed already"):
+    with pytest.raises(NotOpen, match="closed already"):
         ledger.close_record(closed(identity, Verdict.PASS))
     assert [r.verdict for r in ledger.records()] == [Verdict.FAIL]
 
 
 def test_record_that_was_never_opened_cannot_be_closed(path: Path) -> None:
-    with pytest.raises(LedgerError, match="never opened"):
+    with pytest.raises(NotOpen, match="never opened"):
         Ledger(path, "west-1").close_record(closed("0199-none"))
 
 
