@@ -224,6 +224,8 @@ class Ledger:
             LedgerError: it cannot be written; nothing of it was.
         """
         with self._spoken():
+            # Two connections, one for each mode, would cost more: what one of them writes makes the
+            # other read its pages anew.
             self._db.execute(f"PRAGMA synchronous = {'FULL' if safe else 'NORMAL'}")
             self._db.execute("BEGIN IMMEDIATE")
             try:

@@ -309,12 +309,14 @@ def test_questions_may_change_nothing(path: Path) -> None:
 
 def test_questions_keep_the_write_ahead_log_from_nothing(path: Path) -> None:
     ledger = Ledger(path, "west-1", {"mes": tuple(Verdict)})
-    ledger.close_record(closed(ledger.open_record(AT, "part")))
+    for _ in range(3):
+        ledger.close_record(closed(ledger.open_record(AT, "part")))
     outbox = Outbox(ledger, "mes")
     outbox.due(1)
     outbox.depth()
     ledger.account()
-    next(ledger.records())
+    begun = ledger.records()
+    next(begun)
     with closing(sqlite3.connect(path)) as other:
         busy, pages, folded = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     assert (busy, pages, folded) == (0, 0, 0)
