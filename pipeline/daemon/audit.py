@@ -1,8 +1,8 @@
 """The proof that every trigger of a period got one verdict, read beside a running station.
 
 Each trigger takes the next number of the ledger. So the numbers of a period say how many triggers
-there were, whatever became of their records: one that is missing was removed, one that is open was
-lost, unless a station is at work on it just now.
+there were, whatever became of their records: one that is missing was removed or could never be
+written, one that is open was lost, unless a station is at work on it just now.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pipeline.contracts.records import Verdict
-from pipeline.daemon.beside import connected, in_use
+from pipeline.daemon.beside import connected
+from pipeline.daemon.ledgerfile import in_use
 from pipeline.daemon.line import Line
 
 LOST_AFTER = timedelta(minutes=15)  # open for longer: no station is at work on it, running or not

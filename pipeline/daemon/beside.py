@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from pipeline.contracts.ledger import VERSION
-from pipeline.daemon.ledger import format_of
+from pipeline.daemon.ledgerfile import format_of
 from pipeline.daemon.line import Line
 from pipeline.errors import LedgerError
 
@@ -55,15 +53,3 @@ def connected(line: Line, needed_by: str, *, write: bool = False) -> Iterator[sq
     finally:
         if db is not None:
             db.close()
-
-
-def in_use(path: Path) -> bool:
-    """Is a station at work on this ledger?"""
-    try:
-        with path.with_name(f"{path.name}.lock").open("rb") as handle:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        return False
-    return False

@@ -6,7 +6,6 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -15,7 +14,7 @@ from typing import TypeVar
 from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.clock import Clock
 from pipeline.daemon.intake import Arrival
-from pipeline.daemon.ledger import Ledger, Missed
+from pipeline.daemon.ledger import Ledger, Missed, NotOpen
 from pipeline.daemon.pulse import Pulse
 from pipeline.daemon.sources import Answer, Frame
 from pipeline.daemon.tally import Tally
@@ -75,7 +74,7 @@ class Books:
         self._owed: deque[tuple[Arrival, Record]] = deque()  # closed, but for writing it down
         self._lock = threading.Lock()
         self._told: list[Told] = []
-        self._told_forgotten = 0
+        self._untold = 0  # of the forgotten: those that the ledger does not count yet
         self._again_s = 0.0  # when to try the ledger again
 
     def tell(self, told: Told) -> None:
@@ -124,7 +123,7 @@ class Books:
         return arrival
 
     def close(self, arrival: Arrival, record: Record, pulse: Pulse | None = None) -> Record | None:
-        """Commit a verdict and tell everybody; None where the record was closed before.
+        """Commit a verdict and tell everybody; None where the record was closed before, or is gone.
 
         While the ledger cannot be written this waits, beating the pulse, until the worker is asked
         to end. Then, or without a pulse, `recover` closes the record later.
@@ -141,6 +140,11 @@ class Books:
             timely = self._in_time(arrival, record)
             try:
                 self._written(lambda r=timely: self._ledger.close_record(r))  # type: ignore[misc]
+            except NotOpen as error:
+                log.error("%s; its verdict %s is given up", error, timely.verdict)
+                if arrival.answer is not None:
+                    arrival.answer(None)
+                return None
             except LedgerError as error:
                 self._trouble(str(error))
                 if pulse is None or pulse.wait(AGAIN_AFTER_S):
@@ -230,6 +234,8 @@ class Books:
                 self._missed_why = why
             else:
                 self.forgotten += 1
+                self._untold += 1
+                self._missed_why = why
         if answer is not None:
             answer(None)
 
@@ -239,7 +245,7 @@ class Books:
         Args:
             at_once: however short ago it was tried.
         """
-        if not (self.trouble or self._missed or self._owed):
+        if not (self.trouble or self._missed or self._untold or self._owed):
             return
         if self._clock.monotonic_s() < self._again_s and not at_once:
             return
@@ -254,22 +260,13 @@ class Books:
                 return
             self._well()
         self._catch_up()
-        if self.forgotten > self._told_forgotten and not self.trouble:
-            self._told_forgotten = self.forgotten
-            self._note_lost()
         while self._owed and not self.trouble:
             self.close(*self._owed.popleft())
 
-    def _note_lost(self) -> None:
-        """Leave in the ledger that its account lacks triggers, which no audit could see."""
-        said = f"{self.forgotten} since the start; nothing else is known of them"
-        with suppress(LedgerError):
-            self._ledger.note_event(self._clock.now(), "triggers never recorded", said)
-
     @property
     def lost(self) -> int:
-        """Triggers that came and do not stand in the ledger, not yet or never."""
-        return len(self._missed) + self.forgotten
+        """Triggers that came and of which the ledger knows nothing."""
+        return len(self._missed) + self._untold
 
     def settle(self) -> None:
         """Write down what can be written yet, when the station ends; say what is lost."""
@@ -279,8 +276,28 @@ class Books:
 
     def _catch_up(self) -> None:
         """Record the triggers that could not be recorded when they came."""
-        if not self._missed:
+        if self._missed and not self._record_missed():
             return
+        if self._untold:
+            self._count_forgotten()
+
+    def _count_forgotten(self) -> None:
+        """Have the ledger's account show the triggers of which nothing else is known."""
+        with self._lock:
+            n, self._untold = self._untold, 0
+            why = self._missed_why
+        if n == 0:  # another thread was faster
+            return
+        try:
+            self._ledger.add_forgotten(self._clock.now(), n, f"{n}: {why}")
+        except LedgerError as error:
+            with self._lock:
+                self._untold += n
+            self._trouble(str(error))
+            return
+        log.error("%d triggers have no record, and the account shows it: %s", n, why)
+
+    def _record_missed(self) -> bool:
         with self._lock:
             missed = tuple(self._missed)
             self._missed.clear()
@@ -291,10 +308,11 @@ class Books:
             with self._lock:
                 self._missed.extendleft(reversed(missed))
             self._trouble(str(error))
-            return
+            return False
         for record in closed:
             self.tally.add(record)
         log.warning("%d triggers are recorded late, as NOT_INSPECTED", len(closed))
+        return True
 
     def _trouble(self, why: str) -> None:
         if not self.trouble:

@@ -152,6 +152,9 @@ class Camera:
         arrival = self._books.open(self.name, call.at, call.at_s, call.serial, answer=call.answer)
         if arrival is None:
             return
+        if call.refused:
+            self._books.refuse(arrival, call.refused)
+            return
         frame = self._fresh(call, pulse)
         if frame is None:
             self._books.refuse(arrival, self._no_frame())

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import sqlite3
 import threading
-import time
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
 
-from pipeline.contracts.ledger import APPLICATION_ID, STEPS, VERSION
 from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.identity import Ids
+from pipeline.daemon.ledgerfile import (
+    BUSY_MS,
+    Reader,
+    bring_up_to_date,
+    locked,
+    measured,
+    one_at_a_time,
+    record_of,
+)
+from pipeline.daemon.state import LedgerState
 from pipeline.errors import LedgerError
 
 RESTARTED = "station restarted"
-LOCK_TRIES, LOCK_PAUSE_S = 5, 0.05
-BUSY_MS = 500  # to wait for another program that writes to the file
 
 # The account in one query: it balances when triggers = passed + failed + review + not_inspected.
 ACCOUNT = """
@@ -56,6 +60,10 @@ class Missed:
     camera: str
 
 
+class NotOpen(LedgerError):
+    """The record was never opened or is closed already: trying again is of no use."""
+
+
 Outboxes = Mapping[str, Container[Verdict]]
 
 
@@ -84,21 +92,20 @@ class Ledger:
         self._at_work = threading.RLock()
         with self._spoken():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = _lock(path)
+            self._lock = locked(path)
             try:
                 self._db = sqlite3.connect(
                     path, isolation_level=None, timeout=5, check_same_thread=False
                 )
                 self._prepare()
+                self._reader = Reader(path)
             except BaseException:
                 self._lock.close()
                 raise
 
     def _prepare(self) -> None:
         self._db.row_factory = sqlite3.Row
-        if self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
-            self._check()
-        self._upgrade()
+        bring_up_to_date(self._db, self.path, self.station)
         self._db.execute("PRAGMA journal_mode = WAL")
         self.closed_at_start = self._close_open()
         # Whoever locks the file later must not stop a worker for longer than it may be silent.
@@ -127,37 +134,6 @@ class Ledger:
             [(s, i) for i, v in closed for s, told in self._outboxes.items() if v in told],
         )
 
-    def _upgrade(self) -> None:
-        """Take the steps from the file's format to ours, all of them or none."""
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version == VERSION:
-            return
-        try:
-            self._db.executescript(
-                f"BEGIN IMMEDIATE; {' '.join(STEPS[version:])} "
-                f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION};"
-            )
-            if version == 0:
-                self._db.execute("INSERT INTO station VALUES (?)", (self.station,))
-            self._db.execute("COMMIT")
-        except sqlite3.Error:
-            self._db.rollback()
-            raise
-
-    def _check(self) -> None:
-        version = format_of(self._db, self.path)
-        if not 1 <= version <= VERSION:
-            raise LedgerError(
-                f"{self.path} has ledger format {version}, this Lineside writes {VERSION}; "
-                "use the Lineside that wrote it, or another path as `ledger`"
-            )
-        owner = self._db.execute("SELECT name FROM station").fetchone()[0]
-        if owner != self.station:
-            raise LedgerError(
-                f'{self.path} is the ledger of station "{owner}", this is "{self.station}"; '
-                "give each station its own `ledger`"
-            )
-
     def open_record(self, captured_at: datetime, serial: str, camera: str = "") -> str:
         """Commit that a trigger came; returns the record's id."""
         stamp = captured_at.astimezone(UTC).isoformat(timespec="microseconds")
@@ -174,12 +150,14 @@ class Ledger:
         """Commit the verdict of an opened record, and with it what the sinks are to be told.
 
         Raises:
-            LedgerError: the record was never opened, or has a verdict already.
+            NotOpen: the record was never opened, or has a verdict already.
+            LedgerError: it cannot be written.
         """
         with self.writing(safe=True) as db:
             done = db.execute(
                 "UPDATE records SET verdict = ?, reason = ?, part_class = ?, defect_score = ?, "
-                "scores = ?, model_version = ?, latency_ms = ?, frame_age_ms = ? WHERE id = ?",
+                "scores = ?, model_version = ?, latency_ms = ?, frame_age_ms = ? "
+                "WHERE id = ? AND verdict IS NULL",
                 (
                     record.verdict,
                     record.reason,
@@ -193,8 +171,13 @@ class Ledger:
                 ),
             )
             if done.rowcount != 1:
-                raise LedgerError(f"{self.path}: record {record.id} was never opened")
+                raise self._not_open(db, record.id)
             self._post(db, [(record.id, record.verdict)])
+
+    def _not_open(self, db: sqlite3.Connection, identity: str) -> NotOpen:
+        there = db.execute("SELECT 1 FROM records WHERE id = ?", (identity,)).fetchone()
+        why = "is closed already" if there else "was never opened"
+        return NotOpen(f"{self.path}: record {identity} {why}")
 
     def add_refused(self, missed: Sequence[Missed], reason: str) -> list[Record]:
         """Commit triggers that could not be recorded when they came, as NOT_INSPECTED."""
@@ -220,6 +203,19 @@ class Ledger:
             self._post(db, ((r.id, r.verdict) for r in closed))
         return closed
 
+    def add_forgotten(self, at: datetime, n: int, detail: str) -> None:
+        """Commit that `n` triggers came of which no record can be made any more.
+
+        They take the next numbers: the account counts them, and does not balance.
+        """
+        with self.writing(safe=True) as db:
+            taken = db.execute(
+                "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'records'", (n,)
+            )
+            if taken.rowcount == 0:  # there was no record yet
+                db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('records', ?)", (n,))
+            _note(db, at, "triggers never recorded", detail)
+
     @contextmanager
     def writing(self, *, safe: bool = False) -> Iterator[sqlite3.Connection]:
         """One transaction, committed if the block succeeds; a `safe` one outlives a power cut.
@@ -228,6 +224,8 @@ class Ledger:
             LedgerError: it cannot be written; nothing of it was.
         """
         with self._spoken():
+            # Two connections, one for each mode, would cost more: what one of them writes makes the
+            # other read its pages anew.
             self._db.execute(f"PRAGMA synchronous = {'FULL' if safe else 'NORMAL'}")
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -238,19 +236,20 @@ class Ledger:
                     self._db.execute("ROLLBACK")
                 raise
 
-    @contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """The connection, for queries; raises LedgerError when it cannot be read."""
-        with self._spoken():
-            yield self._db
+    def reading(self) -> AbstractContextManager[sqlite3.Connection]:
+        """A connection for queries beside whoever writes, who does not wait for it.
+
+        Read each to its end, as with `fetchall`: until then the write-ahead log grows.
+
+        Raises:
+            LedgerError: it cannot be read.
+        """
+        return self._reader.asking()
 
     def note_event(self, at: datetime, kind: str, detail: str) -> None:
         """Note what happened to the station itself, such as `camera lost`."""
-        stamp = at.astimezone(UTC).isoformat(timespec="milliseconds")
         with self.writing() as db:
-            db.execute(
-                "INSERT INTO events (at, kind, detail) VALUES (?, ?, ?)", (stamp, kind, detail)
-            )
+            _note(db, at, kind, detail)
 
     def note_image(self, identity: str, path: str) -> None:
         """Note where the frame of a record was kept, once it is there.
@@ -266,8 +265,8 @@ class Ledger:
 
     def account(self, after: int = 0) -> Account:
         """Triggers and verdicts of all records with a number above `after`."""
-        with self._spoken():
-            row = self._account_row(after)
+        with self.reading() as db:
+            row = db.execute(ACCOUNT, {"after": after}).fetchone()
         return Account(
             triggers=row["triggers"],
             verdicts={
@@ -278,80 +277,30 @@ class Ledger:
             },
         )
 
-    def _account_row(self, after: int) -> sqlite3.Row:
-        row: sqlite3.Row = self._db.execute(ACCOUNT, {"after": after}).fetchone()
-        return row
-
     def records(self, after: int = 0) -> Iterator[Record]:
         """Closed records in the order of their triggers."""
-        with self._spoken():
-            for row in self._db.execute(
+        with self.reading() as db:
+            rows = db.execute(
                 "SELECT * FROM records WHERE seq > ? AND verdict IS NOT NULL ORDER BY seq", (after,)
-            ):
-                yield record_of(row, self.station)
+            ).fetchall()
+        return (record_of(row, self.station) for row in rows)
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and let others open it."""
+        self._reader.close()  # first: who closes last folds, and this one may only read
         with self._spoken():
             self._db.close()
         self._lock.close()
 
-    @contextmanager
-    def _spoken(self) -> Iterator[None]:
-        """One thread at a time, and SQLite's errors in words."""
-        try:
-            with self._at_work:
-                yield
-        except (sqlite3.Error, OSError, UnicodeError) as error:
-            raise LedgerError(
-                f"{self.path} cannot be used as a ledger ({error}); check the path, the rights "
-                "and the free space, or give another path as `ledger`"
-            ) from error
+    @property
+    def state(self) -> LedgerState:
+        """How large it is; looks at the disk."""
+        return measured(self.path)
+
+    def _spoken(self) -> AbstractContextManager[None]:
+        return one_at_a_time(self.path, self._at_work)
 
 
-def record_of(row: Any, station: str) -> Record:
-    """A closed record from its row."""
-    return Record(
-        id=row["id"],
-        station=station,
-        captured_at=row["captured_at"],
-        serial=row["serial"],
-        verdict=Verdict(row["verdict"]),
-        reason=row["reason"],
-        part_class=row["part_class"],
-        defect_score=row["defect_score"],
-        scores=json.loads(row["scores"]),
-        model_version=row["model_version"],
-        latency_ms=row["latency_ms"],
-        image=row["image"],
-        camera=row["camera"],
-        frame_age_ms=row["frame_age_ms"],
-    )
-
-
-def format_of(db: sqlite3.Connection, path: Path) -> int:
-    """The version of a ledger's format; raises LedgerError when the file is no ledger."""
-    if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-        raise LedgerError(f"{path} is a SQLite file but no ledger; give another path as `ledger`")
-    version: int = db.execute("PRAGMA user_version").fetchone()[0]
-    return version
-
-
-def _lock(path: Path) -> IO[bytes]:
-    """Keep a second station out: it would close this one's open record as lost in a crash."""
-    handle = path.with_name(f"{path.name}.lock").open("wb")
-    try:
-        # Who only asks whether a station is at work holds it for a moment, too.
-        for _ in range(LOCK_TRIES - 1):
-            with suppress(BlockingIOError):
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return handle
-            time.sleep(LOCK_PAUSE_S)
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        handle.close()
-        raise LedgerError(
-            f"{path} is in use by another `lineside run`; stop that one, or give this station "
-            "its own `ledger`"
-        ) from None
-    return handle
+def _note(db: sqlite3.Connection, at: datetime, kind: str, detail: str) -> None:
+    stamp = at.astimezone(UTC).isoformat(timespec="milliseconds")
+    db.execute("INSERT INTO events (at, kind, detail) VALUES (?, ?, ?)", (stamp, kind, detail))

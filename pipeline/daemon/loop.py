@@ -181,6 +181,7 @@ class Station:
             cameras=tuple(c.state for c in self.cameras),
             sinks=tuple(s for s in told if isinstance(s, SinkState)),
             storage=next((s for s in told if isinstance(s, StorageState)), None),
+            ledger=self.ledger.state,
             verdicts=self.books.tally.verdicts,
             reasons=self.books.tally.reasons,
             triggers=self.books.triggers,

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.contracts.records import Record
-from pipeline.daemon.ledger import Ledger, record_of
+from pipeline.daemon.ledger import Ledger
+from pipeline.daemon.ledgerfile import record_of
 
 
 @dataclass(frozen=True)

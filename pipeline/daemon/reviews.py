@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from pipeline.contracts.records import Record
 from pipeline.daemon.beside import connected
-from pipeline.daemon.ledger import record_of
+from pipeline.daemon.ledgerfile import record_of
 from pipeline.daemon.line import Line
 from pipeline.daemon.models import cached_taxonomy
 from pipeline.errors import DataError, choices

@@ -132,6 +132,19 @@ class StorageState:
 
 
 @dataclass(frozen=True)
+class LedgerState:
+    """The ledger's file, which only grows.
+
+    Attributes:
+        size_bytes: of the file and its write-ahead log; None when nobody can tell.
+        free_bytes: of its disk; None when nobody can tell.
+    """
+
+    size_bytes: int | None = None
+    free_bytes: int | None = None
+
+
+@dataclass(frozen=True)
 class StationState:
     """All of it.
 
@@ -142,6 +155,7 @@ class StationState:
         model: the model at work.
         cameras, sinks: one each.
         storage: None where no frames are kept.
+        ledger: where the records stand.
         verdicts: records since the start.
         reasons: why parts were NOT_INSPECTED since the start, by kind (`overload`, `unreadable`).
         triggers: since the start; more than the sum of `verdicts` by those being inspected.
@@ -159,6 +173,7 @@ class StationState:
     cameras: tuple[CameraState, ...]
     sinks: tuple[SinkState, ...] = ()
     storage: StorageState | None = None
+    ledger: LedgerState = LedgerState()
     verdicts: Mapping[Verdict, int] = field(default_factory=dict)
     reasons: Mapping[str, int] = field(default_factory=dict)
     triggers: int = 0

@@ -98,6 +98,21 @@ def test_missing_records_are_named_wherever_they_stood(line: Line, ledger: Ledge
     assert found.gaps == ((1, 1), (4, 5), (10, 10))
 
 
+@pytest.mark.parametrize("before", [0, 2])
+def test_triggers_that_were_never_recorded_are_missing(
+    line: Line, ledger: Ledger, before: int
+) -> None:
+    for minute in range(before):
+        judge(ledger, Verdict.PASS, minute)
+    ledger.add_forgotten(AT, 3, "3: database or disk is full")
+    told = whole(line)
+    assert (told.triggers, told.missing, told.balances) == (before + 3, 3, False)
+    judge(ledger, Verdict.PASS, 5)
+    found = whole(line)
+    assert (found.triggers, found.gaps) == (before + 4, ((before + 1, before + 3),))
+    assert [e.kind for e in found.events] == ["triggers never recorded"]
+
+
 def test_period_sees_what_is_missing_within_it_and_at_its_ends(line: Line, ledger: Ledger) -> None:
     for minute in range(10):
         judge(ledger, Verdict.PASS, minute)

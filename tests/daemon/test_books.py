@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.contracts.records import Record, Verdict
+from pipeline.daemon import books as module
 from pipeline.daemon.books import AGAIN_AFTER_S, Books
 from pipeline.daemon.clock import FakeClock
 from pipeline.daemon.intake import Arrival
@@ -327,3 +328,98 @@ def test_what_is_closed_is_in_the_outbox_of_each_sink(books: Books, ledger: Ledg
     with ledger.reading() as db:
         rows = db.execute("SELECT sink, record FROM outbox").fetchall()
     assert [tuple(r) for r in rows] == [("all", arrival.record)]
+
+
+def test_a_record_that_is_gone_is_given_up_and_not_tried_for_ever(
+    books: Books, ledger: Ledger, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    answers: list[Record | None] = []
+    arrival = books.open("top", AT, 0.0, "part-1", answer=answers.append)
+    assert arrival is not None
+    with closing(sqlite3.connect(ledger.path)) as tampering, tampering:
+        tampering.execute("DELETE FROM records")
+    assert books.close(arrival, books.record(arrival, Verdict.FAIL, ""), Impatient(clock)) is None
+    assert f"record {arrival.record} was never opened; its verdict FAIL is given up" in caplog.text
+    assert (books.trouble, books.left_open(), answers) == ("", [], [None])
+
+
+def test_a_record_that_somebody_else_has_closed_is_given_up(
+    books: Books, ledger: Ledger, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    arrival = opened(books)
+    with closing(sqlite3.connect(ledger.path)) as tampering, tampering:
+        tampering.execute("UPDATE records SET verdict = 'PASS'")
+    assert books.close(arrival, books.record(arrival, Verdict.FAIL, ""), Impatient(clock)) is None
+    assert "is closed already; its verdict FAIL is given up" in caplog.text
+    assert ledger.account().verdicts[Verdict.FAIL] == 0
+
+
+class Impatient(Pulse):
+    """Of a worker that may not wait."""
+
+    def wait(self, seconds: float) -> bool:
+        pytest.fail("it is tried again")
+
+
+def test_forgotten_triggers_stay_in_the_account_which_does_not_balance(
+    books: Books, ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "REMEMBERED", 2)
+    mend = failing(ledger, monkeypatch, "open_record")
+    for n in range(5):
+        books.open("top", AT, n, f"part-{n}")
+    assert (books.triggers, books.forgotten, books.lost) == (2, 3, 5)
+    mend()
+    clock.advance(AGAIN_AFTER_S)
+    books.recover()
+    account = ledger.account()
+    assert (account.triggers, account.verdicts[Verdict.NOT_INSPECTED]) == (5, 2)
+    assert not account.balances
+    assert (books.forgotten, books.lost) == (3, 0)
+    with ledger.reading() as db:
+        events = db.execute("SELECT kind, detail FROM events").fetchall()
+    assert ("triggers never recorded", "3: database or disk is full") in [tuple(e) for e in events]
+
+
+def test_forgotten_triggers_count_once_in_however_many_outages(
+    books: Books, ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "REMEMBERED", 1)
+    for _ in range(2):
+        mend = failing(ledger, monkeypatch, "open_record")
+        for n in range(3):
+            books.open("top", AT, n, f"part-{n}")
+        mend()
+        clock.advance(AGAIN_AFTER_S)
+        books.recover()
+        books.recover(at_once=True)
+        clock.advance(AGAIN_AFTER_S)
+    assert (books.triggers, books.forgotten, ledger.account().triggers) == (2, 4, 6)
+
+
+def test_forgotten_triggers_are_counted_before_the_next_that_comes(
+    books: Books, ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "REMEMBERED", 0)
+    mend = failing(ledger, monkeypatch, "open_record")
+    books.open("top", AT, 0.0, "part-1")
+    mend()
+    clock.advance(AGAIN_AFTER_S)
+    opened(books, "part-2")
+    with ledger.reading() as db:
+        assert [r["seq"] for r in db.execute("SELECT seq FROM records").fetchall()] == [2]
+
+
+def test_forgotten_triggers_that_cannot_be_counted_are_counted_later(
+    books: Books, ledger: Ledger, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "REMEMBERED", 0)
+    mend_opening = failing(ledger, monkeypatch, "open_record")
+    mend_counting = failing(ledger, monkeypatch, "add_forgotten")
+    books.open("top", AT, 0.0, "part-1")
+    mend_opening()
+    books.settle()
+    assert (books.lost, ledger.account().triggers) == (1, 0)
+    mend_counting()
+    books.settle()
+    assert (books.lost, ledger.account().triggers) == (0, 1)

@@ -289,3 +289,16 @@ def test_frames_are_decoded_before_they_wait(clock: FakeClock, ledger: Ledger) -
     (arrival,) = intake.clear()
     assert arrival.frame is not None
     assert "a.png" in arrival.frame.fault
+
+
+def test_a_trigger_that_found_no_room_is_recorded_and_gets_no_frame(
+    clock: FakeClock, ledger: Ledger
+) -> None:
+    why = "overload: 100000 triggers waited already"
+    call = Call(clock.now(), clock.monotonic_s(), refused=why)
+    top, intake, _ = camera(clock, ledger, Scripted(frames(clock, "a")), Calls(call))
+    top.read(Pulse(clock))
+    top.call(Pulse(clock))
+    assert intake.waiting == 0
+    (record,) = ledger.records()
+    assert (record.verdict, record.reason) == (Verdict.NOT_INSPECTED, why)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,9 @@ import pytest
 
 from pipeline.contracts.ledger import VERSION
 from pipeline.contracts.records import Record, Verdict
-from pipeline.daemon.ledger import Ledger
+from pipeline.daemon.ledger import Ledger, NotOpen
+from pipeline.daemon.outbox import Outbox
+from pipeline.daemon.state import LedgerState
 from pipeline.errors import LedgerError
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -93,13 +96,13 @@ def test_record_cannot_be_closed_twice(path: Path) -> None:
     ledger = Ledger(path, "west-1")
     identity = ledger.open_record(AT, "part-1")
     ledger.close_record(closed(identity, Verdict.FAIL))
-    with pytest.raises(LedgerError, match="closed already"):
+    with pytest.raises(NotOpen, match="closed already"):
         ledger.close_record(closed(identity, Verdict.PASS))
     assert [r.verdict for r in ledger.records()] == [Verdict.FAIL]
 
 
 def test_record_that_was_never_opened_cannot_be_closed(path: Path) -> None:
-    with pytest.raises(LedgerError, match="never opened"):
+    with pytest.raises(NotOpen, match="never opened"):
         Ledger(path, "west-1").close_record(closed("0199-none"))
 
 
@@ -261,3 +264,85 @@ def test_text_that_is_not_unicode_is_refused_and_leaves_no_record(tmp_path: Path
     with pytest.raises(LedgerError, match="surrogates not allowed"):
         ledger.open_record(AT, "part-\udcfc")
     assert ledger.account().triggers == 0
+
+
+def test_questions_do_not_wait_for_whoever_writes(path: Path) -> None:
+    ledger = Ledger(path, "west-1", {"mes": tuple(Verdict)})
+    ledger.close_record(closed(ledger.open_record(AT, "part-1")))
+    with ThreadPoolExecutor() as others, ledger.writing() as db:
+        db.execute("DELETE FROM outbox")
+        assert others.submit(Outbox(ledger, "mes").depth).result(10) == (1, 0)
+        assert others.submit(ledger.account).result(10).triggers == 1
+    assert Outbox(ledger, "mes").depth() == (0, 0)
+
+
+def test_whoever_writes_does_not_wait_for_questions(path: Path) -> None:
+    ledger = Ledger(path, "west-1")
+    with ThreadPoolExecutor() as others, ledger.reading():
+        identity = others.submit(ledger.open_record, AT, "part-1").result(10)
+        others.submit(ledger.close_record, closed(identity)).result(10)
+    assert ledger.account().balances
+
+
+def test_questions_are_answered_while_another_program_has_the_file_locked(path: Path) -> None:
+    ledger = Ledger(path, "west-1", {"mes": tuple(Verdict)})
+    ledger.close_record(closed(ledger.open_record(AT, "part-1")))
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert Outbox(ledger, "mes").depth() == (1, 0)
+
+
+def test_questions_see_what_is_written_though_the_file_has_been_replaced(path: Path) -> None:
+    ledger = Ledger(path, "west-1", {"mes": tuple(Verdict)})
+    for file in path.parent.glob("ledger.sqlite*"):
+        file.unlink()
+    path.write_text("another file")
+    ledger.close_record(closed(ledger.open_record(AT, "part-1")))
+    assert Outbox(ledger, "mes").depth() == (1, 0)
+
+
+def test_questions_may_change_nothing(path: Path) -> None:
+    ledger = Ledger(path, "west-1")
+    with pytest.raises(LedgerError, match="readonly"), ledger.reading() as db:
+        db.execute("DELETE FROM station")
+
+
+def test_questions_keep_the_write_ahead_log_from_nothing(path: Path) -> None:
+    ledger = Ledger(path, "west-1", {"mes": tuple(Verdict)})
+    for _ in range(3):
+        ledger.close_record(closed(ledger.open_record(AT, "part")))
+    outbox = Outbox(ledger, "mes")
+    outbox.due(1)
+    outbox.depth()
+    ledger.account()
+    begun = ledger.records()
+    next(begun)
+    with closing(sqlite3.connect(path)) as other:
+        busy, pages, folded = other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    assert (busy, pages, folded) == (0, 0, 0)
+
+
+def test_a_closed_ledger_is_one_file_and_answers_no_more(path: Path) -> None:
+    ledger = Ledger(path, "west-1")
+    ledger.open_record(AT, "part-1")
+    ledger.account()
+    ledger.close()
+    assert not path.with_name(f"{path.name}-wal").exists()
+    with pytest.raises(LedgerError, match="closed database"):
+        ledger.account()
+
+
+def test_its_size_counts_the_write_ahead_log(path: Path) -> None:
+    ledger = Ledger(path, "west-1")
+    ledger.open_record(AT, "part-1")
+    size_bytes, log = ledger.state.size_bytes, path.with_name(f"{path.name}-wal")
+    assert size_bytes == path.stat().st_size + log.stat().st_size
+    assert log.stat().st_size > 0
+    ledger.close()
+    assert ledger.state.size_bytes == path.stat().st_size
+
+
+def test_the_size_of_a_ledger_that_was_taken_away_is_unknown(path: Path) -> None:
+    ledger = Ledger(path, "west-1")
+    path.unlink()
+    assert ledger.state == LedgerState(None, None)

@@ -29,12 +29,14 @@ class Call:
         at_s: the same moment on the clock's monotonic scale; latency counts from it.
         serial: of the part, "" where the trigger does not tell.
         answer: is called with the record once it is closed, where somebody waits for the verdict.
+        refused: why the part is not to be inspected, such as `overload: ...`; "" where it is.
     """
 
     at: datetime
     at_s: float
     serial: str = ""
     answer: Answer | None = None
+    refused: str = ""
 
 
 class Trigger(ABC):
@@ -49,6 +51,9 @@ class Trigger(ABC):
     @abstractmethod
     def calls(self, pulse: Pulse) -> Iterator[Call]:
         """Yield one call a part until `pulse.stopping`; beats the pulse at least every second.
+
+        Each part has a record: one that finds no room to wait, and of whom nobody can be told so,
+        is yielded later, as `refused`.
 
         It may be called again after it has raised, to connect anew.
 

@@ -21,7 +21,7 @@ from pipeline.errors import SourceLost, printable
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
 
-WAITING = 10_000
+WAITING = 100_000  # calls, each with its serial: some 25 MB
 CONNECT_S = 5.0
 SERIAL_CHARACTERS = 256
 
@@ -50,13 +50,16 @@ class Mqtt(Trigger):
     """Subscribes to a topic.
 
     What is published while the station is not connected triggers nothing, and neither does a
-    retained message: the part has gone by.
+    retained message: the part has gone by. Who publishes cannot be told that too many wait: beyond
+    `WAITING` parts are counted, and recorded without their serial.
     """
 
     def __init__(self, config: Config, clock: Clock) -> None:
         self._config = config
         self._clock = clock
         self._inbox: Inbox[Call] = Inbox(f"trigger mqtt {config.topic}", WAITING)
+        self._refused = 0  # parts that are not recorded yet
+        self._counting = threading.Lock()
         self._subscription: _Subscription | None = None
         self.connected = False
 
@@ -75,12 +78,13 @@ class Mqtt(Trigger):
                     yield call
                 else:
                     subscription.check()
+                yield from self._turned_away(pulse)
         finally:
             self.connected = False
             subscription.close()
 
     def close(self) -> None:
-        if lost := self._inbox.close():
+        if lost := self._inbox.close() + self._refused:
             log.warning("trigger mqtt: %d messages came too late to be recorded", lost)
 
     def received(self, topic: str, payload: bytes) -> None:
@@ -89,7 +93,19 @@ class Mqtt(Trigger):
         try:
             self._inbox.put(Call(now, now_s, serial(payload)))
         except Refused as error:
-            log.error("%s; this part has no record", error)
+            with self._counting:
+                self._refused += 1
+                first = self._refused == 1
+            if first:
+                log.error("%s; parts are NOT_INSPECTED, and their serials unknown", error)
+
+    def _turned_away(self, pulse: Pulse) -> Iterator[Call]:
+        """A call for each part that was only counted; when it came nobody knows any more."""
+        while self._refused and not pulse.stopping:
+            with self._counting:
+                self._refused -= 1
+            now, now_s = self._clock.now(), self._clock.monotonic_s()
+            yield Call(now, now_s, refused=f"overload: {WAITING} triggers waited already")
 
 
 class _Subscription:

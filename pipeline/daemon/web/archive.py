@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 from pipeline.contracts.records import Record
-from pipeline.daemon.ledger import record_of
+from pipeline.daemon.ledgerfile import record_of
 from pipeline.errors import LedgerError
 
 MOST = 100  # records told at once

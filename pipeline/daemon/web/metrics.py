@@ -20,6 +20,7 @@ from pipeline.daemon.drift import PARTS
 from pipeline.daemon.state import (
     CameraState,
     DriftState,
+    LedgerState,
     ModelState,
     SinkState,
     StationState,
@@ -62,6 +63,7 @@ class StationCollector(Collector):
         state, books = self._state(), self._books
         yield from _station(state)
         yield _gauge("ledger_up", "1 while records can be written.", not books.trouble)
+        yield from _ledger(state.ledger)
         yield _count(
             "triggers_forgotten",
             "Triggers without a record: the ledger was away, and memory full of others.",
@@ -97,6 +99,13 @@ def _station(state: StationState) -> Iterator[Metric]:
     yield _count("triggers", "Triggers that came.", state.triggers)
     yield _gauge("waiting_frames", "Frames that wait for the network.", state.waiting)
     yield _count("worker_restarts", "Workers replaced since they died or hung.", state.restarts)
+
+
+def _ledger(ledger: LedgerState) -> Iterator[Metric]:
+    if ledger.size_bytes is not None:
+        yield _gauge("ledger_bytes", "Of the ledger and its log, which grow.", ledger.size_bytes)
+    if ledger.free_bytes is not None:
+        yield _gauge("ledger_disk_free_bytes", "Of the ledger's disk.", ledger.free_bytes)
 
 
 def _model(model: ModelState) -> Iterator[Metric]:

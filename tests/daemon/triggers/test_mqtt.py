@@ -15,6 +15,7 @@ from pipeline.daemon.clock import Clock, FakeClock
 from pipeline.daemon.mqtt import Broker, Link
 from pipeline.daemon.pulse import Pulse
 from pipeline.daemon.triggers import Call
+from pipeline.daemon.triggers import mqtt as module
 from pipeline.daemon.triggers.mqtt import Config, Mqtt, serial
 from pipeline.errors import ConfigError, MissingExtra, SourceLost
 from tests.daemon.servers.broker import Mosquitto, why_not
@@ -206,6 +207,35 @@ def test_an_exception_in_a_callback_does_not_end_the_trigger(
     assert listening.serials == ["good"]
     assert listening.troubles == []
     assert "a bug" in caplog.text
+
+
+@needs_broker
+def test_parts_beyond_those_that_may_wait_are_calls_too_and_are_refused(
+    broker: Mosquitto, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "WAITING", 2)
+    trigger = config(broker.port).open(Clock())
+    for n in range(5):
+        trigger.received("line/part", b"A-%d" % n)
+    with Listening(trigger) as listening:
+        listening.wait_for(lambda: len(listening.calls) == 5)
+        trigger.received("line/part", b"A-5")
+        listening.wait_for(lambda: len(listening.calls) == 6)
+    told = sorted((c.serial, c.refused) for c in listening.calls)
+    beyond = ("", "overload: 2 triggers waited already")
+    assert told == [beyond] * 3 + [("A-0", ""), ("A-1", ""), ("A-5", "")]
+    assert caplog.text.count("parts are NOT_INSPECTED, and their serials unknown") == 1
+
+
+def test_parts_that_were_never_recorded_are_counted_at_the_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "WAITING", 2)
+    trigger = config(1883).open(FakeClock())
+    for n in range(5):
+        trigger.received("line/part", b"A-%d" % n)
+    trigger.close()
+    assert "5 messages came too late to be recorded" in caplog.text
 
 
 @pytest.mark.parametrize(

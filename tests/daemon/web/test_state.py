@@ -12,7 +12,14 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.daemon.loop import Station
-from pipeline.daemon.state import DriftState, Level, SinkState, StationState, StorageState
+from pipeline.daemon.state import (
+    DriftState,
+    LedgerState,
+    Level,
+    SinkState,
+    StationState,
+    StorageState,
+)
 from pipeline.daemon.web import app
 from pipeline.daemon.web.metrics import Metrics
 from pipeline.errors import SourceLost
@@ -75,6 +82,28 @@ def test_figures_name_the_station_its_model_and_the_process(serve: Serve) -> Non
     assert value(seen, "model_info", version="cells/3", bundle_sha256=sha256, shadow="") == 1
     assert value(seen, "ready") == value(seen, "ledger_up") == 1
     assert value(seen, "process_resident_memory_bytes") > 1e6
+
+
+def test_figures_tell_how_large_the_ledger_is_and_what_its_disk_has_room_for(
+    station: Station,
+) -> None:
+    state = replace(station.state(), ledger=LedgerState(123_456, 789))
+    seen = samples_of(Metrics(lambda: state, station.books).text("")[0].decode())
+    assert value(seen, "ledger_bytes") == 123_456
+    assert value(seen, "ledger_disk_free_bytes") == 789
+
+
+def test_a_ledger_whose_size_nobody_can_tell_has_none(station: Station) -> None:
+    state = replace(station.state(), ledger=LedgerState())
+    seen = samples_of(Metrics(lambda: state, station.books).text("")[0].decode())
+    assert ("ledger_bytes", ()) not in seen
+
+
+def test_the_state_tells_the_size_of_the_ledger(serve: Serve) -> None:
+    served = serve()
+    told = served.ask("GET", "/status").json["ledger"]
+    assert told["size_bytes"] >= served.station.ledger.path.stat().st_size > 0
+    assert told["free_bytes"] > 0
 
 
 def test_figures_tell_of_sinks_storage_and_shadow(station: Station) -> None:
