@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -162,6 +162,20 @@ class Books:
     def refuse(self, arrival: Arrival, reason: str, pulse: Pulse | None = None) -> Record | None:
         """Close a record as NOT_INSPECTED; None where it was closed before."""
         return self.close(arrival, self.refusal(arrival, reason), pulse)
+
+    def refuse_all(self, triggers: Sequence[Missed], reason: str) -> None:
+        """Record triggers that nobody opened a record for as NOT_INSPECTED, all at once."""
+        try:
+            closed = self._written(lambda: self._ledger.add_refused(triggers, reason))
+        except LedgerError as error:
+            self._trouble(str(error))
+            for trigger in triggers:
+                self._miss(trigger, str(error), None)
+            return
+        with self._lock:
+            self.triggers += len(closed)
+        for record in closed:
+            self.tally.add(record)
 
     def refusal(self, arrival: Arrival, reason: str) -> Record:
         """The record of a part that was not inspected."""

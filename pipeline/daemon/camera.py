@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pipeline.daemon.books import Books
 from pipeline.daemon.clock import Clock
 from pipeline.daemon.intake import Arrival, Intake, TurnedAway
+from pipeline.daemon.ledger import Missed
 from pipeline.daemon.line import Camera as Settings
 from pipeline.daemon.pulse import BEAT_EVERY_S, Pulse
 from pipeline.daemon.sources import Frame, Source
@@ -117,6 +118,12 @@ class Camera:
                 return
             pulse.wait(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+    def turn_away(self, why: str) -> None:
+        """Record the parts that its trigger still knows of, once nobody asks it any more."""
+        left = () if self.trigger is None else self.trigger.left()
+        if left:
+            self._books.refuse_all([Missed(c.at, c.serial, self.name) for c in left], why)
 
     def lost(self, why: str) -> None:
         """Note that no frames come."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 from pipeline.daemon.pulse import BEAT_EVERY_S, Pulse
@@ -57,7 +58,11 @@ class Inbox(Generic[T]):
         except queue.Empty:
             return None
 
-    def close(self) -> int:
-        """Take no more; returns how many were never taken."""
+    def close(self) -> list[T]:
+        """Let no more in; returns what was never taken."""
         self._closed.set()
-        return self._items.qsize()
+        left: list[T] = []
+        with suppress(queue.Empty):
+            while True:
+                left.append(self._items.get_nowait())
+        return left

@@ -27,6 +27,7 @@ from pipeline.daemon.tally import STOPPED
 from pipeline.errors import StationError
 
 STEP_S = 0.1
+WAITING = "the part was still waiting"
 RENEWED_WITHIN_S = 20.0  # the largest model loads in far less
 
 log = logging.getLogger(__name__)
@@ -235,9 +236,12 @@ class Station:
         self.stopping = "the station is stopping"
         self._supervisor.stop(*(name for c in self.cameras for name in _workers_of(c)))
         # The last part that a camera has opened a record for is let in, then all are finished.
-        self._supervisor.join(1.0)
+        hanging = set(self._supervisor.join(1.0))
+        for camera in self.cameras:
+            if hanging.isdisjoint(_workers_of(camera)):
+                camera.turn_away(f"{STOPPED}: {WAITING}")
         self._until(lambda: self._intake.idle, on_step)
-        self._refuse(self._intake.clear(), "the part was still waiting")
+        self._refuse(self._intake.clear(), WAITING)
         self._supervisor.stop("inspection")
         self._supervisor.join(1.0)
         self.books.recover(at_once=True)
@@ -248,13 +252,13 @@ class Station:
                 worker.drain()
         self._until(lambda: all(w.idle for w in self._workers), on_step)
         self._supervisor.stop()
-        hanging = self._supervisor.join(2.0)
+        hanging = set(self._supervisor.join(2.0))
         if self.keeper is not None:
             self.keeper.drain(1.0)
         if hanging:
-            log.warning("left behind: %s", ", ".join(hanging))
+            log.warning("left behind: %s", ", ".join(sorted(hanging)))
         for camera in self.cameras:
-            if not set(_workers_of(camera)) & set(hanging):
+            if hanging.isdisjoint(_workers_of(camera)):
                 camera.source.close()
                 if camera.trigger is not None:
                     camera.trigger.close()

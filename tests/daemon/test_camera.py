@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
@@ -62,6 +62,9 @@ class Calls(Trigger):
 
     def calls(self, pulse: Pulse) -> Iterator[Call]:
         yield from self._calls
+
+    def left(self) -> Sequence[Call]:
+        return self._calls
 
 
 def frames(clock: Clock, *serials: str) -> Script:
@@ -302,3 +305,28 @@ def test_a_trigger_that_found_no_room_is_recorded_and_gets_no_frame(
     assert intake.waiting == 0
     (record,) = ledger.records()
     assert (record.verdict, record.reason) == (Verdict.NOT_INSPECTED, why)
+
+
+def test_parts_that_nobody_has_asked_the_trigger_for_are_recorded_at_the_end(
+    clock: FakeClock, ledger: Ledger
+) -> None:
+    calls = [Call(clock.now(), clock.monotonic_s(), serial) for serial in ("A-1", "A-2")]
+    top, _, books = camera(clock, ledger, Scripted(frames(clock)), Calls(*calls))
+    top.turn_away("station stopped")
+    told = [(r.serial, r.camera, r.verdict, r.reason) for r in ledger.records()]
+    refused = ("top", Verdict.NOT_INSPECTED, "station stopped")
+    assert told == [("A-1", *refused), ("A-2", *refused)]
+    assert (books.triggers, books.tally.verdicts[Verdict.NOT_INSPECTED]) == (2, 2)
+
+
+def test_parts_that_can_neither_be_recorded_at_the_end_are_lost_and_counted(
+    clock: FakeClock, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object) -> None:
+        raise LedgerError("database or disk is full")
+
+    monkeypatch.setattr(ledger, "add_refused", full)
+    calls = [Call(clock.now(), clock.monotonic_s(), "A-1")]
+    top, _, books = camera(clock, ledger, Scripted(frames(clock)), Calls(*calls))
+    top.turn_away("station stopped")
+    assert (books.lost, books.trouble) == (1, "database or disk is full")

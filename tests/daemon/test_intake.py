@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime
+from typing import Literal
 
 import pytest
 
@@ -81,7 +82,7 @@ def test_what_can_wait_waits_until_there_is_room(pulse: Pulse) -> None:
 
 @pytest.mark.parametrize("policy", ["queue", "latest", "reject"])
 def test_what_can_wait_and_has_its_record_is_let_in_when_the_station_stops(
-    policy: Policy, pulse: Pulse
+    policy: Literal["queue", "latest", "reject"], pulse: Pulse
 ) -> None:
     intake = Intake(Overload(policy=policy, waiting=1))
     intake.offer(arrival("a", live=False), pulse)

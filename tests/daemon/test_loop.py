@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from types import SimpleNamespace
 
@@ -17,11 +17,14 @@ from pipeline.daemon.clock import Clock, FakeClock
 from pipeline.daemon.ledger import Ledger
 from pipeline.daemon.line import Line
 from pipeline.daemon.loop import Summary
+from pipeline.daemon.pulse import Pulse
 from pipeline.daemon.sources import FakeSource
+from pipeline.daemon.triggers import Call, Trigger, TriggerConfig
 from pipeline.errors import LedgerError, NoChampion, UnreadableImage
 from pipeline.imaging import Pixels
 from pipeline.inference.inspector import Inspection, Inspector
 from pipeline.registry.store import Registry
+from tests.conftest import NOW
 from tests.daemon.conftest import station_of
 
 Inspect = Callable[..., tuple[Summary, list[Record]]]
@@ -188,6 +191,30 @@ def test_the_part_of_a_lost_worker_is_closed_though_its_model_does_not_load_anew
         records = list(ledger.records())
     assert [r.verdict for r in records] == [Verdict.NOT_INSPECTED, Verdict.PASS]
     assert records[0].reason.startswith("inspection lost: SystemExit")
+
+
+def test_a_trigger_that_waits_when_the_station_ends_has_its_record(
+    sealed_bundle: Bundle, line: Line
+) -> None:
+    class Late(Trigger):
+        def calls(self, pulse: Pulse) -> Iterator[Call]:
+            pulse.wait(600)
+            return
+            yield
+
+        def left(self) -> Sequence[Call]:
+            return [Call(NOW, 0.0, "A-1")]
+
+    stop = threading.Event()
+    stop.set()
+    with closing(Ledger(line.ledger, "west-1")) as ledger:
+        source = FakeSource([], Clock())
+        rules = TriggerConfig(type="late")
+        inspector = Inspector(sealed_bundle, 1)
+        summary = station_of(line, source, inspector, ledger, trigger=Late(), rules=rules).run(stop)
+        (record,) = ledger.records()
+    assert (record.serial, record.reason) == ("A-1", "station stopped: the part was still waiting")
+    assert summary.balances
 
 
 def test_triggers_that_were_never_recorded_keep_the_account_from_balancing(

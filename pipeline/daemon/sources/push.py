@@ -71,5 +71,5 @@ class Push(Source):
                 yield frame
 
     def close(self) -> None:
-        if lost := self._inbox.close():
+        if lost := len(self._inbox.close()):
             log.warning("source push: %d pictures came too late to be recorded", lost)

@@ -8,7 +8,7 @@ whose `type` is the file's name and whose `open` returns a `Trigger`. May call `
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -60,6 +60,14 @@ class Trigger(ABC):
         Raises:
             SourceLost: what triggers is away; the station tries again for ever.
         """
+
+    def left(self) -> Sequence[Call]:
+        """Parts that are known of and were never yielded, when the station ends.
+
+        They are recorded as NOT_INSPECTED. A trigger whose callers are told that nobody took their
+        call has none.
+        """
+        return ()
 
     def close(self) -> None:  # noqa: B027  # most triggers have nothing to let go of
         """Let go of what `open` took, once no thread reads any more."""

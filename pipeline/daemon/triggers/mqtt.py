@@ -6,7 +6,7 @@ import json
 import logging
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -83,9 +83,17 @@ class Mqtt(Trigger):
             self.connected = False
             subscription.close()
 
+    def left(self) -> Sequence[Call]:
+        """What still waits, and those that were only counted."""
+        waiting = self._inbox.close()
+        with self._counting:
+            counted, self._refused = self._refused, 0
+        now, now_s = self._clock.now(), self._clock.monotonic_s()
+        return [*waiting, *(Call(now, now_s) for _ in range(counted))]
+
     def close(self) -> None:
-        if lost := self._inbox.close() + self._refused:
-            log.warning("trigger mqtt: %d messages came too late to be recorded", lost)
+        if self._refused:
+            log.warning("trigger mqtt: %d messages came too late to be recorded", self._refused)
 
     def received(self, topic: str, payload: bytes) -> None:
         """A message has come; called in paho's thread."""

@@ -58,5 +58,5 @@ class Software(Trigger):
                 yield call
 
     def close(self) -> None:
-        if lost := self._inbox.close():
+        if lost := len(self._inbox.close()):
             log.warning("trigger software: %d calls came too late to be recorded", lost)

@@ -227,11 +227,23 @@ def test_parts_beyond_those_that_may_wait_are_calls_too_and_are_refused(
     assert caplog.text.count("parts are NOT_INSPECTED, and their serials unknown") == 1
 
 
-def test_parts_that_were_never_recorded_are_counted_at_the_end(
+def test_what_waits_at_the_end_is_told_and_what_found_no_room_without_its_serial(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "WAITING", 2)
+    trigger = config(1883).open(FakeClock())
+    for n in range(4):
+        trigger.received("line/part", b"A-%d" % n)
+    assert [call.serial for call in trigger.left()] == ["A-0", "A-1", "", ""]
+    assert list(trigger.left()) == []
+
+
+def test_parts_that_come_after_the_end_are_counted(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "WAITING", 2)
     trigger = config(1883).open(FakeClock())
+    trigger.left()
     for n in range(5):
         trigger.received("line/part", b"A-%d" % n)
     trigger.close()
