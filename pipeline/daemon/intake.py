@@ -37,6 +37,15 @@ class Arrival:
     live: bool
     answer: Answer | None = None
 
+    @property
+    def size_bytes(self) -> int:
+        """Memory that its picture takes."""
+        frame = self.frame
+        if frame is None:
+            return 0
+        pixels = 0 if frame.pixels is None else frame.pixels.nbytes
+        return pixels + len(frame.data or b"")
+
     def decoded(self) -> Arrival:
         """The same with the picture decoded, or with the reason why that cannot be."""
         frame = self.frame
@@ -141,6 +150,9 @@ class Intake:
             return "overload: another part was being inspected" if taken else None
         if rules.policy == "queue" and waiting >= rules.waiting:
             return f"overload: {waiting} frames were waiting (limit {rules.waiting})"
+        megabytes = sum(a.size_bytes for a in self._waiting) / 1e6
+        if rules.policy == "queue" and megabytes >= rules.waiting_mb:
+            return f"overload: {megabytes:.0f} MB of frames were waiting (limit {rules.waiting_mb})"
         # For sources that can wait, `latest` is a queue of one, beside those of other cameras.
         if rules.policy == "latest" and any(a.camera == camera for a in self._waiting):
             return "overload: a later frame took its place"

@@ -108,6 +108,9 @@ class Overload(Strict):
         "frame of the same camera replaces the one that waits; reject: none waits.",
     )
     waiting: int = Field(16, ge=1, le=10_000, description="Frames that may wait, of all cameras.")
+    waiting_mb: int = Field(
+        512, ge=1, description="Nor does a further one wait beyond so much memory (10^6 bytes)."
+    )
     takt_ms: float | None = Field(
         None,
         gt=0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -63,6 +64,17 @@ def test_reject_lets_nothing_wait_while_a_part_is_inspected(pulse: Pulse) -> Non
     assert turned.reason == "overload: another part was being inspected"
     intake.done()
     assert intake.offer(arrival("c"), pulse) is None
+
+
+def test_a_queue_turns_the_newest_away_when_those_before_it_take_too_much_memory(
+    pulse: Pulse,
+) -> None:
+    intake = Intake(Overload(policy="queue", waiting=9, waiting_mb=1))
+    large = replace(arrival("a"), frame=Frame(AT, 0.0, "a", None, data=bytes(600_000)))
+    told = [intake.offer(replace(large, record=name), pulse) for name in ("a", "b", "c")]
+    assert told[:2] == [None, None]
+    assert told[2] is not None
+    assert told[2].reason == "overload: 1 MB of frames were waiting (limit 1)"
 
 
 def test_what_can_wait_waits_until_there_is_room(pulse: Pulse) -> None:
