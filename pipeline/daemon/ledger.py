@@ -98,6 +98,7 @@ class Ledger:
                     path, isolation_level=None, timeout=5, check_same_thread=False
                 )
                 self._prepare()
+                self._file = _inode(path)
                 self._reader = Reader(path)
             except BaseException:
                 self._lock.close()
@@ -297,8 +298,24 @@ class Ledger:
         """How large it is; looks at the disk."""
         return measured(self.path)
 
+    @property
+    def astray(self) -> str:
+        """Why records go to another file than that at `path`, "" where they do not."""
+        with suppress(FileNotFoundError):
+            if _inode(self.path) == self._file:
+                return ""
+        return (
+            f"{self.path} was moved, removed or replaced, and records go to the former file: put "
+            "that back, or start the station anew"
+        )
+
     def _spoken(self) -> AbstractContextManager[None]:
         return one_at_a_time(self.path, self._at_work)
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
 
 
 def _note(db: sqlite3.Connection, at: datetime, kind: str, detail: str) -> None:

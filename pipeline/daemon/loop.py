@@ -24,6 +24,7 @@ from pipeline.daemon.reserve import Reserve
 from pipeline.daemon.state import ModelState, SinkState, StationState, StorageState
 from pipeline.daemon.supervision import Supervisor
 from pipeline.daemon.tally import STOPPED
+from pipeline.daemon.trouble import Troubles
 from pipeline.errors import StationError
 
 STEP_S = 0.1
@@ -129,6 +130,7 @@ class Station:
         self._workers: list[Worker] = [] if keeper is None else [keeper]
         self._supervisor = Supervisor(clock, rules.hung_after_s)
         self._started_at = clock.now()
+        self._troubles = Troubles(clock, log)
         self._blind = False  # could nobody be shown how it goes?
         self._doubtful = False  # may a worker that was lost still be inside the model?
 
@@ -160,6 +162,7 @@ class Station:
             self._supervisor.step()
             self._reserve.restore()
             self.books.recover()
+            self._look_for_the_ledger()
             self._show(on_step)
             self._clock.wait(stop, STEP_S)
         self._end(on_step)
@@ -172,7 +175,7 @@ class Station:
         told = [worker.state for worker in self._workers]
         model = self._model.state
         model = replace(model, drift=self._inspection.drift.of(model.version))
-        trouble = tuple(filter(None, (self.stopping, self.books.trouble)))
+        trouble = tuple(filter(None, (self.stopping, self.books.trouble, self._troubles.text)))
         return StationState(
             station=self.ledger.station,
             recipe=self._recipe,
@@ -211,6 +214,12 @@ class Station:
             start(reader, camera.read, camera.lost)
             for name in caller:
                 start(name, camera.call)
+
+    def _look_for_the_ledger(self) -> None:
+        if astray := self.ledger.astray:
+            self._troubles.tell("ledger", astray)
+        else:
+            self._troubles.cease("ledger")
 
     def _inspect(self, pulse: Pulse) -> None:
         """Judge, by a model loaded anew if the last worker was lost in it.

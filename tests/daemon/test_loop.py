@@ -18,7 +18,7 @@ from pipeline.daemon.ledger import Ledger
 from pipeline.daemon.line import Line
 from pipeline.daemon.loop import Summary
 from pipeline.daemon.pulse import Pulse
-from pipeline.daemon.sources import FakeSource
+from pipeline.daemon.sources import FakeSource, Frame, Source
 from pipeline.daemon.triggers import Call, Trigger, TriggerConfig
 from pipeline.errors import LedgerError, NoChampion, UnreadableImage
 from pipeline.imaging import Pixels
@@ -191,6 +191,34 @@ def test_the_part_of_a_lost_worker_is_closed_though_its_model_does_not_load_anew
         records = list(ledger.records())
     assert [r.verdict for r in records] == [Verdict.NOT_INSPECTED, Verdict.PASS]
     assert records[0].reason.startswith("inspection lost: SystemExit")
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_station_whose_ledger_was_moved_away_says_so(
+    sealed_bundle: Bundle, line: Line, caplog: pytest.LogCaptureFixture, replaced: bool
+) -> None:
+    class Idle(Source):
+        def frames(self, pulse: Pulse) -> Iterator[Frame]:
+            pulse.wait(600)
+            return
+            yield
+
+    stop = threading.Event()
+    told: list[str] = []
+
+    def look() -> None:
+        told.extend(station.state().trouble)
+        if told:
+            stop.set()
+
+    with closing(Ledger(line.ledger, "west-1")) as ledger:
+        line.ledger.rename(line.ledger.with_name("2026-11.sqlite"))
+        if replaced:
+            line.ledger.write_bytes(b"")
+        station = station_of(line, Idle(), Inspector(sealed_bundle, 1), ledger)
+        station.run(stop, on_step=look)
+    assert "was moved, removed or replaced" in told[0]
+    assert caplog.text.count("was moved, removed or replaced") == 1
 
 
 def test_a_trigger_that_waits_when_the_station_ends_has_its_record(
