@@ -301,7 +301,7 @@ class Ledger:
     @property
     def astray(self) -> str:
         """Why records go to another file than that at `path`, "" where they do not."""
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             if _inode(self.path) == self._file:
                 return ""
         return (
