@@ -246,7 +246,14 @@ class Plant:
 
     def audit(self, file: Path) -> dict[str, Any]:
         """What `lineside audit` says; the equation must hold."""
-        command = [sys.executable, "-c", COMMAND, "audit", "--json", str(file)]
+        return self._asked("audit", file)
+
+    def send_again(self, file: Path, sink: str) -> None:
+        """Have `lineside outbox` send a sink all records once more, beside the running station."""
+        assert self._asked("outbox", file, "--replay", sink, "--since", "2000-01-01")["queued"]
+
+    def _asked(self, verb: str, file: Path, *options: str) -> dict[str, Any]:
+        command = [sys.executable, "-c", COMMAND, verb, "--json", str(file), *options]
         env = {**os.environ, "PYTHONPATH": str(SOURCES)}
         done = subprocess.run(command, cwd=self.home, env=env, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr
