@@ -115,14 +115,14 @@ class Service:
     ) -> tuple[Summary, Line | None]:
         """Run one station; returns the line that is to follow it, None at the end."""
         stop, wanted = threading.Event(), None
+        if not self._listening:  # before the first trigger is taken
+            self._listen()
         heart = Heartbeat(station.state, self._clock)
         # In a thread of its own, so that this one can listen to signals and check a new line file
         # while parts are inspected.
         with ThreadPoolExecutor(1, "station") as pool:
             running = pool.submit(station.run, stop, on_record, heart.beat)
             running.add_done_callback(lambda _: self._orders.put(_Order.ENDED))
-            if not self._listening:
-                self._listen()
             while (order := self._order()) is not _Order.ENDED:
                 if order is _Order.END:
                     stopping()
