@@ -13,6 +13,7 @@ from typing import IO, Any, cast
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from watchdog.observers.inotify import InotifyObserver
 
 from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.clock import Clock, FakeClock
@@ -503,6 +504,32 @@ def test_a_watched_folder_that_is_taken_away_is_lost(inbox: Path) -> None:
         watching._source._lookout._next_look_s = 0
         watching.wait_for(lambda: watching.error)
     assert isinstance(watching.error, SourceLost)
+
+
+def test_a_folder_that_cannot_be_watched_again_and_again_takes_no_more_handles(
+    inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: object) -> None:
+        raise OSError(28, "inotify watch limit reached")
+
+    source = opened(inbox, Clock())
+    before = threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
+    monkeypatch.setattr(InotifyObserver, "start", no_room)
+    for _ in range(3):
+        with pytest.raises(SourceLost, match=r"watch limit reached; with `polling_s` it needs not"):
+            next(source.frames(Pulse(Clock())))
+    assert (threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))) == before
+
+
+def test_a_system_without_room_for_another_watch_is_a_loss(
+    inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_instance(*_: object, **__: object) -> None:
+        raise OSError(24, "inotify instance limit reached")
+
+    monkeypatch.setattr(InotifyObserver, "__init__", no_instance)
+    with pytest.raises(SourceLost, match="instance limit reached"):
+        next(opened(inbox, Clock()).frames(Pulse(Clock())))
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
