@@ -21,6 +21,7 @@ from pipeline.daemon.pulse import Pulse
 from pipeline.daemon.sources import Frame, _memory
 from pipeline.daemon.sources.folder import SEEN, Config, Folder
 from pipeline.errors import DataError, SourceLost
+from pipeline.files import whole_file
 from pipeline.imaging import codec
 
 PICTURE = codec.encode_png(np.full((20, 24, 3), 200, np.uint8))
@@ -224,11 +225,10 @@ def test_a_source_that_is_opened_for_a_check_loses_nothing_that_the_first_rememb
     first = polled(inbox)
     assert serials(taken(first)) == ["a.png"]
     write(inbox / "b.png", 2)
-    whole = _memory.whole_file
 
     @contextmanager
     def at_the_same_time(path: Path) -> Iterator[IO[bytes]]:
-        with whole(path) as handle:
+        with whole_file(path) as handle:
             yield handle
             taken(first)
 
