@@ -19,7 +19,9 @@ from pipeline.daemon.sources import Frame
 from pipeline.errors import LinesideError, SourceLost
 
 HELD = 4  # pictures that may wait to be taken; the worker is quick unless the disk stands still
+MOST = 5000  # that may wait without their pictures: a disk that is too slow never catches up
 END_S = 0.5  # for the thread to end; one that hangs in the driver is left behind
+LEFT = 8  # threads of a camera that may hang; each keeps its memory and a connection to the camera
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +30,8 @@ class Mailbox:
     """Frames between the thread that reads and the worker that takes.
 
     No frame is dropped: when more than `HELD` wait, the oldest loses its picture and becomes a
-    frame with a fault. So memory is bounded, what is judged is fresh, and every frame has its
-    record.
+    frame with a fault; when `MOST` wait, no more are read. So memory is bounded, what is judged is
+    fresh, and every frame has its record.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -39,6 +41,11 @@ class Mailbox:
         self._ended = False
         self._trouble: Exception | None = None
         self.last_s = clock.monotonic_s()  # when the last frame came, or the start
+
+    @property
+    def full(self) -> bool:
+        """Do so many wait that no more are to be read?"""
+        return len(self._frames) >= MOST
 
     def put(self, frame: Frame) -> None:
         """Called by the thread that reads."""
@@ -88,6 +95,7 @@ def grabbed(
     *,
     first_s: float,
     next_s: float,
+    threads: list[threading.Thread],
 ) -> Iterator[Frame]:
     """Yield what `read` yields in a thread of its own, until `pulse.stopping`.
 
@@ -98,12 +106,26 @@ def grabbed(
         clock: the time.
         first_s: how long the first frame may take.
         next_s: how long each further one may take.
+        threads: of this camera, from one call to the next; empty before the first.
 
     Raises:
-        SourceLost: `read` raised it or ended, or no frame came in time.
+        SourceLost: `read` raised it or ended, no frame came in time, so many came that their
+            records cannot be opened, or too many threads hang in it.
     """
+    threads[:] = [thread for thread in threads if thread.is_alive()]
+    if len(threads) >= LEFT:
+        raise SourceLost(
+            f"{name} is not connected anew: {len(threads)} former attempts hang in its driver; if "
+            "they do not end, switch the camera off and on, or start the station anew"
+        )
     box, leave = Mailbox(clock), threading.Event()
-    thread = threading.Thread(target=_fill, args=(box, read, leave), name=name, daemon=True)
+
+    def leaving() -> bool:
+        # A worker that hangs was told to end, but cannot tell its thread.
+        return leave.is_set() or pulse.stopping
+
+    thread = threading.Thread(target=_fill, args=(box, read, leaving), name=name, daemon=True)
+    threads.append(thread)
     thread.start()
     limit_s = first_s
     try:
@@ -124,12 +146,16 @@ def grabbed(
         thread.join(END_S)
 
 
-def _fill(box: Mailbox, read: Callable[[], Iterator[Frame]], leave: threading.Event) -> None:
+def _fill(box: Mailbox, read: Callable[[], Iterator[Frame]], leaving: Callable[[], bool]) -> None:
     try:
         for frame in read():
-            if leave.is_set():
+            if leaving():
                 return
             box.put(frame)
+            if box.full:
+                raise SourceLost(
+                    f"pictures come faster than their records can be written: {MOST} wait"
+                )
     except LinesideError as error:
         box.end(error)
     except Exception as error:  # a bug, or a driver's: without it the camera would seem silent

@@ -120,13 +120,16 @@ class Lookout:
                 moved = isinstance(event, FileMovedEvent | DirMovedEvent)
                 notices.put((target, source) if moved else (source, ""))
 
-        # "Full": a file moved here from another folder is told of as moved, not as begun.
-        observer = InotifyObserver(generate_full_events=True)
         told = [FileClosedEvent, FileMovedEvent, DirCreatedEvent, DirMovedEvent]
+        observer: InotifyObserver | None = None
         try:
+            # "Full": a file moved here from another folder is told of as moved, not as begun.
+            observer = InotifyObserver(generate_full_events=True)
             observer.schedule(Noting(), str(self._folder), recursive=True, event_filter=told)
             observer.start()
         except OSError as error:
+            if observer is not None:
+                observer.stop()  # it has a thread and handles from the moment it is made
             raise SourceLost(
                 f"{self._folder} cannot be watched: {error.strerror}; with `polling_s` it needs "
                 "not be"

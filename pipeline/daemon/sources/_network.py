@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Generic, TypeVar
@@ -22,6 +23,7 @@ class NetworkCamera(Source, Generic[C]):
         self._config = config
         self._address = address
         self._clock = clock
+        self._threads: list[threading.Thread] = []
 
     @property
     @abstractmethod
@@ -41,4 +43,5 @@ class NetworkCamera(Source, Generic[C]):
             self._clock,
             first_s=self.first_s,
             next_s=self._config.read_timeout_s,
+            threads=self._threads,
         )

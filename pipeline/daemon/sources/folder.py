@@ -102,11 +102,7 @@ class Folder(Source):
             raise DataError(
                 f"source.path {config.path} is not ours to change; `after: {config.after}` needs it"
             )
-        self._memory = (
-            Memory(config.seen or self._path / SEEN, lambda name: (self._path / name).exists())
-            if config.after == "leave"
-            else None
-        )
+        self._memory = Memory(config.seen or self._path / SEEN) if config.after == "leave" else None
         self._taken: dict[str, Mark] = {}  # read, but not done
         # Whose records are closed, or could not be; filled by any thread.
         self._closed: deque[tuple[Finished, bool]] = deque()
@@ -125,6 +121,7 @@ class Folder(Source):
         with self._lookout.watching():
             self.connected = True  # there may be no file for hours
             while not pulse.stopping:
+                self._forget_gone(pulse)
                 for file in self._lookout.finished(pulse):
                     if pulse.stopping:
                         return
@@ -173,6 +170,18 @@ class Folder(Source):
                 forget = self._finish(file) if has_record else True
                 if forget and self._taken.get(file.name) == file.mark:
                     del self._taken[file.name]
+
+    def _forget_gone(self, pulse: Pulse) -> None:
+        """Keep what is remembered from growing with all the files that ever were."""
+        if self._memory is None or not self._memory.overgrown:
+            return
+
+        def is_there(name: str) -> bool:
+            pulse.beat()
+            return (self._path / name).exists()
+
+        with self._clearing:
+            self._memory.compact(is_there)
 
     def _finish(self, file: Finished) -> bool:
         """Returns whether the file needs to be kept in mind no longer."""

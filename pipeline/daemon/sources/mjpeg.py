@@ -60,11 +60,19 @@ class Mjpeg(NetworkCamera[Config]):
         name = self._address.shown
         try:
             with closing(self._answer()) as answer:
-                stream = _Stream(
-                    lambda: answer.raw.read1(65536), int(self._config.largest_mb * 1e6)
-                )
+                until_s = self._clock.monotonic_s() + self.first_s
+
+                def read() -> bytes:
+                    # One that trickles would be read for ever, by a thread that nobody waits for.
+                    if self._clock.monotonic_s() > until_s:
+                        raise SourceLost(f"{name} sent no whole picture for {self.first_s:g} s")
+                    chunk: bytes = answer.raw.read1(65536)
+                    return chunk
+
+                stream = _Stream(read, int(self._config.largest_mb * 1e6))
                 for headers, data in parts(stream, _boundary(answer.headers, name)):
                     yield self._frame(headers, data)
+                    until_s = self._clock.monotonic_s() + self.first_s
         except _TooLarge as error:
             raise SourceLost(f"{name}: {error}") from None
         # Their texts hold the whole address.

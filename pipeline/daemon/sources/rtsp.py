@@ -45,6 +45,8 @@ class Rtsp(NetworkCamera[Config]):
             self._address.shown,
             options={
                 "rtsp_transport": config.transport,
+                # A microphone that goes on would hide from FFmpeg that the pictures have stopped.
+                "allowed_media_types": "video",
                 "fflags": "nobuffer",
                 "flags": "low_delay",
             },

@@ -6,6 +6,7 @@ camera's sizes and rates work is told by `v4l2-ctl --list-formats-ext`.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -57,6 +58,7 @@ class Usb(Source):
     def __init__(self, config: Config, clock: Clock) -> None:
         self._config = config
         self._clock = clock
+        self._threads: list[threading.Thread] = []
 
     def frames(self, pulse: Pulse) -> Iterator[Frame]:
         """Open the device and yield each of its pictures."""
@@ -67,6 +69,7 @@ class Usb(Source):
             self._clock,
             first_s=5.0,  # cameras find their exposure first
             next_s=self._config.read_timeout_s,
+            threads=self._threads,
         )
 
     def _read(self) -> Iterator[Frame]:

@@ -31,14 +31,13 @@ from pipeline.daemon.sinks import message
 from pipeline.daemon.sources import Answer
 from pipeline.daemon.web.answers import NoVerdict, Waiting
 from pipeline.daemon.web.archive import Archive, aside, chunks
-from pipeline.daemon.web.guard import Doorkeeper, Guard
+from pipeline.daemon.web.guard import AGAIN, Doorkeeper, Guard, Turnstile
 from pipeline.daemon.web.metrics import Metrics
 from pipeline.daemon.web.settings import Http
 from pipeline.daemon.web.upload import Uploads, ending_of, serial_of
 from pipeline.errors import LedgerError, LinesideError
 
 STALLED_AFTER_S = 10.0
-AGAIN = {"retry-after": "1"}
 
 Ask = Callable[[Answer | None], None]
 
@@ -227,7 +226,7 @@ def app_of(service: Service, settings: Http) -> ASGIApp:
     app.exception_handler(RequestValidationError)(_misread)
     app.exception_handler(LedgerError)(_unreadable)
     app.exception_handler(TimeoutError)(_late)
-    return Guard(app, settings)
+    return Guard(Turnstile(app), settings)
 
 
 async def _misread(request: Request, error: Exception) -> Response:

@@ -17,6 +17,7 @@ from pipeline.errors import LedgerError
 MOST = 100  # records told at once
 CHUNK_BYTES = 256 * 1024
 PATIENCE_S = 10.0
+ASIDE = 32  # threads at once; those that hang at a dead disk must not become more and more
 KINDS = {
     ".jpg": "image/jpeg",
     ".jpeg": "image/jpeg",
@@ -28,6 +29,8 @@ KINDS = {
 }
 
 T = TypeVar("T")
+
+_room = threading.BoundedSemaphore(ASIDE)
 
 
 class Archive:
@@ -100,6 +103,11 @@ async def aside(work: Callable[[], T]) -> T:
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
+    until_s = loop.time() + PATIENCE_S
+    while not _room.acquire(blocking=False):
+        if loop.time() > until_s:
+            raise TimeoutError
+        await asyncio.sleep(0.02)
 
     def tell(act: Callable[[Any], None], outcome: object) -> None:
         if not future.done():
@@ -110,10 +118,16 @@ async def aside(work: Callable[[], T]) -> T:
             outcome: tuple[Callable[[Any], None], object] = (future.set_result, work())
         except BaseException as error:
             outcome = (future.set_exception, error)
+        finally:
+            _room.release()
         with suppress(RuntimeError):  # the service has ended meanwhile
             loop.call_soon_threadsafe(tell, *outcome)
 
-    threading.Thread(target=run, name="web aside", daemon=True).start()
+    try:
+        threading.Thread(target=run, name="web aside", daemon=True).start()
+    except RuntimeError:  # the system has no thread to give at the moment
+        _room.release()
+        raise
     return await asyncio.wait_for(future, PATIENCE_S)
 
 

@@ -23,6 +23,10 @@ HEADERS = {
     "x-content-type-options": "nosniff",
 }
 
+READING = ("/status", "/records")
+READERS = 16  # at once; frames are large, and some networks slow
+AGAIN = {"retry-after": "1"}
+
 log = logging.getLogger(__name__)
 
 
@@ -111,6 +115,32 @@ class Guard:
         if site not in ("none", "same-origin") and not followed:
             return "pages of other sites may not use this station"
         return None
+
+
+class Turnstile:
+    """Lets so many read at once; further ones are told to come back.
+
+    Health and figures are told to everybody, and who wants a verdict is counted in `app`: neither
+    has to wait for those who read.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._reading = 0
+
+    async def __call__(self, scope: Asked, receive: Receive, send: Send) -> None:
+        if not scope["path"].startswith(READING):
+            await self._app(scope, receive, send)
+            return
+        if self._reading >= READERS:
+            why = f"{self._reading} read records and frames already; try again"
+            await JSONResponse({"detail": why}, 503, AGAIN)(scope, receive, send)
+            return
+        self._reading += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._reading -= 1
 
 
 def _name(address: str) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import h11
 import uvicorn
@@ -20,14 +22,14 @@ from pipeline.daemon.web.settings import Http
 from pipeline.daemon.web.tokens import Tokens
 from pipeline.errors import ConfigError
 
-HEAD_WITHIN_S = 5.0  # a request's first lines
+HEAD_WITHIN_S = 5.0  # a request's first lines; with TLS also the handshake before them
 READ_WITHIN_S = 60.0  # an answer: 36 MB (12 MP, uncompressed) at 5 Mbit/s
 KEEP_ALIVE_S = 5
 END_WITHIN_S = 0.5  # answers under way at the end; the station waits 2 s for its workers
-# Whoever asks for the station's health must not be told, when many wait for verdicts, that it is
-# dead, nor have it started anew for that.
-RESERVED = 8
-MOST_OPEN = 4  # connections for each that is served; more are closed unheard
+# Connections beside those that may wait for verdicts. What is at work is counted by request (`app`,
+# `guard`), not by connection: others that ask for nothing must not keep out who asks for the
+# station's health, nor have it started anew for that.
+SPARE = 128
 BACKLOG = 64
 
 
@@ -62,7 +64,7 @@ class Web:
         self.service = Service(settings, station, archive, self._waiting)
         self._config = uvicorn.Config(
             app_of(self.service, settings),
-            http=Connection,
+            http=partial(Connection, most_open=settings.connections + SPARE),  # type: ignore[arg-type]
             loop="asyncio",
             ws="none",
             lifespan="off",
@@ -72,7 +74,6 @@ class Web:
             proxy_headers=False,
             server_header=False,
             backlog=BACKLOG,
-            limit_concurrency=settings.connections + RESERVED,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=1,
             ssl_certfile=settings.tls_cert,
@@ -115,6 +116,15 @@ class Server(uvicorn.Server):
         self._pulse = pulse
         self._waiting = waiting
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen."""
+        if self.config.is_ssl:
+            # uvicorn has no setting for it, and asyncio's own patience is a minute. Who is in the
+            # handshake is not among the connections yet.
+            loop: Any = asyncio.get_running_loop()
+            loop.create_server = partial(loop.create_server, ssl_handshake_timeout=HEAD_WITHIN_S)
+        await super().startup(sockets)
+
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second."""
         self._pulse.beat()
@@ -148,13 +158,33 @@ class Connection(H11Protocol):
 
     _silent_since_s: float | None = None
     _unread_since_s: float | None = None
+    _served_s: float  # when it came, or its last answer was written
+
+    def __init__(self, *args: Any, most_open: int, **named: Any) -> None:
+        super().__init__(*args, **named)
+        self._most_open = most_open
 
     def connection_made(self, transport: object) -> None:
-        """Greet a client, unless there are too many that have asked for nothing yet."""
+        """Greet a client; where too many are here, one that keeps us waiting has to go for it."""
         super().connection_made(transport)  # type: ignore[arg-type]
-        limit = self.config.limit_concurrency
-        if limit is not None and len(self.connections) > MOST_OPEN * limit:
-            self.transport.abort()
+        self._served_s = self.loop.time()
+        here = [c for c in self.connections if isinstance(c, Connection)]
+        if len(here) > self._most_open:
+            leaves = self._least(here)
+            self.connections.discard(leaves)  # abort does so too, but not at once
+            leaves.transport.abort()
+
+    def on_response_complete(self) -> None:
+        """An answer is written."""
+        self._served_s = self.loop.time()
+        super().on_response_complete()
+
+    def _least(self, here: list[Connection]) -> Connection:
+        """Who asks for nothing for longest, else who reads no answer for longest, else this one."""
+        others = [c for c in here if c is not self]
+        idle = [c for c in others if c.conn.their_state is h11.IDLE or c._expects_request]
+        unread = [c for c in others if c.transport.get_write_buffer_size()]
+        return min(idle or unread or [self], key=lambda c: c._served_s)
 
     def look(self, now_s: float) -> None:
         """End the connection if the client keeps it waiting; called often."""

@@ -42,6 +42,13 @@ class Http(Strict):
         description="Further names of this machine by which a proxy or a browser may call it.",
     )
     max_upload_mb: float = Field(40, gt=0, le=1000, description="Largest picture, as a file.")
+    max_megapixels: float = Field(
+        50,
+        gt=0,
+        le=1000,
+        description="Largest picture in millions of pixels, as its header tells; a small file may "
+        "claim many, and each takes 3 bytes.",
+    )
     upload_within_s: float = Field(
         10, gt=0, le=300, description="Time that a client has for sending its picture."
     )
@@ -96,3 +103,8 @@ class Http(Strict):
     def max_upload_bytes(self) -> int:
         """The largest picture."""
         return int(self.max_upload_mb * 1e6)
+
+    @property
+    def max_pixels(self) -> int:
+        """The same, decoded."""
+        return int(self.max_megapixels * 1e6)

@@ -169,11 +169,12 @@ class Tokens:
             with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
                 out.write(HEAD + "".join(lines))
                 out.flush()
+                if os.geteuid() == 0:
+                    # Made by an administrator, to be read by the station's own user. By its handle:
+                    # that user may put something else in the place of the name.
+                    of = (self.path if self.path.exists() else self.path.parent).stat()
+                    os.fchown(out.fileno(), of.st_uid, of.st_gid)
                 os.fsync(out.fileno())
-            if os.geteuid() == 0:
-                # Made by an administrator, to be read by the station's own user.
-                of = self.path if self.path.exists() else self.path.parent
-                os.chown(aside, of.stat().st_uid, of.stat().st_gid)
             aside.replace(self.path)
         except OSError as error:
             raise ConfigError(f"{self.path} cannot be written ({error.strerror})") from error

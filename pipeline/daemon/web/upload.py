@@ -13,7 +13,7 @@ from fastapi import HTTPException, Request
 from starlette.requests import ClientDisconnect
 
 from pipeline.daemon.web.settings import Http
-from pipeline.imaging import codec
+from pipeline.imaging import codec, header
 
 KINDS = ("image/jpeg", "image/png", "image/bmp", "image/tiff", "image/webp")
 FORM = "multipart/form-data"
@@ -71,9 +71,21 @@ class Uploads:
                 data = from_form(data, request.headers["content-type"])
             if not data:
                 raise HTTPException(422, "the picture is empty (0 bytes)")
+            self._refuse_large(data)
             yield data
         finally:
             self._all.taken -= room.taken
+
+    def _refuse_large(self, data: bytes) -> None:
+        """Raise HTTPException for what would take too much memory once it is decoded."""
+        width_px, height_px = header.size_px(data) or (0, 0)
+        if width_px * height_px > self._settings.max_pixels:
+            raise HTTPException(
+                413,
+                f"the picture has {width_px:,} x {height_px:,} pixels; at most "
+                f"{self._settings.max_megapixels:g} million are taken (http.max_megapixels in the "
+                "line file)",
+            )
 
     async def _body(self, request: Request, room: _Room) -> bytes:
         limit_s, chunks = self._settings.upload_within_s, list[bytes]()

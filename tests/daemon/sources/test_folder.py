@@ -6,19 +6,22 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from watchdog.observers.inotify import InotifyObserver
 
 from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.clock import Clock, FakeClock
 from pipeline.daemon.pulse import Pulse
-from pipeline.daemon.sources import Frame
+from pipeline.daemon.sources import Frame, _memory
 from pipeline.daemon.sources.folder import SEEN, Config, Folder
 from pipeline.errors import DataError, SourceLost
+from pipeline.files import whole_file
 from pipeline.imaging import codec
 
 PICTURE = codec.encode_png(np.full((20, 24, 3), 200, np.uint8))
@@ -210,9 +213,75 @@ def test_the_memory_forgets_files_that_are_gone(inbox: Path) -> None:
     write(inbox / "b.png")
     taken(polled(inbox))
     (inbox / "a.png").unlink()
-    polled(inbox)
+    taken(polled(inbox))
     assert b"a.png" not in (inbox / SEEN).read_bytes()
     assert b"b.png" in (inbox / SEEN).read_bytes()
+
+
+def test_a_source_that_is_opened_for_a_check_loses_nothing_that_the_first_remembers(
+    inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(inbox / "a.png", 1)
+    first = polled(inbox)
+    assert serials(taken(first)) == ["a.png"]
+    write(inbox / "b.png", 2)
+
+    @contextmanager
+    def at_the_same_time(path: Path) -> Iterator[IO[bytes]]:
+        with whole_file(path) as handle:
+            yield handle
+            taken(first)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_memory, "whole_file", at_the_same_time)
+        polled(inbox).close()
+    taken(first)
+    assert serials(taken(polled(inbox))) == []
+
+
+def test_opening_leaves_the_memory_as_it_is(inbox: Path) -> None:
+    write(inbox / "a.png")
+    write(inbox / "b.png")
+    taken(polled(inbox))
+    (inbox / "a.png").unlink()
+    before = (inbox / SEEN).stat().st_ino, (inbox / SEEN).read_bytes()
+    polled(inbox).close()
+    assert ((inbox / SEEN).stat().st_ino, (inbox / SEEN).read_bytes()) == before
+
+
+def test_a_memory_that_cannot_be_written_is_told_before_the_station_starts(inbox: Path) -> None:
+    (inbox / SEEN).mkdir()
+    with pytest.raises(DataError, match=r"\.lineside-seen cannot be written \(Is a directory\)"):
+        polled(inbox)
+
+
+def test_a_share_that_was_not_mounted_yet_makes_nothing_forgotten(
+    inbox: Path, tmp_path: Path
+) -> None:
+    seen = tmp_path / "seen"
+    write(inbox / "a.png")
+    taken(polled(inbox, seen=seen))
+    inbox.rename(tmp_path / "share")
+    inbox.mkdir()
+    taken(polled(inbox, seen=seen))
+    inbox.rmdir()
+    (tmp_path / "share").rename(inbox)
+    assert serials(taken(polled(inbox, seen=seen))) == []
+
+
+def test_a_station_at_work_for_long_forgets_files_that_are_gone(
+    inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_memory, "GROWTH", 3)
+    source = polled(inbox)
+    for i in range(40):
+        write(inbox / f"{i}.png", i)
+        assert serials(taken(source)) == [f"{i}.png"]
+        if i:
+            (inbox / f"{i - 1}.png").unlink()
+    assert len((inbox / SEEN).read_bytes().splitlines()) < 10
+    assert source._memory is not None
+    assert len(source._memory._marks) < 10
 
 
 def test_moved_files_keep_their_place_and_overwrite_nothing(inbox: Path, tmp_path: Path) -> None:
@@ -435,6 +504,32 @@ def test_a_watched_folder_that_is_taken_away_is_lost(inbox: Path) -> None:
         watching._source._lookout._next_look_s = 0
         watching.wait_for(lambda: watching.error)
     assert isinstance(watching.error, SourceLost)
+
+
+def test_a_folder_that_cannot_be_watched_again_and_again_takes_no_more_handles(
+    inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: object) -> None:
+        raise OSError(28, "inotify watch limit reached")
+
+    source = opened(inbox, Clock())
+    before = threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
+    monkeypatch.setattr(InotifyObserver, "start", no_room)
+    for _ in range(3):
+        with pytest.raises(SourceLost, match=r"watch limit reached; with `polling_s` it needs not"):
+            next(source.frames(Pulse(Clock())))
+    assert (threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))) == before
+
+
+def test_a_system_without_room_for_another_watch_is_a_loss(
+    inbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_instance(*_: object, **__: object) -> None:
+        raise OSError(24, "inotify instance limit reached")
+
+    monkeypatch.setattr(InotifyObserver, "__init__", no_instance)
+    with pytest.raises(SourceLost, match="instance limit reached"):
+        next(opened(inbox, Clock()).frames(Pulse(Clock())))
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:

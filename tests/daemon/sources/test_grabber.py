@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ import pytest
 
 from pipeline.daemon.clock import Clock
 from pipeline.daemon.pulse import Pulse
-from pipeline.daemon.sources import Frame
+from pipeline.daemon.sources import Frame, _grabber
 from pipeline.daemon.sources._grabber import HELD, Mailbox, grabbed
 from pipeline.errors import SourceLost
 
@@ -21,7 +22,9 @@ def frame(i: int) -> Frame:
 
 
 def read(source: Iterator[Frame], pulse: Pulse, next_s: float = 5) -> Iterator[Frame]:
-    return grabbed(lambda: source, "the camera", pulse, Clock(), first_s=5, next_s=next_s)
+    return grabbed(
+        lambda: source, "the camera", pulse, Clock(), first_s=5, next_s=next_s, threads=[]
+    )
 
 
 def test_frames_come_in_order_and_the_end_is_a_loss() -> None:
@@ -85,6 +88,78 @@ def test_a_worker_whose_camera_hangs_beats_and_ends_when_it_is_to() -> None:
     assert list(read(source(), pulse)) == []
     assert pulse.silent_s < 1.1
     hangs.set()
+
+
+def test_the_thread_of_a_worker_that_hangs_ends_when_that_is_left_behind() -> None:
+    pulse, threads, closed = Pulse(Clock()), list[threading.Thread](), threading.Event()
+
+    def source() -> Iterator[Frame]:
+        try:
+            while True:
+                yield frame(1)
+        finally:
+            closed.set()
+
+    frames = grabbed(source, "the camera", pulse, Clock(), first_s=5, next_s=5, threads=threads)
+    next(frames)  # and then the worker hangs with it
+    pulse.stop()
+    assert closed.wait(10)
+    threads[0].join(10)
+    assert not threads[0].is_alive()
+
+
+def test_a_camera_that_hangs_again_and_again_takes_no_more_threads_than_a_few(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hangs, threads = threading.Event(), list[threading.Thread]()
+
+    def source() -> Iterator[Frame]:
+        hangs.wait(60)
+        yield frame(1)
+
+    def attempt(first_s: float) -> Iterator[Frame]:
+        return grabbed(
+            *(source, "the camera", Pulse(Clock()), Clock()),
+            first_s=first_s,
+            next_s=5,
+            threads=threads,
+        )
+
+    def why() -> str:
+        with pytest.raises(SourceLost) as error:
+            next(attempt(0))
+        return str(error.value)
+
+    monkeypatch.setattr(_grabber, "LEFT", 2)
+    monkeypatch.setattr(_grabber, "END_S", 0)
+    told = [why() for _ in range(4)]
+    assert "sent no picture" in told[1]
+    assert told[2].startswith("the camera is not connected anew: 2 former attempts hang")
+    assert told[2] == told[3]
+    hangs.set()
+    for thread in threads:
+        thread.join(10)
+    assert next(attempt(5)).serial == "1"
+
+
+def test_a_camera_that_is_too_fast_for_the_records_is_lost_with_all_its_frames_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_grabber, "MOST", 20)
+    threads: list[threading.Thread] = []
+    endless = map(frame, itertools.count())
+    pulse, clock = Pulse(Clock()), Clock()
+    frames = grabbed(
+        lambda: endless, "the camera", pulse, clock, first_s=5, next_s=5, threads=threads
+    )
+    first = next(frames)
+    threads[0].join(10)
+    assert not threads[0].is_alive()
+    found = [first]
+    with pytest.raises(SourceLost, match="faster than their records can be written: 20 wait"):
+        found.extend(frames)
+    assert [f.serial for f in found] == [str(i) for i in range(len(found))]
+    assert len(found) >= 20
 
 
 def test_no_frame_is_dropped_but_only_the_newest_keep_their_pictures() -> None:

@@ -101,6 +101,24 @@ def test_a_picture_is_not_held_back_until_the_next_one() -> None:
         assert next(frames(config(server, read_timeout_s=20))).data == PICTURES[0]
 
 
+def test_a_camera_that_trickles_is_lost_and_left() -> None:
+    def stream(answer: Answer) -> None:
+        answer.begin()
+        while True:
+            answer.wfile.write(b"x")
+            answer.wfile.flush()
+            time.sleep(0.02)
+
+    with Server(stream) as server:
+        settings = config(server, read_timeout_s=0.3, connect_timeout_s=0.3)
+        source = settings.open(Clock())
+        with pytest.raises(SourceLost, match=r"sent no picture for|sent no whole picture for"):
+            next(source.frames(Pulse(Clock())))
+        (thread,) = source._threads
+        thread.join(10)
+        assert not thread.is_alive()
+
+
 def test_a_camera_that_hangs_is_lost_and_comes_back() -> None:
     times = itertools.count()
 

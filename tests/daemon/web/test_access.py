@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import ssl
 import subprocess
 from contextlib import closing
@@ -12,11 +13,12 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.daemon.loop import Station
+from pipeline.daemon.web import server
 from pipeline.daemon.web.server import Web
 from pipeline.daemon.web.settings import Http
 from pipeline.daemon.web.tokens import Scope, Tokens
 from pipeline.errors import ConfigError
-from tests.daemon.web.conftest import Fired, Serve
+from tests.daemon.web.conftest import TIMEOUT_S, Fired, Serve
 
 READING = ["/status", "/records?serial=7", "/records/0", "/records/0/frame"]
 ACTING = ["/inspect", "/inspect/camera", "/trigger", "/trigger/camera?wait=false"]
@@ -187,6 +189,15 @@ def test_a_station_with_a_certificate_speaks_tls_only(
     served.context = ssl.create_default_context(cafile=cert)
     assert served.web.address.startswith("https://")
     assert served.send().json["verdict"] == "PASS"
+
+
+def test_who_never_ends_the_handshake_of_tls_is_ended(
+    serve: Serve, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "HEAD_WITHIN_S", 0.3)
+    served = serve(tls_cert=certificate[0], tls_key=certificate[1])
+    with socket.create_connection(("127.0.0.1", served.port), TIMEOUT_S) as silent:
+        assert silent.recv(1) == b""
 
 
 def test_a_key_that_does_not_fit_is_told_before_the_station_starts(

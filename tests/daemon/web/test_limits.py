@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection
 
+import numpy as np
 import pytest
 
+from pipeline.contracts.bundle import Bundle
+from pipeline.contracts.records import Record
 from pipeline.daemon.loop import Station
-from pipeline.daemon.web import server, upload
+from pipeline.daemon.web import archive, guard, server, upload
 from pipeline.daemon.web.server import Web
 from pipeline.daemon.web.settings import Http
 from pipeline.imaging import codec
 from tests.daemon.conftest import picture
-from tests.daemon.web.conftest import TIMEOUT_S, Serve, Served, until
+from tests.daemon.web.conftest import TIMEOUT_S, Held, Serve, Served, until
 
 PNG = {"content_type": "image/png"}
 HEAD = b"POST /inspect HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\n"
@@ -56,6 +60,20 @@ def test_a_picture_that_is_too_large_is_refused_whatever_its_length_claims(serve
     assert (honest.status, chunked.status) == (413, 413)
     assert "larger than 0.1 MB (http.max_upload_mb" in chunked.detail
     assert served.station.ledger.account().triggers == 0
+    assert served.send().status == 200
+
+
+def test_a_small_file_of_many_pixels_is_refused_before_it_is_decoded(serve: Serve) -> None:
+    served = serve(max_megapixels=0.01)
+    large = codec.encode_png(np.zeros((100, 101, 3), np.uint8))
+    reply = served.ask("POST", "/inspect", large, **PNG)
+    assert reply.status == 413
+    assert reply.detail == (
+        "the picture has 101 x 100 pixels; at most 0.01 million are taken (http.max_megapixels in "
+        "the line file)"
+    )
+    assert served.station.ledger.account().triggers == 0
+    assert not served.web.service.uploads.held_bytes
     assert served.send().status == 200
 
 
@@ -145,20 +163,123 @@ def test_clients_that_ask_nothing_are_ended_and_others_served(
 ) -> None:
     served = serve(connections=1)
     with ExitStack() as stack:
-        many = 2 * server.RESERVED  # more than are served at once
-        silent = [stack.enter_context(connected(served)) for _ in range(many)]
+        silent = [stack.enter_context(connected(served)) for _ in range(16)]
         silent[0].sendall(b"GET /healthz HTTP/1.1\r\nHo")
         silent[1].sendall(b"POST /trigger HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n")
         assert all(ended(client) for client in silent)
         assert served.ask("GET", "/healthz").status == 200
 
 
-def test_too_many_silent_clients_are_not_even_kept(serve: Serve) -> None:
+def test_of_too_many_silent_clients_the_oldest_go_and_others_are_served(serve: Serve) -> None:
     served = serve(connections=1)
-    many = server.MOST_OPEN * (1 + server.RESERVED) + 1
     with ExitStack() as stack:
-        clients = [stack.enter_context(connected(served)) for _ in range(many)]
-        assert ended(clients[-1])
+        clients = [stack.enter_context(connected(served)) for _ in range(1 + server.SPARE)]
+        reply = served.ask("GET", "/healthz")
+        assert ended(clients[0])
+        clients[-1].sendall(
+            b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        )
+        said = clients[-1].makefile("rb").read()
+    assert reply.status == 200
+    assert said.startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_crowd_that_asks_nothing_or_slowly_keeps_nobody_from_health_and_verdicts(
+    serve: Serve,
+) -> None:
+    served = serve(connections=1)
+    with ExitStack() as stack:
+        for i in range(200):
+            client = stack.enter_context(connected(served))
+            if i % 2:
+                client.sendall(b"GET /healthz HTTP/1.1\r\nHo")
+        replies = [served.ask("GET", path) for path in ("/healthz", "/readyz", "/metrics")]
+        replies.append(served.send())
+    assert [reply.status for reply in replies] == [200] * 4
+
+
+def test_a_part_that_waits_for_its_verdict_outlasts_a_crowd(
+    serve: Serve, sealed_bundle: Bundle
+) -> None:
+    inspector = Held(sealed_bundle)
+    served = serve(inspector=inspector, connections=1)
+    with ExitStack() as stack, ThreadPoolExecutor(1) as pool:
+        part = pool.submit(served.send)
+        assert inspector.at_work.wait(TIMEOUT_S)
+        for _ in range(200):
+            stack.enter_context(connected(served))
+        assert served.ask("GET", "/healthz").status == 200
+        inspector.let_go.set()
+        assert part.result(TIMEOUT_S).json["verdict"] == "PASS"
+
+
+def test_clients_that_never_read_make_room_when_nobody_is_idle(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "SPARE", 1)
+    served = serve(connections=1)
+
+    def alive() -> bool:
+        try:
+            return served.ask("GET", "/healthz").status == 200
+        except ConnectionError:  # the station still writes to the others
+            return False
+
+    with ExitStack() as stack:
+        for _ in range(2):
+            client = stack.enter_context(connected(served))
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                client.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n" * 1_000_000)
+        until(alive, server.READ_WITHIN_S / 2)
+
+
+def test_many_readers_keep_nobody_from_health_and_verdicts(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = serve()
+    reading, go_on = threading.Event(), threading.Event()
+
+    def slow(serial: str) -> list[Record]:
+        reading.set()
+        go_on.wait(TIMEOUT_S)
+        return []
+
+    monkeypatch.setattr(guard, "READERS", 1)
+    monkeypatch.setattr(served.web.service._archive, "of_serial", slow)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(served.ask, "GET", "/records?serial=1")
+        assert reading.wait(TIMEOUT_S)
+        second = served.ask("GET", "/status")
+        others = [served.ask("GET", "/healthz"), served.ask("GET", "/readyz"), served.send()]
+        go_on.set()
+        assert first.result(TIMEOUT_S).status == 200
+    assert (second.status, second.headers["retry-after"]) == (503, "1")
+    assert second.detail == "1 read records and frames already; try again"
+    assert [reply.status for reply in others] == [200] * 3
+    assert served.ask("GET", "/status").status == 200
+
+
+def test_a_disk_that_hangs_takes_no_more_threads_than_a_few(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(archive, "_room", threading.BoundedSemaphore(2))
+    served = serve()
+    go_on, hang = threading.Event(), threading.Semaphore(0)
+
+    def dead(serial: str) -> list[Record]:
+        hang.release()
+        go_on.wait(TIMEOUT_S)
+        return []
+
+    monkeypatch.setattr(served.web.service._archive, "of_serial", dead)
+    replies = [served.ask("GET", "/records?serial=1") for _ in range(4)]
+    assert {(r.status, r.detail) for r in replies} == {(504, "the station's disk does not answer")}
+    assert [hang.acquire(blocking=False) for _ in range(3)] == [True, True, False]
+    go_on.set()
+    until(lambda: served.ask("GET", "/records?serial=1").status == 200)
 
 
 def test_a_client_that_never_reads_is_ended_and_others_served(

@@ -31,6 +31,19 @@ def test_the_file_is_for_its_owner_only_whatever_the_umask(tokens: Tokens) -> No
     assert stat.S_IMODE(tokens.path.stat().st_mode) == 0o600
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
+def test_a_file_that_root_makes_is_the_stations_own(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    os.chown(folder, 61234, 61235)
+    tokens = Tokens(folder / "tokens")
+    for name in ("first", "second"):
+        tokens.new(name, [Scope.READ])
+        status = tokens.path.stat()
+        assert (status.st_uid, status.st_gid) == (61234, 61235)
+        assert stat.S_IMODE(status.st_mode) == 0o600
+
+
 def test_a_token_bears_its_name_and_scopes(tokens: Tokens) -> None:
     both, acting = tokens.new("desk", [Scope.READ, Scope.ACT]), tokens.new("plc", [Scope.ACT])
     known = tokens.bearer(both)
