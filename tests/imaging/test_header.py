@@ -41,9 +41,6 @@ def saved(kind: str, mode: str = "RGB", size: tuple[int, int] = SIZE, **options:
         ("WEBP", {"lossless": True}),
         ("WEBP", {"mode": "RGBA"}),
         ("WEBP", {"exif": b"Exif\0\0II*\0\x08\0\0\0\0\0\0\0\0\0"}),
-        ("PPM", {}),
-        ("PPM", {"mode": "L"}),
-        ("PPM", {"mode": "1"}),
     ],
 )
 def test_the_size_is_the_one_that_is_decoded(kind: str, options: dict[str, Any]) -> None:
@@ -52,10 +49,9 @@ def test_the_size_is_the_one_that_is_decoded(kind: str, options: dict[str, Any])
     assert codec.decode(data).shape[:2] == SIZE[::-1]
 
 
-@pytest.mark.parametrize("suffix", sorted(codec.SUFFIXES))
+@pytest.mark.parametrize("suffix", sorted(codec.SUFFIXES - {".pgm", ".ppm"}))
 def test_what_opencv_writes_is_read(suffix: str) -> None:
-    shape = (30, 40) if suffix == ".pgm" else (30, 40, 3)
-    assert size_px(cv2.imencode(suffix, np.zeros(shape, np.uint8))[1].tobytes()) == SIZE
+    assert size_px(cv2.imencode(suffix, np.zeros((30, 40, 3), np.uint8))[1].tobytes()) == SIZE
 
 
 def test_a_tiff_of_the_other_byte_order_is_read() -> None:
@@ -69,27 +65,18 @@ def test_a_bitmap_from_the_top_has_a_height_all_the_same() -> None:
     assert size_px(bytes(data)) == SIZE
 
 
-def test_the_oldest_bitmap_is_read() -> None:
-    assert size_px(b"BM" + bytes(12) + struct.pack("<IHH", 12, *SIZE)) == SIZE
-
-
 def test_the_size_of_a_thumbnail_is_not_the_pictures() -> None:
     whole, thumbnail = saved("JPEG"), saved("JPEG", size=(8, 6))
     segment = b"\xff\xe1" + (2 + len(thumbnail)).to_bytes(2, "big") + thumbnail
     assert size_px(whole[:2] + segment + whole[2:]) == SIZE
 
 
-def test_comments_of_a_pnm_are_passed_over() -> None:
-    assert size_px(b"P6 # 7 8\n#9\r40 #x\n 30 255\n") == SIZE
-
-
-def test_many_comments_of_a_pnm_take_no_time() -> None:
-    assert size_px(b"P6" + b"#" * 100_000) is None
-    assert size_px(b"P6 " + b"# #\n" * 100_000 + b"x") is None
+def test_what_holds_no_more_than_it_is_long_is_left_to_the_codec() -> None:
+    assert size_px(saved("PPM")) is None
 
 
 def test_what_is_cut_off_or_no_picture_claims_nothing() -> None:
-    for kind in ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "PPM"):
+    for kind in ("JPEG", "PNG", "BMP", "TIFF", "WEBP"):
         data = saved(kind)
         claims = {size_px(data[:n_bytes]) for n_bytes in range(len(data))}
         assert None in claims
