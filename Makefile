@@ -37,8 +37,9 @@ bench-time-to-accuracy: .venv-bench/stamp ## Time to accuracy beside fastai, tim
 	PYTHONPATH=.venv-bench $(BIN)/python -m benchmarks.time_to_accuracy
 	$(BIN)/python -m benchmarks.time_to_accuracy --folds 5
 
-bench-station: .venv/train.stamp ## Latency, rate and idle cost of a station beside the network alone
+bench-station: .venv/train.stamp ## Latency, rate, idle cost and start of a station
 	$(BIN)/python -m benchmarks.station
+	$(BIN)/python -m benchmarks.start
 
 soak: .venv/dev.stamp ## Break a station longer and more often, then replay 100,000 frames
 	LINESIDE_SOAK=1 $(BIN)/python -m pytest tests/faults
