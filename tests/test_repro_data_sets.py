@@ -6,9 +6,7 @@ which need not import torch 24 times; tests/test_repro.py has DVC itself run a r
 
 from __future__ import annotations
 
-import importlib
 import json
-import shlex
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +18,7 @@ from dvc.repo import Repo
 from pipeline.datasets.shards import Shards
 from tests.imports import ROOT
 from tests.stages.trees import PER_CLASS, as_csv, as_labelstudio, as_masks, as_mvtec
-from tests.test_repro import RECIPE
+from tests.test_repro import RECIPE, run_here
 
 KINDS: dict[str, Callable[[Path], dict[str, object]]] = {
     "csv": as_csv,
@@ -41,19 +39,9 @@ def data(tmp_path_factory: pytest.TempPathFactory, empty_registry: Path) -> Path
     for kind in KINDS:
         lay_out(home, kind)
     (home / "conf/recipes.yaml").write_text(yaml.safe_dump({"recipes": list(KINDS)}))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(home)
-        for command in commands(home):
-            python, option, stage, recipe = shlex.split(command)
-            assert (python, option) == ("python", "-m")
-            importlib.import_module(stage).main([stage, recipe])
-    return home / "data"
-
-
-def commands(home: Path) -> list[str]:
-    """What `dvc repro` runs, stage after stage, each for every recipe."""
     with Repo.init(str(home), no_scm=True) as repo:
-        return [stage.cmd for stage in repo.index.stages]
+        run_here(home, [stage.cmd for stage in repo.index.stages])
+    return home / "data"
 
 
 def lay_out(home: Path, kind: str) -> None:
