@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from dvc.repo import Repo
+from dvc.repo import Repo  # type: ignore[import-untyped]
 
 from pipeline.datasets.shards import Shards
 from tests.imports import ROOT
