@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
 
+@cache
 def modules() -> dict[str, Path]:
     """Every module of the package by dotted name."""
     found = {}
@@ -19,8 +20,10 @@ def modules() -> dict[str, Path]:
     return found
 
 
-def imports(path: Path) -> Iterator[str]:
+@cache
+def imports(path: Path) -> tuple[str, ...]:
     """Dotted names that a file imports anywhere in it, type-checking blocks left out."""
+    found = list[str]()
     tree = ast.parse(path.read_text("utf-8"))
     only_for_types = {
         id(inner)
@@ -32,10 +35,10 @@ def imports(path: Path) -> Iterator[str]:
         if id(node) in only_for_types:
             continue
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found += (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+    return tuple(found)
 
 
 def closure(module: str) -> set[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -26,7 +28,11 @@ RECIPE = {
     "preprocess": {"spec": {"colour": "grey", "width_px": 64, "height_px": 64}},
     "augment": {"policy": {"flip": {"horizontal": True}}},
     "train": {"head": {"components": 16, "landmarks": 32, "max_epochs": 2}},
-    "evaluate": {"bootstrap_draws": 100},
+    "evaluate": {
+        "bootstrap_draws": 100,
+        "robustness": {"parts": 8},
+        "explanation": {"each": 1},
+    },
     "register": {},
 }
 
@@ -45,6 +51,16 @@ def dvc(project: Path, *argv: str, fails: bool = False) -> str:
     )
     assert (done.returncode != 0) == fails, done.stdout + done.stderr
     return done.stdout + (done.stderr if fails else "")
+
+
+def run_here(project: Path, commands: list[str]) -> None:
+    """Run commands of dvc.yaml in this process, which has imported torch already."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project)
+        for command in commands:
+            python, option, stage, recipe = shlex.split(command)
+            assert (python, option) == ("python", "-m")
+            importlib.import_module(stage).main([stage, recipe])
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,6 @@ from pipeline.imaging.codec import encode_jpeg, encode_png, read
 from tests.imports import ROOT
 from tests.stages.conftest import copy_cells
 
-CASTING = ROOT.parent / "shared/data/casting"
 STEEL = ROOT.parent / "shared/data/x-sdd"
 
 
@@ -106,16 +105,6 @@ def test_a_damaged_file_is_corrupt_with_its_reason(images: Path) -> None:
     (corrupt,) = seen.report(splits)["corrupt"]
     assert corrupt["path"] == "good/half.png"
     assert "cannot be decoded" in corrupt["reason"]
-
-
-@pytest.mark.skipif(not CASTING.is_dir(), reason=f"{CASTING} is not on this machine")
-def test_the_leak_of_the_casting_data_set_is_found() -> None:
-    config = folder.Config(type="folder", root=CASTING)
-    seen = examine(folder.read(config), CASTING)
-    report = seen.report([s.sample.split for s in seen.scans])
-    assert report["leaky"] is True
-    assert report["identical_pairs_across_splits"] == 64
-    assert report["near_duplicate_pairs_across_splits"] == 5  # the identical ones left out
 
 
 def test_sizes_modes_and_groups_are_counted(images: Path) -> None:

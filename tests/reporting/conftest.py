@@ -31,8 +31,9 @@ from pipeline.imaging.codec import encode_png, read
 from pipeline.imaging.sheet import contact_sheet
 from pipeline.metrics import classification
 from pipeline.metrics.rates import Rate
-from pipeline.reporting.evaluation import Gallery, Page
+from pipeline.reporting.evaluation import Gallery, Page, render
 from tests.browser import browser
+from tests.conftest import SealBundle
 
 __all__ = ["browser"]
 
@@ -55,10 +56,16 @@ CELLS = Taxonomy(
 )
 
 
-@pytest.fixture
-def page(sealed_bundle: Bundle) -> Page:
-    """Good cells, cracked ones, and finger faults that a person looks at."""
-    return page_of(sealed_bundle)
+@pytest.fixture(scope="session")
+def page(seal_bundle: SealBundle, tmp_path_factory: pytest.TempPathFactory) -> Page:
+    """Good cells, cracked ones, and finger faults that a person looks at; not to be altered."""
+    return page_of(seal_bundle(tmp_path_factory.mktemp("page") / "bundle"))
+
+
+@pytest.fixture(scope="session")
+def html(page: Page) -> bytes:
+    """The report of that page."""
+    return render(page)
 
 
 def page_of(

@@ -23,6 +23,7 @@ from pipeline.contracts.evaluation import (
 )
 from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
 from pipeline.imaging.codec import encode_png
+from pipeline.reporting import evaluation
 from pipeline.reporting.evaluation import Gallery, Page, flat, render, write_report
 from tests.reporting.conftest import page_of
 
@@ -63,13 +64,20 @@ class Reader(HTMLParser):
             self.text += data
 
 
-def read(page: Page) -> Reader:
+def read(page: Page | bytes) -> Reader:
     reader = Reader()
-    reader.feed(render(page).decode())
+    reader.feed((page if isinstance(page, bytes) else render(page)).decode())
     reader.close()
     assert reader._open == []
     reader.text = re.sub(r"\s+", " ", reader.text)
     return reader
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages without plots, which take most of the time; for tests of what is said on them."""
+    monkeypatch.setattr(evaluation, "_plots", lambda *_: ())
+    monkeypatch.setattr(evaluation, "_change_plot", lambda _: None)
 
 
 def changed(page: Page, **fields: object) -> Page:
@@ -77,12 +85,13 @@ def changed(page: Page, **fields: object) -> Page:
     return replace(page, evaluation=page.evaluation.model_copy(update=fields))
 
 
-def test_the_verdict_of_the_gate_comes_first_with_every_check_in_words(page: Page) -> None:
-    text = read(page).text
+def test_the_verdict_of_the_gate_comes_first_with_every_check_in_words(html: bytes) -> None:
+    text = read(html).text
     assert text.index("Gate passed: all 4 checks.") < text.index("Five figures")
     assert "Promise passed: the limits keep what was promised" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_failed_check_stands_above_those_that_passed(page: Page) -> None:
     checks = (
         Check(name="promise", passed=True, said="kept"),
@@ -94,30 +103,30 @@ def test_a_failed_check_stands_above_those_that_passed(page: Page) -> None:
     assert "--override WHY" in text
 
 
-def test_figures_stand_with_counts_and_intervals(page: Page) -> None:
-    text = read(page).text
+def test_figures_stand_with_counts_and_intervals(page: Page, html: bytes) -> None:
+    text = read(html).text
     escapes, n_bad = page.metrics["escape_rate"], page.metrics["n_test_bad"]
     low, high = page.metrics["escape_rate_ci95"]
     assert f"Of {n_bad} bad parts {round(escapes * n_bad)} pass." in text
     assert f"{low * 100:.1f} to {high * 100:.1f} %, at most 10 % accepted" in text
 
 
-def test_every_figure_of_the_metrics_is_in_the_last_table(page: Page) -> None:
-    text = read(page).text
+def test_every_figure_of_the_metrics_is_in_the_last_table(page: Page, html: bytes) -> None:
+    text = read(html).text
     leaves = list(flat(page.metrics))
     assert ("auroc", str(page.metrics["auroc"])) in leaves
     for name, value in leaves:
         assert re.sub(r"\s+", " ", f"{name} {value}").strip() in text
 
 
-def test_the_champion_is_told_in_a_sentence_and_a_table(page: Page) -> None:
-    text = read(page).text
+def test_the_champion_is_told_in_a_sentence_and_a_table(html: bytes) -> None:
+    text = read(html).text
     assert "This model lets fewer bad parts pass than solar-cell/3; overkill is alike." in text
     assert "−4.0 points (−7.0 to −1.0) better" in text  # noqa: RUF001
 
 
-def test_warnings_weakness_and_lineage_are_on_the_page(page: Page) -> None:
-    text = read(page).text
+def test_warnings_weakness_and_lineage_are_on_the_page(page: Page, html: bytes) -> None:
+    text = read(html).text
     assert "The 300 test parts come from 12 groups;" in text
     assert "Among poly cells the accuracy is lowest" in text
     assert "Brightness breaks it first" in text
@@ -126,6 +135,7 @@ def test_warnings_weakness_and_lineage_are_on_the_page(page: Page) -> None:
     assert "no copy or near-duplicate of a test part was found in training" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_golden_miss_is_named_with_its_reason(page: Page) -> None:
     miss = GoldenMiss(sample_id="cell0007", wanted="FAIL", verdict="PASS", reason="score 0.01")
     text = read(changed(page, golden=Golden(n=12, misses=(miss,)))).text
@@ -133,6 +143,7 @@ def test_a_golden_miss_is_named_with_its_reason(page: Page) -> None:
     assert "cell0007: PASS instead of FAIL; score 0.01" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_of_many_golden_misses_the_first_are_named(page: Page) -> None:
     misses = tuple(
         GoldenMiss(sample_id=f"cell{i:04d}", wanted="FAIL", verdict="PASS", reason="low")
@@ -228,17 +239,17 @@ def test_no_name_can_break_the_page(sealed_bundle: Bundle) -> None:
     assert shown.tags.count("b") < 20
 
 
-def test_nothing_is_fetched_and_every_picture_is_told_in_words(page: Page) -> None:
-    html = render(page).decode()
-    shown = read(page)
+def test_nothing_is_fetched_and_every_picture_is_told_in_words(html: bytes) -> None:
+    shown = read(html)
     assert all(p["src"].startswith("data:image/") for p in shown.pictures)
     assert all(p["alt"] for p in shown.pictures)
     assert not {"link", "iframe", "object", "base"} & set(shown.tags)
-    addresses = set(re.findall(r"https?://[^\"' ]+", html))
+    addresses = set(re.findall(r"https?://[^\"' ]+", html.decode()))
     assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
-    assert "default-src 'none'" in html
+    assert b"default-src 'none'" in html
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_costs_start_at_those_of_the_policy(page: Page) -> None:
     promise = {"policy": "cost", "escape": 250.0, "reject": 8.0, "review": 0.5, "supported": True}
     metrics = {**page.metrics, "promise": promise | {"bad_share": 0.02, "said": "the least cost"}}
@@ -248,13 +259,13 @@ def test_costs_start_at_those_of_the_policy(page: Page) -> None:
     assert "(from the policy)" in html
 
 
-def test_identifiers_are_unique(page: Page) -> None:
-    ids = read(page).ids
+def test_identifiers_are_unique(html: bytes) -> None:
+    ids = read(html).ids
     assert sorted(ids) == sorted(set(ids))
 
 
-def test_a_gallery_without_a_file_says_that_there_are_none(page: Page) -> None:
-    assert "Good parts that are rejected. There are none." in read(page).text
+def test_a_gallery_without_a_file_says_that_there_are_none(html: bytes) -> None:
+    assert "Good parts that are rejected. There are none." in read(html).text
 
 
 def test_a_large_sheet_is_stored_small_enough_to_send(page: Page) -> None:
@@ -266,8 +277,8 @@ def test_a_large_sheet_is_stored_small_enough_to_send(page: Page) -> None:
     assert len(html) < 3_000_000
 
 
-def test_the_same_page_is_the_same_bytes(page: Page) -> None:
-    assert render(page) == render(page)
+def test_the_same_page_is_the_same_bytes(page: Page, html: bytes) -> None:
+    assert render(page) == html
 
 
 def test_the_report_is_written_whole(page: Page, tmp_path: Path) -> None:
@@ -276,6 +287,7 @@ def test_the_report_is_written_whole(page: Page, tmp_path: Path) -> None:
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["report.html"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_of_many_groups_the_least_accurate_are_shown_and_the_rest_counted(page: Page) -> None:
     groups = [s for s in page.evaluation.slices.slices if s.by == "group"]
     many = [groups[i % 12].model_copy(update={"name": f"g{i}"}) for i in range(100)]
@@ -293,13 +305,14 @@ def test_nested_figures_are_told_by_dotted_names() -> None:
     ]
 
 
-def test_the_embedded_facts_are_json_and_hold_no_name(page: Page) -> None:
-    facts = json.loads(next(s for s in read(page).scripts if s.startswith("{")))
+def test_the_embedded_facts_are_json_and_hold_no_name(html: bytes) -> None:
+    facts = json.loads(next(s for s in read(html).scripts if s.startswith("{")))
     assert set(facts) == {
         *("scores", "bad", "complained", "failing", "limits", "pass_at", "fail_at"),
     }
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_groups_that_are_listed_nowhere_are_counted_too(page: Page) -> None:
     groups = [s for s in page.evaluation.slices.slices if s.by == "group"]
     many = [groups[i % 12].model_copy(update={"name": f"g{i}"}) for i in range(50)]
@@ -311,6 +324,7 @@ def test_groups_that_are_listed_nowhere_are_counted_too(page: Page) -> None:
 
 
 @pytest.mark.parametrize("limit", [0.0, 1.05, 1.1])
+@pytest.mark.usefixtures("undrawn")
 def test_limits_above_every_score_stand_at_the_right_end(
     sealed_bundle: Bundle, limit: float
 ) -> None:
@@ -322,13 +336,14 @@ def test_limits_above_every_score_stand_at_the_right_end(
     assert left + width == 800
 
 
-def test_the_reliability_plot_is_told_as_what_it_draws(page: Page) -> None:
+def test_the_reliability_plot_is_told_as_what_it_draws(page: Page, html: bytes) -> None:
     """It draws the defect score; the calibration error is about the likeliest class."""
-    text = read(page).text
+    text = read(html).text
     assert "Share of bad parts over the defect score" in text
     assert f"ECE, {page.metrics['ece']:.3f}, asks another question" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_golden_parts_are_told_with_the_side_of_the_split_that_they_are_on(page: Page) -> None:
     golden = Golden(n=12, misses=(), splits={"train": 9, "test": 3})
     text = read(changed(page, golden=golden)).text

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.contracts.bundle import Bundle, OperatingPoint
 from pipeline.reporting import tradeoff
-from pipeline.reporting.evaluation import Page, write_report
+from pipeline.reporting.evaluation import Page, render
 from tests.browser import Browser, complaints
 from tests.reporting.conftest import page_of
 
@@ -23,9 +23,9 @@ slider.dispatchEvent(new Event("input", { bubbles: true }));
 """
 
 
-def show(browser: Browser, page: Page, folder: Path) -> None:
+def show(browser: Browser, html: bytes, folder: Path) -> None:
     """Open the report from disk; its console is silent."""
-    write_report(folder / "report.html", page)
+    (folder / "report.html").write_bytes(html)
     complaints(browser)
     browser.get((folder / "report.html").as_uri())
     assert complaints(browser) == []
@@ -63,27 +63,27 @@ def limits(page: Page) -> list[float]:
 
 
 def test_the_figures_on_the_page_are_those_of_the_metrics(
-    browser: Browser, page: Page, tmp_path: Path
+    browser: Browser, page: Page, html: bytes, tmp_path: Path
 ) -> None:
-    show(browser, page, tmp_path)
+    show(browser, html, tmp_path)
     for key in (*RATES, "accuracy", "auroc"):
         assert float(ask(browser, f"#{key} data", "value")) == page.metrics[key]
     assert ask(browser, "#verdict") == "Gate passed: all 4 checks."
 
 
 def test_the_limits_start_where_the_bundle_has_them_with_the_same_figures(
-    browser: Browser, page: Page, tmp_path: Path
+    browser: Browser, page: Page, html: bytes, tmp_path: Path
 ) -> None:
-    show(browser, page, tmp_path)
+    show(browser, html, tmp_path)
     assert shown_rates(browser) == {key: page.metrics[key] for key in RATES}
     assert ask(browser, "#pass-value") == f"{page.bundle.operating_point.pass_below:.4f}"
     assert {ask(browser, f"[data-figure={key}] .change") for key in RATES} == {"0"}
 
 
 def test_text_and_number_agree_with_the_first_page(
-    browser: Browser, page: Page, tmp_path: Path
+    browser: Browser, page: Page, html: bytes, tmp_path: Path
 ) -> None:
-    show(browser, page, tmp_path)
+    show(browser, html, tmp_path)
     for key in RATES:
         number = ask(browser, f"#{key} .number")
         assert ask(browser, f"[data-figure={key}] .now").endswith(f": {number}")
@@ -91,9 +91,9 @@ def test_text_and_number_agree_with_the_first_page(
 
 @pytest.mark.parametrize(("low", "high"), [(0.1, 0.9), (0.5, 0.55), (0.0, 1.0)])
 def test_moving_the_limits_counts_again(
-    browser: Browser, page: Page, tmp_path: Path, low: float, high: float
+    browser: Browser, page: Page, html: bytes, tmp_path: Path, low: float, high: float
 ) -> None:
-    show(browser, page, tmp_path)
+    show(browser, html, tmp_path)
     steps = limits(page)
     at_low, at_high = (int(np.searchsorted(steps, limit)) for limit in (low, high))
     browser.execute_script(MOVE, "pass-limit", 0)
@@ -103,9 +103,9 @@ def test_moving_the_limits_counts_again(
 
 
 def test_a_pass_limit_above_the_fail_limit_takes_it_along(
-    browser: Browser, page: Page, tmp_path: Path
+    browser: Browser, page: Page, html: bytes, tmp_path: Path
 ) -> None:
-    show(browser, page, tmp_path)
+    show(browser, html, tmp_path)
     steps = limits(page)
     last = len(steps) - 1
     browser.execute_script(MOVE, "pass-limit", last)
@@ -116,9 +116,9 @@ def test_a_pass_limit_above_the_fail_limit_takes_it_along(
 
 
 def test_the_way_back_leads_to_the_chosen_limits(
-    browser: Browser, page: Page, tmp_path: Path
+    browser: Browser, page: Page, html: bytes, tmp_path: Path
 ) -> None:
-    show(browser, page, tmp_path)
+    show(browser, html, tmp_path)
     browser.execute_script(MOVE, "pass-limit", 3)
     assert shown_rates(browser)["escape_rate"] != page.metrics["escape_rate"]
     browser.execute_script("document.getElementById('reset').click()")
@@ -126,9 +126,9 @@ def test_the_way_back_leads_to_the_chosen_limits(
 
 
 def test_costs_are_those_of_a_line_with_its_own_share_of_bad_parts(
-    browser: Browser, page: Page, tmp_path: Path
+    browser: Browser, page: Page, html: bytes, tmp_path: Path
 ) -> None:
-    show(browser, page, tmp_path)
+    show(browser, html, tmp_path)
     for field, value in (("escape", 200), ("overkill", 5), ("review", 2)):
         browser.execute_script(MOVE, f"cost-{field}", value)
     browser.execute_script(MOVE, "share-bad", 2)
@@ -144,14 +144,14 @@ def test_costs_are_those_of_a_line_with_its_own_share_of_bad_parts(
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_never_scrolls_sideways(
-    browser: Browser, page: Page, tmp_path: Path, width: int, scheme: str
+    browser: Browser, page: Page, html: bytes, tmp_path: Path, width: int, scheme: str
 ) -> None:
     metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
     feature = {"name": "prefers-color-scheme", "value": scheme}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
     try:
-        show(browser, page, tmp_path)
+        show(browser, html, tmp_path)
         assert ask(browser, "html", "scrollWidth") <= width
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
@@ -159,11 +159,11 @@ def test_the_page_never_scrolls_sideways(
 
 
 def test_without_scripts_the_figures_of_the_metrics_remain(
-    browser: Browser, page: Page, tmp_path: Path
+    browser: Browser, page: Page, html: bytes, tmp_path: Path
 ) -> None:
     browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
-        show(browser, page, tmp_path)
+        show(browser, html, tmp_path)
     finally:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
     assert shown_rates(browser) == {key: page.metrics[key] for key in RATES}
@@ -176,7 +176,7 @@ def test_a_test_of_one_kind_of_part_can_be_moved_too(
     browser: Browser, sealed_bundle: Bundle, tmp_path: Path, shares: tuple[float, ...]
 ) -> None:
     page = page_of(sealed_bundle, shares=shares)
-    show(browser, page, tmp_path)
+    show(browser, render(page), tmp_path)
     assert shown_rates(browser) == {key: page.metrics[key] for key in RATES}
     browser.execute_script(MOVE, "pass-limit", 5)
     assert complaints(browser) == []
@@ -186,5 +186,5 @@ def test_nothing_passes_before_limits_are_chosen(
     browser: Browser, sealed_bundle: Bundle, tmp_path: Path
 ) -> None:
     page = page_of(sealed_bundle, point=OperatingPoint(pass_below=0, fail_from=1.1))
-    show(browser, replace(page, galleries=()), tmp_path)
+    show(browser, render(replace(page, galleries=())), tmp_path)
     assert shown_rates(browser) == {"escape_rate": 0, "overkill_rate": 0, "review_rate": 1}

@@ -53,10 +53,10 @@ return [...document.images].map(image => [image.src, image.complete && image.nat
 """
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A DVC project in which the evaluate stage of one recipe has drawn its plots."""
-    folder = tmp_path / "home"
+    folder = tmp_path_factory.mktemp("drawn") / "home"
     evaluated = folder / "data/cells/evaluate/plots"
     evaluated.mkdir(parents=True)
     (folder / "conf").mkdir()
@@ -77,18 +77,34 @@ def home(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def chosen(drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, shown by the page that needs no network."""
+    folder = tmp_path_factory.mktemp("chosen") / "home"
+    shutil.copytree(drawn, folder)
+    write_page(folder)
+    choose_page(folder)
+    return folder
+
+
+@pytest.fixture
+def home(drawn: Path, tmp_path: Path) -> Path:
+    """The project, to be altered."""
+    return Path(shutil.copytree(drawn, tmp_path / "home"))
+
+
 def opened(browser: Browser, page: Path) -> dict[str, Any]:
     """What Vega has drawn on a page, by file, as soon as it has filled every place."""
     waiting = pytest.importorskip("selenium.webdriver.support.ui", reason="selenium is missing")
 
-    def drawn(_: object) -> dict[str, Any] | None:
+    def filled(_: object) -> dict[str, Any] | None:
         found: dict[str, Any] = browser.execute_script(DRAWN)
         return found if len(found) == len(CURVES) else None
 
     complaints(browser)
     browser.get(page.as_uri())
     found: dict[str, Any] = waiting.WebDriverWait(browser, PATIENCE_S).until(
-        drawn, f"{page} does not show {len(CURVES)} plots; its console: {complaints(browser)}"
+        filled, f"{page} does not show {len(CURVES)} plots; its console: {complaints(browser)}"
     )
     return {
         f"{place.rpartition('_plots_')[2].replace('_csv', '.csv')}": found[place] for place in found
@@ -108,16 +124,14 @@ def test_a_clone_without_the_page_has_dvcs_own_which_draws_nothing_here(
 
 @pytest.mark.parametrize("out", ["dvc_plots", "data/cells/shown", "../elsewhere/shown"])
 def test_every_plot_is_drawn_without_a_network_wherever_the_page_lies(
-    home: Path, browser: Browser, out: str
+    chosen: Path, browser: Browser, out: str
 ) -> None:
-    write_page(home)
-    choose_page(home)
-    (home / out).parent.mkdir(exist_ok=True)
-    dvc(home, "plots", "show", "-o", out)
-    drawn = opened(browser, (home / out / "index.html").resolve())
-    assert set(drawn) == CURVES
-    assert [name for name, plot in drawn.items() if not plot["marks"]] == []
-    assert all(name in drawn["confusion.csv"]["text"] for name in NAMES)
+    (chosen / out).parent.mkdir(exist_ok=True)
+    dvc(chosen, "plots", "show", "-o", out)
+    shown = opened(browser, (chosen / out / "index.html").resolve())
+    assert set(shown) == CURVES
+    assert [name for name, plot in shown.items() if not plot["marks"]] == []
+    assert all(name in shown["confusion.csv"]["text"] for name in NAMES)
     pictures = dict(browser.execute_script(PICTURES))
     names = {unquote(src).rpartition("_plots_")[2]: there for src, there in pictures.items()}
     assert names == dict.fromkeys(set(PLOTS) - CURVES, True)

@@ -139,25 +139,22 @@ def test_an_untrained_recipe_is_not_evaluated(ran: Ran, tmp_path: Path) -> None:
         evaluate.run(evaluate.Config(), data, tmp_path / "out")
 
 
-def test_doubts_about_a_teacher_stand_in_the_notes(ran: Ran, tmp_path: Path) -> None:
-    shutil.copytree(ran.data, tmp_path / "cells")
-    report = tmp_path / "cells/train/report.json"
-    told = {**json.loads(report.read_bytes()), "doubts": ["the teacher's split is another"]}
-    report.write_text(json.dumps(told))
-    out = tmp_path / "out"
-    out.mkdir()
-    said = evaluate.run(EVALUATE, tmp_path / "cells", out)
-    assert "the teacher's split is another" in said.lines
-
-
 @pytest.fixture
 def copied(ran: Ran, tmp_path: Path) -> Path:
     """The recipe's data, to be altered."""
     return Path(shutil.copytree(ran.data, tmp_path / "cells"))
 
 
+# What the line may change, the heat maps and all that is drawn take most of the time; where they
+# are not asked about they are left to `ran`.
+QUICK = evaluate.Config.model_validate(
+    {"bootstrap_draws": 100, "robustness": {"parts": 0}, "explanation": {"each": 0}}
+)
+ALL_PASS = {"policy": {"type": "fixed", "pass_below": 1.1, "fail_from": 1.1}}
+
+
 def evaluated(
-    data: Path, config: evaluate.Config = EVALUATE, rival: Rival | None = None
+    data: Path, config: evaluate.Config = QUICK, rival: Rival | None = None
 ) -> tuple[Path, Evaluation]:
     out = data.parent / "out"
     out.mkdir()
@@ -165,18 +162,34 @@ def evaluated(
     return out, read_model(out / "evaluation.json", Evaluation)
 
 
-ALL_PASS = {"policy": {"type": "fixed", "pass_below": 1.1, "fail_from": 1.1}}
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An evaluation that writes neither report.html nor plots."""
+    monkeypatch.setattr(evaluate, "_draw", lambda *_: None)
+    monkeypatch.setattr(evaluate, "write_report", lambda *_: None)
 
 
 def failed(found: Evaluation) -> set[str]:
     return {check.name for check in found.gate.checks if not check.passed}
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_doubts_about_a_teacher_stand_in_the_notes(copied: Path) -> None:
+    report = copied / "train/report.json"
+    told = {**json.loads(report.read_bytes()), "doubts": ["the teacher's split is another"]}
+    report.write_text(json.dumps(told))
+    out = copied.parent / "out"
+    out.mkdir()
+    said = evaluate.run(QUICK, copied, out)
+    assert "the teacher's split is another" in said.lines
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_a_golden_part_that_is_missed_blocks_the_gate(copied: Path) -> None:
     table = manifest.read(copied / "ingest").table
     bad = table.loc[table["label"] == "defective", "sample_id"].iloc[0]
     golden.write(copied / "ingest", [bad])
-    config = EVALUATE.model_validate({**EVALUATE.model_dump(), **ALL_PASS})
+    config = QUICK.model_validate({**QUICK.model_dump(), **ALL_PASS})
     _, found = evaluated(copied, config)
     assert found.golden is not None
     assert [(m.sample_id, m.wanted, m.verdict) for m in found.golden.misses] == [
@@ -186,6 +199,7 @@ def test_a_golden_part_that_is_missed_blocks_the_gate(copied: Path) -> None:
     assert not found.gate.passed
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_champion_is_judged_on_the_same_parts_by_its_own_limits(copied: Path) -> None:
     theirs = Path(shutil.copytree(copied / "evaluate/bundle", copied.parent / "champion"))
     write_model(theirs / "operating_point.json", OperatingPoint(pass_below=1.1, fail_from=1.1))
@@ -197,12 +211,14 @@ def test_the_champion_is_judged_on_the_same_parts_by_its_own_limits(copied: Path
     assert compared.figures["auroc"].value == 0.0
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_champion_itself_is_not_compared_with_itself(copied: Path) -> None:
     same = open_bundle(copied / "evaluate/bundle")
     _, found = evaluated(copied, rival=Rival("cells/1", same))
     assert found.comparison.not_run == "this bundle is the champion itself"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_champion_of_another_taxonomy_is_named_and_not_compared(copied: Path) -> None:
     theirs = Path(shutil.copytree(copied / "evaluate/bundle", copied.parent / "champion"))
     for name in ("taxonomy.json", "golden.json"):
@@ -212,6 +228,7 @@ def test_a_champion_of_another_taxonomy_is_named_and_not_compared(copied: Path) 
     assert found.comparison.not_run == "it knows the classes good, broken, this one good, defective"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_model_of_shuffled_labels_fails_the_gate(copied: Path) -> None:
     path = copied / "ingest/manifest.parquet"
     table = pd.read_parquet(path)
@@ -233,7 +250,7 @@ def test_a_test_split_without_one_kind_of_part_is_measured_as_far_as_it_goes(
     table = pd.read_parquet(path)
     table.loc[(table["split"] == "test") & (table["label"] == gone), "split"] = "val"
     table.to_parquet(path, index=False)
-    out, found = evaluated(copied)
+    out, found = evaluated(copied, EVALUATE)
     metrics = json.loads((out / "metrics.json").read_bytes())
     assert metrics[figure] is None
     assert metrics["auroc"] is None
@@ -267,6 +284,7 @@ def test_the_lights_of_the_line_are_tried(ran: Ran) -> None:
     assert found.explained.n >= 2
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_champion_that_cannot_judge_these_images_is_named_and_not_compared(copied: Path) -> None:
     theirs = Path(shutil.copytree(copied / "evaluate/bundle", copied.parent / "champion"))
     spec = json.loads((theirs / "preprocess.json").read_bytes())
@@ -284,6 +302,7 @@ def test_every_share_on_the_page_is_written_by_one_rule(ran: Ran) -> None:
     assert re.findall(r"[0-9] %|[0-9]\u00a0%", text)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_intervals_of_shares_know_the_groups_of_the_parts(copied: Path) -> None:
     """All test parts of two modules: they prove far less than as many single cells."""
     path = copied / "ingest/manifest.parquet"
@@ -321,6 +340,7 @@ def test_validation_parts_that_chose_the_epoch_choose_no_limit(copied: Path) -> 
     assert found["said"] in (out / "MODEL_CARD.md").read_text("utf-8").replace("\\", "")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_limits_by_the_parts_that_chose_the_epoch_come_with_a_warning(copied: Path) -> None:
     scores.Consulted(("epoch", "temperature")).write(copied / "train" / scores.CONSULTED)
     out, _ = evaluated(copied)
@@ -337,6 +357,7 @@ def test_the_parts_that_chose_limits_of_a_probe_are_told(metrics: dict[str, Any]
     assert not any("had chosen" in note for note in metrics["notes"])
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_golden_parts_are_counted_by_the_side_of_the_split(copied: Path) -> None:
     table = manifest.read(copied / "ingest").table
     picked = [table.loc[table["split"] == s, "sample_id"].iloc[0] for s in ("train", "test")]
@@ -401,6 +422,7 @@ def test_what_is_registered_carries_the_golden_frame(ran: Ran, tmp_path: Path) -
     assert pulled.golden == open_bundle(ran.data / "evaluate/bundle").golden
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_same_evaluation_again_gives_the_same_bundle(ran: Ran, copied: Path) -> None:
     again, _ = evaluated(copied)
     assert open_bundle(again / "bundle").sha256 == open_bundle(ran.data / "evaluate/bundle").sha256

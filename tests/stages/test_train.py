@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -85,15 +86,16 @@ def test_out_of_fold_scores_are_of_training_parts_only(ran: Ran) -> None:
     np.testing.assert_allclose(scored[["p_good", "p_defective"]].sum(axis=1), 1, atol=1e-5)
 
 
-@pytest.fixture
-def unfolded(ran: Ran, tmp_path: Path) -> tuple[Report, Path]:
+@pytest.fixture(scope="module")
+def unfolded(ran: Ran, tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Path]:
     """A training of images that ingest made no folds of: what it says and where it wrote."""
-    shutil.copytree(ran.data, tmp_path / "cells")
-    index = tmp_path / "cells/preprocess/index.parquet"
+    home = tmp_path_factory.mktemp("unfolded")
+    shutil.copytree(ran.data, home / "cells")
+    index = home / "cells/preprocess/index.parquet"
     pd.read_parquet(index).assign(fold=-1).to_parquet(index, index=False)
-    out = tmp_path / "out"
+    out = home / "out"
     out.mkdir()
-    return train.run(ran.train, tmp_path / "cells", out), out
+    return train.run(ran.train, home / "cells", out), out
 
 
 def test_without_folds_there_are_no_out_of_fold_scores_and_it_is_said(
@@ -115,28 +117,43 @@ def test_the_same_seed_gives_the_same_model_bit_for_bit(ran: Ran, tmp_path: Path
     assert again == (ran.data / "train/bundle/model.onnx").read_bytes()
 
 
-def test_features_from_the_cache_give_the_same_model_bit_for_bit(ran: Ran, tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Cached:
+    """A training that filled a cache: the cache, what the training wrote and said."""
+
+    cache: Path
+    out: Path
+    report: Report
+
+
+@pytest.fixture(scope="module")
+def cached(ran: Ran, tmp_path_factory: pytest.TempPathFactory) -> Cached:
+    home = tmp_path_factory.mktemp("cached")
+    cache, out = home / "features.sqlite", home / "out"
+    out.mkdir()
+    return Cached(cache, out, train.run(ran.train, ran.data, out, cache=cache))
+
+
+def test_features_from_the_cache_give_the_same_model_bit_for_bit(
+    ran: Ran, cached: Cached, tmp_path: Path
+) -> None:
     n = 2 * int((Shards(ran.data / "preprocess").index["split"] == "train").sum())
-    for found in (0, n):
-        out = tmp_path / f"after-{found}"
-        out.mkdir()
-        said = train.run(ran.train, ran.data, out, cache=tmp_path / "features.sqlite")
-        assert (f"{found} of {n} from the cache" in said.lines[0]) == bool(found)
+    said = train.run(ran.train, ran.data, tmp_path, cache=cached.cache)
+    for found, report, out in ((0, cached.report, cached.out), (n, said, tmp_path)):
+        assert (f"{found} of {n} from the cache" in report.lines[0]) == bool(found)
         again = (out / "bundle/model.onnx").read_bytes()
         assert again == (ran.data / "train/bundle/model.onnx").read_bytes()
 
 
-def test_a_cache_filled_by_one_network_gives_nothing_to_another(ran: Ran, tmp_path: Path) -> None:
-    cache, other = tmp_path / "features.sqlite", ran.train.model_copy(update={"weights": "none"})
-    made = []
-    for name, config, kept in (
-        ("one", ran.train, cache),
-        ("other", other, cache),
-        ("alone", other, None),
-    ):
+def test_a_cache_filled_by_one_network_gives_nothing_to_another(
+    ran: Ran, cached: Cached, tmp_path: Path
+) -> None:
+    other = ran.train.model_copy(update={"weights": "none"})
+    made = [(cached.out / "bundle/model.onnx").read_bytes()]
+    for name, kept in (("other", cached.cache), ("alone", None)):
         out = tmp_path / name
         out.mkdir()
-        train.run(config, ran.data, out, cache=kept)
+        train.run(other, ran.data, out, cache=kept)
         made.append((out / "bundle/model.onnx").read_bytes())
     assert made[1] == made[2] != made[0]
 

@@ -175,25 +175,31 @@ def test_auto_is_the_probe_where_there_is_no_gpu(tuned: Tuned, tmp_path: Path) -
     assert (tmp_path / "out-of-fold.parquet").is_file()
 
 
+@pytest.fixture(scope="module")
+def compared(tuned: Tuned, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Report]:
+    """Where method auto wrote what it made as on a machine with a GPU, and what it said."""
+    out = tmp_path_factory.mktemp("compared")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.training.finetune.on_gpu", lambda trainer: True)
+        return out, train.run(TUNE.model_copy(update={"method": "auto"}), tuned.data, out)
+
+
 def test_auto_on_a_gpu_keeps_what_is_better_on_validation_and_says_both_figures(
-    tuned: Tuned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    compared: tuple[Path, Report],
 ) -> None:
-    monkeypatch.setattr("pipeline.training.finetune.on_gpu", lambda trainer: True)
-    said = train.run(TUNE.model_copy(update={"method": "auto"}), tuned.data, tmp_path)
-    losses = json.loads((tmp_path / "report.json").read_text())["val_log_losses"]
+    out, said = compared
+    losses = json.loads((out / "report.json").read_text())["val_log_losses"]
     better = min(("probe", "finetune"), key=losses.__getitem__)
-    assert read_part(tmp_path / "bundle", "provenance.json", Provenance).method == better
+    assert read_part(out / "bundle", "provenance.json", Provenance).method == better
     figures = f"probe {losses['probe']:.4f}, finetune {losses['finetune']:.4f}"
     promised = f"method auto: {better}; log loss on validation parts: {figures}"
     assert any(line.startswith(promised) for line in said.lines)
 
 
 def test_auto_compares_without_the_temperature_that_the_same_parts_made(
-    tuned: Tuned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tuned: Tuned, compared: tuple[Path, Report]
 ) -> None:
-    monkeypatch.setattr("pipeline.training.finetune.on_gpu", lambda trainer: True)
-    train.run(TUNE.model_copy(update={"method": "auto"}), tuned.data, tmp_path)
-    losses = json.loads((tmp_path / "report.json").read_text())["val_log_losses"]
+    losses = json.loads((compared[0] / "report.json").read_text())["val_log_losses"]
     alone = json.loads((tuned.out / "report.json").read_text())
     history = pd.read_csv(tuned.out / "history.csv")["val_loss"]
     best = min(alone["start_val_log_loss"], history.min())
