@@ -1,0 +1,35 @@
+"""Copies of a registry in SQLite with its versions, so that a test gets its own in milliseconds.
+
+Registering through MLflow takes a quarter of a second for each version, which adds up.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+DATABASE, ARTIFACTS = "mlflow.db", "mlruns"
+# Where MLflow's database holds paths, which are absolute.
+PLACES = (
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "storage_location"),
+)
+
+
+def copy_registry(made: Path, into: Path) -> None:
+    """Copy the registry of a folder and all its files into another, where they are found.
+
+    Of what MLflow keeps only the files named MLmodel still hold the former path; nobody asks them.
+    """
+    shutil.copy(made / DATABASE, into / DATABASE)
+    shutil.copytree(made / ARTIFACTS, into / ARTIFACTS)
+    with closing(sqlite3.connect(into / DATABASE)) as database, database:
+        for table, column in PLACES:
+            database.execute(
+                f"UPDATE {table} SET {column} = replace({column}, ?, ?)",
+                (made.as_uri(), into.as_uri()),
+            )
