@@ -25,6 +25,8 @@ def copy_registry(made: Path, into: Path) -> None:
 
     Of what MLflow keeps only the files named MLmodel still hold the former path; nobody asks them.
     """
+    from mlflow.tracking._tracking_service.utils import _artifact_repos_cache
+
     shutil.copy(made / DATABASE, into / DATABASE)
     shutil.copytree(made / ARTIFACTS, into / ARTIFACTS)
     with closing(sqlite3.connect(into / DATABASE)) as database, database:
@@ -33,3 +35,5 @@ def copy_registry(made: Path, into: Path) -> None:
                 f"UPDATE {table} SET {column} = replace({column}, ?, ?)",
                 (made.as_uri(), into.as_uri()),
             )
+    # The runs of all copies bear the same ids, and MLflow remembers for each where its files are.
+    _artifact_repos_cache.clear()
