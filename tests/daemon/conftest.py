@@ -20,7 +20,6 @@ from pipeline.daemon.sources import Source, replay
 from pipeline.daemon.triggers import Trigger, TriggerConfig
 from pipeline.imaging import Pixels, codec
 from pipeline.inference.inspector import Inspector
-from pipeline.registry.connection import sqlite_file
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
 from tests.conftest import NOW, SealBundle
@@ -75,14 +74,13 @@ def keep(bundle: Bundle, cache: Path) -> None:
 
 
 @pytest.fixture
-def kept_model(line: Line, registry: Registry, sealed_bundle: Bundle) -> Bundle:
+def kept_model(line: Line, sealed_bundle: Bundle, tmp_path: Path) -> Bundle:
     """The station has run once, and its registry is away.
 
     It starts with the last good model then. For tests about something else: a station that opens
     a registry is at work for three seconds more before it inspects.
     """
-    assert (database := sqlite_file(registry.uri)) is not None
-    database.unlink()
+    (tmp_path / "mlflow.db").unlink()
     keep(sealed_bundle, line.model.cache)
     return sealed_bundle
 

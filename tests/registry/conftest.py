@@ -87,9 +87,7 @@ def three_versions(registry: Registry, three_promoted: Path, tmp_path: Path) -> 
 
 
 @pytest.fixture(scope="session")
-def mlflow_server(
-    empty_registry: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
+def mlflow_server(empty_registry: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`mlflow server` on a free loopback port; it takes some twenty seconds to start."""
     home = tmp_path_factory.mktemp("mlflow_server")
     shutil.copy(empty_registry, home / "mlflow.db")
