@@ -114,6 +114,8 @@ def serving(
     command += ["--backend-store-uri", database]
     command += ["--artifacts-destination", str(home / "artifacts")]
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+    # Nobody asks this server to evaluate prompts, for which it would start eight processes more.
+    inherited["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     log = (home / "server.log").open("wb")
     server = subprocess.Popen(
         command,
