@@ -69,8 +69,13 @@ def champion(registry: Registry, promoted: Path, tmp_path: Path) -> Registry:
 def keep(bundle: Bundle, cache: Path) -> None:
     """Fill a station's cache of models as a start with this champion leaves it."""
     source = ModelSource(registry="http://nowhere.invalid", cache=cache)
-    station = Line.model_construct(recipe="cells", model=source)
-    fetch_champion(station, FakeRegistry(bundle, champion=1))
+    fetch_champion(taking(source), FakeRegistry(bundle, champion=1))
+
+
+def taking(model: ModelSource) -> Line:
+    """A line that does nothing but take the model of recipe `cells` from there."""
+    ledger = model.cache / "ledger.sqlite"
+    return Line.model_construct(station="west-1", recipe="cells", model=model, ledger=ledger)
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from pipeline.registry.chain import HEAD
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
 from tests.conftest import NOW, SealBundle
+from tests.daemon.conftest import taking
 from tests.judgements import bundle_file, judged
 from tests.registries import copy_registry
 
@@ -146,9 +147,8 @@ def rolled_back(registered: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     copy_registry(registered, home)
     registry = Registry(f"sqlite:///{home / 'mlflow.db'}", now=lambda: NOW)
     source = ModelSource(registry=registry.uri, cache=home / "models", require_signoff=True)
-    station = Line.model_construct(recipe="cells", model=source)
     registry.promote("cells", 2, "A. Weber", "fewer escapes")
-    assert fetch_champion(station, registry)[1].name == "cells/2"
+    assert fetch_champion(taking(source), registry)[1].name == "cells/2"
     registry.rollback("cells", "B. Sato", "misses cracks")
     return home
 
