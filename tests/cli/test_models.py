@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,26 +12,27 @@ from typing import Any
 import pytest
 
 from pipeline import cli
-from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.signoff import Signoff
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
+from tests.conftest import NOW, SealBundle
 from tests.judgements import judged
+from tests.registries import copy_registry
 
 Models = Callable[..., tuple[int, str, str]]
 SIGNED = ("--reviewer", "A. Weber", "--reason", "first release [pilot]")
 
 
-@pytest.fixture
-def reviewed(
-    registry: Registry,
-    sealed_bundle: Bundle,
-    seal_bundle: Callable[..., Bundle],
-    tmp_path: Path,
-) -> Registry:
-    """Two versions with figures; the second has failed its gate."""
-    second = seal_bundle(tmp_path / "second", fail_from=0.7)
-    for bundle, escape, gate in ((sealed_bundle, 0.03, "passed"), (second, 0.05, "failed")):
+@pytest.fixture(scope="session")
+def registered(
+    empty_registry: Path, seal_bundle: SealBundle, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A folder with the registry of `reviewed`."""
+    home = tmp_path_factory.mktemp("registered")
+    shutil.copy(empty_registry, home / "mlflow.db")
+    registry = Registry(f"sqlite:///{home / 'mlflow.db'}", now=lambda: NOW)
+    first, second = seal_bundle(home / "bundle"), seal_bundle(home / "second", fail_from=0.7)
+    for bundle, escape, gate in ((first, 0.03, "passed"), (second, 0.05, "failed")):
         push(
             registry,
             "cells",
@@ -50,6 +52,13 @@ def reviewed(
                 comparison="no telling",
             ),
         )
+    return home
+
+
+@pytest.fixture
+def reviewed(registry: Registry, registered: Path, tmp_path: Path) -> Registry:
+    """Two versions with figures; the second has failed its gate."""
+    copy_registry(registered, tmp_path)
     return registry
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,13 +15,17 @@ from pipeline.daemon.clock import Clock
 from pipeline.daemon.ledger import Ledger
 from pipeline.daemon.line import Camera, Line, ModelSource
 from pipeline.daemon.loop import Station
+from pipeline.daemon.models import fetch_champion
 from pipeline.daemon.sources import Source, replay
 from pipeline.daemon.triggers import Trigger, TriggerConfig
 from pipeline.imaging import Pixels, codec
 from pipeline.inference.inspector import Inspector
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
+from tests.conftest import NOW, SealBundle
+from tests.daemon.fake_registry import FakeRegistry
 from tests.judgements import judged
+from tests.registries import copy_registry
 
 
 def picture(brightness: int) -> Pixels:
@@ -40,12 +45,49 @@ def parts(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture
-def champion(registry: Registry, sealed_bundle: Bundle) -> Registry:
-    """A registry whose recipe `cells` has a champion."""
-    push(registry, "cells", sealed_bundle, judged(sealed_bundle))
+@pytest.fixture(scope="session")
+def promoted(
+    empty_registry: Path, seal_bundle: SealBundle, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A folder with a registry in which `sealed_bundle` was registered and promoted."""
+    home = tmp_path_factory.mktemp("promoted")
+    shutil.copy(empty_registry, home / "mlflow.db")
+    registry = Registry(f"sqlite:///{home / 'mlflow.db'}", now=lambda: NOW)
+    bundle = seal_bundle(home / "bundle")
+    push(registry, "cells", bundle, judged(bundle))
     registry.promote("cells", 1, "A. Weber", "first release")
+    return home
+
+
+@pytest.fixture
+def champion(registry: Registry, promoted: Path, tmp_path: Path) -> Registry:
+    """A registry whose recipe `cells` has a champion."""
+    copy_registry(promoted, tmp_path)
     return registry
+
+
+def keep(bundle: Bundle, cache: Path) -> None:
+    """Fill a station's cache of models as a start with this champion leaves it."""
+    source = ModelSource(registry="http://nowhere.invalid", cache=cache)
+    fetch_champion(taking(source), FakeRegistry(bundle, champion=1))
+
+
+def taking(model: ModelSource) -> Line:
+    """A line that does nothing but take the model of recipe `cells` from there."""
+    ledger = model.cache / "ledger.sqlite"
+    return Line.model_construct(station="west-1", recipe="cells", model=model, ledger=ledger)
+
+
+@pytest.fixture
+def kept_model(line: Line, sealed_bundle: Bundle, tmp_path: Path) -> Bundle:
+    """The station has run once, and its registry is away.
+
+    It starts with the last good model then. For tests about something else: a station that opens
+    a registry is at work for three seconds more before it inspects.
+    """
+    (tmp_path / "mlflow.db").unlink()
+    keep(sealed_bundle, line.model.cache)
+    return sealed_bundle
 
 
 @pytest.fixture

@@ -110,10 +110,18 @@ def wait_for(
     pytest.fail(f"{condition} never came true: {process.communicate()}")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("number", "model"), [(signal.SIGTERM, "champion"), (signal.SIGINT, "kept_model")]
+)
 def test_signal_ends_the_station_with_a_summary(
-    line: Line, line_file: LineFile, champion: Registry, start: Start, number: signal.Signals
+    line: Line,
+    line_file: LineFile,
+    start: Start,
+    number: signal.Signals,
+    model: str,
+    request: pytest.FixtureRequest,
 ) -> None:
+    request.getfixturevalue(model)
     process = start(line_file(loop="true", rate_hz=50))
     wait_for("max(seq) > 2", line.ledger, process)
     process.send_signal(number)
@@ -128,10 +136,12 @@ def test_signal_ends_the_station_with_a_summary(
 
 
 def test_record_open_at_a_kill_is_closed_at_the_next_start(
-    line: Line, line_file: LineFile, champion: Registry, start: Start
+    line: Line, line_file: LineFile, kept_model: Bundle, start: Start
 ) -> None:
     hanging = start(line_file(loop="true"), first=HANGING)
-    wait_for("count(*) FILTER (WHERE seq = 4 AND verdict IS NULL)", line.ledger, hanging)
+    done, at_work = "seq < 4 AND verdict IS NOT NULL", "seq = 4 AND verdict IS NULL"
+    three_and_one = f"count(*) FILTER (WHERE {done}) = 3 AND count(*) FILTER (WHERE {at_work})"
+    wait_for(three_and_one, line.ledger, hanging)
     hanging.kill()
     hanging.wait(TIMEOUT_S)
     again = start(line_file())
@@ -146,7 +156,7 @@ def test_record_open_at_a_kill_is_closed_at_the_next_start(
 
 
 def test_station_ends_by_itself_when_the_replay_does(
-    line: Line, line_file: LineFile, champion: Registry, start: Start
+    line: Line, line_file: LineFile, kept_model: Bundle, start: Start
 ) -> None:
     process = start(line_file())
     said, complaints = process.communicate(timeout=TIMEOUT_S)
@@ -156,7 +166,7 @@ def test_station_ends_by_itself_when_the_replay_does(
 
 
 def test_sigterm_under_load_finishes_what_waits(
-    line: Line, line_file: LineFile, champion: Registry, start: Start
+    line: Line, line_file: LineFile, kept_model: Bundle, start: Start
 ) -> None:
     process = start(line_file(loop="true"))
     wait_for("max(seq) > 100", line.ledger, process)
@@ -208,8 +218,9 @@ REFUSALS = {
 
 @pytest.mark.parametrize("why", REFUSALS)
 def test_sighup_with_a_bad_line_file_is_refused_and_the_station_goes_on(
-    line: Line, line_file: LineFile, champion: Registry, start: Start, why: str
+    line: Line, line_file: LineFile, start: Start, why: str, request: pytest.FixtureRequest
 ) -> None:
+    request.getfixturevalue("champion" if "champion" in why else "kept_model")
     file = line_file(loop="true", rate_hz=50)
     process = start(file)
     wait_for("max(seq) > 2", line.ledger, process)
@@ -230,7 +241,7 @@ def test_sighup_with_a_bad_line_file_is_refused_and_the_station_goes_on(
 
 
 def test_line_that_cannot_be_put_together_after_all_gives_way_to_the_former_one(
-    line: Line, line_file: LineFile, champion: Registry, start: Start, tmp_path: Path
+    line: Line, line_file: LineFile, kept_model: Bundle, start: Start, tmp_path: Path
 ) -> None:
     another = tmp_path / "another.sqlite"
     Ledger(another, "east-1").close()
@@ -250,7 +261,7 @@ def test_line_that_cannot_be_put_together_after_all_gives_way_to_the_former_one(
 
 
 def test_part_at_a_hung_inspection_is_not_inspected_and_the_line_goes_on(
-    line: Line, line_file: LineFile, champion: Registry, start: Start
+    line: Line, line_file: LineFile, kept_model: Bundle, start: Start
 ) -> None:
     file = line_file(loop="true", rate_hz=20)
     file.write_text(file.read_text() + "supervision:\n  hung_after_s: 2\n")
@@ -268,7 +279,7 @@ def test_part_at_a_hung_inspection_is_not_inspected_and_the_line_goes_on(
 
 
 def test_station_that_cannot_go_on_ends_with_exit_code_3(
-    line: Line, line_file: LineFile, champion: Registry, start: Start
+    line: Line, line_file: LineFile, kept_model: Bundle, start: Start
 ) -> None:
     file = line_file(loop="true", rate_hz=20)
     file.write_text(file.read_text() + "supervision:\n  hung_after_s: 2\n  drain_s: 1\n")
@@ -282,20 +293,19 @@ def test_station_that_cannot_go_on_ends_with_exit_code_3(
 
 
 def test_json_log_of_a_station_that_cannot_start_is_json_too(
-    line: Line, line_file: LineFile, champion: Registry, start: Start
+    line_file: LineFile, start: Start, tmp_path: Path
 ) -> None:
-    file = line_file()
-    change(file, "recipe: cells", "recipe: wheels")
-    process = start(file, "--log", "json")
+    (tmp_path / "mlflow.db").unlink()
+    process = start(line_file(), "--log", "json")
     _, complaints = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 2
     told = json.loads(complaints)
     assert told["level"] == "CRITICAL"
-    assert "wheels" in told["message"]
+    assert "no registry there yet" in told["message"]
 
 
 def test_json_log_is_one_object_a_line_and_nothing_for_each_frame(
-    line: Line, line_file: LineFile, champion: Registry, start: Start
+    line: Line, line_file: LineFile, kept_model: Bundle, start: Start
 ) -> None:
     process = start(line_file(), "--log", "json")
     said, complaints = process.communicate(timeout=TIMEOUT_S)
@@ -303,7 +313,8 @@ def test_json_log_is_one_object_a_line_and_nothing_for_each_frame(
     assert said == ""
     told = [json.loads(written) for written in complaints.splitlines()]
     assert {t["station"] for t in told} == {"west-1"}
-    assert "has no golden frame" in told.pop(0)["message"]
+    for what in ("no registry there yet", "starting OFFLINE", "has no golden frame"):
+        assert what in told.pop(0)["message"]
     assert [t["message"].split(",")[0] for t in told] == [
         "station west-1 inspects with cells/1",
         "camera camera: frames come",
@@ -312,7 +323,7 @@ def test_json_log_is_one_object_a_line_and_nothing_for_each_frame(
 
 
 def test_station_whose_terminal_was_closed_finishes_what_waits_and_ends(
-    line: Line, line_file: LineFile, champion: Registry, tmp_path: Path
+    line: Line, line_file: LineFile, kept_model: Bundle, tmp_path: Path
 ) -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
@@ -339,7 +350,7 @@ def test_station_whose_terminal_was_closed_finishes_what_waits_and_ends(
 
 
 def test_watch_fills_a_terminal_and_leaves_it_as_it_was(
-    line: Line, line_file: LineFile, champion: Registry, tmp_path: Path
+    line: Line, line_file: LineFile, kept_model: Bundle, tmp_path: Path
 ) -> None:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))

@@ -15,19 +15,19 @@ from pathlib import Path
 import pytest
 
 from pipeline import cli
+from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.records import Verdict
 from pipeline.daemon.assembly import assembled
 from pipeline.daemon.ledger import Ledger
 from pipeline.daemon.line import Keep, Line
 from pipeline.daemon.reviews import Review, opened
 from pipeline.errors import DataError, LedgerError
-from pipeline.registry.store import Registry
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-def judged(line: Line, champion: Registry, tmp_path: Path) -> Line:
+def judged(line: Line, kept_model: Bundle, tmp_path: Path) -> Line:
     """A line whose station has judged four parts and kept the failed and the doubtful one."""
     line = line.model_copy(update={"keep": Keep(folder=tmp_path / "kept")})
     with assembled(line) as station:
@@ -42,7 +42,7 @@ def ids(line: Line) -> dict[str, str]:
 
 
 def test_every_part_with_a_frame_waits_the_doubtful_first_then_the_oldest(
-    line: Line, champion: Registry, tmp_path: Path
+    line: Line, kept_model: Bundle, tmp_path: Path
 ) -> None:
     keep = Keep(
         folder=tmp_path / "kept", verdicts=("FAIL", "REVIEW", "NOT_INSPECTED"), pass_share=1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from pipeline import config
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.signoff import Signoff
-from pipeline.daemon.line import Line
+from pipeline.daemon.line import Line, ModelSource
 from pipeline.daemon.models import LAST_GOOD, fetch_champion
 from pipeline.errors import (
     BundleError,
@@ -24,7 +25,10 @@ from pipeline.files import read_model, write_model
 from pipeline.registry.chain import HEAD
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
+from tests.conftest import NOW, SealBundle
+from tests.daemon.conftest import taking
 from tests.judgements import bundle_file, judged
+from tests.registries import copy_registry
 
 AWAY = Registry("http://127.0.0.1:9")
 
@@ -36,12 +40,24 @@ def strict(line: Line) -> Line:
     return line.model_copy(update={"model": model})
 
 
+@pytest.fixture(scope="session")
+def registered(
+    promoted: Path, seal_bundle: SealBundle, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A folder with the registry of `challenged`."""
+    home = tmp_path_factory.mktemp("challenged")
+    copy_registry(promoted, home)
+    second = seal_bundle(home / "second", fail_from=0.7)
+    registry = Registry(f"sqlite:///{home / 'mlflow.db'}")
+    push(registry, "cells", second, judged(second, against="cells/1"))
+    return home
+
+
 @pytest.fixture
-def challenged(champion: Registry, seal_bundle: Callable[..., Bundle], tmp_path: Path) -> Registry:
+def challenged(registry: Registry, registered: Path, tmp_path: Path) -> Registry:
     """Version 1 is champion, version 2 waits."""
-    second = seal_bundle(tmp_path / "second", fail_from=0.7)
-    push(champion, "cells", second, judged(second, against="cells/1"))
-    return champion
+    copy_registry(registered, tmp_path)
+    return registry
 
 
 def kept(line: Line) -> Path:
@@ -124,13 +140,25 @@ def test_sign_offs_that_were_tampered_with_are_named_and_the_last_good_one_stays
         fetch_champion(strict, champion)
 
 
+@pytest.fixture(scope="session")
+def rolled_back(registered: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the registry of `withdrawn` and its station's cache."""
+    home = tmp_path_factory.mktemp("rolled_back")
+    copy_registry(registered, home)
+    registry = Registry(f"sqlite:///{home / 'mlflow.db'}", now=lambda: NOW)
+    source = ModelSource(registry=registry.uri, cache=home / "models", require_signoff=True)
+    registry.promote("cells", 2, "A. Weber", "fewer escapes")
+    assert fetch_champion(taking(source), registry)[1].name == "cells/2"
+    registry.rollback("cells", "B. Sato", "misses cracks")
+    return home
+
+
 @pytest.fixture
-def withdrawn(strict: Line, challenged: Registry) -> Registry:
+def withdrawn(strict: Line, registry: Registry, rolled_back: Path, tmp_path: Path) -> Registry:
     """The station runs version 2, which is withdrawn for version 1."""
-    challenged.promote("cells", 2, "A. Weber", "fewer escapes")
-    assert fetch_champion(strict, challenged)[1].name == "cells/2"
-    challenged.rollback("cells", "B. Sato", "misses cracks")
-    return challenged
+    copy_registry(rolled_back, tmp_path)
+    shutil.copytree(rolled_back / "models", strict.model.cache)
+    return registry
 
 
 def forge(registry: Registry, place: int) -> None:

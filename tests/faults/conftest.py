@@ -1,4 +1,4 @@
-"""A plant to break: a registry with a champion, stations as real processes, and their accounts.
+"""A plant to break: stations as real processes, with their last good model, and their accounts.
 
 Each test breaks one thing and then asks the same: does the equation hold, did nothing crash, and
 how long until the next verdict? `make soak` breaks things longer and more often.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -24,11 +25,12 @@ import yaml
 from _pytest.terminal import TerminalReporter
 
 import pipeline
+from pipeline.contracts.bundle import Bundle
 from pipeline.imaging import codec
 from pipeline.registry.store import Registry
-from tests.daemon.conftest import champion, picture
+from tests.daemon.conftest import champion, keep, picture, promoted
 
-__all__ = ["champion"]
+__all__ = ["champion", "promoted"]
 
 SOAK = bool(os.environ.get("LINESIDE_SOAK"))
 DEADLINE_S = 60.0
@@ -206,7 +208,7 @@ class Plant:
         settings: dict[str, object] = {
             "station": "west-1",
             "recipe": "cells",
-            "model": {"registry": self.registry, "cache": "station/models", "poll_s": 0},
+            "model": {"registry": self.registry, "cache": "models", "poll_s": 0},
             "source": {"type": "replay", "path": "parts", "rate_hz": 50, "loop": True},
             "ledger": "station/ledger.sqlite",
             "supervision": {"hung_after_s": 5, "drain_s": 5},
@@ -268,17 +270,30 @@ class Plant:
 
 
 @pytest.fixture
-def plant(tmp_path: Path, champion: Registry) -> Iterator[Plant]:
-    """A plant with four parts: a good one, a bad one, a damaged file and one in doubt."""
+def plant(tmp_path: Path, sealed_bundle: Bundle) -> Iterator[Plant]:
+    """A plant with four parts: a good one, a bad one, a damaged file and one in doubt.
+
+    Its registry is away, so that its stations start with the last good model, in a second;
+    what concerns the registry has `plant_with_registry`.
+    """
     folder = tmp_path / "parts"
     folder.mkdir()
     (folder / "a_good.png").write_bytes(codec.encode_png(picture(200)))
     (folder / "b_bad.png").write_bytes(codec.encode_png(picture(50)))
     (folder / "c_damaged.png").write_bytes(b"\x89PNG and then nothing")
     (folder / "d_doubt.png").write_bytes(codec.encode_png(picture(128)))
-    made = Plant(tmp_path, champion.uri)
+    made = Plant(tmp_path, f"sqlite:///{tmp_path / 'mlflow.db'}")
+    keep(sealed_bundle, tmp_path / "models")
     yield made
     made.stop()
+
+
+@pytest.fixture
+def plant_with_registry(plant: Plant, champion: Registry) -> Plant:
+    """The same, but its stations are new and take the champion from the registry."""
+    shutil.rmtree(plant.home / "models")
+    assert plant.registry == champion.uri
+    return plant
 
 
 @pytest.fixture

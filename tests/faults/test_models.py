@@ -23,6 +23,12 @@ BY_FIRST, BY_SECOND = "model_version = 'cells/1'", "model_version = 'cells/2'"
 
 
 @pytest.fixture
+def plant(plant_with_registry: Plant) -> Plant:
+    """Here all concerns the registry."""
+    return plant_with_registry
+
+
+@pytest.fixture
 def challenged(champion: Registry, seal_bundle: SealBundle, tmp_path: Path) -> Registry:
     """Version 1 is champion; version 2 waits, and fails parts that version 1 is in doubt of."""
     second = seal_bundle(tmp_path / "second", fail_from=0.4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,44 +21,76 @@ import pytest
 from pipeline.contracts.bundle import Bundle
 from pipeline.registry.push import Registration, push
 from pipeline.registry.store import Registry
+from tests.conftest import NOW, SealBundle
 from tests.judgements import judge, judged
+from tests.registries import copy_registry
 
 SERVER_START_S = 90
 
 
+def register_cells(registry: Registry, bundle: Bundle) -> Registration:
+    """Register a bundle as recipe `cells`, with a little of everything."""
+    evidence = judged(
+        bundle, metrics={"auroc": 0.9}, params={"method": "probe"}, description="**0.9**"
+    )
+    plots = (bundle.folder / "taxonomy.json", "plots")
+    more = replace(evidence, artifacts=(*evidence.artifacts, plots))
+    return push(registry, "cells", bundle, more)
+
+
 @pytest.fixture
 def register() -> Callable[[Registry, Bundle], Registration]:
-    """Register a bundle as recipe `cells`, with a little of everything."""
+    return register_cells
 
-    def call(registry: Registry, bundle: Bundle) -> Registration:
-        evidence = judged(
-            bundle, metrics={"auroc": 0.9}, params={"method": "probe"}, description="**0.9**"
-        )
-        plots = (bundle.folder / "taxonomy.json", "plots")
-        more = replace(evidence, artifacts=(*evidence.artifacts, plots))
-        return push(registry, "cells", bundle, more)
 
-    return call
+@pytest.fixture(scope="session")
+def two_registered(
+    empty_registry: Path, seal_bundle: SealBundle, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A folder with the registry of `two_versions`."""
+    home = tmp_path_factory.mktemp("two_registered")
+    shutil.copy(empty_registry, home / "mlflow.db")
+    registry = Registry(f"sqlite:///{home / 'mlflow.db'}", now=lambda: NOW)
+    register_cells(registry, seal_bundle(home / "bundle"))
+    register_cells(registry, seal_bundle(home / "second", fail_from=0.7))
+    judge(registry, 2, against="cells/1")
+    return home
+
+
+@pytest.fixture(scope="session")
+def three_promoted(
+    two_registered: Path, seal_bundle: SealBundle, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A folder with the registry of `three_versions`."""
+    home = tmp_path_factory.mktemp("three_promoted")
+    copy_registry(two_registered, home)
+    registry = Registry(f"sqlite:///{home / 'mlflow.db'}", now=lambda: NOW)
+    register_cells(registry, seal_bundle(home / "third", fail_from=0.6))
+    judge(registry, 3, against="cells/2")
+    for number, reason in ((1, "first release"), (2, "fewer escapes"), (3, "less overkill")):
+        registry.promote("cells", number, "A. Weber", reason)
+    return home
 
 
 @pytest.fixture
-def two_versions(
-    registry: Registry,
-    sealed_bundle: Bundle,
-    seal_bundle: Callable[..., Bundle],
-    register: Callable[[Registry, Bundle], Registration],
-    tmp_path: Path,
-) -> Registry:
-    register(registry, sealed_bundle)
-    register(registry, seal_bundle(tmp_path / "second", fail_from=0.7))
-    judge(registry, 2, against="cells/1")
+def two_versions(registry: Registry, two_registered: Path, tmp_path: Path) -> Registry:
+    """Version 1 holds `sealed_bundle`, version 2 another one that was compared with it."""
+    copy_registry(two_registered, tmp_path)
+    return registry
+
+
+@pytest.fixture
+def three_versions(registry: Registry, three_promoted: Path, tmp_path: Path) -> Registry:
+    """Three, promoted one after the other."""
+    copy_registry(three_promoted, tmp_path)
     return registry
 
 
 @pytest.fixture(scope="session")
-def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def mlflow_server(empty_registry: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """`mlflow server` on a free loopback port; it takes some twenty seconds to start."""
     home = tmp_path_factory.mktemp("mlflow_server")
+    shutil.copy(empty_registry, home / "mlflow.db")
     with serving(home, f"sqlite:///{home / 'mlflow.db'}") as uri:
         yield uri
 
@@ -81,6 +114,8 @@ def serving(
     command += ["--backend-store-uri", database]
     command += ["--artifacts-destination", str(home / "artifacts")]
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("MLFLOW_")}
+    # Nobody asks this server to evaluate prompts, for which it would start eight processes more.
+    inherited["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     log = (home / "server.log").open("wb")
     server = subprocess.Popen(
         command,

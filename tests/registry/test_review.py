@@ -30,18 +30,6 @@ def forget_judgement(registry: Registry, version: int) -> None:
     run_file(registry, version, "evaluate/evaluation.json").unlink()
 
 
-@pytest.fixture
-def three_versions(
-    two_versions: Registry, seal_bundle: Callable[..., Bundle], register: Register, tmp_path: Path
-) -> Registry:
-    """Three, promoted one after the other."""
-    register(two_versions, seal_bundle(tmp_path / "third", fail_from=0.6))
-    judge(two_versions, 3, against="cells/2")
-    for number, reason in ((1, "first release"), (2, "fewer escapes"), (3, "less overkill")):
-        two_versions.promote("cells", number, "A. Weber", reason)
-    return two_versions
-
-
 def test_promotion_notes_who_why_and_when(two_versions: Registry) -> None:
     done = two_versions.promote("cells", 1, "A. Weber", "first release")
     assert done.said == "cells/1 is now the champion"

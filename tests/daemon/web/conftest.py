@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import pytest
 
 from pipeline.contracts.bundle import Bundle
+from pipeline.daemon import inspection
 from pipeline.daemon.assembly import Eye, Fixed, put_together
 from pipeline.daemon.clock import Clock
 from pipeline.daemon.ledger import Ledger
@@ -167,7 +168,9 @@ class Serve(Protocol):
 
 
 @pytest.fixture
-def serve(line: Line, sealed_bundle: Bundle) -> Iterator[Serve]:
+def serve(line: Line, sealed_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
+    # An inspection that waits for a part sees only so often that it is to end.
+    monkeypatch.setattr(inspection, "BEAT_EVERY_S", 0.02)
     with ExitStack() as stack:
 
         def start(

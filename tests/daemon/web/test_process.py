@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.error import URLError
 
+from pipeline.contracts.bundle import Bundle
 from pipeline.daemon.ledger import Ledger
 from pipeline.daemon.line import Line
-from pipeline.registry.store import Registry
 from tests.daemon.test_process import PLAIN
 from tests.daemon.web.conftest import until
 
@@ -27,7 +27,7 @@ def free_port() -> int:
 
 
 def test_a_running_station_tells_its_health_and_ends_with_a_client_connected(
-    line: Line, line_file: Callable[..., Path], champion: Registry, tmp_path: Path
+    line: Line, line_file: Callable[..., Path], kept_model: Bundle, tmp_path: Path
 ) -> None:
     file, port = line_file(loop="true", rate_hz=50), free_port()
     with file.open("a") as out:
