@@ -1,7 +1,9 @@
 """What a station costs beyond the network: latency, sustained rate, and the cost of waiting.
 
-The network alone is ONNX Runtime's call on the same prepared frames, in the same process, at the
-same pace, and measured in turns with the station. Needs `make repro`.
+What the station adds to a frame is the time from its trigger to its verdict without ONNX Runtime's
+call and without decoding, both measured on that very frame, inside the station. The network alone
+is that call on the same prepared frames, in the same process, at the same pace, and measured in
+turns with the station. Needs `make repro`.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -25,10 +29,12 @@ from pipeline.daemon.assembly import Eye, Fixed, put_together
 from pipeline.daemon.clock import Clock
 from pipeline.daemon.ledger import Ledger
 from pipeline.daemon.line import Camera, Line, ModelSource
+from pipeline.daemon.loop import Station
 from pipeline.daemon.sources import replay
 from pipeline.imaging import codec
 from pipeline.inference.inspector import Inspector
 from pipeline.inference.predictor import session
+from pipeline.inference.trial import warm_up
 
 console = Console()
 
@@ -57,21 +63,26 @@ def _latency(
     table: Table, bundle: Bundle, paths: Sequence[Path], rate_hz: float, rounds: int
 ) -> None:
     alone: list[float] = []
+    whole: list[float] = []
+    network: list[float] = []
     decode: list[float] = []
-    station: list[float] = []
     for _ in range(rounds):
-        network, decoding = _alone(bundle, paths, rate_hz)
-        alone += network
-        decode += decoding
-        station += [r.latency_ms or 0.0 for r in _station(bundle, paths, rate_hz)[0]]
+        alone += _alone(bundle, paths, rate_hz)
+        inspector = Inspector(bundle)
+        graph = inspector._predictor._session
+        with _noted(graph, "run") as calls, _noted(codec, "decode") as decodings:
+            records, _ = _station(inspector, paths, rate_hz)
+        whole += [r.latency_ms or 0.0 for r in records]
+        network += calls[-len(paths) :]  # the first one was the warm-up
+        decode += decodings
+    beyond = np.array(whole) - network - decode
     for name, share in (("p50", 50), ("p99", 99)):
-        bare, whole = np.percentile(alone, share), np.percentile(station, share)
-        decoded = np.percentile(decode, share)
+        of = partial(np.percentile, q=share)
         table.add_row(
             f"trigger to verdict at {rate_hz:g} Hz, {name}",
-            f"{bare:.2f} ms (+ {decoded:.2f} ms decoding)",
-            f"{whole:.2f} ms",
-            f"{whole - bare - decoded:+.2f} ms beyond both",
+            f"{of(alone):.2f} ms",
+            f"{of(whole):.2f} ms: network {of(network):.2f}, decoding {of(decode):.2f}",
+            f"{of(beyond):.2f} ms beyond both",
         )
 
 
@@ -84,7 +95,7 @@ def _rate(table: Table, bundle: Bundle, paths: Sequence[Path], rounds: int) -> N
     for _ in range(rounds):
         bare_s = _seconds(lambda x: graph.run(["logits", "embedding"], {"image": x}), prepared)
         loop_s = _seconds(lambda p: inspector.inspect(codec.read(p)), paths)
-        _, station_s = _station(bundle, paths, 0)
+        _, station_s = _station(inspector, paths, 0)
         rates.append(len(paths) / station_s)
         ratios["network alone"].append(bare_s / station_s)
         ratios["decode, prepare, network, decide"].append(loop_s / station_s)
@@ -112,28 +123,42 @@ def _idle(table: Table, bundle: Bundle, seconds: float = 10) -> None:
     table.add_row("waiting for a trigger", "", f"{used:.1%} of a core", "")
 
 
-def _alone(
-    bundle: Bundle, paths: Sequence[Path], rate_hz: float
-) -> tuple[list[float], list[float]]:
-    """Milliseconds of ONNX Runtime's call and of decoding for each frame, at a pace."""
+def _alone(bundle: Bundle, paths: Sequence[Path], rate_hz: float) -> list[float]:
+    """Milliseconds of ONNX Runtime's call for each frame, at a pace."""
     inspector, graph = Inspector(bundle), session(bundle.model)
-    network, decoding = [], []
     due = time.perf_counter()
-    for path in paths:
-        time.sleep(max(0.0, due - time.perf_counter()))
-        due += 1 / rate_hz
-        data = path.read_bytes()
-        started = time.perf_counter()
-        pixels = codec.decode(data)
-        decoding.append((time.perf_counter() - started) * 1e3)
-        images = inspector.preparation(pixels).images
-        started = time.perf_counter()
-        graph.run(["logits", "embedding"], {"image": images})
-        network.append((time.perf_counter() - started) * 1e3)
-    return network, decoding
+    with _noted(graph, "run") as network:
+        for path in paths:
+            time.sleep(max(0.0, due - time.perf_counter()))
+            due += 1 / rate_hz
+            images = inspector.preparation(codec.read(path)).images
+            graph.run(["logits", "embedding"], {"image": images})
+    return network
 
 
-def _station(bundle: Bundle, paths: Sequence[Path], rate_hz: float) -> tuple[list[Record], float]:
+@contextmanager
+def _noted(owner: Any, name: str) -> Iterator[list[float]]:
+    """Milliseconds of each call of a function of an object or a module, while the block runs."""
+    spent: list[float] = []
+    function = getattr(owner, name)
+
+    def timed(*args: Any, **named: Any) -> Any:
+        started = time.perf_counter()
+        try:
+            return function(*args, **named)
+        finally:
+            spent.append((time.perf_counter() - started) * 1e3)
+
+    setattr(owner, name, timed)
+    try:
+        yield spent
+    finally:
+        setattr(owner, name, function)
+
+
+def _station(
+    inspector: Inspector, paths: Sequence[Path], rate_hz: float
+) -> tuple[list[Record], float]:
     """The records of a station that was shown these frames, and the seconds that it took."""
     records: list[Record] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -141,8 +166,8 @@ def _station(bundle: Bundle, paths: Sequence[Path], rate_hz: float) -> tuple[lis
         shown.mkdir()
         for i, path in enumerate(paths):
             (shown / f"{i:06d}{path.suffix}").symlink_to(path.absolute())
-        station, stop = _assembled(bundle, Path(folder), shown, rate_hz), threading.Event()
-        with station as made:
+        stop = threading.Event()
+        with _assembled(inspector, Path(folder), shown, rate_hz) as made:
             started = time.perf_counter()
             summary = made.run(stop, records.append)
             seconds = time.perf_counter() - started
@@ -152,19 +177,20 @@ def _station(bundle: Bundle, paths: Sequence[Path], rate_hz: float) -> tuple[lis
 
 
 @contextmanager
-def _assembled(bundle, folder, shown, rate_hz, loop=False):  # type: ignore[no-untyped-def]
+def _assembled(
+    inspector: Inspector, folder: Path, shown: Path, rate_hz: float, *, loop: bool = False
+) -> Iterator[Station]:
     clock = Clock()
     source = replay.Config(type="replay", path=shown, rate_hz=rate_hz, loop=loop)
     line = Line(
         station="bench",
-        recipe=bundle.provenance.recipe,
+        recipe=inspector.bundle.provenance.recipe,
         model=ModelSource(cache=folder / "models"),
         source=source,
         ledger=folder / "ledger.sqlite",
     )
     ledger = Ledger(line.ledger, line.station)
-    inspector = Inspector(bundle)
-    inspector.inspect(np.zeros((*inspector.preparation.frame_px, 3), np.uint8))
+    warm_up(inspector)
     settings: Camera = line.all_cameras[0]
     eye = Eye(settings, source.open(clock), None)
     try:
@@ -177,7 +203,7 @@ def _assembled(bundle, folder, shown, rate_hz, loop=False):  # type: ignore[no-u
 def _running(
     bundle: Bundle, folder: Path, shown: Path, rate_hz: float, *, loop: bool
 ) -> Iterator[None]:
-    with _assembled(bundle, folder, shown, rate_hz, loop) as station:
+    with _assembled(Inspector(bundle), folder, shown, rate_hz, loop=loop) as station:
         stop = threading.Event()
         thread = threading.Thread(target=station.run, args=(stop,))
         thread.start()
