@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import secrets
 import uuid
 from datetime import datetime
@@ -14,6 +15,8 @@ class Ids:
 
     def __init__(self, after: str = "") -> None:
         """Go on after the last id that is known, if there is one."""
+        # To be unlike those of other stations; the operating system need not be asked each time.
+        self._chance = random.Random(secrets.randbits(256))
         self._last = _ticks(uuid.UUID(after)) if after else 0
 
     def make(self, at: datetime) -> str:
@@ -22,7 +25,8 @@ class Ids:
         ticks = int(at.timestamp() * 1000 * TICKS_PER_MS)
         self._last = ticks = max(ticks, self._last + 1)
         ms, fraction = divmod(ticks, TICKS_PER_MS)
-        number = (ms << 80) | (0x7 << 76) | (fraction << 64) | (0b10 << 62) | secrets.randbits(62)
+        chance = self._chance.getrandbits(62)
+        number = (ms << 80) | (0x7 << 76) | (fraction << 64) | (0b10 << 62) | chance
         return str(uuid.UUID(int=number))
 
 

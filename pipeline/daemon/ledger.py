@@ -108,6 +108,7 @@ class Ledger:
         self._db.row_factory = sqlite3.Row
         bring_up_to_date(self._db, self.path, self.station)
         self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
         self.closed_at_start = self._close_open()
         # Whoever locks the file later must not stop a worker for longer than it may be silent.
         self._db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
@@ -140,7 +141,6 @@ class Ledger:
         stamp = captured_at.astimezone(UTC).isoformat(timespec="microseconds")
         with self._spoken():
             identity = self._ids.make(captured_at)
-            self._db.execute("PRAGMA synchronous = NORMAL")
             self._db.execute(
                 "INSERT INTO records (id, captured_at, serial, camera) VALUES (?, ?, ?, ?)",
                 (identity, stamp, serial, camera),
@@ -227,7 +227,8 @@ class Ledger:
         with self._spoken():
             # Two connections, one for each mode, would cost more: what one of them writes makes the
             # other read its pages anew.
-            self._db.execute(f"PRAGMA synchronous = {'FULL' if safe else 'NORMAL'}")
+            if safe:
+                self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -236,6 +237,10 @@ class Ledger:
                 with suppress(sqlite3.Error):  # SQLite has rolled back by itself, as on a full disk
                     self._db.execute("ROLLBACK")
                 raise
+            finally:
+                if safe:
+                    with suppress(sqlite3.Error):  # else the next ones outlive a power cut, too
+                        self._db.execute("PRAGMA synchronous = NORMAL")
 
     def reading(self) -> AbstractContextManager[sqlite3.Connection]:
         """A connection for queries beside whoever writes, who does not wait for it.
@@ -259,7 +264,6 @@ class Ledger:
             LedgerError: the record was never opened, or has an image already.
         """
         with self._spoken():
-            self._db.execute("PRAGMA synchronous = NORMAL")
             done = self._db.execute("UPDATE records SET image = ? WHERE id = ?", (path, identity))
         if done.rowcount != 1:
             raise LedgerError(f"{self.path}: record {identity} was never opened")

@@ -28,7 +28,7 @@ def measure(prepared: Pixels) -> Quality:
     """Measure a prepared image, uint8 height x width x 1 or 3."""
     grey = cv2.cvtColor(prepared, cv2.COLOR_RGB2GRAY) if prepared.shape[2] == 3 else prepared
     mean, deviation = cv2.meanStdDev(grey)
-    _, edges = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_32F))
+    _, edges = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))
     return Quality(float(mean[0, 0]), float(deviation[0, 0]), float(edges[0, 0]) ** 2)
 
 

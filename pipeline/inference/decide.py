@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pipeline.contracts.bundle import OperatingPoint
 from pipeline.contracts.records import Decision, Verdict
-from pipeline.contracts.taxonomy import Disposition, Taxonomy
+from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
 
 Floats = npt.NDArray[np.float32]
 
@@ -58,13 +58,12 @@ def decide(
 
 def _judge(probabilities: Floats, taxonomy: Taxonomy, point: OperatingPoint) -> Decision:
     score = float(defect_scores(probabilities[None], taxonomy)[0])
-    passing = np.array(taxonomy.passing)
     if score < point.pass_below:
-        name = _likeliest(probabilities, passing, taxonomy)
+        name = _likeliest(probabilities, np.array(taxonomy.passing), taxonomy).name
         reason = f"defect score {score:.3f} below pass limit {point.pass_below:.3f}"
         return Decision(Verdict.PASS, name, score, reason)
-    name = _likeliest(probabilities, ~passing, taxonomy)
-    disposition = taxonomy.classes[taxonomy.names.index(name)].disposition
+    fault = _likeliest_fault(probabilities, taxonomy)
+    name, disposition = fault.name, fault.disposition
     if score < point.fail_from:
         reason = (
             f"defect score {score:.3f} between pass limit {point.pass_below:.3f} "
@@ -75,5 +74,16 @@ def _judge(probabilities: Floats, taxonomy: Taxonomy, point: OperatingPoint) -> 
     return Decision(verdict, name, score, f"{name}: {disposition}, defect score {score:.3f}")
 
 
-def _likeliest(probabilities: Floats, allowed: npt.NDArray[np.bool_], taxonomy: Taxonomy) -> str:
-    return taxonomy.names[int(np.where(allowed, probabilities, -1.0).argmax())]
+def looks_failing(probabilities: Floats, taxonomy: Taxonomy) -> bool:
+    """Would a part be a FAIL at a limit low enough, probabilities float32 K, or else a REVIEW?"""
+    return _likeliest_fault(probabilities, taxonomy).disposition is not Disposition.REVIEW
+
+
+def _likeliest_fault(probabilities: Floats, taxonomy: Taxonomy) -> PartClass:
+    return _likeliest(probabilities, ~np.array(taxonomy.passing), taxonomy)
+
+
+def _likeliest(
+    probabilities: Floats, allowed: npt.NDArray[np.bool_], taxonomy: Taxonomy
+) -> PartClass:
+    return taxonomy.classes[int(np.where(allowed, probabilities, -1.0).argmax())]

@@ -5,16 +5,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-from pipeline.contracts.bundle import Bundle, OperatingPoint
-from pipeline.contracts.records import Decision, Verdict
+from pipeline.contracts.bundle import Bundle
+from pipeline.contracts.records import Decision
 from pipeline.imaging import Pixels
 from pipeline.imaging.prepare import Preparation
 from pipeline.imaging.quality import Quality, complaint, measure
-from pipeline.inference.decide import decide, worst
+from pipeline.inference.decide import decide, looks_failing, worst
 from pipeline.inference.familiarity import Familiar
 from pipeline.inference.predictor import Floats, Prediction, Predictor
-
-EVERY_SCORE_FAILS = OperatingPoint(pass_below=0.0, fail_from=0.0)
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ class Inspector:
         failing = [
             decision.defect_score
             for decision, scores in zip(decisions, prediction.probabilities, strict=True)
-            if decide(scores, bundle.taxonomy, EVERY_SCORE_FAILS).verdict is Verdict.FAIL
+            if looks_failing(scores, bundle.taxonomy)
         ]
         tile = worst(decisions)
         decision = decisions[tile]
