@@ -36,6 +36,8 @@ from pipeline.inference.inspector import Inspector
 from pipeline.inference.predictor import session
 from pipeline.inference.trial import warm_up
 
+WARM_UP = 10  # frames of each round, whose every step is the first of its kind
+
 console = Console()
 
 
@@ -76,6 +78,7 @@ def _latency(
         network += calls[-len(paths) :]  # the first one was the warm-up
         decode += decodings
     beyond = np.array(whole) - network - decode
+    beyond = beyond.reshape(rounds, -1)[:, WARM_UP:]
     for name, share in (("p50", 50), ("p99", 99)):
         of = partial(np.percentile, q=share)
         table.add_row(

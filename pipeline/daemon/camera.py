@@ -133,10 +133,10 @@ class Camera:
         self._trouble, self.source.connected = why, False
 
     def _take(self, frame: Frame, pulse: Pulse) -> None:
-        if self._trouble:
+        first = bool(self._trouble)
+        if first:
             self._trouble, self.source.connected = "", True
             log.info("camera %s: frames come", self.name)
-            self._on_event("camera connected", self.name)
         self._frames += 1
         with self._came:
             self._latest = frame
@@ -153,6 +153,8 @@ class Camera:
             )
             if arrival is not None:
                 self._offer(arrival, pulse)
+        if first:  # noted last: the part does not wait for it
+            self._on_event("camera connected", self.name)
 
     def _answer(self, call: Call, pulse: Pulse) -> None:
         """Record a trigger, then find the frame that belongs to it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import queue
@@ -88,6 +89,11 @@ class Service:
                     self._note_reload(station, refusal, reloaded=former is not None)
                     former, refusal = None, ""
                     on_start(station)
+                    # All that was imported and loaded stays. Looking through it for garbage would
+                    # take 0.1 s, for which a part would have to wait.
+                    gc.unfreeze()  # the former line's is garbage by now
+                    gc.collect()
+                    gc.freeze()
                     summary, wanted = self._inspect(station, on_record)
             except LinesideError as error:
                 # Once the station stood, `former` is gone: then this is its own end.
