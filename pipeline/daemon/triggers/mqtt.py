@@ -50,7 +50,8 @@ class Mqtt(Trigger):
     """Subscribes to a topic.
 
     What is published while the station is not connected triggers nothing, and neither does a
-    retained message: the part has gone by. Who publishes cannot be told that too many wait: beyond
+    retained message: the part has gone by. A message is acknowledged when it has come, not when its
+    record is opened: one that comes in the instant of a kill has none. Who publishes cannot be told that too many wait: beyond
     `WAITING` parts are counted, and recorded without their serial.
     """
 
