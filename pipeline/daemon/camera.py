@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from itertools import islice
 
 from pipeline.daemon.books import Books
 from pipeline.daemon.clock import Clock
@@ -19,6 +20,7 @@ from pipeline.errors import SourceLost
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 1.0  # between attempts to connect
 LEDGER_PAUSE_S = 0.1
+AT_ONCE = 10_000  # records of one transaction
 
 log = logging.getLogger(__name__)
 
@@ -121,9 +123,9 @@ class Camera:
 
     def turn_away(self, why: str) -> None:
         """Record the parts that its trigger still knows of, once nobody asks it any more."""
-        left = () if self.trigger is None else self.trigger.left()
-        if left:
-            self._books.refuse_all([Missed(c.at, c.serial, self.name) for c in left], why)
+        left = iter(() if self.trigger is None else self.trigger.left())
+        while some := [Missed(c.at, c.serial, self.name) for c in islice(left, AT_ONCE)]:
+            self._books.refuse_all(some, why)
 
     def lost(self, why: str) -> None:
         """Note that no frames come."""

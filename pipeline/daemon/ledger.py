@@ -227,10 +227,10 @@ class Ledger:
         with self._spoken():
             # Two connections, one for each mode, would cost more: what one of them writes makes the
             # other read its pages anew.
-            if safe:
-                self._db.execute("PRAGMA synchronous = FULL")
-            self._db.execute("BEGIN IMMEDIATE")
             try:
+                if safe:
+                    self._db.execute("PRAGMA synchronous = FULL")
+                self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
                 self._db.execute("COMMIT")
             except BaseException:

@@ -245,16 +245,15 @@ class Station:
         self.stopping = "the station is stopping"
         self._supervisor.stop(*(name for c in self.cameras for name in _workers_of(c)))
         # The last part that a camera has opened a record for is let in, then all are finished.
-        hanging = set(self._supervisor.join(1.0))
-        for camera in self.cameras:
-            if hanging.isdisjoint(_workers_of(camera)):
-                camera.turn_away(f"{STOPPED}: {WAITING}")
+        self._supervisor.join(1.0)
+        self._turn_away()
         self._until(lambda: self._intake.idle, on_step)
         self._refuse(self._intake.clear(), WAITING)
         self._supervisor.stop("inspection")
         self._supervisor.join(1.0)
         self.books.recover(at_once=True)
         self._refuse(self.books.left_open(), "the part was still being inspected")
+        self._turn_away()  # what has come meanwhile
         self.books.settle()
         for worker in self._workers:
             if isinstance(worker, Postman):
@@ -271,6 +270,10 @@ class Station:
                 camera.source.close()
                 if camera.trigger is not None:
                     camera.trigger.close()
+
+    def _turn_away(self) -> None:
+        for camera in self.cameras:
+            camera.turn_away(f"{STOPPED}: {WAITING}")
 
     def _refuse(self, arrivals: Sequence[Arrival], why: str) -> None:
         """Close records that get no verdict any more.

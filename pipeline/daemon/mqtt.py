@@ -185,6 +185,9 @@ class Link:
         except (OSError, ValueError) as error:
             self._client = None
             raise BrokerAway(f"broker {self.broker.address}: {_reason(error)}") from error
+        if self._client is not client:  # closed meanwhile by whoever has no more use for it
+            client.disconnect()
+            raise BrokerAway(f"broker {self.broker.address}: the connection was given up")
         client.loop_start()
         with self._said:
             self._said.wait_for(lambda: self._answer, max(0.0, until_s - monotonic()))

@@ -8,7 +8,9 @@ import imagesize
 
 # Those kinds that the codec decodes to more than the file holds. The library knows others, too;
 # SVG among them, and XML is nothing to read from strangers.
-STARTS = (b"\xff\xd8", b"\x89PNG", b"BM", b"II", b"MM", b"RIFF")
+JPEG = b"\xff\xd8"
+STARTS = (JPEG, b"\x89PNG", b"BM", b"II", b"MM", b"RIFF")
+HEAD_BYTES = 1 << 20
 
 
 def size_px(data: bytes) -> tuple[int, int] | None:
@@ -25,8 +27,11 @@ def size_px(data: bytes) -> tuple[int, int] | None:
     """
     if not data.startswith(STARTS):
         return None
+    # A JPEG is looked through byte by byte until its size comes, as it does near the start. A
+    # TIFF's may stand at the end.
+    most = HEAD_BYTES if data.startswith(JPEG) else len(data)
     try:
-        width, height = imagesize.get(io.BytesIO(data))
+        width, height = imagesize.get(io.BytesIO(data[:most]), exif_rotation=False)
     except Exception:  # of a damaged file it raises whatever its parser met
         return None
     if (width, height) == (-1, -1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
@@ -63,7 +63,7 @@ class Calls(Trigger):
     def calls(self, pulse: Pulse) -> Iterator[Call]:
         yield from self._calls
 
-    def left(self) -> Sequence[Call]:
+    def left(self) -> Iterable[Call]:
         return self._calls
 
 

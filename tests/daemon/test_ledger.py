@@ -346,3 +346,13 @@ def test_the_size_of_a_ledger_that_was_taken_away_is_unknown(path: Path) -> None
     ledger = Ledger(path, "west-1")
     path.unlink()
     assert ledger.state == LedgerState(None, None)
+
+
+def test_a_verdict_outlives_a_power_cut_each_time(tmp_path: Path) -> None:
+    full, normal = 2, 1
+    with closing(Ledger(tmp_path / "ledger.sqlite", "west-1")) as ledger:
+        for _ in range(2):
+            with ledger.writing(safe=True) as db:
+                assert db.execute("PRAGMA synchronous").fetchone()[0] == full
+            with ledger.writing() as db:
+                assert db.execute("PRAGMA synchronous").fetchone()[0] == normal

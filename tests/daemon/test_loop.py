@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from types import SimpleNamespace
 
@@ -193,6 +193,32 @@ def test_the_part_of_a_lost_worker_is_closed_though_its_model_does_not_load_anew
     assert records[0].reason.startswith("inspection lost: SystemExit")
 
 
+def test_a_trigger_that_hangs_at_the_end_keeps_no_part_from_its_record(
+    sealed_bundle: Bundle, line: Line
+) -> None:
+    woken = threading.Event()
+
+    class Hanging(Trigger):
+        def calls(self, pulse: Pulse) -> Iterator[Call]:
+            woken.wait(60)
+            return
+            yield
+
+        def left(self) -> Iterable[Call]:
+            return [waiting.pop()] if waiting else []
+
+    waiting = [Call(NOW, 0.0, "A-1")]
+    stop = threading.Event()
+    stop.set()
+    with closing(Ledger(line.ledger, "west-1")) as ledger:
+        rules = TriggerConfig(type="hanging")
+        inspector, source = Inspector(sealed_bundle, 1), FakeSource([], Clock())
+        station = station_of(line, source, inspector, ledger, trigger=Hanging(), rules=rules)
+        station.run(stop)
+        woken.set()
+        assert [record.serial for record in ledger.records()] == ["A-1"]
+
+
 @pytest.mark.parametrize("replaced", [False, True])
 def test_a_station_whose_ledger_was_moved_away_says_so(
     sealed_bundle: Bundle, line: Line, caplog: pytest.LogCaptureFixture, replaced: bool
@@ -230,8 +256,10 @@ def test_a_trigger_that_waits_when_the_station_ends_has_its_record(
             return
             yield
 
-        def left(self) -> Sequence[Call]:
-            return [Call(NOW, 0.0, "A-1")]
+        def left(self) -> Iterable[Call]:
+            return [waiting.pop()] if waiting else []
+
+    waiting = [Call(NOW, 0.0, "A-1")]
 
     stop = threading.Event()
     stop.set()

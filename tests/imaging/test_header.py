@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.imaging import codec
+from pipeline.imaging import codec, header
 from pipeline.imaging.header import size_px
 
 SIZE = (40, 30)
@@ -83,3 +83,8 @@ def test_what_is_cut_off_or_no_picture_claims_nothing() -> None:
         assert SIZE in claims
     assert size_px(b"") is None
     assert size_px(b"not a picture") is None
+
+
+def test_of_a_jpeg_only_the_head_is_looked_through() -> None:
+    hidden = saved("JPEG")[2:]
+    assert size_px(b"\xff\xd8" + bytes(header.HEAD_BYTES) + hidden) is None

@@ -57,7 +57,9 @@ class Memory:
         A folder with none of them may be a share that is not mounted: then nothing is forgotten.
         """
         try:
+            newer = self._marks.copy()  # one that could not be appended stands here only
             self._read()
+            self._marks |= newer
             left = {name: mark for name, mark in self._marks.items() if is_there(name)}
             if left:
                 self._marks = left

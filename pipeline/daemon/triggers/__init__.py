@@ -8,7 +8,7 @@ whose `type` is the file's name and whose `open` returns a `Trigger`. May call `
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -61,11 +61,11 @@ class Trigger(ABC):
             SourceLost: what triggers is away; the station tries again for ever.
         """
 
-    def left(self) -> Sequence[Call]:
-        """Parts that are known of and were never yielded, when the station ends.
+    def left(self) -> Iterable[Call]:
+        """Parts that are known of and were never yielded, when the station ends; none come twice.
 
-        They are recorded as NOT_INSPECTED. A trigger whose callers are told that nobody took their
-        call has none.
+        They are recorded as NOT_INSPECTED. Callers who wait for an answer are told None instead:
+        theirs was no trigger. It may be asked more than once, and beside a worker that hangs.
         """
         return ()
 

@@ -6,7 +6,7 @@ import json
 import logging
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from paho.mqtt.client import Client
 
 WAITING = 100_000  # calls, each with its serial: some 25 MB
+TOLD = 10  # of those that were only counted, beside each that waits: it, too, has its turn
 CONNECT_S = 5.0
 SERIAL_CHARACTERS = 256
 
@@ -51,8 +52,8 @@ class Mqtt(Trigger):
 
     What is published while the station is not connected triggers nothing, and neither does a
     retained message: the part has gone by. A message is acknowledged when it has come, not when its
-    record is opened: one that comes in the instant of a kill has none. Who publishes cannot be told that too many wait: beyond
-    `WAITING` parts are counted, and recorded without their serial.
+    record is opened: one that comes in the instant of a kill has none. Who publishes cannot be told
+    that too many wait: beyond `WAITING` parts are counted, and recorded without their serial.
     """
 
     def __init__(self, config: Config, clock: Clock) -> None:
@@ -79,22 +80,19 @@ class Mqtt(Trigger):
                     yield call
                 else:
                     subscription.check()
-                yield from self._turned_away(pulse)
+                yield from self._counted(TOLD, f"overload: {WAITING} triggers waited already")
         finally:
             self.connected = False
             subscription.close()
 
-    def left(self) -> Sequence[Call]:
+    def left(self) -> Iterator[Call]:
         """What still waits, and those that were only counted."""
-        waiting = self._inbox.close()
-        with self._counting:
-            counted, self._refused = self._refused, 0
-        now, now_s = self._clock.now(), self._clock.monotonic_s()
-        return [*waiting, *(Call(now, now_s) for _ in range(counted))]
+        yield from self._inbox.close()
+        yield from self._counted(self._refused, "")
 
     def close(self) -> None:
-        if self._refused:
-            log.warning("trigger mqtt: %d messages came too late to be recorded", self._refused)
+        if lost := len(self._inbox.close()) + self._refused:
+            log.warning("trigger mqtt: %d messages came too late to be recorded", lost)
 
     def received(self, topic: str, payload: bytes) -> None:
         """A message has come; called in paho's thread."""
@@ -108,13 +106,14 @@ class Mqtt(Trigger):
             if first:
                 log.error("%s; parts are NOT_INSPECTED, and their serials unknown", error)
 
-    def _turned_away(self, pulse: Pulse) -> Iterator[Call]:
-        """A call for each part that was only counted; when it came nobody knows any more."""
-        while self._refused and not pulse.stopping:
+    def _counted(self, most: int, why: str) -> Iterator[Call]:
+        """Calls for parts that were only counted; when they came nobody knows any more."""
+        for _ in range(most):
             with self._counting:
+                if self._refused <= 0:
+                    return
                 self._refused -= 1
-            now, now_s = self._clock.now(), self._clock.monotonic_s()
-            yield Call(now, now_s, refused=f"overload: {WAITING} triggers waited already")
+            yield Call(self._clock.now(), self._clock.monotonic_s(), refused=why)
 
 
 class _Subscription:

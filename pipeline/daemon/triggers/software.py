@@ -57,6 +57,14 @@ class Software(Trigger):
             if (call := self._inbox.take(pulse)) is not None:
                 yield call
 
+    def left(self) -> Iterator[Call]:
+        """Calls that nobody waits for; those who wait are told that there is no record."""
+        for call in self._inbox.close():
+            if call.answer is None:
+                yield call
+            else:
+                call.answer(None)
+
     def close(self) -> None:
         if lost := len(self._inbox.close()):
             log.warning("trigger software: %d calls came too late to be recorded", lost)

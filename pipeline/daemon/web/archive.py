@@ -7,8 +7,9 @@ import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import closing, suppress
+from io import FileIO
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, TypeVar
 
 from pipeline.contracts.records import Record
 from pipeline.daemon.ledgerfile import record_of
@@ -61,7 +62,7 @@ class Archive:
         """Closed records of a part, the last `MOST` of them, newest first; raises LedgerError."""
         return self._closed("serial = ?", serial)
 
-    def frame(self, identity: str) -> tuple[BinaryIO, str] | None:
+    def frame(self, identity: str) -> tuple[FileIO, str] | None:
         """The open file and media type of a record's frame, None if it was not kept or is gone.
 
         Raises:
@@ -74,7 +75,8 @@ class Archive:
         if not path.resolve().is_relative_to(self._frames.resolve()):
             return None
         try:
-            return path.open("rb"), KINDS.get(path.suffix, "application/octet-stream")
+            # Without a buffer, whose lock a read that hangs at a dead disk would hold.
+            return path.open("rb", buffering=0), KINDS.get(path.suffix, "application/octet-stream")
         except OSError:
             return None
 
@@ -131,7 +133,7 @@ async def aside(work: Callable[[], T]) -> T:
     return await asyncio.wait_for(future, PATIENCE_S)
 
 
-async def chunks(file: BinaryIO) -> AsyncIterator[bytes]:
+async def chunks(file: FileIO) -> AsyncIterator[bytes]:
     """An open file bit by bit, and close it: a client that reads slowly holds one bit of it."""
     with file:
         while data := await aside(lambda: file.read(CHUNK_BYTES)):

@@ -8,10 +8,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.parser import HeaderParser
+from functools import partial
 
 from fastapi import HTTPException, Request
 from starlette.requests import ClientDisconnect
 
+from pipeline.daemon.web.archive import aside
 from pipeline.daemon.web.settings import Http
 from pipeline.imaging import codec, header
 
@@ -22,6 +24,7 @@ UNNAMED = ("", "application/octet-stream", "image/x-portable-graymap", "image/x-
 AT_ONCE = 4  # pictures of the largest size that may be in memory together
 LINGER_S = 2.0  # so long a picture that is refused is still read, so that its sender reads why
 MOST_HEADER_BYTES = 8192
+SMALL_BYTES = 1 << 18  # whose size in pixels is found at once, however odd the file
 MOST_SERIAL = 200
 
 _BOUNDARY = re.compile(r'boundary=(?:"([^"]{1,70})"|([^\s;,"]{1,70}))', re.IGNORECASE)
@@ -71,7 +74,10 @@ class Uploads:
                 data = from_form(data, request.headers["content-type"])
             if not data:
                 raise HTTPException(422, "the picture is empty (0 bytes)")
-            self._refuse_large(data)
+            if len(data) > SMALL_BYTES:
+                await aside(partial(self._refuse_large, data))
+            else:
+                self._refuse_large(data)
             yield data
         finally:
             self._all.taken -= room.taken

@@ -238,12 +238,21 @@ def test_what_waits_at_the_end_is_told_and_what_found_no_room_without_its_serial
     assert list(trigger.left()) == []
 
 
+def test_two_who_ask_at_once_are_told_of_no_part_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WAITING", 1)
+    trigger = config(1883).open(FakeClock())
+    for n in range(3):
+        trigger.received("line/part", b"A-%d" % n)
+    one, other = trigger.left(), trigger.left()
+    assert len([next(one), next(other), *one, *other]) == 3
+
+
 def test_parts_that_come_after_the_end_are_counted(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "WAITING", 2)
     trigger = config(1883).open(FakeClock())
-    trigger.left()
+    assert list(trigger.left()) == []
     for n in range(5):
         trigger.received("line/part", b"A-%d" % n)
     trigger.close()

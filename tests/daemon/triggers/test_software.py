@@ -52,6 +52,15 @@ def test_a_replaced_worker_leaves_what_waits_to_the_next() -> None:
     assert next(trigger.calls(Pulse(Clock()))).serial == "A-1"
 
 
+def test_calls_that_nobody_waits_for_are_left_at_the_end_and_who_waits_is_told() -> None:
+    trigger = Config(type="software").open(FakeClock())
+    told: list[object] = []
+    trigger.fire("A-1")
+    trigger.fire("A-2", told.append)
+    assert [call.serial for call in trigger.left()] == ["A-1"]
+    assert told == [None]
+
+
 def test_after_the_end_firing_is_refused() -> None:
     trigger = Config(type="software").open(FakeClock())
     trigger.close()
