@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.registry.store import Registry
 from tests.imports import ROOT
 from tests.stages.conftest import copy_cells
 
@@ -141,3 +142,38 @@ def test_metrics_and_plots_are_shown_by_dvc(project: Path) -> None:
     dvc(project, "plots", "show", "-o", "plots")
     page = (project / "plots/index.html").read_text()
     assert all(axis in page for axis in ('"fpr"', '"recall"', '"predicted"', "overview_png"))
+
+
+def lineside(project: Path, *argv: str) -> str:
+    """Run lineside as a user would, with the project's code; what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", *argv],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_shipped_line_file_inspects_what_repro_has_built(project: Path) -> None:
+    shipped = (ROOT / "conf/lines/demo.yaml").read_text("utf-8")
+    given = {"solar-cell": "cells", "rate_hz: 20": "rate_hz: 0", "port: 8711": "port: 0"}
+    for of_the_demo, of_this in given.items():
+        assert of_the_demo in shipped
+        shipped = shipped.replace(of_the_demo, of_this)
+    (project / "conf/lines").mkdir()
+    (project / "conf/lines/demo.yaml").write_text(shipped)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project)  # where the registry of a recipe is if nobody says otherwise
+        Registry().promote("cells", 1, "A. Weber", "to try it", override="a test of 60 cells")
+    lineside(project, "run", "conf/lines/demo.yaml")
+    lineside(project, "audit", "conf/lines/demo.yaml")
+    held_out = project / "data/cells/evaluate/held_out"
+    parts = sorted(p.relative_to(held_out).as_posix() for p in held_out.rglob("*.png"))
+    files = sorted((project / "data/lines/demo/records").iterdir())
+    records = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    assert parts
+    assert sorted(record["serial"] for record in records) == parts
+    assert {record["model_version"] for record in records} == {"cells/1"}

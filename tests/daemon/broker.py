@@ -74,6 +74,8 @@ class Mosquitto:
 
 def certify(folder: Path) -> None:
     """Make `ca.crt`, another authority `other.crt`, and a server's certificate for localhost."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed: apt-get install openssl")
 
     def openssl(*arguments: str | Path) -> None:
         subprocess.run(["openssl", *arguments], check=True, capture_output=True, cwd=folder)

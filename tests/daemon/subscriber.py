@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.daemon.broker import PATIENCE_S, Mosquitto
+
+if TYPE_CHECKING:
+    from paho.mqtt.client import MQTTMessage
 
 
 class Subscriber:
@@ -27,10 +30,10 @@ class Subscriber:
         self.ready = threading.Event()
         self.client = Client(CallbackAPIVersion.VERSION2, name, clean_session=False)
         self.client.reconnect_delay_set(1, 1)
-        self.client.on_message = lambda _, __, m: self.heard.append(
-            (m.topic, json.loads(m.payload), m.retain)
-        )
-        self.client.on_connect = lambda c, *_: c.subscribe("lineside/#", 1)
+        self.qos: set[int] = set()
+        self.client.on_message = self._hear
+        # More than is published with: then each message comes with its own quality of service.
+        self.client.on_connect = lambda c, *_: c.subscribe("lineside/#", 2)
         self.client.on_subscribe = lambda *_: self.ready.set()
         if password is not None:
             self.client.username_pw_set(name, password)
@@ -39,6 +42,10 @@ class Subscriber:
         self.client.connect("localhost", broker.port, 10)
         self.client.loop_start()
         assert self.ready.wait(PATIENCE_S)
+
+    def _hear(self, _client: object, _data: object, message: MQTTMessage) -> None:
+        self.qos.add(message.qos)
+        self.heard.append((message.topic, json.loads(message.payload), message.retain))
 
     def of(self, topic: str) -> list[dict[str, Any]]:
         return [told for t, told, _ in self.heard if t == topic]

@@ -15,7 +15,7 @@ from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.assembly import Fixed, assembled
 from pipeline.daemon.clock import Clock, FakeClock
 from pipeline.daemon.ledger import Ledger
-from pipeline.daemon.line import Line
+from pipeline.daemon.line import Line, Supervision
 from pipeline.daemon.loop import Summary
 from pipeline.daemon.pulse import Pulse
 from pipeline.daemon.sources import FakeSource, Frame, Source
@@ -169,6 +169,29 @@ def test_stopping_while_the_ledger_is_locked_does_not_wait_for_it_once_a_part(
         station.run(stop)
         assert len(tried) <= 2
         assert len(station.books.left_open()) == 20
+
+
+def test_an_inspection_that_hangs_keeps_a_station_from_its_end_no_longer_than_draining_may_take(
+    sealed_bundle: Bundle, line: Line
+) -> None:
+    stop, woken = threading.Event(), threading.Event()
+
+    class Hanging(Inspector):
+        def inspect(self, rgb: Pixels) -> Inspection:
+            stop.set()
+            woken.wait(60)  # whoever waits for its end gets a verdict
+            return super().inspect(rgb)
+
+    line = line.model_copy(update={"supervision": Supervision(drain_s=0.2)})
+    with closing(Ledger(line.ledger, "west-1")) as ledger:
+        source = FakeSource([grey(200)] * 3, Clock())
+        summary = station_of(line, source, Hanging(sealed_bundle, 1), ledger).run(stop)
+        first, *others = ledger.records()
+        woken.set()
+    assert summary.balances
+    assert summary.verdicts[Verdict.NOT_INSPECTED] == summary.triggers == 1 + len(others)
+    assert first.reason == "station stopped: the part was still being inspected"
+    assert {r.reason for r in others} <= {"station stopped: the part was still waiting"}
 
 
 def test_the_part_of_a_lost_worker_is_closed_though_its_model_does_not_load_anew(

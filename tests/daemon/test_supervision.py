@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -87,6 +88,28 @@ def test_pauses_between_restarts_grow(supervisor: Supervisor, clock: FakeClock) 
     settle(supervisor, 6, worker, clock)
     pauses = [b - a for a, b in pairwise(times)]
     assert pauses[4] > 2 * pauses[0]
+
+
+def test_no_pause_between_restarts_is_longer_than_half_a_minute(
+    supervisor: Supervisor, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    def act(pulse: Pulse, n: int) -> None:
+        raise RuntimeError("again")
+
+    def missed(n: int) -> bool:
+        supervisor.step()
+        return supervisor.restarts == n
+
+    worker = Starts(act)
+    supervisor.start("camera", worker.run)
+    for n in range(1, 13):
+        until(partial(missed, n))
+        clock.advance(30)
+        supervisor.step()
+        worker.wait(n + 1)
+    pauses = [message.rpartition(" in ")[2] for message in caplog.messages]
+    assert pauses[:2] == ["0.1 s", "0.2 s"]
+    assert pauses[9:12] == ["30.0 s"] * 3
 
 
 def test_a_hung_worker_is_left_behind_and_replaced(

@@ -19,6 +19,7 @@ from pipeline.daemon.systemd import Heartbeat, notify, reloading, status, stoppi
 
 UNIT = Path(__file__).parents[2] / "deploy" / "lineside@.service"
 MOST_EXPOSED = 2.0
+RIGHTS = {"Type": ["notify"], "DynamicUser": ["yes"], "CapabilityBoundingSet": [""]}
 NOW = FakeClock().now()
 STATE = StationState(
     station="west-1",
@@ -96,6 +97,14 @@ def test_systemd_that_does_not_listen_stops_nobody(
 ) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nobody"))
     notify("READY=1")
+
+
+def test_unit_gives_the_station_no_rights_and_waits_for_its_beats() -> None:
+    told = [line.split("=", 1) for line in UNIT.read_text("utf-8").splitlines() if "=" in line]
+    # A second line of the same key would change what the first says.
+    assert {key: [v for k, v in told if k == key] for key in RIGHTS} == RIGHTS
+    (limit_s,) = (int(v) for k, v in told if k == "WatchdogSec")
+    assert limit_s > 0
 
 
 @needs_systemd

@@ -79,6 +79,16 @@ def test_records_arrive_in_order_under_the_stations_topic(
     assert subscriber.of("lineside/west-1/verdict") == [message(r) for r in given]
 
 
+def test_records_and_state_are_published_to_be_acknowledged(
+    sink: Mqtt, subscriber: Subscriber, records: Records
+) -> None:
+    sink.deliver(records(2))
+    sink.announce({})
+    sink._link.close()  # without a word: the last will comes too
+    until(lambda: len(subscriber.heard) == 4, "two records, the state and the last will")
+    assert subscriber.qos == {1}
+
+
 def test_state_is_retained_for_whoever_comes_later(sink: Mqtt, broker: Mosquitto) -> None:
     sink.announce({"ready": True, "model": "cells/3"})
     with closing(Subscriber(broker, "late")) as late:

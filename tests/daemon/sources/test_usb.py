@@ -1,4 +1,4 @@
-"""A camera at a USB port; there is none here, so a video stands in for the device."""
+"""A camera at a USB port; where there is none, a video stands in for the device."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from pipeline.daemon.sources.usb import Config
 from pipeline.errors import MissingExtra, SourceLost
 from tests.daemon.sources.conftest import MakeClip
 
+CAMERA = Path("/dev/video0")
+
 
 def test_a_device_that_is_missing_is_lost_and_found_when_it_is_plugged_in(
     clip: MakeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -26,6 +28,15 @@ def test_a_device_that_is_missing_is_lost_and_found_when_it_is_plugged_in(
         next(source.frames(Pulse(Clock())))
     clip().rename(device)
     assert next(source.frames(Pulse(Clock()))).decoded().shape == (48, 64, 3)
+
+
+@pytest.mark.skipif(not CAMERA.exists(), reason=f"no camera is plugged in here: no {CAMERA}")
+def test_a_real_camera_gives_pictures() -> None:
+    pytest.importorskip("av")
+    frames = Config(type="usb", device=CAMERA).open(Clock()).frames(Pulse(Clock()))
+    seen = [frame.decoded() for frame in islice(frames, 3)]
+    assert len(seen) == 3
+    assert all(rgb.size > 0 and rgb.shape[2] == 3 for rgb in seen)
 
 
 def test_a_device_that_is_none_is_lost(tmp_path: Path) -> None:

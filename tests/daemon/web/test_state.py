@@ -84,6 +84,18 @@ def test_figures_name_the_station_its_model_and_the_process(serve: Serve) -> Non
     assert value(seen, "process_resident_memory_bytes") > 1e6
 
 
+def test_figures_tell_how_many_frames_wait_and_how_often_a_camera_came_back(
+    station: Station,
+) -> None:
+    state = station.state()
+    west, east = replace(state.cameras[0], name="west", reconnects=3), state.cameras[0]
+    busy = replace(state, waiting=12, cameras=(west, replace(east, name="east")))
+    seen = samples_of(Metrics(lambda: busy, station.books).text("")[0].decode())
+    assert value(seen, "waiting_frames") == 12
+    assert value(seen, "camera_reconnects_total", camera="west") == 3
+    assert value(seen, "camera_reconnects_total", camera="east") == 0
+
+
 def test_figures_tell_how_large_the_ledger_is_and_what_its_disk_has_room_for(
     station: Station,
 ) -> None:
