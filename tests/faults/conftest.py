@@ -210,8 +210,14 @@ class Plant:
         path.write_text(yaml.safe_dump(written, sort_keys=False), "utf-8")
         return path
 
-    def start(self, file: Path, env: Mapping[str, str] | None = None, first: str = "") -> Running:
-        """Start a station, after some more Python if there is any."""
+    def start(
+        self,
+        file: Path,
+        env: Mapping[str, str] | None = None,
+        first: str = "",
+        user: int | None = None,
+    ) -> Running:
+        """Start a station, after some more Python if there is any, as another user if asked."""
         log = self.home / f"log-{len(self._running)}.txt"
         with log.open("wb") as out:
             process = subprocess.Popen(
@@ -220,6 +226,9 @@ class Plant:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PYTHONPATH": str(SOURCES), **(env or {})},
+                user=user,
+                group=user,
+                extra_groups=None if user is None else (),
             )
         running = Running(process, self.book, log)
         self._running.append(running)
