@@ -28,8 +28,10 @@ exit  # not exec: as the first process of all, systemd would not run for a user
 """
 SHIPPED = Path(__file__).parents[2] / "deploy" / "lineside@.service"
 # What only the system's own manager may give or take: users, folders, mounts, devices, memory.
-SYSTEM_ONLY = ("DynamicUser", "StateDirectory", "Protect", "Private", "Device", "Capability")
-SYSTEM_ONLY += ("AmbientCapabilities", "MemoryMax", "TasksMax", "RemoveIPC", "Environment")
+SYSTEM_ONLY = (
+    *("DynamicUser", "StateDirectory", "Protect", "Private", "Device", "Environment"),
+    *("CapabilityBoundingSet", "AmbientCapabilities", "MemoryMax", "TasksMax", "RemoveIPC"),
+)
 # Other places, and less patience than a plant has.
 HERE = """\
 ExecStart={python} {home}/station.py run {file}
