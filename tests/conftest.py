@@ -16,6 +16,7 @@ from typing import Protocol
 import numpy as np
 import onnx
 import pytest
+from _pytest.terminal import TerminalReporter
 from onnx import TensorProto, helper, numpy_helper
 
 from pipeline.contracts.bundle import (
@@ -40,6 +41,7 @@ os.environ.pop("DVC_ROOT", None)
 # These run whole pipelines. First, so that no worker is left alone with one at the end.
 LONG = ("tests/test_repro_data_sets.py", "tests/test_repro.py", "tests/stages/")
 
+RECOVERY = "recovery"  # how tests/faults names the seconds it has measured
 SIZE_PX = 16
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -49,6 +51,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((i for i, start in enumerate(LONG) if item.nodeid.startswith(start)), len(LONG))
 
     items.sort(key=place)
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """Print how long a station took to recover from each fault.
+
+    Here, not in tests/faults: with `-n` the process that prints loads no other conftest.
+    """
+    told = [
+        (report.nodeid.rpartition("::")[2], what)
+        for report in terminalreporter.stats.get("passed", [])
+        for key, what in report.user_properties
+        if key == RECOVERY
+    ]
+    if told:
+        terminalreporter.section("recovery")
+        for test, what in told:
+            terminalreporter.line(f"{test}: {what}")
 
 
 class SealBundle(Protocol):

@@ -22,12 +22,12 @@ from typing import Any
 
 import pytest
 import yaml
-from _pytest.terminal import TerminalReporter
 
 import pipeline
 from pipeline.contracts.bundle import Bundle
 from pipeline.imaging import codec
 from pipeline.registry.store import Registry
+from tests.conftest import RECOVERY
 from tests.daemon.conftest import champion, keep, picture, promoted
 
 __all__ = ["champion", "promoted"]
@@ -35,7 +35,6 @@ __all__ = ["champion", "promoted"]
 SOAK = bool(os.environ.get("LINESIDE_SOAK"))
 DEADLINE_S = 60.0
 JUDGED = "verdict IN ('PASS', 'FAIL', 'REVIEW')"
-RECOVERY = "recovery"
 SOURCES = Path(pipeline.__file__).parents[1]
 COMMAND = "from pipeline.cli import main\nmain()"
 
@@ -46,20 +45,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for item in items:
             if item.get_closest_marker("soak"):
                 item.add_marker(pytest.mark.skip(reason="long: make soak"))
-
-
-def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
-    """Print how long the station took to recover in each test."""
-    told = [
-        (report.nodeid.rpartition("::")[2], what)
-        for report in terminalreporter.stats.get("passed", [])
-        for key, what in report.user_properties
-        if key == RECOVERY
-    ]
-    if told:
-        terminalreporter.section("recovery")
-        for test, what in told:
-            terminalreporter.line(f"{test}: {what}")
 
 
 def eventually(true: Callable[[], Any], what: str, within_s: float = DEADLINE_S) -> Any:
@@ -225,8 +210,14 @@ class Plant:
         path.write_text(yaml.safe_dump(written, sort_keys=False), "utf-8")
         return path
 
-    def start(self, file: Path, env: Mapping[str, str] | None = None, first: str = "") -> Running:
-        """Start a station, after some more Python if there is any."""
+    def start(
+        self,
+        file: Path,
+        env: Mapping[str, str] | None = None,
+        first: str = "",
+        user: int | None = None,
+    ) -> Running:
+        """Start a station, after some more Python if there is any, as another user if asked."""
         log = self.home / f"log-{len(self._running)}.txt"
         with log.open("wb") as out:
             process = subprocess.Popen(
@@ -235,6 +226,9 @@ class Plant:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, "PYTHONPATH": str(SOURCES), **(env or {})},
+                user=user,
+                group=user,
+                extra_groups=None if user is None else (),
             )
         running = Running(process, self.book, log)
         self._running.append(running)

@@ -135,6 +135,8 @@ def test_bad_clients_keep_nobody_else_from_a_verdict_nor_the_station_from_its_en
     ended_s = time.monotonic() - started
     recovered("bad clients still there; station ended", ended_s)
     assert ended_s < MOST_END_S
+    assert client.token not in station.said
+    assert stranger.token not in station.said
     assert plant.book.ask("SELECT serial FROM records WHERE camera = 'pushed'") == [("A-1",)]
 
 

@@ -96,7 +96,7 @@ def test_a_folder_of_frames_on_a_full_disk_stops_no_inspection(
 
 @pytest.mark.soak
 def test_a_station_that_ends_on_a_full_disk_says_what_is_lost_and_leaves_a_sound_ledger(
-    plant: Plant, tmp_path: Path
+    plant: Plant, tmp_path: Path, recovered: Callable[[str, float], None]
 ) -> None:
     with small_disk(tmp_path / "station", 4 * MB) as disk:
         station = plant.inspecting(plant.line())
@@ -104,8 +104,10 @@ def test_a_station_that_ends_on_a_full_disk_says_what_is_lost_and_leaves_a_sound
         fill(disk / "others.bin")
         station.wait_for_words("no part can be inspected")
         time.sleep(0.5)  # some triggers that cannot be recorded
+        started = time.monotonic()
         station.process.terminate()
         assert station.process.wait(60) == 1, station.said
+        recovered("disk still full; station ended", time.monotonic() - started)
         assert "triggers are not in the ledger" in station.said
         assert "Traceback" not in station.said
         (disk / "others.bin").unlink()

@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 
-import pytest
-
 from tests.faults.conftest import Plant
 
 # After some frames, however long the station took to start.
@@ -37,26 +35,29 @@ def test_a_ledger_locked_by_another_program_loses_no_trigger(
     assert "the ledger can be written again" in station.said
 
 
-@pytest.mark.soak
-def test_a_reader_that_stays_for_long_stops_nothing(plant: Plant) -> None:
+def test_a_reader_that_stays_for_long_stops_nothing(
+    plant: Plant, recovered: Callable[[str, float], None]
+) -> None:
     station = plant.inspecting(plant.line())
     with closing(sqlite3.connect(f"{plant.book.path.as_uri()}?mode=ro", uri=True)) as reader:
         reader.execute("BEGIN")
         reader.execute("SELECT count(*) FROM records").fetchone()
-        station.wait_for_more(20)
+        recovered("a reader stays; next verdicts", station.wait_for_more(20))
         reader.execute("ROLLBACK")
     station.end()
     assert plant.book.count("reason LIKE 'ledger:%'") == 0
 
 
-def test_ids_grow_when_the_clock_is_set_back(plant: Plant) -> None:
+def test_ids_grow_when_the_clock_is_set_back(
+    plant: Plant, recovered: Callable[[str, float], None]
+) -> None:
     station = plant.start(plant.line(), first=BACK)
     jumped = (
         "SELECT 1 FROM records AS a JOIN records AS b ON b.seq = a.seq + 1 "
         "WHERE b.captured_at < a.captured_at"
     )
     station.wait_for(lambda: plant.book.ask(jumped), "the clock jumps back")
-    station.wait_for_more()
+    recovered("clock set back an hour; next verdicts", station.wait_for_more())
     station.end()
     ids = [identity for (identity,) in plant.book.ask("SELECT id FROM records ORDER BY seq")]
     assert ids == sorted(ids)

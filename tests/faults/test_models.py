@@ -19,6 +19,7 @@ from tests.judgements import bundle_file, judged
 from tests.registry.conftest import free_port, serving
 
 OFTEN = {"poll_s": 0.2}
+SWAP_S = 2  # longer than this no part waits, whatever is loaded beside it
 BY_FIRST, BY_SECOND = "model_version = 'cells/1'", "model_version = 'cells/2'"
 
 
@@ -52,13 +53,15 @@ def moved(registry: Registry) -> Callable[[], object]:
 def test_a_new_champion_takes_over_between_two_frames(
     plant: Plant, challenged: Registry, recovered: Callable[[str, float], None]
 ) -> None:
-    station = plant.inspecting(plant.line(model=OFTEN))
+    overload = {"policy": "queue", "waiting": 50 * SWAP_S}
+    station = plant.inspecting(plant.line(model=OFTEN, overload=overload))
     seconds = taken_over(station, moved(challenged))
     recovered("alias moved; first verdict of the new model", seconds)
     station.wait_for_more()
     station.end()
     plant.book.assert_no_part_was_missed()
-    assert plant.book.count("reason LIKE 'inspection lost%'") == 0
+    assert plant.book.count("reason LIKE 'inspection lost%' OR reason LIKE 'overload%'") == 0
+    assert plant.book.count("latency_ms > ?", SWAP_S * 1000) == 0
     by = plant.book.ask("SELECT model_version FROM records WHERE model_version != '' ORDER BY seq")
     first = plant.book.count(BY_FIRST)
     assert [version for (version,) in by] == ["cells/1"] * first + ["cells/2"] * (len(by) - first)

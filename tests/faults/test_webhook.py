@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -10,6 +11,9 @@ from contextlib import contextmanager
 from tests.daemon.receiver import Receiver
 from tests.faults.conftest import Plant
 from tests.registry.conftest import free_port
+
+KEY = b"an-odd-key-that-nobody-should-read"
+SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
 
 
 @contextmanager
@@ -32,7 +36,8 @@ def test_a_receiver_that_is_down_then_fails_then_hangs_misses_nothing(
 ) -> None:
     port = free_port()
     hook = {"type": "webhook", "url": f"http://127.0.0.1:{port}/hook", "timeout_s": 1}
-    station = plant.inspecting(plant.line(sinks=[hook]))
+    file = plant.line(sinks=[{**hook, "secret_env": "HOOK"}])
+    station = plant.inspecting(file, env={"HOOK": SECRET})
 
     def tried(server: Receiver) -> int:
         return len(server.requests)
@@ -52,4 +57,7 @@ def test_a_receiver_that_is_down_then_fails_then_hangs_misses_nothing(
         told = [json.loads(body)["id"] for _, body in server.requests[refused:]]
     recovered("receiver well; its backlog delivered", seconds)
     assert "sink webhook is up again" in station.said
+    assert all(headers["webhook-signature"] for headers, _ in server.requests)
+    assert SECRET.removeprefix("whsec_") not in station.said
+    assert KEY.decode() not in station.said
     assert list(dict.fromkeys(told)) == plant.book.closed_ids
