@@ -18,8 +18,8 @@ def slowly(self, rgb):
     return inspect(self, rgb)
 module.Inspector.inspect = slowly
 """
-TEN_A_SECOND = SLOW.replace("0.03", "0.1")
-TEN_TIMES = {"type": "replay", "path": "parts", "rate_hz": 100, "loop": True}
+FIVE_A_SECOND = SLOW.replace("0.03", "0.2")
+TEN_TIMES = {"type": "replay", "path": "parts", "rate_hz": 50, "loop": True}
 
 
 @pytest.mark.parametrize(
@@ -36,14 +36,14 @@ def test_of_ten_times_too_many_parts_each_is_accounted_for_and_told(
     overload = {"policy": policy, "waiting": 4}
     sinks = [{"type": "jsonl", "folder": "told"}]
     file = plant.line(source=TEN_TIMES, overload=overload, sinks=sinks)
-    station = plant.start(file, first=TEN_A_SECOND)
-    station.wait_for_more(10)
+    station = plant.start(file, first=FIVE_A_SECOND)
+    station.wait_for_more(5)
     started = time.monotonic()
     station.end()
     ended_s = time.monotonic() - started
     judged = plant.book.count(JUDGED)
     refused = plant.book.count("verdict = 'NOT_INSPECTED' AND reason = ?", said)
-    assert refused > 5 * judged
+    assert refused > 5 * (judged - 4)  # four waited when the load was over
     told = [record["id"] for record in lines_of(plant.home / "told")]
     assert sorted(told) == sorted(plant.book.closed_ids)  # a refusal overtakes what waits
     recovered(f"{refused} of {plant.book.closed} parts refused; station ended", ended_s)
@@ -52,7 +52,8 @@ def test_of_ten_times_too_many_parts_each_is_accounted_for_and_told(
 @pytest.mark.soak
 def test_a_verdict_after_the_takt_is_not_given(plant: Plant) -> None:
     late = {"policy": "queue", "waiting": 100, "takt_ms": 100}
-    station = plant.start(plant.line(source=TEN_TIMES, overload=late), first=SLOW)
+    source = {**TEN_TIMES, "rate_hz": 330}
+    station = plant.start(plant.line(source=source, overload=late), first=SLOW)
     station.wait_for(lambda: plant.book.count("reason LIKE 'takt exceeded%'") > 10, "late parts")
     station.end()
     assert plant.book.count(f"{JUDGED} AND latency_ms > 100") == 0
