@@ -216,32 +216,6 @@ def test_the_part_of_a_lost_worker_is_closed_though_its_model_does_not_load_anew
     assert records[0].reason.startswith("inspection lost: SystemExit")
 
 
-def test_a_trigger_that_hangs_at_the_end_keeps_no_part_from_its_record(
-    sealed_bundle: Bundle, line: Line
-) -> None:
-    woken = threading.Event()
-
-    class Hanging(Trigger):
-        def calls(self, pulse: Pulse) -> Iterator[Call]:
-            woken.wait(60)
-            return
-            yield
-
-        def left(self) -> Iterable[Call]:
-            return [waiting.pop()] if waiting else []
-
-    waiting = [Call(NOW, 0.0, "A-1")]
-    stop = threading.Event()
-    stop.set()
-    with closing(Ledger(line.ledger, "west-1")) as ledger:
-        rules = TriggerConfig(type="hanging")
-        inspector, source = Inspector(sealed_bundle, 1), FakeSource([], Clock())
-        station = station_of(line, source, inspector, ledger, trigger=Hanging(), rules=rules)
-        station.run(stop)
-        woken.set()
-        assert [record.serial for record in ledger.records()] == ["A-1"]
-
-
 @pytest.mark.parametrize("replaced", [False, True])
 def test_a_station_whose_ledger_was_moved_away_says_so(
     sealed_bundle: Bundle, line: Line, caplog: pytest.LogCaptureFixture, replaced: bool
@@ -270,27 +244,36 @@ def test_a_station_whose_ledger_was_moved_away_says_so(
     assert caplog.text.count("was moved, removed or replaced") == 1
 
 
+class Waiting(Trigger):
+    """Nobody has asked for its only part when the station ends."""
+
+    def __init__(self, *, hangs: bool) -> None:
+        self.woken = threading.Event()
+        self._hangs = hangs
+        self._calls = [Call(NOW, 0.0, "A-1")]
+
+    def calls(self, pulse: Pulse) -> Iterator[Call]:
+        while not (self.woken.is_set() if self._hangs else pulse.stopping):
+            self.woken.wait(0.01)
+        return
+        yield
+
+    def left(self) -> Iterable[Call]:
+        return [self._calls.pop()] if self._calls else []
+
+
+@pytest.mark.parametrize("hangs", [False, True])
 def test_a_trigger_that_waits_when_the_station_ends_has_its_record(
-    sealed_bundle: Bundle, line: Line
+    sealed_bundle: Bundle, line: Line, hangs: bool
 ) -> None:
-    class Late(Trigger):
-        def calls(self, pulse: Pulse) -> Iterator[Call]:
-            pulse.wait(600)
-            return
-            yield
-
-        def left(self) -> Iterable[Call]:
-            return [waiting.pop()] if waiting else []
-
-    waiting = [Call(NOW, 0.0, "A-1")]
-
     stop = threading.Event()
     stop.set()
+    trigger, rules = Waiting(hangs=hangs), TriggerConfig(type="waiting")
     with closing(Ledger(line.ledger, "west-1")) as ledger:
-        source = FakeSource([], Clock())
-        rules = TriggerConfig(type="late")
-        inspector = Inspector(sealed_bundle, 1)
-        summary = station_of(line, source, inspector, ledger, trigger=Late(), rules=rules).run(stop)
+        inspector, source = Inspector(sealed_bundle, 1), FakeSource([], Clock())
+        station = station_of(line, source, inspector, ledger, trigger=trigger, rules=rules)
+        summary = station.run(stop)
+        trigger.woken.set()
         (record,) = ledger.records()
     assert (record.serial, record.reason) == ("A-1", "station stopped: the part was still waiting")
     assert summary.balances
