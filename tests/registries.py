@@ -12,6 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from pipeline.registry.store import Registry
+from tests.conftest import NOW
+
 DATABASE, ARTIFACTS = "mlflow.db", "mlruns"
 # Where MLflow's database holds paths, which are absolute.
 PLACES = (
@@ -20,6 +23,19 @@ PLACES = (
     ("logged_models", "artifact_location"),
     ("model_versions", "storage_location"),
 )
+
+
+def registry_from(made: Path, home: Path) -> Registry:
+    """A folder's registry, copied from a database without versions or from another folder's.
+
+    Its time stands still at `NOW`.
+    """
+    if made.is_dir():
+        copy_registry(made, home)
+    else:
+        _wait_for_no_disk()
+        shutil.copy(made, home / DATABASE)
+    return Registry(f"sqlite:///{home / DATABASE}", now=lambda: NOW)
 
 
 def copy_registry(made: Path, into: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +14,9 @@ from pipeline import cli
 from pipeline.contracts.signoff import Signoff
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
-from tests.conftest import NOW, SealBundle
+from tests.conftest import SealBundle
 from tests.judgements import judged
-from tests.registries import copy_registry
+from tests.registries import copy_registry, registry_from
 
 Models = Callable[..., tuple[int, str, str]]
 SIGNED = ("--reviewer", "A. Weber", "--reason", "first release [pilot]")
@@ -29,8 +28,7 @@ def registered(
 ) -> Path:
     """A folder with the registry of `reviewed`."""
     home = tmp_path_factory.mktemp("registered")
-    shutil.copy(empty_registry, home / "mlflow.db")
-    registry = Registry(f"sqlite:///{home / 'mlflow.db'}", now=lambda: NOW)
+    registry = registry_from(empty_registry, home)
     first, second = seal_bundle(home / "bundle"), seal_bundle(home / "second", fail_from=0.7)
     for bundle, escape, gate in ((first, 0.03, "passed"), (second, 0.05, "failed")):
         push(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,10 +21,10 @@ from pipeline.imaging import Pixels, codec
 from pipeline.inference.inspector import Inspector
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
-from tests.conftest import NOW, SealBundle
+from tests.conftest import SealBundle
 from tests.daemon.fake_registry import FakeRegistry
 from tests.judgements import judged
-from tests.registries import copy_registry
+from tests.registries import copy_registry, registry_from
 
 
 def picture(brightness: int) -> Pixels:
@@ -51,8 +50,7 @@ def promoted(
 ) -> Path:
     """A folder with a registry in which `sealed_bundle` was registered and promoted."""
     home = tmp_path_factory.mktemp("promoted")
-    shutil.copy(empty_registry, home / "mlflow.db")
-    registry = Registry(f"sqlite:///{home / 'mlflow.db'}", now=lambda: NOW)
+    registry = registry_from(empty_registry, home)
     bundle = seal_bundle(home / "bundle")
     push(registry, "cells", bundle, judged(bundle))
     registry.promote("cells", 1, "A. Weber", "first release")

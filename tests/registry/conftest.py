@@ -21,9 +21,9 @@ import pytest
 from pipeline.contracts.bundle import Bundle
 from pipeline.registry.push import Registration, push
 from pipeline.registry.store import Registry
-from tests.conftest import NOW, SealBundle
+from tests.conftest import SealBundle
 from tests.judgements import judge, judged
-from tests.registries import copy_registry
+from tests.registries import copy_registry, registry_from
 
 SERVER_START_S = 90
 
@@ -49,8 +49,7 @@ def two_registered(
 ) -> Path:
     """A folder with the registry of `two_versions`."""
     home = tmp_path_factory.mktemp("two_registered")
-    shutil.copy(empty_registry, home / "mlflow.db")
-    registry = Registry(f"sqlite:///{home / 'mlflow.db'}", now=lambda: NOW)
+    registry = registry_from(empty_registry, home)
     register_cells(registry, seal_bundle(home / "bundle"))
     register_cells(registry, seal_bundle(home / "second", fail_from=0.7))
     judge(registry, 2, against="cells/1")
@@ -63,8 +62,7 @@ def three_promoted(
 ) -> Path:
     """A folder with the registry of `three_versions`."""
     home = tmp_path_factory.mktemp("three_promoted")
-    copy_registry(two_registered, home)
-    registry = Registry(f"sqlite:///{home / 'mlflow.db'}", now=lambda: NOW)
+    registry = registry_from(two_registered, home)
     register_cells(registry, seal_bundle(home / "third", fail_from=0.6))
     judge(registry, 3, against="cells/2")
     for number, reason in ((1, "first release"), (2, "fewer escapes"), (3, "less overkill")):
