@@ -28,9 +28,9 @@ from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets import shards
 from pipeline.datasets.splits import assign_folds
 from pipeline.stages import augment, ingest, preprocess, train
-from pipeline.training import probe
-from pipeline.training.frozen import Extraction, eyes
-from pipeline.training.material import classes_of, gather
+from pipeline.training.features.backbones import Extraction, eyes
+from pipeline.training.heads import logistic
+from pipeline.training.training_data import classes_of, gather
 
 FOLDS = 5
 SEEDS = range(5)
@@ -85,7 +85,7 @@ def measure(conf: Path, data: Path) -> tuple[tuple[float, float], list[tuple[flo
     index, bad = its.index, classes_of(its.index, taxonomy) == taxonomy.names.index("defective")
     groups_of = index["group"].tolist()
     folds = np.array(assign_folds(index["label"].tolist(), groups_of, FOLDS, settings.seed))
-    unseen = probe.out_of_fold(
+    unseen = logistic.out_of_fold(
         frozen.values, frozen.image_of, its.targets, folds, settings.head, settings.seed
     )
     groups = _figures(bad, unseen.logits)
@@ -98,8 +98,8 @@ def measure(conf: Path, data: Path) -> tuple[tuple[float, float], list[tuple[flo
         )
         rows = np.flatnonzero(np.isin(frozen.image_of, known))
         targets = its.targets[frozen.image_of[rows]]
-        head, _ = probe.fit(frozen.values[rows], targets, settings.head, seed)
-        published.append(_figures(bad[asked], probe.judge(head, frozen.values[asked])))
+        head, _ = logistic.fit(frozen.values[rows], targets, settings.head, seed)
+        published.append(_figures(bad[asked], logistic.judge(head, frozen.values[asked])))
     return groups, published
 
 

@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 
-from pipeline.datasets.duplicates import clusters, near_duplicates
+from pipeline.datasets.checks.duplicates import clusters, near_duplicates
 from pipeline.imaging import Pixels
 from pipeline.imaging.fingerprint import LENGTH, SIDE_PX, fingerprint
 

@@ -23,16 +23,16 @@ from rich.console import Console
 
 from pipeline.contracts.bundle import Bundle, open_bundle
 from pipeline.contracts.records import Record, Verdict
-from pipeline.daemon.assembly import Fixed, opened, put_together
-from pipeline.daemon.clock import Clock
-from pipeline.daemon.ledger import Ledger
-from pipeline.daemon.line import Keep, Line, ModelSource
-from pipeline.daemon.loop import Station
+from pipeline.daemon.build import Fixed, opened, put_together
+from pipeline.daemon.runtime.clock import Clock
+from pipeline.daemon.settings.line import Keep, Line, ModelSource
 from pipeline.daemon.sinks import jsonl
 from pipeline.daemon.sources import replay
+from pipeline.daemon.station import Station
 from pipeline.imaging import codec
 from pipeline.inference.inspector import Inspector
 from pipeline.inference.trial import warm_up
+from pipeline.ledger.ledger import Ledger
 
 MOST_MB = 1.0  # in 10,000 frames
 WARM_UP_SHARE = 0.2  # of the frames: caches fill, the allocator finds its size

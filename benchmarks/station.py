@@ -25,16 +25,16 @@ from rich.table import Table
 
 from pipeline.contracts.bundle import Bundle, open_bundle
 from pipeline.contracts.records import Record
-from pipeline.daemon.assembly import Eye, Fixed, put_together
-from pipeline.daemon.clock import Clock
-from pipeline.daemon.ledger import Ledger
-from pipeline.daemon.line import Camera, Line, ModelSource
-from pipeline.daemon.loop import Station
+from pipeline.daemon.build import Eye, Fixed, put_together
+from pipeline.daemon.runtime.clock import Clock
+from pipeline.daemon.settings.line import Camera, Line, ModelSource
 from pipeline.daemon.sources import replay
+from pipeline.daemon.station import Station
 from pipeline.imaging import codec
 from pipeline.inference.inspector import Inspector
 from pipeline.inference.predictor import session
 from pipeline.inference.trial import warm_up
+from pipeline.ledger.ledger import Ledger
 
 WARM_UP = 10  # frames of each round, whose every step is the first of its kind
 

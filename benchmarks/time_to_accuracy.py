@@ -59,9 +59,11 @@ from pipeline.datasets.splits import assign_folds
 from pipeline.files import write_json
 from pipeline.imaging import Pixels
 from pipeline.stages import train
-from pipeline.training import architectures, extraction, probe
+from pipeline.training import architectures
 from pipeline.training.export import export
-from pipeline.training.extraction import Floats
+from pipeline.training.features import extraction
+from pipeline.training.features.extraction import Floats
+from pipeline.training.heads import logistic
 from pipeline.training.network import Features
 
 try:
@@ -258,11 +260,11 @@ def _lineside(task: Task, clock: Clock, settings: train.Config) -> None:
         graph = Path(folder) / "features.onnx"
         values, image_of = _features(task.stored, task.known, settings, graph)
         targets = np.eye(task.classes, dtype=np.float32)[task.labels[task.known]]
-        head, _ = probe.fit(values, targets[image_of], settings.head, settings.seed)
+        head, _ = logistic.fit(values, targets[image_of], settings.head, settings.seed)
         shown = extraction.extract(
             graph, task.stored, steel.augmenter(), extraction.plan(task.unseen, 0), 0
         )
-        clock.judge(probe.predict(head, shown).argmax(1))
+        clock.judge(logistic.predict(head, shown).argmax(1))
 
 
 def _features(
@@ -458,7 +460,7 @@ def _print_folds(
         found = []
         for seed in seeds:
             given = folds_of(seed)
-            unseen = probe.out_of_fold(values, image_of, targets, given, settings.head, seed)
+            unseen = logistic.out_of_fold(values, image_of, targets, given, settings.head, seed)
             predicted = unseen.logits.argmax(1)
             macro_f1 = f1_score(labels, predicted, average="macro")
             found.append((accuracy_score(labels, predicted), macro_f1))

@@ -36,7 +36,7 @@ LINE_SIDE_NEVER = {
 
 
 def package_of(module: str) -> str:
-    """`daemon` for `pipeline.daemon.loop`; "" for the package itself."""
+    """`daemon` for `pipeline.daemon.station`; "" for the package itself."""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else ""
 
@@ -87,7 +87,7 @@ def test_pixels_are_changed_in_imaging_only() -> None:
 
 
 def test_the_line_side_needs_nothing_that_a_plain_install_lacks() -> None:
-    reached = closure("pipeline.daemon.loop")
+    reached = closure("pipeline.daemon.station")
     for package in plugin_packages(reached):
         for module in modules():
             if module.startswith(package):

@@ -21,10 +21,10 @@ import pytest
 from pipeline import config
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.records import Record, Verdict
-from pipeline.daemon.assembly import assembled
-from pipeline.daemon.clock import Clock
-from pipeline.daemon.line import Line
-from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.build import assembled
+from pipeline.daemon.runtime.clock import Clock
+from pipeline.daemon.runtime.heartbeat import Heartbeat
+from pipeline.daemon.settings.line import Line
 from pipeline.daemon.sinks import SinkDown
 from pipeline.errors import SourceLost
 from pipeline.imaging import codec
@@ -94,7 +94,7 @@ def test_the_source_gives_pictures(camera: http.server.HTTPServer, plugin: AddPl
     still = plugin("sources", "still")
     clock = Clock()
     settings = still.Config(type="still", url=f"http://127.0.0.1:{camera.server_port}/")
-    frame = next(settings.open(clock).frames(Pulse(clock)))
+    frame = next(settings.open(clock).frames(Heartbeat(clock)))
     assert frame.decoded().shape == (20, 24, 3)
 
 
@@ -104,7 +104,7 @@ def test_the_source_says_when_its_camera_is_away(plugin: AddPlugin) -> None:
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/"
     source = still.Config(type="still", url=url).open(Clock())
     with pytest.raises(SourceLost, match="does not answer"):
-        next(source.frames(Pulse(Clock())))
+        next(source.frames(Heartbeat(Clock())))
 
 
 RECORD = Record("0199-a", "west-1", "2026-11-22T12:00:00+00:00", "part-1", Verdict.FAIL, "dent")

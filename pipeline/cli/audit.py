@@ -17,8 +17,8 @@ from pipeline.cli.screen import out, say
 from pipeline.errors import DataError
 
 if TYPE_CHECKING:
-    from pipeline.daemon.audit import Audit, Open
-    from pipeline.daemon.postroom import Listed, Pigeonhole
+    from pipeline.daemon.outbox.admin import Listed, Pigeonhole
+    from pipeline.ledger.audit import Audit, Open
 
 SHOWN = 20  # rows of what may be many
 
@@ -39,9 +39,9 @@ def audit(
 ) -> None:
     """Prove that every trigger got one verdict, also while the station runs; exit 1 if not so."""
     from pipeline import config
-    from pipeline.daemon.audit import audit as account
-    from pipeline.daemon.audit import of_part
-    from pipeline.daemon.line import Line
+    from pipeline.daemon.settings.line import Line
+    from pipeline.ledger.audit import audit as account
+    from pipeline.ledger.audit import of_part
 
     if serial is not None and (since or until):
         raise DataError("--serial shows all records of a part; leave out --since and --until")
@@ -73,8 +73,8 @@ def outbox(
 ) -> None:
     """Show what the sinks have not got, try given-up records again or send a period once more."""
     from pipeline import config
-    from pipeline.daemon.line import Line
-    from pipeline.daemon.postroom import opened
+    from pipeline.daemon.outbox.admin import opened
+    from pipeline.daemon.settings.line import Line
 
     if retry is not None and replay is not None:
         raise DataError("give --retry or --replay, one after the other")

@@ -44,7 +44,7 @@ def check_data(
         from pydantic import ValidationError
 
         from pipeline.datasets.adapters import ADAPTERS, adapter
-        from pipeline.datasets.examination import examine
+        from pipeline.datasets.checks.examination import examine
         from pipeline.reporting.validation import render
     except ImportError as error:
         raise MissingExtra(error.name or "pandas", "lineside data check", "train") from error

@@ -29,8 +29,8 @@ def review(
 ) -> None:
     """Say what a part really is, also while the station runs; the next training learns from it."""
     from pipeline import config
-    from pipeline.daemon.line import Line
-    from pipeline.daemon.reviews import opened
+    from pipeline.daemon.settings.line import Line
+    from pipeline.ledger.reviews import opened
 
     if listed and (record or part_class or reviewer or comment):
         raise DataError(

@@ -14,8 +14,8 @@ from pipeline.errors import LinesideError, StationError, hidden
 from pipeline.plugins import PluginConfig
 
 if TYPE_CHECKING:
-    from pipeline.daemon.logs import Form
-    from pipeline.daemon.loop import Station
+    from pipeline.cli.logs import Form
+    from pipeline.daemon.station import Station
 
 LineFile = Annotated[Path, typer.Argument(metavar="LINE.yaml", help="The station's line file.")]
 
@@ -38,10 +38,10 @@ def run(
 
     from rich.console import Console
 
-    from pipeline.daemon import logs
+    from pipeline.cli import logs
+    from pipeline.cli.dashboard import Watch, watching
+    from pipeline.cli.progress import progress, summary_table
     from pipeline.daemon.service import Service
-    from pipeline.daemon.view import progress, summary_table
-    from pipeline.daemon.watch import Watch, watching
 
     form = _form(log)
     service = Service(line_file)
@@ -87,7 +87,7 @@ def _form(log: str) -> Form:
 def check(line_file: LineFile) -> None:
     """Validate a line file and say what it would do, without touching camera or registry."""
     from pipeline import config
-    from pipeline.daemon.line import Line
+    from pipeline.daemon.settings.line import Line
     from pipeline.registry.connection import default_uri, shown
 
     line = config.load(line_file, Line)

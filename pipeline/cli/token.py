@@ -58,7 +58,7 @@ def revoke(line_file: LineFile, name: Name) -> None:
 
 def _tokens(line_file: Path) -> Tokens:
     from pipeline import config
-    from pipeline.daemon.line import Line
+    from pipeline.daemon.settings.line import Line
     from pipeline.daemon.web.tokens import Tokens
 
     line = config.load(line_file, Line)

@@ -16,12 +16,12 @@ from pathlib import Path
 
 from pipeline import config
 from pipeline.contracts.records import Record
-from pipeline.daemon.assembly import assembled, note_in, opened
-from pipeline.daemon.clock import Clock
-from pipeline.daemon.line import Line
-from pipeline.daemon.loop import Station, Summary
-from pipeline.daemon.models import fetch_champion
-from pipeline.daemon.systemd import Heartbeat, reloading, stopping
+from pipeline.daemon.build import assembled, note_in, opened
+from pipeline.daemon.model.cache import fetch_champion
+from pipeline.daemon.runtime.clock import Clock
+from pipeline.daemon.settings.line import Line
+from pipeline.daemon.station import Station, Summary
+from pipeline.daemon.systemd import Watchdog, reloading, stopping
 from pipeline.errors import LinesideError
 from pipeline.inference.trial import load
 from pipeline.registry.store import Registry
@@ -123,11 +123,11 @@ class Service:
         stop, wanted = threading.Event(), None
         if not self._listening:  # before the first trigger is taken
             self._listen()
-        heart = Heartbeat(station.state, self._clock)
+        watchdog = Watchdog(station.state, self._clock)
         # In a thread of its own, so that this one can listen to signals and check a new line file
         # while parts are inspected.
         with ThreadPoolExecutor(1, "station") as pool:
-            running = pool.submit(station.run, stop, on_record, heart.beat)
+            running = pool.submit(station.run, stop, on_record, watchdog.beat)
             running.add_done_callback(lambda _: self._orders.put(_Order.ENDED))
             while (order := self._order()) is not _Order.ENDED:
                 if order is _Order.END:
@@ -138,7 +138,7 @@ class Service:
                     reloading()
                     wanted = self._checked(station)
                     if wanted is None:
-                        heart.again()
+                        watchdog.again()
                     else:
                         stop.set()
             return running.result(), wanted

@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from pipeline.daemon.clock import Clock
-from pipeline.daemon.state import StationState
+from pipeline.daemon.runtime.clock import Clock
+from pipeline.daemon.status import StationState
 
 EVERY_S = 1.0
 
@@ -31,7 +31,7 @@ def notify(*lines: str) -> None:
 
 
 def reloading() -> None:
-    """Say that the line file is being loaded anew; `Heartbeat` says when that is over."""
+    """Say that the line file is being loaded anew; `Watchdog` says when that is over."""
     now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     notify("RELOADING=1", f"MONOTONIC_USEC={now_us}", "WATCHDOG=1")
 
@@ -41,7 +41,7 @@ def stopping() -> None:
     notify("STOPPING=1", "STATUS=finishing what waits")
 
 
-class Heartbeat:
+class Watchdog:
     """Tells systemd once a second that the station is alive, and how it is.
 
     `beat` is called by the station's own loop, so a loop that hangs is noticed: systemd's watchdog

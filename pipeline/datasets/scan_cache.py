@@ -20,8 +20,8 @@ from pyarrow import ArrowException
 
 from pipeline import imaging
 from pipeline.contracts.sample import Sample
-from pipeline.datasets import header, scanning
-from pipeline.datasets.header import Header
+from pipeline.datasets import image_mode, scanning
+from pipeline.datasets.image_mode import Header
 from pipeline.datasets.location import Place
 from pipeline.datasets.scanning import Scan, scan
 from pipeline.files import sha256, whole_file
@@ -108,7 +108,7 @@ def _entry(s: Scan, state: str) -> dict[str, Any]:
 def _code() -> str:
     """Changes with the code that scans, and with OpenCV."""
     files = sorted(Path(imaging.__path__[0]).glob("*.py"))
-    files += [Path(scanning.__file__), Path(header.__file__)]
+    files += [Path(scanning.__file__), Path(image_mode.__file__)]
     limit = os.environ.get("OPENCV_IO_MAX_IMAGE_PIXELS", "")
     texts = [CV2_VERSION, limit, *map(sha256, files)]
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from pipeline.contracts.sample import Sample
 from pipeline.datasets import location
-from pipeline.datasets.header import Header, header
+from pipeline.datasets.image_mode import Header, header
 from pipeline.datasets.location import Place
 from pipeline.errors import UnreadableImage, printable
 from pipeline.imaging.codec import decode, decode_mask

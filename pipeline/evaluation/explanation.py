@@ -16,7 +16,7 @@ from pipeline.contracts.records import Verdict
 from pipeline.contracts.spec import PreprocessSpec
 from pipeline.datasets.manifest import Manifest
 from pipeline.errors import TrainingError
-from pipeline.evaluation.judging import Judged
+from pipeline.evaluation.predictions import Judged
 from pipeline.imaging import Pixels
 from pipeline.imaging.codec import encode_png
 from pipeline.imaging.overlay import inside, overlay
@@ -103,7 +103,7 @@ def explain(trained: Path, data: Manifest, test: Judged, rules: ExplanationRules
         return Explanation(None, ())
     # Only here: torch takes seconds to import, and an evaluation without heat maps needs none.
     from pipeline.training import attribution
-    from pipeline.training.rebuilt import rebuild
+    from pipeline.training.checkpoint import rebuild
 
     spec = read_part(trained / "bundle", "preprocess.json", PreprocessSpec)
     preparation = Preparation.read(spec, trained / "bundle")

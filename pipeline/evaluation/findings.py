@@ -13,8 +13,8 @@ from pipeline.contracts.records import Verdict
 from pipeline.datasets import golden
 from pipeline.datasets.manifest import Manifest
 from pipeline.errors import BundleError, UnreadableImage
-from pipeline.evaluation.judging import Judged, Watch, judge
-from pipeline.evaluation.rival import Rival
+from pipeline.evaluation.champion import Rival
+from pipeline.evaluation.predictions import Judged, Watch, judge
 from pipeline.metrics import gating, slicing
 from pipeline.metrics.comparison import Answers, compare, not_compared
 from pipeline.metrics.gating import GateRules

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pipeline.contracts.bundle import GOLDEN, Bundle, GoldenFrame, open_bundle, seal
 from pipeline.contracts.records import Verdict
 from pipeline.datasets.manifest import Manifest
-from pipeline.evaluation.judging import Judged
+from pipeline.evaluation.predictions import Judged
 from pipeline.files import write_model
 from pipeline.imaging.codec import SUFFIXES
 from pipeline.inference.inspector import Inspection

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from pipeline.contracts.bundle import Bundle, OperatingPoint, open_bundle, seal
 from pipeline.datasets import scores as out_of_fold
 from pipeline.datasets.manifest import Manifest
-from pipeline.evaluation import familiar
-from pipeline.evaluation.judging import Watch, judge
+from pipeline.evaluation import novelty
+from pipeline.evaluation.predictions import Watch, judge
 from pipeline.files import write_model
 from pipeline.inference.decide import defect_scores
 from pipeline.metrics.operating_point import ABOVE_ALL, Choice, Policy, choose, nothing_passes
@@ -139,9 +139,9 @@ def _unseen(data: Manifest, trained: Path, sealed: Path, watch: Watch) -> _Unsee
     held = (data.table["split"] == "val").to_numpy()
     apart = held & data.table["sample_id"].isin(consulted.set_aside).to_numpy()
     asked = apart if consulted.by_validation and apart.any() else held
-    familiar.add_examples(_sealed(sealed, undecided), data)
+    novelty.add_examples(_sealed(sealed, undecided), data)
     validation = judge(_sealed(sealed, undecided), data, np.flatnonzero(asked), watch)
-    familiar.choose_limit(sealed, validation)
+    novelty.choose_limit(sealed, validation)
     ids, probabilities = out_of_fold.read(trained / out_of_fold.OUT_OF_FOLD)
     by_id = data.table.set_index("sample_id")
     labels = [data.taxonomy.names.index(name) for name in by_id["label"].loc[ids]]

@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.evaluation import Changed, Robustness, Share
 from pipeline.contracts.records import Verdict
-from pipeline.evaluation.judging import ask
+from pipeline.evaluation.predictions import ask
 from pipeline.imaging import Pixels
 from pipeline.imaging.changes import CHANGES, Change, said
 from pipeline.imaging.sheet import contact_sheet

@@ -11,7 +11,7 @@ from pipeline.imaging import Pixels
 from pipeline.imaging.prepare import Preparation
 from pipeline.imaging.quality import Quality, complaint, measure
 from pipeline.inference.decide import decide, looks_failing, worst
-from pipeline.inference.familiarity import Familiar
+from pipeline.inference.novelty import Familiar
 from pipeline.inference.predictor import Floats, Prediction, Predictor
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.datasets import location
-from pipeline.datasets.examination import Examination
+from pipeline.datasets.checks.examination import Examination
+from pipeline.datasets.checks.ranges import Ranges
 from pipeline.datasets.location import Place
-from pipeline.datasets.ranges import Ranges
 from pipeline.errors import UnreadableImage
 from pipeline.files import write_whole
 from pipeline.imaging.codec import decode, encode_jpeg

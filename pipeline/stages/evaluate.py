@@ -23,12 +23,12 @@ from pipeline.datasets import scores as unseen_scores
 from pipeline.datasets.manifest import Manifest
 from pipeline.errors import DataError
 from pipeline.evaluation import explanation, findings, lineage, robustness
+from pipeline.evaluation.champion import Rival, champion
 from pipeline.evaluation.explanation import ExplanationRules
 from pipeline.evaluation.golden_frame import add_golden_frame
-from pipeline.evaluation.judging import Judged, Watch, judge, latencies_ms
 from pipeline.evaluation.limits import choose_limits
-from pipeline.evaluation.measuring import measure
-from pipeline.evaluation.rival import Rival, champion
+from pipeline.evaluation.predictions import Judged, Watch, judge, latencies_ms
+from pipeline.evaluation.report_metrics import measure
 from pipeline.evaluation.robustness import RobustnessRules
 from pipeline.files import cache_folder, project, write_json, write_model
 from pipeline.inference.inspector import Inspection

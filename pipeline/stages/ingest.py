@@ -18,7 +18,7 @@ from pipeline.contracts.spec import ReferenceName, reference_file
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets import golden, location, manifest
 from pipeline.datasets.adapters import ADAPTERS, adapter
-from pipeline.datasets.examination import SHOWN, Examination, examine
+from pipeline.datasets.checks.examination import SHOWN, Examination, examine
 from pipeline.datasets.grouping import Grouping, Source, regroup
 from pipeline.datasets.location import Location, Place
 from pipeline.datasets.scan_cache import ScanCache

@@ -13,7 +13,7 @@ from pydantic import Field
 from pipeline.contracts.spec import PreprocessSpec, reference_file
 from pipeline.datasets import manifest
 from pipeline.datasets.manifest import Manifest
-from pipeline.datasets.sharding import Sharding
+from pipeline.datasets.shard_writer import Sharding
 from pipeline.datasets.shards import Shards
 from pipeline.errors import DataError
 from pipeline.imaging import Pixels

@@ -21,15 +21,16 @@ from pipeline.registry.connection import default_uri
 from pipeline.registry.runs import UP_TO_TRAINING, settings
 from pipeline.registry.store import Registry
 from pipeline.stages import Report, leave, progress, run_stage
-from pipeline.training import distillation, finetune, given_split, methods, probe, suspects
+from pipeline.training import distillation, finetune, leaky_baseline, methods, suspects
+from pipeline.training.checkpoint import Eye, keep
 from pipeline.training.distillation import Teacher
-from pipeline.training.extraction import Floats
-from pipeline.training.frozen import Extraction, Eyes, Frozen, eyes, tunes
-from pipeline.training.material import Material, gather, soft_targets
+from pipeline.training.features.backbones import Extraction, Eyes, Frozen, eyes, tunes
+from pipeline.training.features.extraction import Floats
+from pipeline.training.heads import logistic
 from pipeline.training.methods import Trained
-from pipeline.training.rebuilt import Eye, keep
 from pipeline.training.settings import Settings
 from pipeline.training.tracking import About, Tracker, Untracked, open_run, training_key
+from pipeline.training.training_data import Material, gather, soft_targets
 
 Config = Settings
 
@@ -144,7 +145,7 @@ def _write_judged(
     if trained.unseen is not None:
         ids, unseen = its.index["sample_id"].to_numpy(), trained.unseen
         if trained.method == "probe":  # a fine-tuned network is not what gave these scores
-            tiles = probe.worst_tiles(ids, unseen, its.taxonomy)
+            tiles = logistic.worst_tiles(ids, unseen, its.taxonomy)
             names = its.taxonomy.names
             scores.write(out / scores.OUT_OF_FOLD, ids[tiles].tolist(), unseen[tiles], names)
         doubted = suspects.find(its.index, unseen, its.taxonomy)
@@ -152,7 +153,7 @@ def _write_judged(
         tracker.log_file(out / suspects.FILE)
         if len(doubted):
             lines.append(f"{len(doubted)} labels look wrong: {suspects.FILE}, the surest first")
-    if given_split.replaced(its.stored.index) and trained.method == "probe":
+    if leaky_baseline.replaced(its.stored.index) and trained.method == "probe":
         with finetune.alone():
             naive = _naive(config, its, extraction, trained.facts.get("l2"))
         if naive is not None:
@@ -163,13 +164,13 @@ def _write_judged(
 
 def _naive(
     config: Config, its: Material, extraction: Extraction, l2: float | None
-) -> given_split.Naive | None:
+) -> leaky_baseline.Naive | None:
     """What the probe would say on the data set's own split, without augmented views."""
     found = np.flatnonzero(its.stored.index["found"])
     index = its.stored.index.iloc[found]
     targets = soft_targets(index, its.taxonomy, config.soft_labels)
     values = extraction.as_they_are(found)
-    return given_split.judge(values, index, targets, its.taxonomy, config.head, config.seed, l2)
+    return leaky_baseline.judge(values, index, targets, its.taxonomy, config.head, config.seed, l2)
 
 
 def _write_bundle(

@@ -13,17 +13,19 @@ import pandas as pd
 
 from pipeline.datasets.scores import Consulted
 from pipeline.inference.predictor import softmax
-from pipeline.training import extraction, finetune, probe
+from pipeline.training import finetune
 from pipeline.training.augmentation import oversampling
-from pipeline.training.calibration import cool, temperature
 from pipeline.training.export import export, join, parity
-from pipeline.training.extraction import Floats
+from pipeline.training.features import extraction
+from pipeline.training.features.backbones import Extraction, Eyes, Frozen, tunes
+from pipeline.training.features.extraction import Floats
 from pipeline.training.finetune import Examples
-from pipeline.training.frozen import Extraction, Eyes, Frozen, tunes
-from pipeline.training.material import Material
+from pipeline.training.heads import logistic
+from pipeline.training.heads.calibration import cool, temperature
 from pipeline.training.network import Features, LinearHead, Network
 from pipeline.training.settings import Settings
 from pipeline.training.tracking import Tracker
+from pipeline.training.training_data import Material
 
 OUTPUTS = ("logits", "embedding")
 
@@ -74,7 +76,7 @@ def train(
         probed.lines.append(f"method auto: the probe, since {why}")
         return probed
     if logits is None:
-        logits = probe.judge(probed.network.head, extracted.as_they_are(its.held.rows))
+        logits = logistic.judge(probed.network.head, extracted.as_they_are(its.held.rows))
     tuned = _tuned(config, its, seen, frozen, work, tracker)
     # Without temperatures that were fitted on these very parts.
     losses = {
@@ -115,7 +117,7 @@ def _probed(
         elif not n_folds:
             lines.append("no out-of-fold scores: ingest made no folds")
         else:
-            found = probe.out_of_fold(
+            found = logistic.out_of_fold(
                 frozen.values,
                 frozen.image_of,
                 its.targets,
@@ -126,7 +128,7 @@ def _probed(
                 its.images.kin,
                 extracted.recall,
             )
-        head, losses = probe.fit(
+        head, losses = logistic.fit(
             frozen.values,
             its.targets[frozen.image_of],
             config.head,
@@ -146,7 +148,7 @@ def _probed(
             consulted = replace(consulted, by_out_of_fold=chose)
             lines.append(f"{n_folds} folds out of fold{chosen}, temperature {factor:.2f}")
         elif its.held is not None:
-            logits = probe.judge(head, extracted.as_they_are(its.held.rows))
+            logits = logistic.judge(head, extracted.as_they_are(its.held.rows))
             facts["temperature"] = _temperature(logits, its.held.ids, its, its.held.targets)
             consulted = replace(consulted, by_validation=("temperature",))
             lines.append(f"temperature {facts['temperature']:.2f} by validation parts")
@@ -174,7 +176,7 @@ def _temperature(
 ) -> float:
     """Of logits N,K; of several tiles the worst speaks for the part, as at the station."""
     wanted = its.part_targets if targets is None else targets
-    tiles = probe.worst_tiles(ids, softmax(logits), its.taxonomy)
+    tiles = logistic.worst_tiles(ids, softmax(logits), its.taxonomy)
     return temperature(logits[tiles], wanted[tiles], log_prior)
 
 

@@ -8,9 +8,10 @@ from pydantic import Field, field_validator, model_validator
 
 from pipeline.errors import choices
 from pipeline.plugins import Strict
-from pipeline.training import architectures, probe
+from pipeline.training import architectures
 from pipeline.training.distillation import Distill
 from pipeline.training.finetune import Finetune, TrainerSettings
+from pipeline.training.heads import logistic
 
 WEIGHTS = "^(auto|packaged|hub|none|file:.+)$"
 Scale = Annotated[float, Field(gt=0, le=4)]
@@ -57,7 +58,7 @@ class Settings(Seen):
     soft_labels: float = Field(
         0.0, ge=0, le=1, description="Weight of the annotators' belief against the hard label."
     )
-    head: probe.Head = Field(default_factory=probe.Head, description="The trained head.")
+    head: logistic.Head = Field(default_factory=logistic.Head, description="The trained head.")
     finetune: Finetune = Field(default_factory=Finetune, description="Fine-tuning.")
     trainer: TrainerSettings = Field(
         default_factory=TrainerSettings, description="Where and how fine-tuning computes."

@@ -139,7 +139,7 @@ class LiveRun:
         self._values: deque[_Value] = deque()
         self._files: deque[_File] = deque()
         self._lost = 0
-        self._troubles: dict[str, str] = {}  # by what is refused, until it is taken
+        self._alarms: dict[str, str] = {}  # by what is refused, until it is taken
         self._refused: Exception | None = None
         self._status = ""
         self._model_sha256 = ""
@@ -184,14 +184,14 @@ class LiveRun:
         self._model_sha256 = model_sha256
         self._end("FINISHED", PATIENCE_S)
         self._raise_refusal()
-        troubles = dict(self._troubles)
+        alarms = dict(self._alarms)
         late = f"{shown(self._uri)} took longer than {PATIENCE_S:.0f} s"
-        open_because = troubles.pop(RUN, late)
+        open_because = alarms.pop(RUN, late)
         said = []
         if self._lost:
             said.append(f"{self._lost} value(s) are not in MLflow: more than {KEPT} waited for it")
         if left := len(self._values) + len(self._files):
-            because = next(iter(troubles.values()), late)
+            because = next(iter(alarms.values()), late)
             said.append(f"{left} value(s) and file(s) did not reach MLflow: {because}")
         if not self._closed:
             said.append(
@@ -311,11 +311,11 @@ class LiveRun:
             with spoken(self._uri):
                 send(*args)
         except Exception as error:  # whatever it is, it is no reason to end a training
-            if not self._troubles:
+            if not self._alarms:
                 print(f"warning: {error}; training goes on", file=sys.stderr, flush=True)
-            self._troubles[what] = str(error)
+            self._alarms[what] = str(error)
             return False
-        self._troubles.pop(what, None)
+        self._alarms.pop(what, None)
         return True
 
 

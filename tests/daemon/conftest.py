@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from pipeline.contracts.bundle import Bundle
-from pipeline.daemon.assembly import Eye, Fixed, put_together
-from pipeline.daemon.clock import Clock
-from pipeline.daemon.ledger import Ledger
-from pipeline.daemon.line import Camera, Line, ModelSource
-from pipeline.daemon.loop import Station
-from pipeline.daemon.models import fetch_champion
+from pipeline.daemon.build import Eye, Fixed, put_together
+from pipeline.daemon.model.cache import fetch_champion
+from pipeline.daemon.runtime.clock import Clock
+from pipeline.daemon.settings.line import Camera, Line, ModelSource
 from pipeline.daemon.sources import Source, replay
+from pipeline.daemon.station import Station
 from pipeline.daemon.triggers import Trigger, TriggerConfig
 from pipeline.imaging import Pixels, codec
 from pipeline.inference.inspector import Inspector
+from pipeline.ledger.ledger import Ledger
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
 from tests.conftest import SealBundle

@@ -23,8 +23,8 @@ from typing import Any, Protocol
 import pytest
 
 from pipeline.contracts.bundle import Bundle
-from pipeline.daemon.ledger import Ledger
-from pipeline.daemon.line import Line
+from pipeline.daemon.settings.line import Line
+from pipeline.ledger.ledger import Ledger
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
 from tests.judgements import judged
@@ -283,7 +283,7 @@ def test_station_that_cannot_go_on_ends_with_exit_code_3(
 ) -> None:
     file = line_file(loop="true", rate_hz=20)
     file.write_text(file.read_text() + "supervision:\n  hung_after_s: 2\n  drain_s: 1\n")
-    exhausted = "import pipeline.daemon.supervision\npipeline.daemon.supervision.MOST_ABANDONED = 1"
+    exhausted = "from pipeline.daemon.runtime import supervisor\nsupervisor.MOST_ABANDONED = 1"
     process = start(file, first=f"{HANGING}\n{exhausted}")
     _, complaints = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 3

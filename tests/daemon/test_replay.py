@@ -9,27 +9,27 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.daemon.assembly import assembled
-from pipeline.daemon.clock import FakeClock
-from pipeline.daemon.ledger import Ledger
-from pipeline.daemon.line import Line
-from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.build import assembled
+from pipeline.daemon.runtime.clock import FakeClock
+from pipeline.daemon.runtime.heartbeat import Heartbeat
+from pipeline.daemon.settings.line import Line
 from pipeline.daemon.sources.replay import Config
 from pipeline.errors import DataError, UnreadableImage
+from pipeline.ledger.ledger import Ledger
 from pipeline.registry.store import Registry
 
 
 def test_files_come_in_order_with_their_names_as_serials(parts: Path) -> None:
     clock = FakeClock()
     source = Config(type="replay", path=parts).open(clock)
-    serials = [f.serial for f in source.frames(Pulse(clock))]
+    serials = [f.serial for f in source.frames(Heartbeat(clock))]
     assert serials == ["a_good.png", "b_bad.png", "c_damaged.png", "tray/d_doubt.png"]
 
 
 def test_damaged_file_is_a_frame_that_cannot_be_decoded(parts: Path) -> None:
     clock = FakeClock()
     source = Config(type="replay", path=parts).open(clock)
-    frames = {f.serial: f for f in source.frames(Pulse(clock))}
+    frames = {f.serial: f for f in source.frames(Heartbeat(clock))}
     assert frames["c_damaged.png"].pixels is None
     with pytest.raises(UnreadableImage, match=r"c_damaged\.png cannot be decoded"):
         frames["c_damaged.png"].decoded()
@@ -40,7 +40,7 @@ def test_file_that_vanishes_is_a_frame_with_a_fault(parts: Path) -> None:
     clock = FakeClock()
     source = Config(type="replay", path=parts).open(clock)
     (parts / "b_bad.png").unlink()
-    frames = list(source.frames(Pulse(clock)))
+    frames = list(source.frames(Heartbeat(clock)))
     assert len(frames) == 4
     assert "No such file" in frames[1].fault
 
@@ -68,7 +68,7 @@ def test_vanished_file_whose_name_is_not_utf_8_is_named_as_it_can_be_written(par
     clock = FakeClock()
     source = Config(type="replay", path=parts).open(clock)
     (parts / os.fsdecode(b"\xfcb_bad.png")).unlink()
-    (fault,) = [f.fault for f in source.frames(Pulse(clock)) if "b_bad" in f.serial]
+    (fault,) = [f.fault for f in source.frames(Heartbeat(clock)) if "b_bad" in f.serial]
     assert f"{parts}/\\udcfcb_bad.png cannot be read: No such file" in fault
     assert fault.encode()
 
@@ -76,7 +76,7 @@ def test_vanished_file_whose_name_is_not_utf_8_is_named_as_it_can_be_written(par
 def test_rate_spaces_the_frames(parts: Path) -> None:
     clock = FakeClock()
     source = Config(type="replay", path=parts, rate_hz=20).open(clock)
-    times = [f.captured_s for f in source.frames(Pulse(clock))]
+    times = [f.captured_s for f in source.frames(Heartbeat(clock))]
     assert times == pytest.approx([0.0, 0.05, 0.10, 0.15])
 
 
@@ -84,7 +84,7 @@ def test_slow_station_leaves_no_frame_out_and_gets_no_burst(parts: Path) -> None
     clock = FakeClock()
     source = Config(type="replay", path=parts, rate_hz=20).open(clock)
     times = []
-    for frame in source.frames(Pulse(clock)):
+    for frame in source.frames(Heartbeat(clock)):
         times.append(frame.captured_s)
         clock.advance(1.0 if frame.serial == "a_good.png" else 0.0)
     assert times == pytest.approx([0.0, 1.0, 1.05, 1.10])
@@ -93,19 +93,19 @@ def test_slow_station_leaves_no_frame_out_and_gets_no_burst(parts: Path) -> None
 def test_loop_begins_again(parts: Path) -> None:
     clock = FakeClock()
     source = Config(type="replay", path=parts, loop=True).open(clock)
-    serials = [f.serial for f in islice(source.frames(Pulse(clock)), 5)]
+    serials = [f.serial for f in islice(source.frames(Heartbeat(clock)), 5)]
     assert serials[4] == serials[0]
 
 
 def test_stop_ends_an_endless_replay(parts: Path) -> None:
     clock = FakeClock()
-    pulse = Pulse(clock)
+    heartbeat = Heartbeat(clock)
     source = Config(type="replay", path=parts, loop=True).open(clock)
     seen = 0
-    for _ in source.frames(pulse):
+    for _ in source.frames(heartbeat):
         seen += 1
         if seen == 6:
-            pulse.stop()
+            heartbeat.stop()
     assert seen == 6
 
 

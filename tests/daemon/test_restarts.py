@@ -10,13 +10,13 @@ import pytest
 
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.records import Verdict
-from pipeline.daemon.clock import Clock
-from pipeline.daemon.ledger import Ledger
-from pipeline.daemon.line import Line, Supervision
-from pipeline.daemon.loop import Station, Summary
-from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.runtime.clock import Clock
+from pipeline.daemon.runtime.heartbeat import Heartbeat
+from pipeline.daemon.settings.line import Line, Supervision
 from pipeline.daemon.sources import Frame, Source
+from pipeline.daemon.station import Station, Summary
 from pipeline.inference.inspector import Inspector
+from pipeline.ledger.ledger import Ledger
 from tests.daemon.conftest import picture, station_of
 
 WAIT_S = 60
@@ -29,7 +29,7 @@ class Failing(Source):
         self.connects = 0
         self._fail = fail
 
-    def frames(self, pulse: Pulse) -> Iterator[Frame]:
+    def frames(self, heartbeat: Heartbeat) -> Iterator[Frame]:
         self.connects += 1
         if self.connects <= 2:
             self._fail()

@@ -6,9 +6,9 @@ import pytest
 
 from pipeline.contracts.bundle import Bundle
 from pipeline.daemon import service
-from pipeline.daemon.clock import Clock
-from pipeline.daemon.line import Line
-from pipeline.daemon.models import fetch_champion
+from pipeline.daemon.model.cache import fetch_champion
+from pipeline.daemon.runtime.clock import Clock
+from pipeline.daemon.settings.line import Line
 from pipeline.errors import BundleError, RegistryUnreachable
 from pipeline.registry.store import Registry
 

@@ -12,8 +12,8 @@ import pytest
 from pipeline import config
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.signoff import Signoff
-from pipeline.daemon.line import Line, ModelSource
-from pipeline.daemon.models import LAST_GOOD, fetch_champion
+from pipeline.daemon.model.cache import LAST_GOOD, fetch_champion
+from pipeline.daemon.settings.line import Line, ModelSource
 from pipeline.errors import (
     BundleError,
     ConfigError,

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.contracts.records import Verdict
-from pipeline.daemon.clock import FakeClock
-from pipeline.daemon.state import CameraState, ModelState, StationState
-from pipeline.daemon.systemd import Heartbeat, notify, reloading, status, stopping
+from pipeline.daemon.runtime.clock import FakeClock
+from pipeline.daemon.status import CameraState, ModelState, StationState
+from pipeline.daemon.systemd import Watchdog, notify, reloading, status, stopping
 
 UNIT = Path(__file__).parents[2] / "deploy" / "lineside@.service"
 MOST_EXPOSED = 2.0
@@ -61,9 +61,9 @@ def heard(systemd: socket.socket) -> list[list[str]]:
 
 def test_first_beat_says_ready_and_each_second_alive(systemd: socket.socket) -> None:
     clock = FakeClock()
-    heart = Heartbeat(lambda: STATE, clock)
+    watchdog = Watchdog(lambda: STATE, clock)
     for _ in range(9):
-        heart.beat()
+        watchdog.beat()
         clock.advance(0.25)
     alive = ["WATCHDOG=1", "STATUS=ready; 7 inspected with cells/3"]
     assert heard(systemd) == [["READY=1", *alive], alive, alive]
@@ -71,11 +71,11 @@ def test_first_beat_says_ready_and_each_second_alive(systemd: socket.socket) -> 
 
 def test_reload_that_was_refused_ends_with_ready(systemd: socket.socket) -> None:
     clock = FakeClock()
-    heart = Heartbeat(lambda: STATE, clock)
-    heart.beat()
+    watchdog = Watchdog(lambda: STATE, clock)
+    watchdog.beat()
     reloading()
-    heart.again()
-    heart.beat()
+    watchdog.again()
+    watchdog.beat()
     first, loading, again = heard(systemd)
     assert (first[0], again[0]) == ("READY=1", "READY=1")
     assert loading[0] == "RELOADING=1"

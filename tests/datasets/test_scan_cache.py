@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.contracts.sample import Sample
 from pipeline.datasets import location
-from pipeline.datasets.examination import Examination, examine
+from pipeline.datasets.checks.examination import Examination, examine
 from pipeline.datasets.scan_cache import ScanCache
 from pipeline.imaging.codec import encode_png
 from tests.stages.conftest import copy_cells

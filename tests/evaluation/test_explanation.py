@@ -16,7 +16,7 @@ from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
 from pipeline.datasets.manifest import Manifest
 from pipeline.errors import TrainingError
 from pipeline.evaluation.explanation import ExplanationRules, explain
-from pipeline.evaluation.judging import Judged
+from pipeline.evaluation.predictions import Judged
 from pipeline.files import write_model
 from pipeline.imaging import Pixels
 from pipeline.imaging.codec import read
@@ -26,8 +26,8 @@ from pipeline.inference.inspector import Inspection
 from pipeline.inference.predictor import softmax
 from pipeline.training import architectures
 from pipeline.training.attribution import logits
+from pipeline.training.checkpoint import Eye, keep
 from pipeline.training.network import Features, LinearHead, Network
-from pipeline.training.rebuilt import Eye, keep
 
 SIDE_PX, N = 32, 8
 SPEC = PreprocessSpec(colour="grey", width_px=SIDE_PX, height_px=SIDE_PX)

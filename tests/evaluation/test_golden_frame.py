@@ -11,7 +11,7 @@ import pytest
 from pipeline.contracts.bundle import Bundle, OperatingPoint, open_bundle, seal
 from pipeline.datasets.manifest import Manifest
 from pipeline.evaluation.golden_frame import LARGEST_BYTES, add_golden_frame
-from pipeline.evaluation.judging import Judged, judge
+from pipeline.evaluation.predictions import Judged, judge
 from pipeline.files import sha256, write_model
 from pipeline.imaging.codec import encode_png
 

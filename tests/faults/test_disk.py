@@ -12,7 +12,7 @@ from urllib.error import HTTPError
 
 import pytest
 
-from pipeline.daemon.ledger import Ledger
+from pipeline.ledger.ledger import Ledger
 from tests.daemon.disk import fill, small_disk
 from tests.faults.conftest import SOAK, Plant
 from tests.registry.conftest import free_port

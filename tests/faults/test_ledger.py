@@ -11,7 +11,7 @@ from tests.faults.conftest import Plant
 
 # After some frames, however long the station took to start.
 BACK = """
-import datetime, itertools, pipeline.daemon.clock as module
+import datetime, itertools, pipeline.daemon.runtime.clock as module
 asked, now = itertools.count(), module.Clock.now
 def back(self):
     return now(self) - datetime.timedelta(hours=1 if next(asked) > 50 else 0)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import config
-from pipeline.daemon.line import Line
-from pipeline.daemon.models import fetch_champion
+from pipeline.daemon.model.cache import fetch_champion
+from pipeline.daemon.settings.line import Line
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
 from tests.conftest import SealBundle

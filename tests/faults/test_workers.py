@@ -27,17 +27,17 @@ module.Inspector.inspect = hang
 # Neither is any later one, those that a model is tried with when it is loaded anew included.
 ALWAYS_HUNG = f"""
 {HUNG_PREDICTOR.replace("== 20", "> 20")}
-import pipeline.daemon.supervision, pipeline.daemon.loop
-pipeline.daemon.supervision.MOST_ABANDONED = {MOST}
-pipeline.daemon.loop.RENEWED_WITHIN_S = 0
+import pipeline.daemon.runtime.supervisor, pipeline.daemon.station
+pipeline.daemon.runtime.supervisor.MOST_ABANDONED = {MOST}
+pipeline.daemon.station.RENEWED_WITHIN_S = 0
 """
 # The first reader dies, the second hangs, the third does its work.
 BAD_SOURCE = """
 import itertools, threading, pipeline.daemon.sources.replay as module
 opened, frames = itertools.count(1), module.Replay.frames
-def bad(self, pulse):
+def bad(self, heartbeat):
     n = next(opened)
-    for i, frame in enumerate(frames(self, pulse)):
+    for i, frame in enumerate(frames(self, heartbeat)):
         if n == 1 and i == 10:
             raise RuntimeError("the driver has fallen over")
         if n == 2 and i == 10:
@@ -59,7 +59,7 @@ module.Jsonl.deliver = hang
 STALL_S = 2.5
 STALLED_DISK = f"""
 {SLOW}
-import itertools, time, pipeline.daemon.ledger as module
+import itertools, time, pipeline.ledger.ledger as module
 asked, close_record = itertools.count(1), module.Ledger.close_record
 def stall(self, record):
     if next(asked) == 20:

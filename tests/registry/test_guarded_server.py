@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from pipeline.contracts.bundle import Bundle
-from pipeline.daemon.line import Line, ModelSource
-from pipeline.daemon.models import fetch_champion
+from pipeline.daemon.model.cache import fetch_champion
+from pipeline.daemon.settings.line import Line, ModelSource
 from pipeline.daemon.sources import replay
 from pipeline.errors import RegistryForbidden, RegistryUnreachable, SignoffError
 from pipeline.registry.push import Registration

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline.datasets.adapters import folder
-from pipeline.datasets.examination import Examination, examine
+from pipeline.datasets.checks.examination import Examination, examine
 from pipeline.imaging.codec import decode, encode_png
 from pipeline.reporting.validation import PAIRS, THUMBNAIL_PX, render, write_page
 from tests.imports import ROOT

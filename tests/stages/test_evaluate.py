@@ -17,8 +17,8 @@ from pipeline.contracts.bundle import OperatingPoint, open_bundle, seal
 from pipeline.contracts.evaluation import Evaluation
 from pipeline.datasets import golden, manifest, scores
 from pipeline.errors import BundleError, DataError
-from pipeline.evaluation import familiar
-from pipeline.evaluation.rival import Rival
+from pipeline.evaluation import novelty
+from pipeline.evaluation.champion import Rival
 from pipeline.files import read_model, write_model
 from pipeline.imaging import Pixels
 from pipeline.imaging.codec import read
@@ -398,7 +398,7 @@ def test_bundle_knows_how_far_from_training_a_picture_may_lie(ran: Ran) -> None:
 
 def test_examples_of_training_come_from_training_parts_alone(ran: Ran) -> None:
     data = manifest.read(ran.data / "ingest")
-    rows = familiar.spread(data)
+    rows = novelty.spread(data)
     assert set(data.table["split"].iloc[rows]) == {"train"}
     assert set(data.table["label"].iloc[rows]) == set(data.table["label"])
 

@@ -14,16 +14,16 @@ import yaml
 from upath import UPath
 
 from pipeline.contracts.bundle import Bundle
-from pipeline.daemon.assembly import Fixed, put_together
-from pipeline.daemon.assembly import opened as opened_cameras
-from pipeline.daemon.clock import Clock
-from pipeline.daemon.ledger import Ledger
-from pipeline.daemon.line import Keep, Line, ModelSource
-from pipeline.daemon.reviews import opened
+from pipeline.daemon.build import Fixed, put_together
+from pipeline.daemon.build import opened as opened_cameras
+from pipeline.daemon.runtime.clock import Clock
+from pipeline.daemon.settings.line import Keep, Line, ModelSource
 from pipeline.daemon.sources import replay
 from pipeline.datasets import manifest
 from pipeline.datasets.manifest import Manifest
 from pipeline.inference.inspector import Inspector
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.reviews import opened
 from pipeline.stages import ingest
 from tests.stages.trees import (
     PER_CLASS,

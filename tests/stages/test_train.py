@@ -19,9 +19,9 @@ from pipeline.errors import ConfigError, TrainingError
 from pipeline.inference.predictor import session
 from pipeline.stages import Report, train
 from pipeline.training.attribution import logits
+from pipeline.training.checkpoint import rebuild
 from pipeline.training.distillation import Teacher
-from pipeline.training.material import soft_targets
-from pipeline.training.rebuilt import rebuild
+from pipeline.training.training_data import soft_targets
 from tests.stages.conftest import TAXONOMY, TRAIN, Ran
 
 

@@ -75,8 +75,10 @@ def test_every_architecture_goes_from_images_to_the_registry(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("pipeline.evaluation.judging.os.cpu_count", lambda: 1)
-    monkeypatch.setattr("pipeline.evaluation.measuring.grouped_bootstrap", lambda *_, **__: None)
+    monkeypatch.setattr("pipeline.evaluation.predictions.os.cpu_count", lambda: 1)
+    monkeypatch.setattr(
+        "pipeline.evaluation.report_metrics.grouped_bootstrap", lambda *_, **__: None
+    )
     monkeypatch.setattr(evaluate, "_draw", lambda out, *_: out.mkdir())
     monkeypatch.setattr(evaluate, "write_report", lambda path, page: path.write_text("no plots"))
     data = tmp_path / architecture.name

@@ -23,7 +23,6 @@ from pipeline.registry.evidence import Evidence
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
 from pipeline.stages import ingest
-from pipeline.training import probe
 from pipeline.training.distillation import (
     Distill,
     Floats,
@@ -34,10 +33,11 @@ from pipeline.training.distillation import (
     refusals,
     teacher_targets,
 )
+from pipeline.training.heads import logistic
 from tests.conftest import SealBundle
 from tests.stages.conftest import TAXONOMY, copy_cells, folder_of
 
-HEAD = probe.Head(components=2, landmarks=40, l2=0.01, max_epochs=8)
+HEAD = logistic.Head(components=2, landmarks=40, l2=0.01, max_epochs=8)
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +78,8 @@ def test_a_student_follows_its_teacher_and_not_labels_that_say_the_opposite(
     seen = np.stack([brightness, brightness**2], axis=1).astype(np.float32)
 
     def agreement(weight: float) -> float:
-        head, _ = probe.fit(seen, mix(wrong, taught, weight), HEAD, seed=0)
-        return float((probe.predict(head, seen).argmax(axis=1) == verdicts).mean())
+        head, _ = logistic.fit(seen, mix(wrong, taught, weight), HEAD, seed=0)
+        return float((logistic.predict(head, seen).argmax(axis=1) == verdicts).mean())
 
     assert agreement(weight=1.0) > 0.9
     assert agreement(weight=0.01) < 0.1

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import Field
 
 from pipeline.contracts.records import Record, Verdict
-from pipeline.daemon.clock import Clock
+from pipeline.daemon.runtime.clock import Clock
 from pipeline.errors import LinesideError
 from pipeline.plugins import NAME, PluginConfig
 

@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from pipeline.contracts.records import Record
-from pipeline.daemon.clock import Clock
+from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.sinks import Sink, SinkConfig, SinkDown, message
 
 MEGABYTE = 1_000_000

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from pipeline.contracts.records import Record
-from pipeline.daemon.clock import Clock
-from pipeline.daemon.mqtt import Broker, BrokerAway, Link, Message
+from pipeline.daemon.net.mqtt import Broker, BrokerAway, Link, Message
+from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.sinks import Sink, SinkConfig, SinkDown, message
 
 if TYPE_CHECKING:

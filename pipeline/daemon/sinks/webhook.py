@@ -27,9 +27,9 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.contracts.records import Record
-from pipeline.daemon.clock import Clock
-from pipeline.daemon.exchange import Exchange
-from pipeline.daemon.secret import read_secret
+from pipeline.daemon.net.http_client import Exchange
+from pipeline.daemon.net.secret import read_secret
+from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.sinks import RecordRefused, Sink, SinkConfig, SinkDown, message
 from pipeline.errors import ConfigError
 

@@ -1,7 +1,7 @@
 """Sources of frames, one file each: a camera, or what stands in for one.
 
 A module here has a `Config(SourceConfig)` whose `type` is the file's name and whose `open` returns
-a `Source`. May call `imaging`, `contracts`, `daemon.clock` and `daemon.pulse`.
+a `Source`. May call `imaging`, `contracts`, `daemon.clock` and `daemon.heartbeat`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pipeline.contracts.records import Record
-from pipeline.daemon.clock import Clock
-from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.runtime.clock import Clock
+from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.errors import UnreadableImage
 from pipeline.imaging import Pixels, codec
 from pipeline.plugins import PluginConfig
@@ -73,10 +73,10 @@ class Source(ABC):
     connected = False
 
     @abstractmethod
-    def frames(self, pulse: Pulse) -> Iterator[Frame]:
-        """Connect, then yield frames as they come, good or bad, until `pulse.stopping`.
+    def frames(self, heartbeat: Heartbeat) -> Iterator[Frame]:
+        """Connect, then yield frames as they come, good or bad, until `heartbeat.stopping`.
 
-        It may be called again after it has ended or raised, to connect anew. It beats the pulse at
+        It may be called again after it has ended or raised, to connect again. It beats at
         least every second and returns soon when asked to stop. To return without being asked means
         that there will never be another frame (a replay's end).
 
@@ -113,9 +113,9 @@ class FakeSource(Source):
         self._pictures = pictures
         self._clock = clock
 
-    def frames(self, pulse: Pulse) -> Iterator[Frame]:
+    def frames(self, heartbeat: Heartbeat) -> Iterator[Frame]:
         for i, picture in enumerate(self._pictures):
-            if pulse.wait(0.01):
+            if heartbeat.wait(0.01):
                 return
             at, captured_s = self._clock.now(), self._clock.monotonic_s()
             if isinstance(picture, Exception):

@@ -7,11 +7,11 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
-from pipeline.daemon.clock import Clock
-from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.runtime.clock import Clock
+from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources import Frame, Source
-from pipeline.daemon.sources._address import Address, AddressConfig
-from pipeline.daemon.sources._grabber import grabbed
+from pipeline.daemon.sources._reader_thread import grabbed
+from pipeline.daemon.sources._url import Address, AddressConfig
 
 C = TypeVar("C", bound=AddressConfig)
 
@@ -34,12 +34,12 @@ class NetworkCamera(Source, Generic[C]):
     def _read(self) -> Iterator[Frame]:
         """Connect and yield what comes; called in a thread of its own."""
 
-    def frames(self, pulse: Pulse) -> Iterator[Frame]:
+    def frames(self, heartbeat: Heartbeat) -> Iterator[Frame]:
         """Connect and yield; a killed camera ends the stream, a hung one sends nothing."""
         return grabbed(
             self._read,
             self._address.shown,
-            pulse,
+            heartbeat,
             self._clock,
             first_s=self.first_s,
             next_s=self._config.read_timeout_s,

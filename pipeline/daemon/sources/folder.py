@@ -16,12 +16,12 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from pipeline.contracts.records import Record
-from pipeline.daemon.clock import Clock
-from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.inspection.counters import STOPPED, kind
+from pipeline.daemon.runtime.clock import Clock
+from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources import Frame, Source, SourceConfig
-from pipeline.daemon.sources._lookout import GONE, Finished, Lookout, Mark, mark_of
-from pipeline.daemon.sources._memory import Memory
-from pipeline.daemon.tally import STOPPED, kind
+from pipeline.daemon.sources._seen_files import Memory
+from pipeline.daemon.sources._watcher import GONE, Finished, Lookout, Mark, mark_of
 from pipeline.errors import DataError, UnreadableImage, printable
 from pipeline.imaging import codec
 
@@ -116,14 +116,14 @@ class Folder(Source):
             but=self._done,
         )
 
-    def frames(self, pulse: Pulse) -> Iterator[Frame]:
+    def frames(self, heartbeat: Heartbeat) -> Iterator[Frame]:
         """Yield each file once it is finished."""
         with self._lookout.watching():
             self.connected = True  # there may be no file for hours
-            while not pulse.stopping:
-                self._forget_gone(pulse)
-                for file in self._lookout.finished(pulse):
-                    if pulse.stopping:
+            while not heartbeat.stopping:
+                self._forget_gone(heartbeat)
+                for file in self._lookout.finished(heartbeat):
+                    if heartbeat.stopping:
                         return
                     self._taken[file.name] = file.mark
                     yield self._frame(file)
@@ -171,13 +171,13 @@ class Folder(Source):
                 if forget and self._taken.get(file.name) == file.mark:
                     del self._taken[file.name]
 
-    def _forget_gone(self, pulse: Pulse) -> None:
+    def _forget_gone(self, heartbeat: Heartbeat) -> None:
         """Keep what is remembered from growing with all the files that ever were."""
         if self._memory is None or not self._memory.overgrown:
             return
 
         def is_there(name: str) -> bool:
-            pulse.beat()
+            heartbeat.beat()
             return (self._path / name).exists()
 
         with self._clearing:

@@ -14,10 +14,10 @@ import urllib3
 from pydantic import Field
 from requests.auth import AuthBase, HTTPBasicAuth, HTTPDigestAuth
 
-from pipeline.daemon.clock import Clock
+from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.sources import Frame
-from pipeline.daemon.sources._address import AddressConfig
 from pipeline.daemon.sources._network import NetworkCamera
+from pipeline.daemon.sources._url import AddressConfig
 from pipeline.errors import DataError, SourceLost
 
 HEADERS_BYTES = 16 * 1024  # of one part

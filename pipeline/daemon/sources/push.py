@@ -8,9 +8,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.daemon.clock import Clock
-from pipeline.daemon.inbox import Inbox
-from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.runtime.bounded_queue import Inbox
+from pipeline.daemon.runtime.clock import Clock
+from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources import Answer, Frame, Source, SourceConfig
 from pipeline.errors import printable
 
@@ -63,11 +63,11 @@ class Push(Source):
             Frame(at, captured_s, printable(serial), None, "", data, ending.lower(), answer)
         )
 
-    def frames(self, pulse: Pulse) -> Iterator[Frame]:
+    def frames(self, heartbeat: Heartbeat) -> Iterator[Frame]:
         """Yield what was handed over, in that order."""
         self.connected = True
-        while not pulse.stopping:
-            if (frame := self._inbox.take(pulse)) is not None:
+        while not heartbeat.stopping:
+            if (frame := self._inbox.take(heartbeat)) is not None:
                 yield frame
 
     def close(self) -> None:

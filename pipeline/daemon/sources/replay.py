@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.daemon.clock import Clock
-from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.runtime.clock import Clock
+from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources import Frame, Source, SourceConfig
 from pipeline.errors import DataError, SourceLost, printable
 from pipeline.imaging import codec, video
@@ -61,12 +61,12 @@ class Replay(Source):
         self._pace = _Pace(clock, config.rate_hz)
         self._clock = clock
 
-    def frames(self, pulse: Pulse) -> Iterator[Frame]:
+    def frames(self, heartbeat: Heartbeat) -> Iterator[Frame]:
         """Yield each file in turn."""
         self._pace.begin()
         while True:
             for path in self._paths:
-                if self._pace.wait(pulse):
+                if self._pace.wait(heartbeat):
                     return
                 yield self._frame(path)
                 self._pace.done()
@@ -109,13 +109,13 @@ class VideoReplay(Source):
         self._pace = _Pace(clock, 0 if config.rate_hz == "recorded" else config.rate_hz)
         self._clock = clock
 
-    def frames(self, pulse: Pulse) -> Iterator[Frame]:
+    def frames(self, heartbeat: Heartbeat) -> Iterator[Frame]:
         """Yield each picture in turn."""
         recorded = self._config.rate_hz == "recorded"
         while True:
             self._pace.begin()
             for i, shot in enumerate(self._shots(self._config.path)):
-                if self._pace.wait(pulse, shot.at_s if recorded else None):
+                if self._pace.wait(heartbeat, shot.at_s if recorded else None):
                     return
                 at, captured_s = self._clock.now(), self._clock.monotonic_s()
                 yield Frame(at, captured_s, f"{i:06}", shot.pixels, shot.fault)
@@ -141,12 +141,12 @@ class _Pace:
         """From the start, now or when the next frame is due."""
         self._start_s = self._due_s = max(self._due_s, self._clock.monotonic_s())
 
-    def wait(self, pulse: Pulse, at_s: float | None = None) -> bool:
-        """Sleep until it is time, or so long after the start; returns `pulse.stopping`."""
+    def wait(self, heartbeat: Heartbeat, at_s: float | None = None) -> bool:
+        """Sleep until it is time, or so long after the start; returns `heartbeat.stopping`."""
         due_s = self._due_s if at_s is None else self._start_s + at_s
         late_s = self._clock.monotonic_s() - due_s
         self._start_s += max(0.0, late_s)
-        return pulse.wait(-late_s)
+        return heartbeat.wait(-late_s)
 
     def done(self) -> None:
         """The frame was taken."""

@@ -7,10 +7,10 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from pipeline.daemon.clock import Clock
+from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.sources import Frame
-from pipeline.daemon.sources._address import AddressConfig
 from pipeline.daemon.sources._network import NetworkCamera
+from pipeline.daemon.sources._url import AddressConfig
 from pipeline.imaging import video
 
 

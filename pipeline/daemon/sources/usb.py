@@ -13,10 +13,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.daemon.clock import Clock
-from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.runtime.clock import Clock
+from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources import Frame, Source, SourceConfig
-from pipeline.daemon.sources._grabber import grabbed
+from pipeline.daemon.sources._reader_thread import grabbed
 from pipeline.imaging import video
 
 DEVICE_KIND: str | None = "v4l2"  # tests set None, for a video file in place of the device
@@ -60,12 +60,12 @@ class Usb(Source):
         self._clock = clock
         self._threads: list[threading.Thread] = []
 
-    def frames(self, pulse: Pulse) -> Iterator[Frame]:
+    def frames(self, heartbeat: Heartbeat) -> Iterator[Frame]:
         """Open the device and yield each of its pictures."""
         return grabbed(
             self._read,
             str(self._config.device),
-            pulse,
+            heartbeat,
             self._clock,
             first_s=5.0,  # cameras find their exposure first
             next_s=self._config.read_timeout_s,

@@ -2,7 +2,7 @@
 
 Without a trigger every frame of the source is one. A module here has a `Config(TriggerConfig)`
 whose `type` is the file's name and whose `open` returns a `Trigger`. May call `contracts`,
-`daemon.clock` and `daemon.pulse`.
+`daemon.clock` and `daemon.heartbeat`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from datetime import datetime
 
 from pydantic import Field
 
-from pipeline.daemon.clock import Clock
-from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.runtime.clock import Clock
+from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources import Answer
 from pipeline.plugins import PluginConfig
 
@@ -49,8 +49,8 @@ class Trigger(ABC):
     connected = True
 
     @abstractmethod
-    def calls(self, pulse: Pulse) -> Iterator[Call]:
-        """Yield one call a part until `pulse.stopping`; beats the pulse at least every second.
+    def calls(self, heartbeat: Heartbeat) -> Iterator[Call]:
+        """Yield one call a part until `heartbeat.stopping`; beats at least every second.
 
         Each part has a record: one that finds no room to wait, and of whom nobody can be told so,
         is yielded later, as `refused`.

@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.daemon.clock import Clock
-from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.runtime.clock import Clock
+from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.triggers import Call, Trigger, TriggerConfig
 
 
@@ -30,7 +30,7 @@ class Interval(Trigger):
         self._period_s = period_s
         self._clock = clock
 
-    def calls(self, pulse: Pulse) -> Iterator[Call]:
+    def calls(self, heartbeat: Heartbeat) -> Iterator[Call]:
         """Yield a call at each multiple of the period, counted from now, the first after one.
 
         Ticks do not drift. Those that pass while the caller is away are not made up for in a
@@ -40,6 +40,6 @@ class Interval(Trigger):
         while True:
             passed = int((self._clock.monotonic_s() - start_s) / self._period_s)
             ticks = max(ticks, passed) + 1
-            if pulse.wait(start_s + ticks * self._period_s - self._clock.monotonic_s()):
+            if heartbeat.wait(start_s + ticks * self._period_s - self._clock.monotonic_s()):
                 return
             yield Call(self._clock.now(), self._clock.monotonic_s())

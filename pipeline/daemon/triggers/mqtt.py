@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from pipeline.daemon.clock import Clock
-from pipeline.daemon.inbox import Inbox, Refused
-from pipeline.daemon.mqtt import Broker, BrokerAway, Link
-from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.net.mqtt import Broker, BrokerAway, Link
+from pipeline.daemon.runtime.bounded_queue import Inbox, Refused
+from pipeline.daemon.runtime.clock import Clock
+from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.triggers import Call, Trigger, TriggerConfig
 from pipeline.errors import SourceLost, printable
 
@@ -65,16 +65,16 @@ class Mqtt(Trigger):
         self._subscription: _Subscription | None = None
         self.connected = False
 
-    def calls(self, pulse: Pulse) -> Iterator[Call]:
+    def calls(self, heartbeat: Heartbeat) -> Iterator[Call]:
         """Connect, subscribe, and yield a call for each message."""
         # A worker that hangs keeps its own; with both, each message would be two parts.
         if self._subscription is not None:
             self._subscription.close()
         subscription = self._subscription = _Subscription(self._config, self.received)
         try:
-            subscription.open(pulse)
-            while not pulse.stopping:
-                call = self._inbox.take(pulse)
+            subscription.open(heartbeat)
+            while not heartbeat.stopping:
+                call = self._inbox.take(heartbeat)
                 self.connected = subscription.stands
                 if call is not None:
                     yield call
@@ -136,13 +136,13 @@ class _Subscription:
         )
         self._where = f"broker {config.broker.address}, topic {config.topic}"
 
-    def open(self, pulse: Pulse) -> None:
-        """Connect and subscribe, in a thread of its own: the pulse has to beat meanwhile.
+    def open(self, heartbeat: Heartbeat) -> None:
+        """Connect and subscribe, in a thread of its own: the heartbeat has to beat meanwhile.
 
         Raises:
             SourceLost: the broker is away or refuses us.
         """
-        troubles: list[Exception] = []
+        alarms: list[Exception] = []
 
         def connect() -> None:
             try:
@@ -150,15 +150,15 @@ class _Subscription:
                 if self._closed:
                     self._link.close()
             except BrokerAway as error:
-                troubles.append(error)
+                alarms.append(error)
 
         thread = threading.Thread(target=connect, name=f"connect {self._topic}", daemon=True)
         thread.start()
-        while thread.is_alive() and not pulse.stopping:
-            pulse.beat()
+        while thread.is_alive() and not heartbeat.stopping:
+            heartbeat.beat()
             thread.join(0.05)
-        if troubles:
-            raise SourceLost(str(troubles[0])) from None
+        if alarms:
+            raise SourceLost(str(alarms[0])) from None
 
     def check(self) -> None:
         """Raise SourceLost when no message can come any more."""

@@ -8,9 +8,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.daemon.clock import Clock
-from pipeline.daemon.inbox import Inbox
-from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.runtime.bounded_queue import Inbox
+from pipeline.daemon.runtime.clock import Clock
+from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources import Answer
 from pipeline.daemon.triggers import Call, Trigger, TriggerConfig
 from pipeline.errors import printable
@@ -51,10 +51,10 @@ class Software(Trigger):
         now, now_s = self._clock.now(), self._clock.monotonic_s()
         self._inbox.put(Call(now, now_s, printable(serial), answer))
 
-    def calls(self, pulse: Pulse) -> Iterator[Call]:
+    def calls(self, heartbeat: Heartbeat) -> Iterator[Call]:
         """Yield what was fired, in that order."""
-        while not pulse.stopping:
-            if (call := self._inbox.take(pulse)) is not None:
+        while not heartbeat.stopping:
+            if (call := self._inbox.take(heartbeat)) is not None:
                 yield call
 
     def left(self) -> Iterator[Call]:

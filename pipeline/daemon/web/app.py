@@ -25,15 +25,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.types import ASGIApp
 
-from pipeline.daemon.camera import Camera
-from pipeline.daemon.loop import Station
+from pipeline.daemon.inspection.camera import Camera
+from pipeline.daemon.settings.http import Http
 from pipeline.daemon.sinks import message
 from pipeline.daemon.sources import Answer
-from pipeline.daemon.web.answers import NoVerdict, Waiting
-from pipeline.daemon.web.archive import Archive, aside, chunks
-from pipeline.daemon.web.guard import AGAIN, Doorkeeper, Guard, Turnstile
+from pipeline.daemon.station import Station
+from pipeline.daemon.web.access import AGAIN, Doorkeeper, Guard, Turnstile
 from pipeline.daemon.web.metrics import Metrics
-from pipeline.daemon.web.settings import Http
+from pipeline.daemon.web.pending import NoVerdict, Waiting
+from pipeline.daemon.web.records import Archive, aside, chunks
 from pipeline.daemon.web.upload import Uploads, ending_of, serial_of
 from pipeline.errors import LedgerError, LinesideError
 
@@ -72,7 +72,7 @@ class Service:
         self._waiting = waiting
         self.uploads = Uploads(settings)
         self._at_once = 0
-        self._metrics = Metrics(station.state, station.books)
+        self._metrics = Metrics(station.state, station.recorder)
 
     async def healthz(self) -> Response:
         """Is the process alive? If not, it is to be started anew."""
@@ -160,8 +160,8 @@ class Service:
             try:
                 return JSONResponse(message(await expected.record(limit_s)))
             except NoVerdict:
-                books = self._station.books
-                why = self._station.stopping or books.trouble or "its record was not opened"
+                recorder = self._station.recorder
+                why = self._station.stopping or recorder.trouble or "its record was not opened"
                 raise HTTPException(503, f"the part is not inspected: {why}", AGAIN) from None
             except TimeoutError:
                 raise HTTPException(

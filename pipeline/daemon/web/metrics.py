@@ -15,9 +15,10 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
-from pipeline.daemon.books import Books
-from pipeline.daemon.drift import PARTS
-from pipeline.daemon.state import (
+from pipeline.daemon.inspection.counters import Histogram
+from pipeline.daemon.inspection.drift import PARTS
+from pipeline.daemon.inspection.recorder import Recorder
+from pipeline.daemon.status import (
     CameraState,
     DriftState,
     LedgerState,
@@ -26,7 +27,6 @@ from pipeline.daemon.state import (
     StationState,
     StorageState,
 )
-from pipeline.daemon.tally import Histogram
 
 DAY_S = 86_400
 
@@ -36,9 +36,9 @@ State = Callable[[], StationState]
 class Metrics:
     """What `GET /metrics` answers."""
 
-    def __init__(self, state: State, books: Books) -> None:
+    def __init__(self, state: State, recorder: Recorder) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(StationCollector(state, books))
+        self._registry.register(StationCollector(state, recorder))
         ProcessCollector(registry=self._registry)
 
     def text(self, accept: str) -> tuple[bytes, str]:
@@ -50,9 +50,9 @@ class Metrics:
 class StationCollector(Collector):
     """Yields the figures of one moment. Inspecting counts nothing for it, so it costs no part."""
 
-    def __init__(self, state: State, books: Books) -> None:
+    def __init__(self, state: State, recorder: Recorder) -> None:
         self._state = state
-        self._books = books
+        self._recorder = recorder
 
     def describe(self) -> list[Metric]:
         """Nothing: the registry would else read the station's state when it is set up."""
@@ -60,20 +60,23 @@ class StationCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """The station, its verdicts, its model, its cameras, and who is told."""
-        state, books = self._state(), self._books
+        state, recorder = self._state(), self._recorder
         yield from _station(state)
-        yield _gauge("ledger_up", "1 while records can be written.", not books.trouble)
+        yield _gauge("ledger_up", "1 while records can be written.", not recorder.trouble)
         yield from _ledger(state.ledger)
         yield _count(
             "triggers_forgotten",
             "Triggers without a record: the ledger was away, and memory full of others.",
-            books.forgotten,
+            recorder.forgotten,
         )
         yield _counts(
             "verdicts",
             "Closed records.",
             ("camera", "verdict"),
-            (((camera, verdict), n) for (camera, verdict), n in books.tally.by_camera.items()),
+            (
+                ((camera, verdict), n)
+                for (camera, verdict), n in recorder.counters.by_camera.items()
+            ),
         )
         yield _counts(
             "not_inspected",
@@ -81,7 +84,7 @@ class StationCollector(Collector):
             ("reason",),
             (((reason,), n) for reason, n in state.reasons.items()),
         )
-        yield _latency(books.tally.histogram)
+        yield _latency(recorder.counters.histogram)
         yield from _model(state.model)
         yield from _cameras(state.cameras)
         yield from _sinks(state.sinks)

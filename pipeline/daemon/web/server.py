@@ -13,12 +13,12 @@ import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from pipeline.daemon.loop import Station
-from pipeline.daemon.pulse import Pulse
-from pipeline.daemon.web.answers import Waiting
+from pipeline.daemon.runtime.heartbeat import Heartbeat
+from pipeline.daemon.settings.http import Http
+from pipeline.daemon.station import Station
 from pipeline.daemon.web.app import Service, app_of
-from pipeline.daemon.web.archive import Archive
-from pipeline.daemon.web.settings import Http
+from pipeline.daemon.web.pending import Waiting
+from pipeline.daemon.web.records import Archive
 from pipeline.daemon.web.tokens import Tokens
 from pipeline.errors import ConfigError
 
@@ -96,12 +96,12 @@ class Web:
         """Is no verdict on its way to a client?"""
         return self._waiting.idle
 
-    def run(self, pulse: Pulse) -> None:
+    def run(self, heartbeat: Heartbeat) -> None:
         """Serve until asked to end."""
         # A copy, since uvicorn closes what it is given: a successor of this worker needs it, too,
         # and meanwhile the system lets clients wait.
         with self.listener.dup() as copy:
-            Server(self._config, pulse, self._waiting).run([copy])
+            Server(self._config, heartbeat, self._waiting).run([copy])
 
     def close(self) -> None:
         """Give the port back."""
@@ -109,11 +109,11 @@ class Web:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, which beats the pulse and ends by it."""
+    """uvicorn's, which beats the heartbeat and ends by it."""
 
-    def __init__(self, config: uvicorn.Config, pulse: Pulse, waiting: Waiting) -> None:
+    def __init__(self, config: uvicorn.Config, heartbeat: Heartbeat, waiting: Waiting) -> None:
         super().__init__(config)
-        self._pulse = pulse
+        self._heartbeat = heartbeat
         self._waiting = waiting
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -127,11 +127,11 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second."""
-        self._pulse.beat()
-        now_s = self._pulse.clock.monotonic_s()
+        self._heartbeat.beat()
+        now_s = self._heartbeat.clock.monotonic_s()
         for connection in self._connections:
             connection.look(now_s)
-        return await super().on_tick(counter) or self._pulse.stopping
+        return await super().on_tick(counter) or self._heartbeat.stopping
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer those who wait for a verdict, then end."""

@@ -13,9 +13,9 @@ from functools import partial
 from fastapi import HTTPException, Request
 from starlette.requests import ClientDisconnect
 
-from pipeline.daemon.web.archive import aside
-from pipeline.daemon.web.settings import Http
-from pipeline.imaging import codec, header
+from pipeline.daemon.settings.http import Http
+from pipeline.daemon.web.records import aside
+from pipeline.imaging import codec, image_size
 
 KINDS = ("image/jpeg", "image/png", "image/bmp", "image/tiff", "image/webp")
 FORM = "multipart/form-data"
@@ -84,7 +84,7 @@ class Uploads:
 
     def _refuse_large(self, data: bytes) -> None:
         """Raise HTTPException for what would take too much memory once it is decoded."""
-        width_px, height_px = header.size_px(data) or (0, 0)
+        width_px, height_px = image_size.size_px(data) or (0, 0)
         if width_px * height_px > self._settings.max_pixels:
             raise HTTPException(
                 413,
@@ -161,8 +161,8 @@ def _file(piece: bytes) -> bytes | None:
     head, _, data = piece.partition(b"\r\n\r\n")
     if len(head) > MOST_HEADER_BYTES:
         return None
-    header = HeaderParser().parsestr(head.partition(b"\r\n")[2].decode("latin-1"))
-    return None if header.get_filename() is None else data
+    image_size = HeaderParser().parsestr(head.partition(b"\r\n")[2].decode("latin-1"))
+    return None if image_size.get_filename() is None else data
 
 
 def serial_of(request: Request) -> str:
@@ -171,8 +171,8 @@ def serial_of(request: Request) -> str:
     Raises:
         HTTPException: 422, it is too long or has characters that nobody can read.
     """
-    header = request.headers.get("x-serial", "").encode("latin-1").decode("utf-8", "replace")
-    serial = request.query_params.get("serial", header).strip()
+    image_size = request.headers.get("x-serial", "").encode("latin-1").decode("utf-8", "replace")
+    serial = request.query_params.get("serial", image_size).strip()
     if len(serial) > MOST_SERIAL or not serial.isprintable():
         raise HTTPException(
             422, f"a serial has at most {MOST_SERIAL} printable characters; this one has not"

@@ -14,10 +14,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.contracts.ledger import APPLICATION_ID, REVIEWED, VERSION
 from pipeline.contracts.sample import Sample
 from pipeline.datasets.location import Location, Place, files, is_folder, opened
 from pipeline.errors import DataError
+from pipeline.ledger.schema import APPLICATION_ID, REVIEWED, VERSION
 from pipeline.plugins import PluginConfig
 
 log = logging.getLogger(__name__)

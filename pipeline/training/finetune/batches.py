@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pipeline.errors import TrainingError
 from pipeline.training.augmentation import Augmenter
-from pipeline.training.extraction import Floats, Images
+from pipeline.training.features.extraction import Floats, Images
 from pipeline.training.finetune.validation import HeldOut
 
 

@@ -24,9 +24,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from pipeline.training.finetune.batches import Examples
+from pipeline.training.finetune.epoch_log import line
 from pipeline.training.finetune.module import FineTuning, NotFinite
 from pipeline.training.finetune.settings import Finetune
-from pipeline.training.finetune.spoken import line
 from pipeline.training.finetune.validation import HeldOut
 
 LAST = "last.ckpt"

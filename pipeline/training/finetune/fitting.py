@@ -19,14 +19,14 @@ from pytorch_lightning.loggers import Logger
 from safetensors.torch import load_file
 
 from pipeline.errors import TrainingError
-from pipeline.training.extraction import Floats
+from pipeline.training.features.extraction import Floats
 from pipeline.training.finetune import checkpoints
 from pipeline.training.finetune.batches import Batches, Examples, steps_per_epoch
 from pipeline.training.finetune.checkpoints import Checkpoints, State
+from pipeline.training.finetune.epoch_log import Spoken
 from pipeline.training.finetune.module import FineTuning, NotFinite, taken_out
 from pipeline.training.finetune.ranks import is_leader
 from pipeline.training.finetune.settings import Finetune, TrainerSettings, cuda, on_gpu
-from pipeline.training.finetune.spoken import Spoken
 from pipeline.training.finetune.validation import Figures, HeldOut
 from pipeline.training.network import Features, Network
 

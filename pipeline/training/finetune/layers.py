@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from pipeline.training.extraction import Images
+from pipeline.training.features.extraction import Images
 from pipeline.training.finetune.settings import Finetune
 from pipeline.training.network import Features, Network
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import torch
 
-from pipeline.training import probe
-from pipeline.training.extraction import Floats
-from pipeline.training.kernel_space import components
+from pipeline.training.features.extraction import Floats
+from pipeline.training.heads import logistic
+from pipeline.training.heads.nystroem import components
 from pipeline.training.network import LinearHead
 
 
-def linear_head(features: Floats, targets: Floats, config: probe.Head, seed: int) -> LinearHead:
+def linear_head(features: Floats, targets: Floats, config: logistic.Head, seed: int) -> LinearHead:
     """Logistic regression on the principal components of frozen features.
 
     Args:
@@ -29,7 +29,7 @@ def linear_head(features: Floats, targets: Floats, config: probe.Head, seed: int
     projection, shift = components(features, config, seed)
     embedding = torch.from_numpy(features) @ projection + shift
     wanted = torch.from_numpy(targets)
-    model = probe.logistic(embedding, wanted, config.strengths[:1], config.max_epochs)
+    model = logistic.logistic(embedding, wanted, config.strengths[:1], config.max_epochs)
     # The kernel's scale makes for huge weights, which AdamW's steps of fixed size would not move.
     unit = float(embedding.square().mean().sqrt().clamp_min(1e-12))
     weight = model.weight[0].detach().T.contiguous() * unit

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from pipeline.contracts.records import Record, Verdict
-from pipeline.daemon.identity import Ids
+from pipeline.ledger.ids import Ids
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 Records = Callable[[int], list[Record]]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from pipeline.contracts.records import Record
-from pipeline.daemon.clock import FakeClock
+from pipeline.daemon.runtime.clock import FakeClock
 from pipeline.daemon.sinks import SinkDown, message
 from pipeline.daemon.sinks.jsonl import Config, Jsonl
 

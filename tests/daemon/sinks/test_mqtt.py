@@ -18,14 +18,14 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.contracts.records import Record, Verdict
-from pipeline.daemon.clock import Clock
-from pipeline.daemon.ledger import Ledger
-from pipeline.daemon.mqtt import Broker, Link
-from pipeline.daemon.postman import Postman
-from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.net.mqtt import Broker, Link
+from pipeline.daemon.outbox.dispatcher import Dispatcher
+from pipeline.daemon.runtime.clock import Clock
+from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sinks import SinkDown, message
 from pipeline.daemon.sinks.mqtt import Config, Mqtt
 from pipeline.errors import ConfigError, MissingExtra
+from pipeline.ledger.ledger import Ledger
 from tests.daemon.broker import PATIENCE_S, Mosquitto, passwords
 from tests.daemon.subscriber import Subscriber
 
@@ -222,9 +222,9 @@ def test_subscriber_hears_every_record_through_kills_and_none_in_two_versions(
 ) -> None:
     clock, settings = Clock(), config(broker)
     ledger = Ledger(tmp_path / "ledger.sqlite", "west-1", {"mqtt": tuple(Verdict)})
-    postman = Postman(settings, ledger, clock, lambda: {"ready": True})
-    pulse = Pulse(clock)
-    worker = threading.Thread(target=postman.run, args=(pulse,))
+    dispatcher = Dispatcher(settings, ledger, clock, lambda: {"ready": True})
+    heartbeat = Heartbeat(clock)
+    worker = threading.Thread(target=dispatcher.run, args=(heartbeat,))
     worker.start()
     closed: dict[str, str] = {}
 
@@ -237,7 +237,7 @@ def test_subscriber_hears_every_record_through_kills_and_none_in_two_versions(
                 Record(identity, "west-1", at.isoformat(), serial, Verdict.FAIL, "")
             )
             closed[identity] = serial
-            postman.nudge()
+            dispatcher.nudge()
 
     with closing(Subscriber(broker)) as mes:
 
@@ -252,11 +252,11 @@ def test_subscriber_hears_every_record_through_kills_and_none_in_two_versions(
             broker.save()
             broker.kill()
             judge(50)
-            until(lambda: not postman.state.up, "the outage")
+            until(lambda: not dispatcher.state.up, "the outage")
             broker.start()
         until(lambda: {r["id"] for r in heard()} >= set(closed), "all records")
         told = heard()
-    pulse.stop()
+    heartbeat.stop()
     worker.join(PATIENCE_S)
     assert not worker.is_alive()
     assert {r["id"]: r["serial"] for r in told} == closed
@@ -264,7 +264,7 @@ def test_subscriber_hears_every_record_through_kills_and_none_in_two_versions(
     assert set(versions.values()) == {1}
     first = list(dict.fromkeys(r["id"] for r in told))
     assert first == sorted(first)
-    assert postman.idle
+    assert dispatcher.idle
     ledger.close()
 
 

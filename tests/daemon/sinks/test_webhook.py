@@ -21,7 +21,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.contracts.records import Record
-from pipeline.daemon.clock import FakeClock
+from pipeline.daemon.runtime.clock import FakeClock
 from pipeline.daemon.sinks import RecordRefused, SinkDown, message
 from pipeline.daemon.sinks.webhook import Config, Webhook, signature
 from pipeline.errors import ConfigError

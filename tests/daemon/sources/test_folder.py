@@ -16,9 +16,9 @@ from pydantic import ValidationError
 from watchdog.observers.inotify import InotifyObserver
 
 from pipeline.contracts.records import Record, Verdict
-from pipeline.daemon.clock import Clock, FakeClock
-from pipeline.daemon.pulse import Pulse
-from pipeline.daemon.sources import Frame, _memory
+from pipeline.daemon.runtime.clock import Clock, FakeClock
+from pipeline.daemon.runtime.heartbeat import Heartbeat
+from pipeline.daemon.sources import Frame, _seen_files
 from pipeline.daemon.sources.folder import SEEN, Config, Folder
 from pipeline.errors import DataError, SourceLost
 from pipeline.files import whole_file
@@ -57,21 +57,21 @@ def opened(folder: Path, clock: Clock, **settings: object) -> Folder:
 def taken(source: Folder, n: int = 99, *, answer: bool = True, looks: int = 5) -> list[Frame]:
     """Up to `n` frames, all that come within a few looks, each one's record closed at once."""
     clock, frames = source._clock, []
-    pulse = Pulse(clock)
+    heartbeat = Heartbeat(clock)
     until_s = clock.monotonic_s() + looks
 
     def wait(stop: threading.Event, seconds: float) -> None:
         clock.advance(seconds)  # type: ignore[attr-defined]
         if clock.monotonic_s() > until_s:
-            pulse.stop()
+            heartbeat.stop()
 
     clock.wait = wait  # type: ignore[method-assign]
-    for frame in source.frames(pulse):
+    for frame in source.frames(heartbeat):
         frames.append(frame)
         if answer and frame.answer is not None:
             frame.answer(RECORD)
         if len(frames) == n:
-            pulse.stop()
+            heartbeat.stop()
     return frames
 
 
@@ -85,7 +85,7 @@ class Watching:
     def __init__(self, source: Folder) -> None:
         self.frames: list[Frame] = []
         self.error: Exception | None = None
-        self._pulse = Pulse(Clock())
+        self._heartbeat = Heartbeat(Clock())
         self._source = source
         self._thread = threading.Thread(target=self._read, daemon=True)
 
@@ -96,7 +96,7 @@ class Watching:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pulse.stop()
+        self._heartbeat.stop()
         self._thread.join(DEADLINE_S)
         self._source.close()
 
@@ -108,7 +108,7 @@ class Watching:
 
     def _read(self) -> None:
         try:
-            for frame in self._source.frames(self._pulse):
+            for frame in self._source.frames(self._heartbeat):
                 self.frames.append(frame)
                 assert frame.answer is not None
                 frame.answer(RECORD)
@@ -233,7 +233,7 @@ def test_a_source_that_is_opened_for_a_check_loses_nothing_that_the_first_rememb
             taken(first)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_memory, "whole_file", at_the_same_time)
+        patch.setattr(_seen_files, "whole_file", at_the_same_time)
         polled(inbox).close()
     taken(first)
     assert serials(taken(polled(inbox))) == []
@@ -272,7 +272,7 @@ def test_a_share_that_was_not_mounted_yet_makes_nothing_forgotten(
 def test_a_station_at_work_for_long_forgets_files_that_are_gone(
     inbox: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_memory, "GROWTH", 3)
+    monkeypatch.setattr(_seen_files, "GROWTH", 3)
     source = polled(inbox)
     for i in range(40):
         write(inbox / f"{i}.png", i)
@@ -389,7 +389,7 @@ def test_a_file_that_vanishes_before_it_is_read_is_a_frame_with_a_fault(inbox: P
     write(inbox / "b.png", 2)
     source = polled(inbox)
     clock = source._clock
-    frames = source.frames(Pulse(clock))
+    frames = source.frames(Heartbeat(clock))
     assert next(frames).serial == "a.png"
     (inbox / "b.png").unlink()
     assert "b.png cannot be read: No such file" in next(frames).fault
@@ -410,7 +410,7 @@ def test_an_empty_file_is_a_frame_that_cannot_be_decoded(inbox: Path) -> None:
 
 def test_a_folder_that_is_taken_away_is_lost_and_comes_back(inbox: Path) -> None:
     source = polled(inbox)
-    frames = source.frames(Pulse(source._clock))
+    frames = source.frames(Heartbeat(source._clock))
     (inbox / SEEN).unlink()
     inbox.rmdir()
     with pytest.raises(SourceLost, match="is not there"):
@@ -517,7 +517,7 @@ def test_a_folder_that_cannot_be_watched_again_and_again_takes_no_more_handles(
     monkeypatch.setattr(InotifyObserver, "start", no_room)
     for _ in range(3):
         with pytest.raises(SourceLost, match=r"watch limit reached; with `polling_s` it needs not"):
-            next(source.frames(Pulse(Clock())))
+            next(source.frames(Heartbeat(Clock())))
     assert (threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))) == before
 
 
@@ -529,7 +529,7 @@ def test_a_system_without_room_for_another_watch_is_a_loss(
 
     monkeypatch.setattr(InotifyObserver, "__init__", no_instance)
     with pytest.raises(SourceLost, match="instance limit reached"):
-        next(opened(inbox, Clock()).frames(Pulse(Clock())))
+        next(opened(inbox, Clock()).frames(Heartbeat(Clock())))
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:

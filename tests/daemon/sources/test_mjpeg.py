@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.daemon.clock import Clock
-from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.runtime.clock import Clock
+from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources import Frame, mjpeg
 from pipeline.daemon.sources.mjpeg import Config
 from pipeline.errors import DataError, SourceLost, UnreadableImage
@@ -31,7 +31,7 @@ def config(server: Server, **settings: object) -> Config:
 
 
 def frames(config: Config) -> Iterator[Frame]:
-    return config.open(Clock()).frames(Pulse(Clock()))
+    return config.open(Clock()).frames(Heartbeat(Clock()))
 
 
 def three(answer: Answer) -> None:
@@ -113,7 +113,7 @@ def test_a_camera_that_trickles_is_lost_and_left() -> None:
         settings = config(server, read_timeout_s=0.3, connect_timeout_s=0.3)
         source = settings.open(Clock())
         with pytest.raises(SourceLost, match=r"sent no picture for|sent no whole picture for"):
-            next(source.frames(Pulse(Clock())))
+            next(source.frames(Heartbeat(Clock())))
         (thread,) = source._threads
         thread.join(10)
         assert not thread.is_alive()
@@ -130,7 +130,7 @@ def test_a_camera_that_hangs_is_lost_and_comes_back() -> None:
 
     with Server(stream) as server:
         source = config(server).open(Clock())
-        it = source.frames(Pulse(Clock()))
+        it = source.frames(Heartbeat(Clock()))
         next(it)
         hung_s = time.monotonic()
         with pytest.raises(
@@ -138,7 +138,7 @@ def test_a_camera_that_hangs_is_lost_and_comes_back() -> None:
         ):
             next(it)
         print(f"noticed after {time.monotonic() - hung_s:.2f} s")
-        assert next(source.frames(Pulse(Clock()))).data == PICTURES[0]
+        assert next(source.frames(Heartbeat(Clock()))).data == PICTURES[0]
 
 
 def test_a_camera_that_never_finishes_a_picture_is_lost() -> None:
@@ -261,7 +261,7 @@ def test_the_cameras_clock_counts_where_it_is_right(
     clock = Clock()
     with Server(stream) as server:
         before_s = clock.monotonic_s()
-        frame = next(config(server, camera_clock=camera_clock).open(clock).frames(Pulse(clock)))
+        frame = next(config(server, camera_clock=camera_clock).open(clock).frames(Heartbeat(clock)))
     assert before_s - at_most_s <= frame.captured_s <= clock.monotonic_s() - at_least_s
 
 

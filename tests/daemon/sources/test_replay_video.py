@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from pipeline.daemon.clock import FakeClock
-from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.runtime.clock import FakeClock
+from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources.replay import Config
 from pipeline.errors import DataError, MissingExtra
 from tests.daemon.sources.conftest import MakeClip
@@ -22,7 +22,7 @@ def config(path: Path, **settings: object) -> Config:
 
 def test_each_picture_comes_in_order_with_its_number(clip: MakeClip) -> None:
     clock = FakeClock()
-    frames = list(config(clip()).open(clock).frames(Pulse(clock)))
+    frames = list(config(clip()).open(clock).frames(Heartbeat(clock)))
     assert [f.serial for f in frames] == ["000000", "000001", "000002", "000003"]
     assert [round(f.decoded().mean(), -1) for f in frames] == [50, 60, 70, 80]
     assert frames[0].decoded().shape == (48, 64, 3)
@@ -34,14 +34,14 @@ def test_it_runs_flat_out_at_a_rate_or_as_recorded(
 ) -> None:
     clock = FakeClock()
     source = config(clip(rate_hz=10), rate_hz=rate_hz).open(clock)
-    times = [f.captured_s for f in source.frames(Pulse(clock))]
+    times = [f.captured_s for f in source.frames(Heartbeat(clock))]
     assert times == pytest.approx([i * period_s for i in range(4)], abs=0.002)
     assert source.live == (rate_hz != 0)
 
 
 def test_time_lost_is_not_caught_up_in_a_burst(clip: MakeClip) -> None:
     clock, times = FakeClock(), []
-    for frame in config(clip(), rate_hz="recorded").open(clock).frames(Pulse(clock)):
+    for frame in config(clip(), rate_hz="recorded").open(clock).frames(Heartbeat(clock)):
         times.append(frame.captured_s)
         clock.advance(1.0 if frame.serial == "000000" else 0)
     assert times == pytest.approx([0, 1.0, 1.1, 1.2], abs=0.002)
@@ -49,7 +49,7 @@ def test_time_lost_is_not_caught_up_in_a_burst(clip: MakeClip) -> None:
 
 def test_a_loop_begins_again(clip: MakeClip) -> None:
     clock = FakeClock()
-    frames = config(clip(), loop=True).open(clock).frames(Pulse(clock))
+    frames = config(clip(), loop=True).open(clock).frames(Heartbeat(clock))
     assert [f.serial for f in islice(frames, 5)][4] == "000000"
 
 
@@ -61,7 +61,7 @@ def test_a_damaged_picture_is_a_frame_with_a_fault(clip: MakeClip) -> None:
     data[starts[2] : end] = bytes(end - starts[2])
     path.write_bytes(data)
     clock = FakeClock()
-    frames = list(config(path).open(clock).frames(Pulse(clock)))
+    frames = list(config(path).open(clock).frames(Heartbeat(clock)))
     assert [bool(f.fault) for f in frames] == [False, False, True, False]
 
 

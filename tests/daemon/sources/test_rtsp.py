@@ -18,9 +18,9 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.config import load
-from pipeline.daemon.clock import Clock, FakeClock
-from pipeline.daemon.line import Line
-from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.runtime.clock import Clock, FakeClock
+from pipeline.daemon.runtime.heartbeat import Heartbeat
+from pipeline.daemon.settings.line import Line
 from pipeline.daemon.sources import Frame
 from pipeline.daemon.sources.rtsp import Config
 from pipeline.errors import ConfigError, MissingExtra, SourceLost
@@ -109,7 +109,7 @@ def first(config: Config) -> Frame:
     source = config.open(Clock())
     while True:
         try:
-            return next(source.frames(Pulse(Clock())))
+            return next(source.frames(Heartbeat(Clock())))
         except SourceLost:
             assert time.monotonic() < until_s
             time.sleep(0.1)
@@ -118,7 +118,7 @@ def first(config: Config) -> Frame:
 def test_pictures_come_fresh_and_each_with_its_time(camera: RtspCamera) -> None:
     clock = Clock()
     frames, ages = [], []
-    for frame in islice(config(camera.port).open(clock).frames(Pulse(clock)), 20):
+    for frame in islice(config(camera.port).open(clock).frames(Heartbeat(clock)), 20):
         frames.append(frame)
         ages.append(age_ms(frame.decoded()))
     assert frames[0].decoded().shape == (128, 512, 3)
@@ -130,7 +130,7 @@ def test_pictures_come_fresh_and_each_with_its_time(camera: RtspCamera) -> None:
 
 def test_a_slow_station_gets_every_frame_and_the_newest_are_fresh(camera: RtspCamera) -> None:
     clock = Clock()
-    frames = config(camera.port).open(clock).frames(Pulse(clock))
+    frames = config(camera.port).open(clock).frames(Heartbeat(clock))
     next(frames)
     threading.Event().wait(1.5)  # busy
     busy_until_s = clock.monotonic_s()
@@ -143,7 +143,7 @@ def test_a_slow_station_gets_every_frame_and_the_newest_are_fresh(camera: RtspCa
 def test_a_camera_that_is_killed_or_hangs_is_lost_and_comes_back(
     camera: RtspCamera, how: signal.Signals
 ) -> None:
-    frames = config(camera.port).open(Clock()).frames(Pulse(Clock()))
+    frames = config(camera.port).open(Clock()).frames(Heartbeat(Clock()))
     list(islice(frames, 10))
     camera.signal(how)
     lost_s = time.monotonic()
@@ -166,7 +166,7 @@ def test_a_camera_that_is_away_is_lost_without_a_word_about_the_password(
     settings = Config(type="rtsp", url="rtsp://qc:s3cret@127.0.0.1:9/line1?key=s3cret")
     source = settings.open(Clock())
     with pytest.raises(SourceLost) as lost:
-        next(source.frames(Pulse(Clock())))
+        next(source.frames(Heartbeat(Clock())))
     assert str(lost.value) == "rtsp://127.0.0.1:9/line1: Connection refused"
     assert "s3cret" not in f"{settings!r} {settings} {vars(source)} {lost.value!r} {caplog.text}"
 

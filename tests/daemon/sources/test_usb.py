@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.daemon.clock import Clock, FakeClock
-from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.runtime.clock import Clock, FakeClock
+from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources import usb
 from pipeline.daemon.sources.usb import Config
 from pipeline.errors import MissingExtra, SourceLost
@@ -25,15 +25,15 @@ def test_a_device_that_is_missing_is_lost_and_found_when_it_is_plugged_in(
     device = tmp_path / "video0"
     source = Config(type="usb", device=device).open(Clock())
     with pytest.raises(SourceLost, match="video0: No such file or directory"):
-        next(source.frames(Pulse(Clock())))
+        next(source.frames(Heartbeat(Clock())))
     clip().rename(device)
-    assert next(source.frames(Pulse(Clock()))).decoded().shape == (48, 64, 3)
+    assert next(source.frames(Heartbeat(Clock()))).decoded().shape == (48, 64, 3)
 
 
 @pytest.mark.skipif(not CAMERA.exists(), reason=f"no camera is plugged in here: no {CAMERA}")
 def test_a_real_camera_gives_pictures() -> None:
     pytest.importorskip("av")
-    frames = Config(type="usb", device=CAMERA).open(Clock()).frames(Pulse(Clock()))
+    frames = Config(type="usb", device=CAMERA).open(Clock()).frames(Heartbeat(Clock()))
     seen = [frame.decoded() for frame in islice(frames, 3)]
     assert len(seen) == 3
     assert all(rgb.size > 0 and rgb.shape[2] == 3 for rgb in seen)
@@ -45,14 +45,14 @@ def test_a_device_that_is_none_is_lost(tmp_path: Path) -> None:
     device.write_bytes(b"no device")
     source = Config(type="usb", device=device).open(Clock())
     with pytest.raises(SourceLost, match="video0: "):
-        next(source.frames(Pulse(Clock())))
+        next(source.frames(Heartbeat(Clock())))
 
 
 def test_a_device_that_is_pulled_out_is_lost(
     clip: MakeClip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(usb, "DEVICE_KIND", None)
-    frames = Config(type="usb", device=clip(n=4)).open(Clock()).frames(Pulse(Clock()))
+    frames = Config(type="usb", device=clip(n=4)).open(Clock()).frames(Heartbeat(Clock()))
     assert len(list(islice(frames, 4))) == 4
     with pytest.raises(SourceLost, match="has ended the stream"):
         next(frames)

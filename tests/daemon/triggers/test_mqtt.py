@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from pipeline.daemon.clock import Clock, FakeClock
-from pipeline.daemon.mqtt import Broker, Link
-from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.net.mqtt import Broker, Link
+from pipeline.daemon.runtime.clock import Clock, FakeClock
+from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.triggers import Call
 from pipeline.daemon.triggers import mqtt as module
 from pipeline.daemon.triggers.mqtt import Config, Mqtt, serial
@@ -42,9 +42,9 @@ class Listening:
 
     def __init__(self, trigger: Mqtt) -> None:
         self.calls: list[Call] = []
-        self.troubles: list[str] = []
+        self.alarms: list[str] = []
         self.connections = 0
-        self._pulse = Pulse(Clock())
+        self._heartbeat = Heartbeat(Clock())
         self._trigger = trigger
         self._thread = threading.Thread(target=self._listen, daemon=True)
 
@@ -53,14 +53,14 @@ class Listening:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pulse.stop()
+        self._heartbeat.stop()
         self._thread.join(DEADLINE_S)
         assert not self._thread.is_alive()
 
     def wait_for(self, condition: Callable[[], object]) -> None:
         until_s = time.monotonic() + DEADLINE_S
         while not condition():
-            assert time.monotonic() < until_s, (self.calls, self.troubles)
+            assert time.monotonic() < until_s, (self.calls, self.alarms)
             time.sleep(0.01)
 
     def hears(self, broker: Broker) -> None:
@@ -78,13 +78,13 @@ class Listening:
         return [c.serial for c in self.calls if c.serial != "hello"]
 
     def _listen(self) -> None:
-        while not self._pulse.stopping:
+        while not self._heartbeat.stopping:
             try:
-                for call in self._trigger.calls(self._pulse):
+                for call in self._trigger.calls(self._heartbeat):
                     self.calls.append(call)
             except SourceLost as lost:
-                self.troubles.append(str(lost))
-                self._pulse.wait(0.05)
+                self.alarms.append(str(lost))
+                self._heartbeat.wait(0.05)
 
 
 def publish(broker: Broker, *payloads: str | bytes, retain: bool = False) -> None:
@@ -120,7 +120,7 @@ def test_a_worker_that_hangs_and_the_one_in_its_place_do_not_both_trigger(
     broker: Mosquitto,
 ) -> None:
     trigger = config(broker.port).open(Clock())
-    hung = trigger.calls(Pulse(Clock()))
+    hung = trigger.calls(Heartbeat(Clock()))
     subscribed = threading.Event()
 
     def say_hello() -> None:
@@ -146,13 +146,13 @@ def test_it_comes_back_when_the_broker_does(broker: Mosquitto) -> None:
     with Listening(trigger) as listening:
         listening.wait_for(lambda: trigger.connected)
         broker.kill()
-        listening.wait_for(lambda: len(listening.troubles) > 2)
+        listening.wait_for(lambda: len(listening.alarms) > 2)
         assert not trigger.connected
         broker.start()
         listening.wait_for(lambda: trigger.connected)
         listening.hears(config(broker.port).broker)
-    assert "topic line/part: the connection broke" in listening.troubles[0]
-    assert "Connection refused" in listening.troubles[-1]
+    assert "topic line/part: the connection broke" in listening.alarms[0]
+    assert "Connection refused" in listening.alarms[-1]
 
 
 @needs_broker
@@ -164,12 +164,12 @@ def test_a_wrong_password_is_named_and_the_right_one_is_let_in(
     with Mosquitto(tmp_path / "broker", users={"qc": "s3cret"}) as broker:
         wrong = config(broker.port, user="qc", password_env="LINE_PASSWORD").open(Clock())
         with pytest.raises(SourceLost, match="Not authorized") as lost:
-            next(wrong.calls(Pulse(Clock())))
+            next(wrong.calls(Heartbeat(Clock())))
         assert "wr0ng" not in str(lost.value)
         right = config(broker.port, user="qc", password_file=tmp_path / "password")
         with Listening(right.open(Clock())) as listening:
             listening.hears(right.broker)
-        assert listening.troubles == []
+        assert listening.alarms == []
 
 
 @needs_broker
@@ -180,11 +180,11 @@ def test_tls_needs_the_right_authority(tmp_path: Path) -> None:
     ):
         wrong = config(broker.port, ca_file=other.ca_file).open(Clock())
         with pytest.raises(SourceLost, match="its certificate is not trusted"):
-            next(wrong.calls(Pulse(Clock())))
+            next(wrong.calls(Heartbeat(Clock())))
         right = config(broker.port, ca_file=broker.ca_file)
         with Listening(right.open(Clock())) as listening:
             listening.hears(right.broker)
-        assert listening.troubles == []
+        assert listening.alarms == []
 
 
 @needs_broker
@@ -205,7 +205,7 @@ def test_an_exception_in_a_callback_does_not_end_the_trigger(
         publish(config(broker.port).broker, "bad", "good")
         listening.wait_for(lambda: listening.serials)
     assert listening.serials == ["good"]
-    assert listening.troubles == []
+    assert listening.alarms == []
     assert "a bug" in caplog.text
 
 

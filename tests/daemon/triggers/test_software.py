@@ -7,9 +7,9 @@ from itertools import islice
 import pytest
 
 from pipeline.contracts.records import Record
-from pipeline.daemon.clock import Clock, FakeClock
-from pipeline.daemon.inbox import Refused
-from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.runtime.bounded_queue import Refused
+from pipeline.daemon.runtime.clock import Clock, FakeClock
+from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.triggers import software
 from pipeline.daemon.triggers.software import Config
 
@@ -20,7 +20,7 @@ def test_each_firing_is_a_call_in_order_with_its_own_time() -> None:
     for serial in ("A-1", "A-2"):
         clock.advance(1)
         trigger.fire(serial)
-    calls = list(islice(trigger.calls(Pulse(clock)), 2))
+    calls = list(islice(trigger.calls(Heartbeat(clock)), 2))
     assert [(c.serial, c.at_s) for c in calls] == [("A-1", 1.0), ("A-2", 2.0)]
 
 
@@ -29,7 +29,7 @@ def test_who_fires_can_have_the_verdict() -> None:
 
     trigger = Config(type="software").open(FakeClock())
     trigger.fire("A-1", answer)
-    assert next(trigger.calls(Pulse(Clock()))).answer is answer
+    assert next(trigger.calls(Heartbeat(Clock()))).answer is answer
 
 
 def test_too_many_calls_are_refused_and_none_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,17 +39,17 @@ def test_too_many_calls_are_refused_and_none_is_lost(monkeypatch: pytest.MonkeyP
     trigger.fire("A-2")
     with pytest.raises(Refused, match="trigger software: 2 wait already"):
         trigger.fire("A-3")
-    calls = islice(trigger.calls(Pulse(Clock())), 2)
+    calls = islice(trigger.calls(Heartbeat(Clock())), 2)
     assert [c.serial for c in calls] == ["A-1", "A-2"]
 
 
 def test_a_replaced_worker_leaves_what_waits_to_the_next() -> None:
     trigger = Config(type="software").open(FakeClock())
-    former = Pulse(Clock())
+    former = Heartbeat(Clock())
     former.stop()
     trigger.fire("A-1")
     assert list(trigger.calls(former)) == []
-    assert next(trigger.calls(Pulse(Clock()))).serial == "A-1"
+    assert next(trigger.calls(Heartbeat(Clock()))).serial == "A-1"
 
 
 def test_calls_that_nobody_waits_for_are_left_at_the_end_and_who_waits_is_told() -> None:

@@ -17,20 +17,20 @@ from typing import Any, Protocol
 import pytest
 
 from pipeline.contracts.bundle import Bundle
-from pipeline.daemon import inspection
-from pipeline.daemon.assembly import Eye, Fixed, put_together
-from pipeline.daemon.clock import Clock
-from pipeline.daemon.ledger import Ledger
-from pipeline.daemon.line import Camera, Line, Overload
-from pipeline.daemon.loop import Station
-from pipeline.daemon.pulse import Pulse
+from pipeline.daemon.build import Eye, Fixed, put_together
+from pipeline.daemon.inspection import worker
+from pipeline.daemon.runtime.clock import Clock
+from pipeline.daemon.runtime.heartbeat import Heartbeat
+from pipeline.daemon.settings.http import Http
+from pipeline.daemon.settings.line import Camera, Line, Overload
 from pipeline.daemon.sources import Answer, Frame, Source
+from pipeline.daemon.station import Station
 from pipeline.daemon.triggers import Call, Trigger, TriggerConfig
 from pipeline.daemon.web.server import Web
-from pipeline.daemon.web.settings import Http
 from pipeline.daemon.web.tokens import Scope, Tokens
 from pipeline.imaging import Pixels, codec
 from pipeline.inference.inspector import Inspection, Inspector
+from pipeline.ledger.ledger import Ledger
 from tests.daemon.conftest import picture, station_of
 
 TIMEOUT_S = 30
@@ -51,9 +51,9 @@ class Sent(Source):
             frame = Frame(clock.now(), clock.monotonic_s(), serial, None, "", data, ending, answer)
             self._frames.put(frame)
 
-    def frames(self, pulse: Pulse) -> Iterator[Frame]:
-        while not pulse.stopping:
-            pulse.beat()
+    def frames(self, heartbeat: Heartbeat) -> Iterator[Frame]:
+        while not heartbeat.stopping:
+            heartbeat.beat()
             try:
                 yield self._frames.get(timeout=0.05)
             except queue.Empty:
@@ -70,9 +70,9 @@ class Fired(Trigger):
         clock = Clock()
         self._calls.put(Call(clock.now(), clock.monotonic_s(), serial, answer))
 
-    def calls(self, pulse: Pulse) -> Iterator[Call]:
-        while not pulse.stopping:
-            pulse.beat()
+    def calls(self, heartbeat: Heartbeat) -> Iterator[Call]:
+        while not heartbeat.stopping:
+            heartbeat.beat()
             try:
                 yield self._calls.get(timeout=0.05)
             except queue.Empty:
@@ -170,7 +170,7 @@ class Serve(Protocol):
 @pytest.fixture
 def serve(line: Line, sealed_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
     # An inspection that waits for a part sees only so often that it is to end.
-    monkeypatch.setattr(inspection, "BEAT_EVERY_S", 0.02)
+    monkeypatch.setattr(worker, "BEAT_EVERY_S", 0.02)
     with ExitStack() as stack:
 
         def start(

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from pipeline.daemon.loop import Station
+from pipeline.daemon.settings.http import Http
+from pipeline.daemon.station import Station
 from pipeline.daemon.web import server
 from pipeline.daemon.web.server import Web
-from pipeline.daemon.web.settings import Http
 from pipeline.daemon.web.tokens import Scope, Tokens
 from pipeline.errors import ConfigError
 from tests.daemon.web.conftest import TIMEOUT_S, Fired, Serve

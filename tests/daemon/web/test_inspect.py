@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.records import Verdict
-from pipeline.daemon.line import Overload
+from pipeline.daemon.settings.line import Overload
 from pipeline.errors import LedgerError
 from pipeline.imaging import codec
 from tests.daemon.conftest import picture
@@ -100,7 +100,7 @@ def test_without_a_ledger_nobody_gets_a_verdict_and_everybody_is_told(
     assert "disk full" in reply.detail
     assert (ready.status, ready.json["reasons"]) == (503, ["ledger.sqlite: disk full"])
     # The station finds that it can be written again, and both are accounted for.
-    until(lambda: not served.station.books.trouble)
+    until(lambda: not served.station.recorder.trouble)
     assert served.send().json["verdict"] == "PASS"
     assert served.ask("GET", "/readyz").json == {"ready": True, "reasons": []}
     assert served.station.ledger.account().verdicts[Verdict.NOT_INSPECTED] == 1

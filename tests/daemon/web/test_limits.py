@@ -14,10 +14,10 @@ import pytest
 
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.records import Record
-from pipeline.daemon.loop import Station
-from pipeline.daemon.web import archive, guard, server, upload
+from pipeline.daemon.settings.http import Http
+from pipeline.daemon.station import Station
+from pipeline.daemon.web import access, records, server, upload
 from pipeline.daemon.web.server import Web
-from pipeline.daemon.web.settings import Http
 from pipeline.imaging import codec
 from tests.daemon.conftest import picture
 from tests.daemon.web.conftest import TIMEOUT_S, Held, Serve, Served, until
@@ -246,7 +246,7 @@ def test_many_readers_keep_nobody_from_health_and_verdicts(
         go_on.wait(TIMEOUT_S)
         return []
 
-    monkeypatch.setattr(guard, "READERS", 1)
+    monkeypatch.setattr(access, "READERS", 1)
     monkeypatch.setattr(served.web.service._archive, "of_serial", slow)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(served.ask, "GET", "/records?serial=1")
@@ -264,8 +264,8 @@ def test_many_readers_keep_nobody_from_health_and_verdicts(
 def test_a_disk_that_hangs_takes_no_more_threads_than_a_few(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archive, "PATIENCE_S", 0.1)
-    monkeypatch.setattr(archive, "_room", threading.BoundedSemaphore(2))
+    monkeypatch.setattr(records, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(records, "_room", threading.BoundedSemaphore(2))
     served = serve()
     go_on, hang = threading.Event(), threading.Semaphore(0)
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from urllib.error import URLError
 
 from pipeline.contracts.bundle import Bundle
-from pipeline.daemon.ledger import Ledger
-from pipeline.daemon.line import Line
+from pipeline.daemon.settings.line import Line
+from pipeline.ledger.ledger import Ledger
 from tests.daemon.test_process import PLAIN
 from tests.daemon.web.conftest import until
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 
-from pipeline.daemon.assembly import assembled
-from pipeline.daemon.line import Camera, Line
+from pipeline.daemon.build import assembled
+from pipeline.daemon.settings.http import Http
+from pipeline.daemon.settings.line import Camera, Line
 from pipeline.daemon.sources import push
 from pipeline.daemon.triggers import software
 from pipeline.daemon.web.server import Web
-from pipeline.daemon.web.settings import Http
 from pipeline.registry.store import Registry
 from tests.daemon.web.conftest import Sent, Served, until
 

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.imaging import Pixels
-from pipeline.training import probe
 from pipeline.training.architectures import Architecture, Backbone
 from pipeline.training.augmentation import Augmenter, Policy
 from pipeline.training.finetune import (
@@ -28,6 +27,7 @@ from pipeline.training.finetune import (
     settle_batch_norm,
 )
 from pipeline.training.finetune.start import linear_head
+from pipeline.training.heads import logistic
 from pipeline.training.network import Features, Network
 
 SIZE_PX, CLASSES = 16, 2
@@ -135,7 +135,7 @@ def network(given: Examples, module: Callable[[], nn.Module] = Tiny) -> Network:
     settle_batch_norm(features, given.images, len(given.names))
     with torch.no_grad():
         values = features(torch.from_numpy(given.images.stack(np.arange(len(given.names)))))
-    config = probe.Head(components=8, max_epochs=2)
+    config = logistic.Head(components=8, max_epochs=2)
     return Network(features, linear_head(values.numpy(), given.targets, config, seed=0))
 
 

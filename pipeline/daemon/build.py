@@ -1,0 +1,224 @@
+"""From a line file to a station that is ready to run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from pipeline.contracts.records import Record
+from pipeline.daemon.images.writer import ImageWriter
+from pipeline.daemon.inspection.camera import Camera
+from pipeline.daemon.inspection.frame_check import FrameHealth, HealthGate
+from pipeline.daemon.inspection.recorder import Recorder
+from pipeline.daemon.inspection.work_queue import WorkQueue
+from pipeline.daemon.inspection.worker import Inspection, Loaded
+from pipeline.daemon.model.serving import Serving
+from pipeline.daemon.model.shadow import Shadow
+from pipeline.daemon.outbox.dispatcher import Dispatcher
+from pipeline.daemon.runtime.clock import Clock
+from pipeline.daemon.settings.line import Camera as CameraSettings
+from pipeline.daemon.settings.line import Line
+from pipeline.daemon.sources import Frame, Source
+from pipeline.daemon.station import Model, Station
+from pipeline.daemon.status import ModelState, StationState
+from pipeline.daemon.triggers import Trigger
+from pipeline.errors import ConfigError, LedgerError
+from pipeline.inference.inspector import Inspector
+from pipeline.ledger.disk_reserve import Reserve, disk_full
+from pipeline.ledger.ledger import Ledger
+from pipeline.registry.store import Registry
+
+log = logging.getLogger(__name__)
+
+
+class AtWork(Model, Protocol):
+    """The model that judges."""
+
+    @property
+    def current(self) -> Loaded:
+        """For the next frame; asked once a frame."""
+        ...
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A model that stays as it is, for benchmarks and tests."""
+
+    inspector: Inspector
+    version: str
+    since: datetime
+
+    @property
+    def current(self) -> Fixed:
+        return self
+
+    @property
+    def state(self) -> ModelState:
+        return ModelState(self.version, self.inspector.bundle.sha256, self.since)
+
+    def renew(self) -> None:
+        """Nothing else can be loaded."""
+
+
+@dataclass(frozen=True)
+class Eye:
+    """A camera's settings, and what they opened."""
+
+    settings: CameraSettings
+    source: Source
+    trigger: Trigger | None
+
+
+@contextmanager
+def assembled(line: Line, clock: Clock | None = None) -> Iterator[Station]:
+    """Open sources, model and ledger in that order, so that what fails leaves nothing behind.
+
+    Raises:
+        LinesideError: whatever is missing or wrong, in words for the line engineer.
+    """
+    clock = clock or Clock()
+    eyes = opened(line, clock)
+    registry = Registry(line.model.registry)
+    serving = Serving.start(line, registry, clock)
+    outboxes = {sink.outbox: sink.verdicts for sink in line.sinks}
+    with closing(Ledger(line.ledger, line.station, outboxes)) as ledger:
+        note = note_in(ledger, clock)
+        serving.follower.on_event = note
+        note("started", f"{serving.current.version}")
+        if ledger.closed_at_start:
+            log.warning(
+                "%d record(s) left open by a crash are now NOT_INSPECTED (station restarted)",
+                ledger.closed_at_start,
+            )
+        station = put_together(line, eyes, serving, ledger, clock)
+        station.employ(serving.follower)
+        if line.model.shadow:
+            _shadow(station, line, registry, clock)
+        with served(line, station):
+            yield station
+
+
+def opened(line: Line, clock: Clock) -> list[Eye]:
+    """The line's cameras.
+
+    Raises:
+        DataError, ConfigError: one that can never work as it is set.
+        MissingExtra: one whose package is not installed.
+    """
+    eyes = [
+        Eye(c, c.source.open(clock), None if c.trigger is None else c.trigger.open(clock))
+        for c in line.all_cameras
+    ]
+    for eye in eyes:
+        if eye.trigger is not None and not eye.source.live:
+            raise ConfigError(
+                f"camera {eye.settings.name}: source {eye.settings.source.type} waits until it is "
+                "asked, so there is no latest frame for a trigger; leave `trigger` out, then every "
+                "frame is one"
+            )
+    return eyes
+
+
+def put_together(
+    line: Line, eyes: Sequence[Eye], model: AtWork, ledger: Ledger, clock: Clock
+) -> Station:
+    """A station of parts that are open already."""
+    reserve = Reserve(line.ledger, clock)
+    recorder = Recorder(
+        *(ledger, clock),
+        takt_ms=line.overload.takt_ms,
+        make_room=lambda error: disk_full(error) and reserve.release(),
+    )
+    work_queue = WorkQueue(line.overload)
+    note = note_in(ledger, clock)
+    cameras = [
+        Camera(eye.settings, eye.source, eye.trigger, recorder, work_queue, clock, note)
+        for eye in eyes
+    ]
+    health = {e.settings.name: FrameHealth(line.health, live=e.source.live) for e in eyes}
+    inspection = Inspection(work_queue, recorder, lambda: model.current, HealthGate(health))
+    image_writer = None if line.keep is None else ImageWriter(line.keep, ledger, clock)
+    station = Station(
+        *(line.recipe, ledger, recorder, work_queue, cameras, model, inspection, clock),
+        rules=line.supervision,
+        reserve=reserve,
+        image_writer=image_writer,
+    )
+    dispatchers = [
+        Dispatcher(sink, ledger, clock, lambda: told(station.state())) for sink in line.sinks
+    ]
+    station.employ(*dispatchers)
+
+    def tell(record: Record, frame: Frame | None) -> None:
+        for dispatcher in dispatchers:
+            dispatcher.nudge()
+        if image_writer is not None and frame is not None:
+            image_writer.offer(frame, record)
+
+    recorder.tell(tell)
+    return station
+
+
+def told(state: StationState) -> Mapping[str, Any]:
+    """What sinks announce of the station: it changes seldom."""
+    return {
+        "station": state.station,
+        "recipe": state.recipe,
+        "online": True,
+        "ready": not state.not_ready,
+        "not_ready": list(state.not_ready),
+        "model": state.model.version,
+        "model_trouble": state.model.trouble,
+        "cameras": {c.name: c.connected for c in state.cameras},
+    }
+
+
+@contextmanager
+def served(line: Line, station: Station) -> Iterator[None]:
+    """Have the station employ its web service, if the line asks for one.
+
+    Raises:
+        ConfigError: the port is taken, or the certificate or the tokens cannot be used.
+    """
+    if line.http is None:
+        yield
+        return
+    from pipeline.daemon.web.server import Web  # FastAPI is for stations that serve
+
+    with closing(Web(line.http, station, None if line.keep is None else line.keep.folder)) as web:
+        station.employ(web)
+        log.info("web service at %s", web.address)
+        yield
+
+
+def note_in(ledger: Ledger, clock: Clock) -> Callable[[str, str], None]:
+    """A function that notes events of the station in its ledger, if that can be written."""
+
+    def note(kind: str, detail: str) -> None:
+        try:
+            ledger.note_event(clock.now(), kind, detail)
+        except LedgerError as error:
+            log.warning("%s (%s) was not noted: %s", kind, detail, error)
+
+    return note
+
+
+def _shadow(station: Station, line: Line, registry: Registry, clock: Clock) -> None:
+    """Have the challenger judge what the model at work has judged."""
+
+    def keep(frame: Frame, record: Record) -> None:
+        if station.image_writer is not None:
+            station.image_writer.offer(frame, record, disputed=True)
+
+    def offer(record: Record, frame: Frame | None) -> None:
+        if frame is not None:
+            shadow.offer(record, frame)
+
+    shadow = Shadow(line, registry, station.ledger, clock, keep)
+    station.employ(shadow)
+    station.seen = shadow.seen_in
+    station.recorder.tell(offer)

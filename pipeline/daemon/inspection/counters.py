@@ -1,0 +1,87 @@
+"""Counts of what was closed since the start: for the summary, the web service and the terminal."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.contracts.records import Record, Verdict
+
+# Upper edges in milliseconds; a takt is rarely shorter than the first or longer than the last.
+EDGES_MS = (2.0, 5.0, 10.0, 20.0, 35.0, 50.0, 75.0, 100.0, 150.0, 250.0, 500.0, 1000.0, 2500.0)
+STOPPED = "station stopped"  # the kind of reason of parts that waited when the station ended
+REMEMBERED = 100_000  # latencies, for the quantiles of the summary
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Latencies of judged parts: how many in each interval (the last has no upper edge)."""
+
+    edges_ms: Sequence[float]
+    counts: Sequence[int]
+    sum_ms: float
+
+
+class Counters:
+    """Adds up records. May be used from any thread."""
+
+    def __init__(self) -> None:
+        self.last: Record | None = None
+        self._lock = threading.Lock()
+        self._verdicts: Counter[Verdict] = Counter()
+        self._reasons: Counter[str] = Counter()
+        self._by_camera: Counter[tuple[str, Verdict]] = Counter()
+        self._latencies: deque[float] = deque(maxlen=REMEMBERED)
+        self._counts = [0] * (len(EDGES_MS) + 1)
+        self._sum_ms = 0.0
+
+    def add(self, record: Record) -> None:
+        """Count one more closed record."""
+        with self._lock:
+            self.last = record
+            self._verdicts[record.verdict] += 1
+            self._by_camera[record.camera, record.verdict] += 1
+            if record.verdict is Verdict.NOT_INSPECTED:
+                self._reasons[kind(record.reason)] += 1
+            elif record.latency_ms is not None:
+                self._latencies.append(record.latency_ms)
+                self._counts[bisect_left(EDGES_MS, record.latency_ms)] += 1
+                self._sum_ms += record.latency_ms
+
+    @property
+    def verdicts(self) -> dict[Verdict, int]:
+        """How many records bear each verdict."""
+        with self._lock:
+            return {v: self._verdicts[v] for v in Verdict}
+
+    @property
+    def by_camera(self) -> dict[tuple[str, Verdict], int]:
+        """The same for each camera."""
+        with self._lock:
+            return dict(self._by_camera)
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Why parts were not inspected, by kind."""
+        with self._lock:
+            return dict(self._reasons)
+
+    @property
+    def histogram(self) -> Histogram:
+        """Trigger to verdict of judged parts."""
+        with self._lock:
+            return Histogram(EDGES_MS, tuple(self._counts), self._sum_ms)
+
+    def latency_ms(self, fraction: float) -> float | None:
+        """A quantile of trigger to verdict over the last judged parts, None without any."""
+        with self._lock:
+            known = sorted(self._latencies)
+        return known[min(len(known) - 1, int(fraction * len(known)))] if known else None
+
+
+def kind(reason: str) -> str:
+    """What kind of reason it is: what stands before the colon."""
+    return reason.partition(":")[0]

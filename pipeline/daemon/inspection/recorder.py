@@ -1,0 +1,344 @@
+"""Opening and closing records, whatever the disk does: the station's only way to the ledger."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from functools import partial
+from typing import TypeVar
+
+from pipeline.contracts.records import Record, Verdict
+from pipeline.daemon.inspection.counters import Counters
+from pipeline.daemon.inspection.work_queue import Arrival
+from pipeline.daemon.runtime.clock import Clock
+from pipeline.daemon.runtime.heartbeat import Heartbeat
+from pipeline.daemon.sources import Answer, Frame
+from pipeline.errors import LedgerError
+from pipeline.ledger.ledger import Ledger, Missed, NotOpen
+
+AGAIN_AFTER_S = 0.5
+REMEMBERED = 100_000  # triggers that could not be recorded
+
+T = TypeVar("T")
+Told = Callable[[Record, Frame | None], None]
+
+log = logging.getLogger(__name__)
+
+
+class Recorder:
+    """Opens a record at each trigger and closes it once, by whoever is first.
+
+    When the ledger cannot be written no verdict is given: triggers are remembered, `trouble` says
+    why, and as soon as it can be written again they are recorded as NOT_INSPECTED. Until then it is
+    tried every half second and not at each trigger: a ledger that another program has locked lets
+    each who tries wait, and cameras have frames to read. May be used from any thread.
+
+    Attributes:
+        trouble: why the ledger cannot be written, "" while it can.
+        triggers: how many came since the start, but for the forgotten.
+        forgotten: triggers that found no room even in memory.
+        counters: counts of what was closed.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        clock: Clock,
+        *,
+        takt_ms: float | None = None,
+        make_room: Callable[[LedgerError], bool] = lambda error: False,
+    ) -> None:
+        """Take the ledger.
+
+        Args:
+            ledger: the station's.
+            clock: the time.
+            takt_ms: a verdict later than this after its trigger is none.
+            make_room: is called when nothing could be written; True where it may be now.
+        """
+        self.trouble = ""
+        self.triggers = 0
+        self.forgotten = 0
+        self.counters = Counters()
+        self._ledger = ledger
+        self._clock = clock
+        self._takt_ms = takt_ms
+        self._make_room = make_room
+        self._open: dict[str, Arrival] = {}
+        self._missed: deque[Missed] = deque()
+        self._missed_why = ""
+        self._owed: deque[tuple[Arrival, Record]] = deque()  # closed, but for writing it down
+        self._lock = threading.Lock()
+        self._told: list[Told] = []
+        self._untold = 0  # of the forgotten: those that the ledger does not count yet
+        self._again_s = 0.0  # when to try the ledger again
+
+    def tell(self, told: Told) -> None:
+        """Have `told` called with each closed record and its frame, in the thread that closed it.
+
+        It must be quick: the next part waits.
+        """
+        self._told.append(told)
+
+    def open(
+        self,
+        camera: str,
+        at: datetime,
+        at_s: float,
+        serial: str,
+        *,
+        frame: Frame | None = None,
+        live: bool = True,
+        answer: Answer | None = None,
+    ) -> Arrival | None:
+        """Record that a trigger came; None where the ledger cannot be written."""
+        missed = Missed(at, serial, camera)
+        if self.trouble and self._clock.monotonic_s() < self._again_s:
+            self._miss(missed, self.trouble, answer)
+            return None
+        self._catch_up()
+        try:
+            identity = self._written(lambda: self._ledger.open_record(at, serial, camera))
+        except LedgerError as error:
+            self._trouble(str(error))
+            self._miss(missed, str(error), answer)
+            return None
+        self._well()
+        arrival = Arrival(identity, camera, at, at_s, serial, frame, live, answer)
+        with self._lock:
+            self.triggers += 1
+            self._open[identity] = arrival
+        return arrival
+
+    def seen(self, arrival: Arrival, frame: Frame) -> Arrival:
+        """The arrival with the frame that was found for its trigger."""
+        arrival = replace(arrival, frame=frame)
+        with self._lock:
+            if arrival.record in self._open:
+                self._open[arrival.record] = arrival
+        return arrival
+
+    def close(
+        self, arrival: Arrival, record: Record, heartbeat: Heartbeat | None = None
+    ) -> Record | None:
+        """Commit a verdict and tell everybody; None where the record was closed before, or is gone.
+
+        While the ledger cannot be written this waits, beating, until the worker is asked
+        to end. Then, or without a heartbeat, `recover` closes the record later.
+
+        Args:
+            arrival: whose record it is.
+            record: with the verdict; its latency is that of the moment of writing.
+            heartbeat: of the worker that closes.
+        """
+        with self._lock:
+            if self._open.pop(arrival.record, None) is None:
+                return None
+        while True:
+            timely = self._in_time(arrival, record)
+            try:
+                self._written(lambda r=timely: self._ledger.close_record(r))  # type: ignore[misc]
+            except NotOpen as error:
+                log.error("%s; its verdict %s is given up", error, timely.verdict)
+                if arrival.answer is not None:
+                    arrival.answer(None)
+                return None
+            except LedgerError as error:
+                self._trouble(str(error))
+                if heartbeat is None or heartbeat.wait(AGAIN_AFTER_S):
+                    # Without the frame: nobody knows how many these will be.
+                    arrival = replace(arrival, frame=None)
+                    with self._lock:
+                        self._open[arrival.record] = arrival
+                        self._owed.append((arrival, record))
+                    return None
+                continue
+            self._well()
+            self._announce(arrival, timely)
+            return timely
+
+    def refuse(
+        self, arrival: Arrival, reason: str, heartbeat: Heartbeat | None = None
+    ) -> Record | None:
+        """Close a record as NOT_INSPECTED; None where it was closed before."""
+        return self.close(arrival, self.refusal(arrival, reason), heartbeat)
+
+    def refuse_all(self, triggers: Sequence[Missed], reason: str) -> None:
+        """Record triggers that nobody opened a record for as NOT_INSPECTED, all at once."""
+        try:
+            closed = self._written(lambda: self._ledger.add_refused(triggers, reason))
+        except LedgerError as error:
+            self._trouble(str(error))
+            for trigger in triggers:
+                self._miss(trigger, str(error), None)
+            return
+        with self._lock:
+            self.triggers += len(closed)
+        for record in closed:
+            self.counters.add(record)
+
+    def refusal(self, arrival: Arrival, reason: str) -> Record:
+        """The record of a part that was not inspected."""
+        return self.record(arrival, Verdict.NOT_INSPECTED, reason)
+
+    def record(self, arrival: Arrival, verdict: Verdict, reason: str) -> Record:
+        """A record with a verdict; its latency is filled in when it is closed."""
+        frame = arrival.frame
+        age_s = None if frame is None else arrival.at_s - frame.captured_s
+        return Record(
+            id=arrival.record,
+            station=self._ledger.station,
+            captured_at=arrival.at.isoformat(timespec="microseconds"),
+            serial=arrival.serial,
+            verdict=verdict,
+            reason=reason,
+            camera=arrival.camera,
+            frame_age_ms=None if age_s is None else round(age_s * 1e3, 3),
+        )
+
+    def too_late(self, arrival: Arrival) -> str | None:
+        """Why it is too late to inspect an arrival, None while it is not."""
+        waited_ms = (self._clock.monotonic_s() - arrival.at_s) * 1e3
+        if self._takt_ms is None or waited_ms <= self._takt_ms:
+            return None
+        return f"takt exceeded: it waited {waited_ms:.0f} ms (takt {self._takt_ms:.0f} ms)"
+
+    def left_open(self) -> list[Arrival]:
+        """Arrivals whose records are still open."""
+        with self._lock:
+            return list(self._open.values())
+
+    def _in_time(self, arrival: Arrival, record: Record) -> Record:
+        latency_ms = round((self._clock.monotonic_s() - arrival.at_s) * 1e3, 3)
+        record = replace(record, latency_ms=latency_ms)
+        late = self._takt_ms is not None and latency_ms > self._takt_ms
+        if not late or record.verdict is Verdict.NOT_INSPECTED:
+            return record
+        reason = (
+            f"takt exceeded: {record.verdict} came after {latency_ms:.0f} ms "
+            f"(takt {self._takt_ms:.0f} ms)"
+        )
+        return replace(record, verdict=Verdict.NOT_INSPECTED, reason=reason)
+
+    def _announce(self, arrival: Arrival, record: Record) -> None:
+        self.counters.add(record)
+        calls = [partial(told, record, arrival.frame) for told in self._told]
+        if arrival.answer is not None:
+            calls.append(partial(arrival.answer, record))
+        for call in calls:
+            try:
+                call()
+            except Exception:  # who listens must not keep the next part from its verdict
+                log.exception("somebody could not be told", extra={"record": record.id})
+
+    def _written(self, write: Callable[[], T]) -> T:
+        """Write, and once more if that made room on a full disk."""
+        try:
+            return write()
+        except LedgerError as error:
+            if not self._make_room(error):
+                raise
+            return write()
+
+    def _miss(self, missed: Missed, why: str, answer: Answer | None) -> None:
+        with self._lock:
+            if len(self._missed) < REMEMBERED:
+                self.triggers += 1
+                self._missed.append(missed)
+                self._missed_why = why
+            else:
+                self.forgotten += 1
+                self._untold += 1
+                self._missed_why = why
+        if answer is not None:
+            answer(None)
+
+    def recover(self, *, at_once: bool = False) -> None:
+        """Write down what could not be written, if that is possible now; call it often.
+
+        Args:
+            at_once: however short ago it was tried.
+        """
+        if not (self.trouble or self._missed or self._untold or self._owed):
+            return
+        if self._clock.monotonic_s() < self._again_s and not at_once:
+            return
+        self._again_s = self._clock.monotonic_s() + AGAIN_AFTER_S
+        if self.trouble:
+            try:
+                self._written(
+                    lambda: self._ledger.note_event(self._clock.now(), "ledger", "written again")
+                )
+            except LedgerError as error:
+                self._trouble(str(error))
+                return
+            self._well()
+        self._catch_up()
+        while self._owed and not self.trouble:
+            self.close(*self._owed.popleft())
+
+    @property
+    def lost(self) -> int:
+        """Triggers that came and of which the ledger knows nothing."""
+        return len(self._missed) + self._untold
+
+    def settle(self) -> None:
+        """Write down what can be written yet, when the station ends; say what is lost."""
+        self.recover(at_once=True)
+        if lost := self.lost:
+            log.error("%d triggers are not in the ledger: %s", lost, self._missed_why)
+
+    def _catch_up(self) -> None:
+        """Record the triggers that could not be recorded when they came."""
+        if self._missed and not self._record_missed():
+            return
+        if self._untold:
+            self._count_forgotten()
+
+    def _count_forgotten(self) -> None:
+        """Have the ledger's account show the triggers of which nothing else is known."""
+        with self._lock:
+            n, self._untold = self._untold, 0
+            why = self._missed_why
+        if n == 0:  # another thread was faster
+            return
+        try:
+            self._ledger.add_forgotten(self._clock.now(), n, f"{n}: {why}")
+        except LedgerError as error:
+            with self._lock:
+                self._untold += n
+            self._trouble(str(error))
+            return
+        log.error("%d triggers have no record, and the account shows it: %s", n, why)
+
+    def _record_missed(self) -> bool:
+        with self._lock:
+            missed = tuple(self._missed)
+            self._missed.clear()
+            why = self._missed_why
+        try:
+            closed = self._ledger.add_refused(missed, f"ledger: {why}")
+        except LedgerError as error:
+            with self._lock:
+                self._missed.extendleft(reversed(missed))
+            self._trouble(str(error))
+            return False
+        for record in closed:
+            self.counters.add(record)
+        log.warning("%d triggers are recorded late, as NOT_INSPECTED", len(closed))
+        return True
+
+    def _trouble(self, why: str) -> None:
+        if not self.trouble:
+            log.error("no part can be inspected: %s", why)
+        self.trouble = why
+        self._again_s = self._clock.monotonic_s() + AGAIN_AFTER_S
+
+    def _well(self) -> None:
+        if self.trouble:
+            log.warning("the ledger can be written again")
+            self.trouble = ""

@@ -1,0 +1,275 @@
+"""The worker of one sink: it takes letters from the outbox to the receiver, in order, for ever."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from pipeline.daemon.runtime.backoff import Backoff
+from pipeline.daemon.runtime.clock import Clock
+from pipeline.daemon.runtime.heartbeat import BEAT_EVERY_S, Heartbeat
+from pipeline.daemon.sinks import RecordRefused, Sink, SinkConfig, SinkDown
+from pipeline.daemon.status import SinkState
+from pipeline.errors import LedgerError
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.outbox import Letter, Outbox
+
+LOOK_EVERY_S = 1.0  # for letters that another program put there, and for a change of state
+GRACE_S = 600.0  # a shorter outage gives up nothing, not even records replayed after weeks
+COUNT_EVERY_S = 1.0
+
+State = Mapping[str, Any]
+log = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """Delivers the letters of one sink, one batch after another.
+
+    A letter that cannot be delivered holds up those after it, so the receiver sees records in the
+    order of their triggers. While the sink is down the pauses grow; new records do not shorten
+    them. Letters older than `give_up_after_days` are given up only while it is down.
+
+    `nudge`, `drain`, `idle` and `state` may be used from any thread.
+    """
+
+    def __init__(
+        self, config: SinkConfig, ledger: Ledger, clock: Clock, state: Callable[[], State]
+    ) -> None:
+        """Open the sink.
+
+        Args:
+            config: of the sink.
+            ledger: where its outbox is.
+            clock: tells ages and pauses.
+            state: what to announce of the station, ready for JSON; asked for once a second.
+
+        Raises:
+            ConfigError: settings that can never work.
+            MissingExtra: the sink's package is not installed.
+        """
+        self.name = f"sink {config.outbox}"
+        self._config = config
+        self._ledger = ledger
+        self._clock = clock
+        self._station_state = state
+        self._outbox = Outbox(ledger, config.outbox)
+        self._sink: Sink | None = self._open()
+        self._at_work: Heartbeat | None = None
+        self._woken = threading.Event()
+        self._draining = threading.Event()
+        self._tried = False  # since `drain`
+        self._trouble = ""
+        self._refusal = ""
+        self._delivered = 0
+        self._counted: tuple[float, tuple[int, int]] | None = None
+        self._known_bugs: set[str] = set()
+        self._down_since_s: float | None = None
+
+    def nudge(self) -> None:
+        """A record was closed: look at once, unless the sink is down."""
+        self._woken.set()
+
+    def drain(self) -> None:
+        """The station ends: try once more at once, even if the sink is down; then see `idle`."""
+        self._tried = not self._trouble
+        self._draining.set()
+        self._woken.set()
+
+    @property
+    def idle(self) -> bool:
+        """Has it nothing to deliver that could be delivered now?"""
+        if self._trouble:
+            return self._tried or not self._draining.is_set()
+        return self._count(fresh=True)[0] == 0
+
+    @property
+    def state(self) -> SinkState:
+        """How it stands; letters are counted at most once a second."""
+        due, dead = self._count()
+        trouble = self._trouble
+        return SinkState(self._config.outbox, not trouble, trouble, self._delivered, due, dead)
+
+    def run(self, heartbeat: Heartbeat) -> None:
+        """Deliver until `heartbeat.stopping`, then close the sink; a later call opens it anew."""
+        # Whoever worked here before and was left behind, hanging in the sink, has that one still.
+        taken, self._sink = self._sink, None
+        sink = self._open() if taken is None else taken
+        self._at_work = heartbeat
+        announcer = _Announcer(sink, self._clock, self._station_state, self._config.timeout_s)
+        pauses = Backoff()
+        try:
+            while not heartbeat.stopping:
+                pause_s = self._round(sink, heartbeat, pauses)
+                if self._trouble:
+                    announcer.forget()
+                else:
+                    announcer.tell(heartbeat)
+                self._rest(heartbeat, pause_s)
+        finally:
+            heartbeat.beat(self._config.timeout_s)
+            try:
+                sink.close()
+            except Exception as error:
+                log.warning("%s: it did not close (%s)", self.name, type(error).__name__)
+
+    def _open(self) -> Sink:
+        return self._config.open(self._ledger.station, self._clock)
+
+    def _round(self, sink: Sink, heartbeat: Heartbeat, pauses: Backoff) -> float:
+        """Deliver one batch; returns how long to wait before the next."""
+        heartbeat.beat(self._config.timeout_s)
+        letters: list[Letter] = []
+        try:
+            letters = self._outbox.due(sink.batch)
+            if not letters:
+                return LOOK_EVERY_S
+            self._hand_over(sink, letters)
+        except Exception as error:
+            pause_s = self._failed(heartbeat, letters, error, pauses)
+        else:
+            pauses.reset()
+            self._set_trouble(heartbeat, "")
+            pause_s = 0.0
+        heartbeat.beat()
+        return pause_s
+
+    def _hand_over(self, sink: Sink, letters: Sequence[Letter]) -> None:
+        """Deliver the letters up to the first that is refused, which is buried."""
+        taken, refused = list(letters), None
+        try:
+            sink.deliver([x.record for x in letters])
+        except RecordRefused as error:
+            at = next((i for i, x in enumerate(letters) if x.record.id == error.record), None)
+            if at is None:
+                raise SinkDown(f"refused a record that it was not given: {error.record}") from error
+            taken, refused = list(letters[:at]), (letters[at], str(error))
+        self._outbox.delivered(taken)
+        self._delivered += len(taken)
+        if refused is not None:
+            letter, why = refused
+            self._outbox.bury([letter], why)
+            if why != self._refusal:  # a receiver that refuses everything says so once
+                log.warning("%s: %s is a dead letter: %s", self.name, letter.record.id, why)
+            self._refusal = why
+        self._counted = None
+
+    def _failed(
+        self, heartbeat: Heartbeat, letters: Sequence[Letter], error: Exception, pauses: Backoff
+    ) -> float:
+        """Note why nothing was delivered; returns how long to wait."""
+        why = self._reason(error)
+        self._set_trouble(heartbeat, why)
+        try:
+            self._outbox.failed(letters, why)
+            self._give_up_old(why)
+        except LedgerError as trouble:  # a full disk, mostly; then nothing but memory knows
+            log.debug("%s: %s", self.name, trouble)
+        self._counted = None
+        asked_s = getattr(error, "retry_after_s", None) or 0.0
+        return max(pauses.next_s(), asked_s)
+
+    def _give_up_old(self, why: str) -> None:
+        """Bury letters that are too old, if the sink has been down for a while."""
+        days = self._config.give_up_after_days
+        now_s = self._clock.monotonic_s()
+        since_s = self._down_since_s
+        if since_s is None or now_s - since_s < min(GRACE_S, days * 86400):
+            return
+        limit = self._clock.now() - timedelta(days=days)
+        while letters := self._outbox.due(1000):
+            old = [x for x in letters if datetime.fromisoformat(x.record.captured_at) < limit]
+            if not old:
+                return
+            self._outbox.bury(old, f"not delivered within {days:g} days: {why}")
+            log.warning("%s: %d letters given up after %g days", self.name, len(old), days)
+            if len(old) < len(letters):
+                return
+
+    def _reason(self, error: Exception) -> str:
+        if isinstance(error, SinkDown | LedgerError):
+            return str(error)
+        # Not its text: nobody knows what a library puts there, a password included.
+        kind = type(error).__name__
+        if kind not in self._known_bugs:
+            self._known_bugs.add(kind)
+            where = "".join(traceback.format_tb(error.__traceback__))
+            log.error("%s: unexpected %s\n%s", self.name, kind, where)
+        return f"unexpected {kind}; see the log"
+
+    def _set_trouble(self, heartbeat: Heartbeat, why: str) -> None:
+        if heartbeat is not self._at_work:  # left behind, and another one is at work by now
+            return
+        if why and not self._trouble:
+            log.warning("%s is down: %s; its records wait in the outbox", self.name, why)
+        elif self._trouble and not why:
+            log.warning("%s is up again", self.name)
+        if not why:
+            self._down_since_s = None
+        elif self._down_since_s is None:
+            self._down_since_s = self._clock.monotonic_s()
+        self._trouble, self._tried = why, True
+
+    def _rest(self, heartbeat: Heartbeat, seconds: float) -> None:
+        """Wait, beating, until the time is over or there is a reason to go on at once."""
+        until_s = self._clock.monotonic_s() + seconds
+        while not heartbeat.stopping and not (self._draining.is_set() and not self._tried):
+            heartbeat.beat()
+            left_s = until_s - self._clock.monotonic_s()
+            if left_s <= 0 or (self._woken.is_set() and not self._trouble):
+                break
+            never = threading.Event()
+            self._clock.wait(never if self._trouble else self._woken, min(left_s, BEAT_EVERY_S))
+        self._woken.clear()
+
+    def _count(self, *, fresh: bool = False) -> tuple[int, int]:
+        """How many letters are due and dead; counting a million takes a while."""
+        now_s = self._clock.monotonic_s()
+        known = self._counted
+        if known is None or fresh or now_s - known[0] >= COUNT_EVERY_S:
+            try:
+                self._counted = known = now_s, self._outbox.depth()
+            except LedgerError:
+                return (0, 0) if known is None else known[1]
+        return known[1]
+
+
+class _Announcer:
+    """Tells one sink the station's state when that changes; if it fails, again after a pause."""
+
+    def __init__(
+        self, sink: Sink, clock: Clock, state: Callable[[], State], timeout_s: float
+    ) -> None:
+        self._sink = sink
+        self._clock = clock
+        self._state = state
+        self._timeout_s = timeout_s
+        self._told: State | None = None
+        self._next_s = clock.monotonic_s()
+        self._pauses = Backoff(first_s=2.0)
+
+    def forget(self) -> None:
+        """Whoever listens may have missed it: tell it again."""
+        self._told = None
+
+    def tell(self, heartbeat: Heartbeat) -> None:
+        """Announce the state if it is another than last time; what fails is not an error."""
+        if heartbeat.stopping or self._clock.monotonic_s() < self._next_s:
+            return
+        heartbeat.beat(self._timeout_s)
+        try:
+            state = self._state()
+            if state != self._told:
+                self._sink.announce(state)
+                self._told = state
+        except Exception as error:
+            log.debug("state not announced: %s", type(error).__name__)
+            self._told = None
+            self._next_s = self._clock.monotonic_s() + self._pauses.next_s()
+        else:
+            self._pauses.reset()
+            self._next_s = self._clock.monotonic_s() + LOOK_EVERY_S
+        heartbeat.beat()

@@ -1,0 +1,140 @@
+"""What the ledger and the folder of kept frames hold, read beside the station at work."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing, suppress
+from io import FileIO
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pipeline.contracts.records import Record
+from pipeline.errors import LedgerError
+from pipeline.ledger.database import record_of
+
+MOST = 100  # records told at once
+CHUNK_BYTES = 256 * 1024
+PATIENCE_S = 10.0
+ASIDE = 32  # threads at once; those that hang at a dead disk must not become more and more
+KINDS = {
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".png": "image/png",
+    ".bmp": "image/bmp",
+    ".tif": "image/tiff",
+    ".tiff": "image/tiff",
+    ".webp": "image/webp",
+}
+
+T = TypeVar("T")
+
+_room = threading.BoundedSemaphore(ASIDE)
+
+
+class Archive:
+    """Reads records and frames.
+
+    Each question has a connection of its own: in SQLite's write-ahead log a reader keeps no
+    verdict waiting, while one that shared the station's connection would.
+    """
+
+    def __init__(self, ledger: Path, station: str, frames: Path | None) -> None:
+        """Take where things are.
+
+        Args:
+            ledger: the station's file.
+            station: its name.
+            frames: folder of the kept frames, None where none are kept.
+        """
+        self._ledger = ledger
+        self._station = station
+        self._frames = frames
+
+    def record(self, identity: str) -> Record | None:
+        """A closed record by its id; raises LedgerError."""
+        found = self._closed("id = ?", identity)
+        return found[0] if found else None
+
+    def of_serial(self, serial: str) -> list[Record]:
+        """Closed records of a part, the last `MOST` of them, newest first; raises LedgerError."""
+        return self._closed("serial = ?", serial)
+
+    def frame(self, identity: str) -> tuple[FileIO, str] | None:
+        """The open file and media type of a record's frame, None if it was not kept or is gone.
+
+        Raises:
+            LedgerError: the ledger cannot be read.
+        """
+        record = self.record(identity)
+        if record is None or not record.image or self._frames is None:
+            return None
+        path = self._frames / record.image
+        if not path.resolve().is_relative_to(self._frames.resolve()):
+            return None
+        try:
+            # Without a buffer, whose lock a read that hangs at a dead disk would hold.
+            return path.open("rb", buffering=0), KINDS.get(path.suffix, "application/octet-stream")
+        except OSError:
+            return None
+
+    def _closed(self, where: str, value: str) -> list[Record]:
+        query = (
+            f"SELECT * FROM records WHERE {where} AND verdict IS NOT NULL "
+            f"ORDER BY seq DESC LIMIT {MOST}"
+        )
+        uri = f"{self._ledger.absolute().as_uri()}?mode=ro"
+        try:
+            with closing(sqlite3.connect(uri, uri=True, timeout=1)) as db:
+                db.row_factory = sqlite3.Row
+                return [record_of(row, self._station) for row in db.execute(query, (value,))]
+        except (sqlite3.Error, UnicodeError) as error:
+            raise LedgerError(f"{self._ledger} cannot be read ({error})") from error
+
+
+async def aside(work: Callable[[], T]) -> T:
+    """Do what may wait for a disk or a lock in a thread, so that no other client waits for it.
+
+    The thread is a daemon, unlike those of asyncio and Starlette: one that hangs at a dead disk
+    must not keep the process from ending.
+
+    Raises:
+        TimeoutError: it takes longer than anybody will wait.
+    """
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+    until_s = loop.time() + PATIENCE_S
+    while not _room.acquire(blocking=False):
+        if loop.time() > until_s:
+            raise TimeoutError
+        await asyncio.sleep(0.02)
+
+    def tell(act: Callable[[Any], None], outcome: object) -> None:
+        if not future.done():
+            act(outcome)
+
+    def run() -> None:
+        try:
+            outcome: tuple[Callable[[Any], None], object] = (future.set_result, work())
+        except BaseException as error:
+            outcome = (future.set_exception, error)
+        finally:
+            _room.release()
+        with suppress(RuntimeError):  # the service has ended meanwhile
+            loop.call_soon_threadsafe(tell, *outcome)
+
+    try:
+        threading.Thread(target=run, name="web aside", daemon=True).start()
+    except RuntimeError:  # the system has no thread to give at the moment
+        _room.release()
+        raise
+    return await asyncio.wait_for(future, PATIENCE_S)
+
+
+async def chunks(file: FileIO) -> AsyncIterator[bytes]:
+    """An open file bit by bit, and close it: a client that reads slowly holds one bit of it."""
+    with file:
+        while data := await aside(lambda: file.read(CHUNK_BYTES)):
+            yield data

@@ -1,0 +1,327 @@
+"""The station's account: a record is opened at the trigger and closed once, with one verdict."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline.contracts.records import Record, Verdict
+from pipeline.daemon.status import LedgerState
+from pipeline.errors import LedgerError
+from pipeline.ledger.database import (
+    BUSY_MS,
+    Reader,
+    bring_up_to_date,
+    locked,
+    measured,
+    one_at_a_time,
+    record_of,
+)
+from pipeline.ledger.ids import Ids
+
+RESTARTED = "station restarted"
+
+# The account in one query: it balances when triggers = passed + failed + review + not_inspected.
+ACCOUNT = """
+SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'records'), 0) - :after AS triggers,
+       count(*) FILTER (WHERE verdict = 'PASS') AS passed,
+       count(*) FILTER (WHERE verdict = 'FAIL') AS failed,
+       count(*) FILTER (WHERE verdict = 'REVIEW') AS review,
+       count(*) FILTER (WHERE verdict = 'NOT_INSPECTED') AS not_inspected
+FROM records WHERE seq > :after
+"""
+
+
+@dataclass(frozen=True)
+class Account:
+    """How many triggers there were and what became of them."""
+
+    triggers: int
+    verdicts: dict[Verdict, int]
+
+    @property
+    def balances(self) -> bool:
+        """triggers = PASS + FAIL + REVIEW + NOT_INSPECTED."""
+        return self.triggers == sum(self.verdicts.values())
+
+
+@dataclass(frozen=True)
+class Missed:
+    """A trigger that came while the ledger could not be written."""
+
+    at: datetime
+    serial: str
+    camera: str
+
+
+class NotOpen(LedgerError):
+    """The record was never opened or is closed already: trying again is of no use."""
+
+
+Outboxes = Mapping[str, Container[Verdict]]
+
+
+class Ledger:
+    """One station's open ledger; only one process writes to it, from as many threads as it likes.
+
+    Write-ahead logging lets others read meanwhile. A record is opened with synchronous=NORMAL and
+    closed with FULL: a killed process loses neither, a power cut no verdict that was given (and at
+    most the trigger that was at work, whose part nobody has judged).
+    """
+
+    def __init__(self, path: Path, station: str, outboxes: Outboxes | None = None) -> None:
+        """Open or create the file, bring it up to date and close what a crash left open.
+
+        Args:
+            path: of the file.
+            station: its name.
+            outboxes: the name of each sink's outbox, and of which verdicts the sink is told.
+
+        Raises:
+            LedgerError: not a ledger, another station's, a newer format, or in use.
+        """
+        self.path = path
+        self.station = station
+        self._outboxes = dict(outboxes or {})
+        self._at_work = threading.RLock()
+        with self._spoken():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = locked(path)
+            try:
+                self._db = sqlite3.connect(
+                    path, isolation_level=None, timeout=5, check_same_thread=False
+                )
+                self._prepare()
+                self._file = _inode(path)
+                self._reader = Reader(path)
+            except BaseException:
+                self._lock.close()
+                raise
+
+    def _prepare(self) -> None:
+        self._db.row_factory = sqlite3.Row
+        bring_up_to_date(self._db, self.path, self.station)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self.closed_at_start = self._close_open()
+        # Whoever locks the file later must not stop a worker for longer than it may be silent.
+        self._db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
+        last = self._db.execute("SELECT max(id) FROM records").fetchone()[0]
+        self._ids = Ids(last or "")
+        numbered = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'records'")
+        self.started_after: int = (numbered.fetchone() or (0,))[0]
+
+    def _close_open(self) -> int:
+        """Those found at the start were neither judged nor refused: the crash is their verdict."""
+        with self.writing() as db:
+            found = db.execute("SELECT id FROM records WHERE verdict IS NULL ORDER BY seq")
+            identities = [row["id"] for row in found]
+            db.execute(
+                "UPDATE records SET verdict = ?, reason = ? WHERE verdict IS NULL",
+                (Verdict.NOT_INSPECTED, RESTARTED),
+            )
+            self._post(db, ((i, Verdict.NOT_INSPECTED) for i in identities))
+        return len(identities)
+
+    def _post(self, db: sqlite3.Connection, closed: Iterable[tuple[str, Verdict]]) -> None:
+        """Put closed records into the outbox of each sink that is told of their verdict."""
+        db.executemany(
+            "INSERT INTO outbox (sink, record) VALUES (?, ?)",
+            [(s, i) for i, v in closed for s, told in self._outboxes.items() if v in told],
+        )
+
+    def open_record(self, captured_at: datetime, serial: str, camera: str = "") -> str:
+        """Commit that a trigger came; returns the record's id."""
+        stamp = captured_at.astimezone(UTC).isoformat(timespec="microseconds")
+        with self._spoken():
+            identity = self._ids.make(captured_at)
+            self._db.execute(
+                "INSERT INTO records (id, captured_at, serial, camera) VALUES (?, ?, ?, ?)",
+                (identity, stamp, serial, camera),
+            )
+        return identity
+
+    def close_record(self, record: Record) -> None:
+        """Commit the verdict of an opened record, and with it what the sinks are to be told.
+
+        Raises:
+            NotOpen: the record was never opened, or has a verdict already.
+            LedgerError: it cannot be written.
+        """
+        with self.writing(safe=True) as db:
+            done = db.execute(
+                "UPDATE records SET verdict = ?, reason = ?, part_class = ?, defect_score = ?, "
+                "scores = ?, model_version = ?, latency_ms = ?, frame_age_ms = ? "
+                "WHERE id = ? AND verdict IS NULL",
+                (
+                    record.verdict,
+                    record.reason,
+                    record.part_class,
+                    record.defect_score,
+                    json.dumps(record.scores),
+                    record.model_version,
+                    record.latency_ms,
+                    record.frame_age_ms,
+                    record.id,
+                ),
+            )
+            if done.rowcount != 1:
+                raise self._not_open(db, record.id)
+            self._post(db, [(record.id, record.verdict)])
+
+    def _not_open(self, db: sqlite3.Connection, identity: str) -> NotOpen:
+        there = db.execute("SELECT 1 FROM records WHERE id = ?", (identity,)).fetchone()
+        why = "is closed already" if there else "was never opened"
+        return NotOpen(f"{self.path}: record {identity} {why}")
+
+    def add_refused(self, missed: Sequence[Missed], reason: str) -> list[Record]:
+        """Commit triggers that could not be recorded when they came, as NOT_INSPECTED."""
+        closed: list[Record] = []
+        with self.writing(safe=True) as db:
+            for trigger in missed:
+                stamp = trigger.at.astimezone(UTC).isoformat(timespec="microseconds")
+                record = Record(
+                    id=self._ids.make(trigger.at),
+                    station=self.station,
+                    captured_at=stamp,
+                    serial=trigger.serial,
+                    verdict=Verdict.NOT_INSPECTED,
+                    reason=reason,
+                    camera=trigger.camera,
+                )
+                db.execute(
+                    "INSERT INTO records (id, captured_at, serial, camera, verdict, reason) "
+                    "VALUES (?, ?, ?, ?, ?, ?)",
+                    (record.id, stamp, record.serial, record.camera, record.verdict, reason),
+                )
+                closed.append(record)
+            self._post(db, ((r.id, r.verdict) for r in closed))
+        return closed
+
+    def add_forgotten(self, at: datetime, n: int, detail: str) -> None:
+        """Commit that `n` triggers came of which no record can be made any more.
+
+        They take the next numbers: the account counts them, and does not balance.
+        """
+        with self.writing(safe=True) as db:
+            taken = db.execute(
+                "UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'records'", (n,)
+            )
+            if taken.rowcount == 0:  # there was no record yet
+                db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('records', ?)", (n,))
+            _note(db, at, "triggers never recorded", detail)
+
+    @contextmanager
+    def writing(self, *, safe: bool = False) -> Iterator[sqlite3.Connection]:
+        """One transaction, committed if the block succeeds; a `safe` one outlives a power cut.
+
+        Raises:
+            LedgerError: it cannot be written; nothing of it was.
+        """
+        with self._spoken():
+            # Two connections, one for each mode, would cost more: what one of them writes makes the
+            # other read its pages anew.
+            try:
+                if safe:
+                    self._db.execute("PRAGMA synchronous = FULL")
+                self._db.execute("BEGIN IMMEDIATE")
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):  # SQLite has rolled back by itself, as on a full disk
+                    self._db.execute("ROLLBACK")
+                raise
+            finally:
+                if safe:
+                    with suppress(sqlite3.Error):  # else the next ones outlive a power cut, too
+                        self._db.execute("PRAGMA synchronous = NORMAL")
+
+    def reading(self) -> AbstractContextManager[sqlite3.Connection]:
+        """A connection for queries beside whoever writes, who does not wait for it.
+
+        Read each to its end, as with `fetchall`: until then the write-ahead log grows.
+
+        Raises:
+            LedgerError: it cannot be read.
+        """
+        return self._reader.asking()
+
+    def note_event(self, at: datetime, kind: str, detail: str) -> None:
+        """Note what happened to the station itself, such as `camera lost`."""
+        with self.writing() as db:
+            _note(db, at, kind, detail)
+
+    def note_image(self, identity: str, path: str) -> None:
+        """Note where the frame of a record was kept, once it is there.
+
+        Raises:
+            LedgerError: the record was never opened, or has an image already.
+        """
+        with self._spoken():
+            done = self._db.execute("UPDATE records SET image = ? WHERE id = ?", (path, identity))
+        if done.rowcount != 1:
+            raise LedgerError(f"{self.path}: record {identity} was never opened")
+
+    def account(self, after: int = 0) -> Account:
+        """Triggers and verdicts of all records with a number above `after`."""
+        with self.reading() as db:
+            row = db.execute(ACCOUNT, {"after": after}).fetchone()
+        return Account(
+            triggers=row["triggers"],
+            verdicts={
+                Verdict.PASS: row["passed"],
+                Verdict.FAIL: row["failed"],
+                Verdict.REVIEW: row["review"],
+                Verdict.NOT_INSPECTED: row["not_inspected"],
+            },
+        )
+
+    def records(self, after: int = 0) -> Iterator[Record]:
+        """Closed records in the order of their triggers."""
+        with self.reading() as db:
+            rows = db.execute(
+                "SELECT * FROM records WHERE seq > ? AND verdict IS NOT NULL ORDER BY seq", (after,)
+            ).fetchall()
+        return (record_of(row, self.station) for row in rows)
+
+    def close(self) -> None:
+        """Fold the write-ahead log into the file and let others open it."""
+        self._reader.close()  # first: who closes last folds, and this one may only read
+        with self._spoken():
+            self._db.close()
+        self._lock.close()
+
+    @property
+    def state(self) -> LedgerState:
+        """How large it is; looks at the disk."""
+        return measured(self.path)
+
+    @property
+    def astray(self) -> str:
+        """Why records go to another file than that at `path`, "" where they do not."""
+        with suppress(OSError):
+            if _inode(self.path) == self._file:
+                return ""
+        return (
+            f"{self.path} was moved, removed or replaced, and records go to the former file: put "
+            "that back, or start the station anew"
+        )
+
+    def _spoken(self) -> AbstractContextManager[None]:
+        return one_at_a_time(self.path, self._at_work)
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_dev, status.st_ino
+
+
+def _note(db: sqlite3.Connection, at: datetime, kind: str, detail: str) -> None:
+    stamp = at.astimezone(UTC).isoformat(timespec="milliseconds")
+    db.execute("INSERT INTO events (at, kind, detail) VALUES (?, ?, ?)", (stamp, kind, detail))

@@ -1,0 +1,4 @@
+"""Features of frozen backbones: which networks, extraction through ONNX Runtime, the cache.
+
+Computed once, by content. Calls `architectures` and `augmentation`.
+"""

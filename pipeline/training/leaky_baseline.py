@@ -1,0 +1,76 @@
+"""What a data set's own, leaky split would have promised: to compare with, never to rely on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pipeline.contracts.taxonomy import Taxonomy
+from pipeline.metrics.classification import auroc, questions
+from pipeline.training.features.extraction import Floats
+from pipeline.training.heads import logistic
+
+
+@dataclass(frozen=True)
+class Naive:
+    """Figures of the same method on the given split.
+
+    Attributes:
+        accuracy: share of its test parts whose likeliest class is right.
+        auroc: of bad against good parts; None where one kind is missing.
+        n_train, n_test: parts on its two sides.
+    """
+
+    accuracy: float
+    auroc: float | None
+    n_train: int
+    n_test: int
+
+
+def replaced(index: pd.DataFrame) -> bool:
+    """Did ingest part the images anew, because the data set's own split leaks?"""
+    return bool((index["given_split"] != "").any())
+
+
+def judge(
+    features: Floats,
+    index: pd.DataFrame,
+    targets: Floats,
+    taxonomy: Taxonomy,
+    config: logistic.Head,
+    seed: int,
+    l2: float | None = None,
+) -> Naive | None:
+    """Train on the given training side and judge the given test side.
+
+    Args:
+        features: float32 N,D of the images as they are.
+        index: of the N images.
+        targets: float32 N,K.
+        taxonomy: the recipe's classes.
+        config, seed: of the head.
+        l2: the regularisation that was chosen; without, the first.
+
+    Returns:
+        The figures; None where its training side holds fewer than two classes.
+    """
+    given = index["given_split"].to_numpy()
+    known, asked = np.flatnonzero(given == "train"), np.flatnonzero(given == "test")
+    if not len(asked) or len(set(index["label"].iloc[known])) < 2:
+        return None
+    head, _ = logistic.fit(features[known], targets[known], config, seed, l2)
+    probabilities = logistic.predict(head, features[asked])
+    ids = index["sample_id"].to_numpy()
+    tiles = logistic.worst_tiles(ids[asked], probabilities, taxonomy)
+    names = index["part_label"].iloc[asked].iloc[tiles]
+    truth = np.array([taxonomy.names.index(name) for name in names])
+    value = auroc(*questions(truth, probabilities[tiles], taxonomy.passing))
+    return Naive(
+        accuracy=float((probabilities[tiles].argmax(axis=1) == truth).mean()),
+        auroc=value if math.isfinite(value) else None,
+        n_train=len(set(ids[known])),
+        n_test=len(tiles),
+    )

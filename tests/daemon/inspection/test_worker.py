@@ -1,0 +1,125 @@
+"""The worker that judges, given up for hung and waking up."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from pipeline.contracts.bundle import Bundle
+from pipeline.contracts.records import Record, Verdict
+from pipeline.daemon.build import Fixed
+from pipeline.daemon.inspection.recorder import Recorder
+from pipeline.daemon.inspection.work_queue import WorkQueue
+from pipeline.daemon.inspection.worker import Inspection
+from pipeline.daemon.runtime.clock import Clock
+from pipeline.daemon.runtime.heartbeat import Heartbeat
+from pipeline.daemon.settings.line import Overload
+from pipeline.daemon.sources import Frame
+from pipeline.imaging import Pixels
+from pipeline.inference.inspector import Inspector
+from pipeline.ledger.ledger import Ledger
+from tests.daemon.conftest import picture
+from tests.daemon.waiting import until
+
+WAIT_S = 20
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with closing(Ledger(tmp_path / "ledger.sqlite", "west-1")) as opened:
+        yield opened
+
+
+class Bench:
+    """An inspection with what it needs, whose gate or ledger a test may hold up."""
+
+    def __init__(self, ledger: Ledger, bundle: Bundle) -> None:
+        self.clock = Clock()
+        self.recorder = Recorder(ledger, self.clock)
+        self.work_queue = WorkQueue(Overload())
+        self.held: dict[str, threading.Event] = {}
+        self.reached: set[str] = set()
+        model = Fixed(Inspector(bundle, 1), "cells/1", self.clock.now())
+        self.inspection = Inspection(self.work_queue, self.recorder, lambda: model, self._gate)
+
+    def _gate(self, camera: str, frame: Frame, pixels: Pixels) -> None:
+        self._wait(f"gate {frame.serial}")
+
+    def _wait(self, place: str) -> None:
+        self.reached.add(place)
+        if place in self.held:
+            assert self.held[place].wait(WAIT_S)
+
+    def hold(self, place: str) -> threading.Event:
+        """Have whoever comes there wait until the event that is returned is set."""
+        self.held[place] = threading.Event()
+        return self.held[place]
+
+    def told(self, record: Record, frame: Frame | None) -> None:
+        self._wait(f"told {record.serial}")
+
+    def send(self, serial: str) -> None:
+        now_s = self.clock.monotonic_s()
+        frame = Frame(self.clock.now(), now_s, serial, picture(200))
+        arrival = self.recorder.open("top", self.clock.now(), now_s, serial, frame=frame)
+        assert arrival is not None
+        self.work_queue.offer(arrival, Heartbeat(self.clock))
+
+    def work(self) -> tuple[threading.Thread, Heartbeat]:
+        heartbeat = Heartbeat(self.clock)
+        thread = threading.Thread(target=self.inspection.run, args=(heartbeat,), daemon=True)
+        thread.start()
+        return thread, heartbeat
+
+
+@pytest.fixture
+def bench(ledger: Ledger, sealed_bundle: Bundle) -> Bench:
+    return Bench(ledger, sealed_bundle)
+
+
+def verdicts(ledger: Ledger) -> dict[str, Verdict]:
+    with ledger.reading():
+        return {r.serial: r.verdict for r in ledger.records()}
+
+
+def test_a_worker_that_wakes_up_takes_nothing_from_its_successor(
+    bench: Bench, ledger: Ledger
+) -> None:
+    bench.recorder.tell(bench.told)
+    first, second = bench.hold("told a"), bench.hold("gate b")
+    bench.send("a")
+    old, heartbeat = bench.work()
+    until(lambda: "told a" in bench.reached)
+    heartbeat.stop()  # the record of a is closed, yet its worker hangs in telling of it
+    bench.inspection.abandon("no sign of life for 10 s")
+    successor, theirs = bench.work()
+    bench.send("b")
+    until(lambda: "gate b" in bench.reached)
+    first.set()
+    old.join(WAIT_S)
+    assert not bench.work_queue.idle  # b is being inspected still
+    second.set()
+    until(lambda: bench.work_queue.idle)
+    assert successor.is_alive()
+    assert verdicts(ledger) == {"a": Verdict.PASS, "b": Verdict.PASS}
+    theirs.stop()
+    successor.join(WAIT_S)
+
+
+def test_the_part_of_a_lost_worker_is_not_inspected_whatever_it_says_later(
+    bench: Bench, ledger: Ledger
+) -> None:
+    first = bench.hold("gate a")
+    bench.send("a")
+    old, heartbeat = bench.work()
+    until(lambda: "gate a" in bench.reached)
+    heartbeat.stop()
+    bench.inspection.abandon("no sign of life for 10 s")
+    first.set()
+    old.join(WAIT_S)
+    assert verdicts(ledger) == {"a": Verdict.NOT_INSPECTED}
+    assert bench.inspection.drift.of("cells/1").parts == 0

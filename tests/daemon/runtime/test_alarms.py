@@ -1,0 +1,55 @@
+"""What is wrong at the moment."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from pipeline.daemon.runtime.alarms import CALM_S, Alarms
+from pipeline.daemon.runtime.clock import FakeClock
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def alarms(clock: FakeClock) -> Alarms:
+    return Alarms(clock, logging.getLogger("station"))
+
+
+def test_all_that_is_wrong_is_told_together(alarms: Alarms) -> None:
+    assert alarms.text == ""
+    alarms.tell("disk", "the disk is full")
+    alarms.tell("backlog", "too many wait")
+    assert alarms.text == "the disk is full; too many wait"
+
+
+def test_trouble_that_goes_on_is_logged_once_and_told_as_it_is_now(
+    alarms: Alarms, caplog: pytest.LogCaptureFixture
+) -> None:
+    alarms.tell("backlog", "64 wait")
+    alarms.tell("backlog", "63 wait")
+    assert alarms.text == "63 wait"
+    assert caplog.messages == ["64 wait"]
+
+
+def test_trouble_that_comes_and_goes_is_one_until_it_stays_away(
+    alarms: Alarms, clock: FakeClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(5):
+        alarms.tell("disk", "the disk is full")
+        clock.advance(CALM_S / 2)
+        alarms.cease("disk")
+    assert alarms.text == "the disk is full"
+    clock.advance(CALM_S)
+    alarms.cease("disk")
+    assert alarms.text == ""
+    assert caplog.messages == ["the disk is full", "over: the disk is full"]
+
+
+def test_what_was_never_wrong_may_be_well(alarms: Alarms, caplog: pytest.LogCaptureFixture) -> None:
+    alarms.cease("disk")
+    assert caplog.messages == []

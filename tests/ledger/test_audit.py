@@ -1,0 +1,383 @@
+"""The account of a period, and what may be done about letters, beside a running station."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline import cli, config
+from pipeline.contracts.records import Record, Verdict
+from pipeline.daemon.outbox.admin import opened
+from pipeline.daemon.settings.line import Line
+from pipeline.errors import DataError, LedgerError
+from pipeline.ledger.audit import LOST_AFTER, Audit, audit, of_part
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.outbox import Outbox
+
+AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def line(tmp_path: Path) -> Line:
+    path = tmp_path / "line.yaml"
+    path.write_text(
+        f"""
+station: west-1
+recipe: cells
+model: {{cache: {tmp_path / "models"}}}
+source: {{type: replay, path: {tmp_path}}}
+ledger: {tmp_path / "ledger.sqlite"}
+sinks:
+  - {{type: jsonl, folder: {tmp_path / "out"}}}
+  - {{type: webhook, url: "http://localhost/", name: mes, verdicts: [FAIL]}}
+"""
+    )
+    return config.load(path, Line)
+
+
+@pytest.fixture
+def ledger(line: Line) -> Iterator[Ledger]:
+    """The ledger of a station at work."""
+    with closing(
+        Ledger(line.ledger, "west-1", {"jsonl": tuple(Verdict), "mes": (Verdict.FAIL,)})
+    ) as db:
+        yield db
+
+
+def judge(
+    ledger: Ledger, verdict: Verdict, minute: int = 0, reason: str = "", **fields: Any
+) -> str:
+    """One part, `minute` minutes after noon."""
+    at = AT + minute * MINUTE
+    serial = fields.pop("serial", f"part-{minute}")
+    identity = ledger.open_record(at, serial, fields.get("camera", ""))
+    record = Record(identity, "west-1", at.isoformat(), serial, verdict, reason, **fields)
+    ledger.close_record(record)
+    return identity
+
+
+def whole(line: Line) -> Audit:
+    return audit(line, None, None, AT + MINUTE)
+
+
+def tamper(line: Line, sql: str) -> None:
+    with closing(sqlite3.connect(line.ledger)) as db:
+        db.execute(sql)
+        db.commit()
+
+
+def test_every_verdict_counts_and_the_equation_holds(line: Line, ledger: Ledger) -> None:
+    for minute, verdict in enumerate([*Verdict, Verdict.PASS]):
+        judge(ledger, verdict, minute)
+    found = whole(line)
+    assert found.triggers == 5
+    assert found.verdicts == dict.fromkeys(Verdict, 1) | {Verdict.PASS: 2}
+    assert found.balances
+
+
+def test_empty_ledger_balances(line: Line, ledger: Ledger) -> None:
+    assert (whole(line).triggers, whole(line).balances) == (0, True)
+
+
+def test_missing_records_are_named_wherever_they_stood(line: Line, ledger: Ledger) -> None:
+    for minute in range(10):
+        judge(ledger, Verdict.PASS, minute)
+    tamper(line, "DELETE FROM records WHERE seq IN (1, 4, 5, 10)")
+    found = whole(line)
+    assert (found.triggers, found.missing, found.balances) == (10, 4, False)
+    assert found.gaps == ((1, 1), (4, 5), (10, 10))
+
+
+@pytest.mark.parametrize("before", [0, 2])
+def test_triggers_that_were_never_recorded_are_missing(
+    line: Line, ledger: Ledger, before: int
+) -> None:
+    for minute in range(before):
+        judge(ledger, Verdict.PASS, minute)
+    ledger.add_forgotten(AT, 3, "3: database or disk is full")
+    told = whole(line)
+    assert (told.triggers, told.missing, told.balances) == (before + 3, 3, False)
+    judge(ledger, Verdict.PASS, 5)
+    found = whole(line)
+    assert (found.triggers, found.gaps) == (before + 4, ((before + 1, before + 3),))
+    assert [e.kind for e in found.events] == ["triggers never recorded"]
+
+
+def test_period_sees_what_is_missing_within_it_and_at_its_ends(line: Line, ledger: Ledger) -> None:
+    for minute in range(10):
+        judge(ledger, Verdict.PASS, minute)
+    tamper(line, "DELETE FROM records WHERE seq = 6")
+
+    def between(first: int, last: int) -> tuple[int, bool]:
+        found = audit(line, AT + first * MINUTE, AT + last * MINUTE)
+        return found.triggers, found.balances
+
+    assert between(0, 4) == (4, True)
+    assert between(3, 8) == (5, False)
+    assert between(6, 8) == (3, False)  # the one before it might belong to it
+    assert between(7, 10) == (3, True)
+    assert between(20, 30) == (0, True)
+
+
+def test_period_of_which_every_record_is_missing_does_not_balance(
+    line: Line, ledger: Ledger
+) -> None:
+    for minute in range(10):
+        judge(ledger, Verdict.PASS, minute)
+    tamper(line, "DELETE FROM records WHERE seq IN (5, 6)")
+    found = audit(line, AT + 4 * MINUTE, AT + 6 * MINUTE)
+    assert (found.triggers, found.gaps) == (2, ((5, 6),))
+
+
+def test_period_ends_before_its_last_moment(line: Line, ledger: Ledger) -> None:
+    for minute in range(3):
+        judge(ledger, Verdict.PASS, minute)
+    found = audit(line, AT + MINUTE, AT + 2 * MINUTE)
+    assert [found.triggers, found.since] == [1, "2026-11-22T12:01:00+00:00"]
+
+
+def test_clock_that_was_set_back_makes_no_gap(line: Line, ledger: Ledger) -> None:
+    for minute in (0, 1, 60, 61, 2, 3):
+        judge(ledger, Verdict.PASS, minute)
+    found = audit(line, AT, AT + 10 * MINUTE)
+    assert (found.triggers, found.missing, found.balances) == (4, 0, True)
+
+
+def test_record_that_a_running_station_has_open_is_not_lost(line: Line, ledger: Ledger) -> None:
+    judge(ledger, Verdict.PASS)
+    identity = ledger.open_record(AT, "part-7")
+    found = whole(line)
+    assert [r.id for r in found.at_work] == [identity]
+    assert found.balances
+
+
+def test_record_that_has_been_open_for_long_is_lost_though_the_station_runs(
+    line: Line, ledger: Ledger
+) -> None:
+    ledger.open_record(AT, "part-7")
+    found = audit(line, None, None, AT + LOST_AFTER + MINUTE)
+    assert ([r.serial for r in found.lost], found.balances) == (["part-7"], False)
+
+
+def test_record_that_a_dead_station_left_open_is_lost(line: Line, ledger: Ledger) -> None:
+    ledger.open_record(AT, "part-7")
+    ledger.close()
+    found = whole(line)
+    assert ([r.serial for r in found.lost], found.at_work) == (["part-7"], ())
+    assert not found.balances
+
+
+def test_reasons_cameras_models_and_shadows_are_counted(line: Line, ledger: Ledger) -> None:
+    for minute, reason in enumerate(
+        ["overload: 16 wait", "overload: 17 wait", "station restarted"]
+    ):
+        judge(ledger, Verdict.NOT_INSPECTED, minute, reason, camera="left")
+    seen = {"camera": "right", "model_version": "cells/3"}
+    ids = [judge(ledger, v, 5, **seen) for v in (Verdict.PASS, Verdict.PASS, Verdict.FAIL)]
+    with ledger.writing() as db:
+        db.executemany(
+            "INSERT INTO shadows VALUES (?, 'cells/4', 'PASS', '', '', 0.1)", [(i,) for i in ids]
+        )
+    ledger.note_event(AT, "camera lost", "left: no frame for 2 s")
+    found = whole(line)
+    assert found.reasons == {"overload": 2, "station restarted": 1}
+    assert [(j.camera, j.model_version, sum(j.verdicts.values())) for j in found.judged] == [
+        ("left", "", 3),
+        ("right", "cells/3", 3),
+    ]
+    assert [(s.model_version, s.frames, s.disagreements) for s in found.shadowed] == [
+        ("cells/4", 3, 1)
+    ]
+    assert [(w.sink, w.due, w.dead) for w in found.waiting] == [("jsonl", 6, 0), ("mes", 1, 0)]
+    assert [e.kind for e in found.events] == ["camera lost"]
+
+
+def test_audit_changes_nothing(line: Line, ledger: Ledger) -> None:
+    judge(ledger, Verdict.PASS)
+    ledger.close()
+    before = line.ledger.read_bytes()
+    whole(line)
+    of_part(line, "part-0")
+    assert line.ledger.read_bytes() == before
+
+
+def test_missing_ledger_is_not_made(line: Line) -> None:
+    with pytest.raises(LedgerError, match="is missing"):
+        whole(line)
+    assert not line.ledger.exists()
+
+
+@pytest.fixture
+def command(
+    tmp_path: Path,
+    line: Line,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Command:
+    """Run `lineside <name> line.yaml ...`; returns exit code, stdout and stderr."""
+
+    def call(name: str, *arguments: str) -> tuple[int, str, str]:
+        argv = ["lineside", name, str(tmp_path / "line.yaml"), *arguments]
+        monkeypatch.setattr(sys, "argv", argv)
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return call
+
+
+def test_command_ends_with_0_where_the_equation_holds(command: Command, ledger: Ledger) -> None:
+    judge(ledger, Verdict.FAIL)
+    code, said, _ = command("audit")
+    assert code == 0
+    assert "every trigger accounted for │ yes" in said
+
+
+def test_command_ends_with_1_and_names_what_is_missing(
+    command: Command, line: Line, ledger: Ledger
+) -> None:
+    for minute in range(5):
+        judge(ledger, Verdict.FAIL, minute)
+    tamper(line, "DELETE FROM records WHERE seq IN (2, 3)")
+    code, said, _ = command("audit")
+    assert code == 1
+    assert "missing: records 2 to 3" in said
+    code, said, _ = command("audit", "--json")
+    assert (code, json.loads(said)["balances"], json.loads(said)["gaps"]) == (1, False, [[2, 3]])
+
+
+def test_command_shows_all_records_of_a_part(command: Command, ledger: Ledger) -> None:
+    ids = [judge(ledger, v, serial="[red]7") for v in (Verdict.REVIEW, Verdict.PASS)]
+    code, said, _ = command("audit", "--serial", "[red]7")
+    assert code == 0
+    assert "part [red]7" in said
+    assert all(i in said for i in ids)
+    _, said, _ = command("audit", "--serial", "[red]7", "--json")
+    assert [r["verdict"] for r in json.loads(said)] == ["REVIEW", "PASS"]
+    assert command("audit", "--serial", "none")[0] == 1
+
+
+def test_command_takes_a_period_in_any_zone(command: Command, ledger: Ledger) -> None:
+    for minute in range(5):
+        judge(ledger, Verdict.PASS, minute)
+    period = ("--since", "2026-11-22T13:01+01:00", "--until", "2026-11-22T12:03")
+    assert json.loads(command("audit", *period, "--json")[1])["triggers"] == 2
+
+
+def test_command_says_what_a_time_looks_like(command: Command, ledger: Ledger) -> None:
+    code, _, said = command("audit", "--since", "yesterday")
+    assert code == 2
+    assert 'error: --since "yesterday" is no time; write 2026-11-23' in said
+
+
+def bury_all(ledger: Ledger, sink: str) -> None:
+    box = Outbox(ledger, sink)
+    box.bury(box.due(100), "gone")
+
+
+def test_retried_letters_are_due_in_their_old_order(line: Line, ledger: Ledger) -> None:
+    ids = [judge(ledger, Verdict.FAIL, m) for m in range(3)]
+    bury_all(ledger, "mes")
+    ids.append(judge(ledger, Verdict.FAIL, 9))
+    with opened(line, write=True) as postroom:
+        assert postroom.retry("mes") == 3
+    due = Outbox(ledger, "mes").due(10)
+    assert [x.record.id for x in due] == ids
+    assert {(x.attempts, x.error) for x in due} == {(0, "")}
+
+
+def test_replay_queues_what_the_sink_is_told_of_and_not_twice(line: Line, ledger: Ledger) -> None:
+    ids = [judge(ledger, v, m) for m, v in enumerate([Verdict.FAIL, Verdict.PASS] * 3)]
+    box = Outbox(ledger, "mes")
+    box.delivered(box.due(1))
+    box.bury(box.due(1), "gone")
+    with opened(line, write=True) as postroom:
+        assert postroom.replay("mes", AT, None) == 2
+        assert postroom.replay("mes", AT, None) == 0
+    assert sorted(x.record.id for x in box.due(10)) == [ids[0], ids[2], ids[4]]
+    assert box.depth() == (3, 0)
+
+
+def test_replay_keeps_to_its_period(line: Line, ledger: Ledger) -> None:
+    ids = [judge(ledger, Verdict.FAIL, m) for m in range(5)]
+    box = Outbox(ledger, "mes")
+    box.delivered(box.due(10))
+    with opened(line, write=True) as postroom:
+        postroom.replay("mes", AT + MINUTE, AT + 3 * MINUTE)
+    assert [x.record.id for x in box.due(10)] == ids[1:3]
+
+
+def test_open_record_is_not_replayed(line: Line, ledger: Ledger) -> None:
+    ledger.open_record(AT, "part-1")
+    with opened(line, write=True) as postroom:
+        assert postroom.replay("jsonl", AT, None) == 0
+
+
+def test_replay_of_many_takes_short_transactions(
+    line: Line, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [judge(ledger, Verdict.FAIL, m) for m in range(5)]
+    box = Outbox(ledger, "mes")
+    box.delivered(box.due(10))
+    monkeypatch.setattr("pipeline.daemon.outbox.admin.AT_ONCE", 2)
+    with opened(line, write=True) as postroom:
+        assert postroom.replay("mes", AT, None) == 5
+    assert [x.record.id for x in box.due(10)] == ids
+
+
+def test_sink_that_there_is_not_lists_those_there_are(line: Line, ledger: Ledger) -> None:
+    with (
+        opened(line, write=True) as postroom,
+        pytest.raises(DataError, match='no sink is called "mse"; did you mean "mes"'),
+    ):
+        postroom.retry("mse")
+
+
+def test_command_lists_revives_and_replays(command: Command, ledger: Ledger) -> None:
+    identity = judge(ledger, Verdict.FAIL)
+    bury_all(ledger, "mes")
+    code, said, _ = command("outbox")
+    assert code == 0
+    assert "mes: the first 1 of 1 dead" in said
+    assert identity in said
+    assert json.loads(command("outbox", "--json")[1])["sinks"][1]["n_dead"] == 1
+    assert "1 record(s) revived for mes" in command("outbox", "--retry", "mes")[1]
+    queued = command("outbox", "--replay", "mes", "--since", "2026-11-22", "--json")[1]
+    assert json.loads(queued) == {"sink": "mes", "queued": 0}
+
+
+def test_replay_without_a_period_is_refused(command: Command, ledger: Ledger) -> None:
+    code, _, said = command("outbox", "--replay", "mes")
+    assert code == 2
+    assert "--replay needs a period" in said
+
+
+def test_letters_of_a_sink_that_was_removed_are_shown(line: Line, ledger: Ledger) -> None:
+    identity = judge(ledger, Verdict.PASS)
+    tamper(line, f"INSERT INTO outbox (sink, record) VALUES ('old', '{identity}')")
+    with opened(line) as postroom:
+        shown = {h.sink: (h.known, h.n_due) for h in postroom.letters(5)}
+    assert shown == {"jsonl": (True, 1), "mes": (True, 0), "old": (False, 1)}
+
+
+def test_replay_works_beside_a_station_that_writes(line: Line, ledger: Ledger) -> None:
+    ids = [judge(ledger, Verdict.FAIL, m) for m in range(3)]
+    with opened(line, write=True) as postroom:
+        late = judge(ledger, Verdict.FAIL, 9)
+        assert postroom.replay("jsonl", AT, None) == 0
+        box = Outbox(ledger, "jsonl")
+        box.delivered(box.due(10))
+        assert postroom.replay("jsonl", AT, AT + 5 * MINUTE) == 3
+    assert [x.record.id for x in box.due(10)] == ids
+    assert late not in ids

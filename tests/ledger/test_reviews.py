@@ -1,0 +1,254 @@
+"""What people say of judged parts, and the command they say it with."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from pipeline import cli
+from pipeline.contracts.bundle import Bundle
+from pipeline.contracts.records import Verdict
+from pipeline.daemon.build import assembled
+from pipeline.daemon.settings.line import Keep, Line
+from pipeline.errors import DataError, LedgerError
+from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.reviews import Review, opened
+
+AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def judged(line: Line, kept_model: Bundle, tmp_path: Path) -> Line:
+    """A line whose station has judged four parts and kept the failed and the doubtful one."""
+    line = line.model_copy(update={"keep": Keep(folder=tmp_path / "kept")})
+    with assembled(line) as station:
+        station.run(threading.Event())
+    return line
+
+
+def ids(line: Line) -> dict[str, str]:
+    """Record ids by serial."""
+    with closing(sqlite3.connect(line.ledger)) as db:
+        return dict(db.execute("SELECT serial, id FROM records"))
+
+
+def test_every_part_with_a_frame_waits_the_doubtful_first_then_the_oldest(
+    line: Line, kept_model: Bundle, tmp_path: Path
+) -> None:
+    keep = Keep(
+        folder=tmp_path / "kept", verdicts=("FAIL", "REVIEW", "NOT_INSPECTED"), pass_share=1
+    )
+    line = line.model_copy(update={"keep": keep})
+    for _ in range(2):
+        with assembled(line) as station:
+            station.run(threading.Event())
+    with opened(line) as reviews:
+        waiting = reviews.waiting()
+    order = [Verdict.REVIEW, Verdict.FAIL, Verdict.PASS, Verdict.NOT_INSPECTED]
+    assert [r.verdict for r in waiting] == [v for v in order for _ in range(2)]
+    assert all(old.id < new.id for old, new in zip(waiting[::2], waiting[1::2], strict=True))
+
+
+def test_part_without_a_frame_does_not_wait(judged: Line) -> None:
+    with opened(judged) as reviews:
+        waiting = [r.serial for r in reviews.waiting()]
+    assert waiting == ["tray/d_doubt.png", "b_bad.png"]
+
+
+def test_reviewed_part_waits_no_longer(judged: Line) -> None:
+    with opened(judged) as reviews:
+        reviews.add(ids(judged)["b_bad.png"], "good", "A. Weber", "a shadow", AT)
+        assert [r.serial for r in reviews.waiting()] == ["tray/d_doubt.png"]
+
+
+def test_every_review_stays_in_order(judged: Line) -> None:
+    part = ids(judged)["b_bad.png"]
+    with opened(judged) as reviews:
+        reviews.add(part, "good", "A. Weber", "", AT)
+        reviews.add(part, "defective", "B. Kim", "seen under the lamp", AT)
+    with opened(judged) as reviews:
+        assert reviews.of(part) == [
+            Review(part, "2026-11-22T12:00:00+00:00", "A. Weber", "good"),
+            Review(part, "2026-11-22T12:00:00+00:00", "B. Kim", "defective", "seen under the lamp"),
+        ]
+
+
+@pytest.mark.parametrize("act", ["UPDATE reviews SET part_class = 'good'", "DELETE FROM reviews"])
+def test_review_can_neither_be_changed_nor_removed(judged: Line, act: str) -> None:
+    with opened(judged) as reviews:
+        reviews.add(ids(judged)["b_bad.png"], "defective", "A. Weber", "", AT)
+    with (
+        closing(sqlite3.connect(judged.ledger)) as db,
+        pytest.raises(sqlite3.Error, match="add another"),
+    ):
+        db.execute(act)
+
+
+def test_review_changes_no_record(judged: Line) -> None:
+    ledger = Ledger(judged.ledger, "west-1")
+    before = list(ledger.records())
+    with opened(judged) as reviews:
+        reviews.add(before[1].id, "good", "A. Weber", "", AT)
+    assert list(ledger.records()) == before
+
+
+def test_part_is_reviewed_while_the_station_works(judged: Line) -> None:
+    station = Ledger(judged.ledger, "west-1")
+    part = station.open_record(AT, "part-9")
+    with opened(judged) as reviews:
+        reviews.add(ids(judged)["b_bad.png"], "good", "A. Weber", "", AT)
+        with pytest.raises(DataError, match=f"no closed record {part}"):
+            reviews.add(part, "good", "A. Weber", "", AT)
+    assert station.account().triggers == 5
+
+
+def test_class_must_be_one_of_the_stations_model(judged: Line) -> None:
+    with (
+        opened(judged) as reviews,
+        pytest.raises(DataError, match=r'class "defectiv" is not .*did you mean "defective"'),
+    ):
+        reviews.add(ids(judged)["b_bad.png"], "defectiv", "A. Weber", "", AT)
+    with opened(judged) as reviews:
+        assert reviews.of(ids(judged)["b_bad.png"]) == []
+
+
+def test_without_a_cached_model_the_ledger_says_which_classes_there_are(judged: Line) -> None:
+    shutil.rmtree(judged.model.cache)
+    with opened(judged) as reviews:
+        reviews.add(ids(judged)["b_bad.png"], "good", "A. Weber", "", AT)
+        with pytest.raises(DataError, match=r'class "scratch" is not .*choose defective, good'):
+            reviews.add(ids(judged)["b_bad.png"], "scratch", "A. Weber", "", AT)
+
+
+def test_nothing_is_taken_for_a_class_where_nothing_says_what_is(
+    line: Line, tmp_path: Path
+) -> None:
+    Ledger(line.ledger, "west-1").open_record(AT, "part-1")
+    Ledger(line.ledger, "west-1").close()  # closes the record, which was never judged
+    with opened(line) as reviews, pytest.raises(DataError, match="nothing says which classes"):
+        reviews.add(ids(line)["part-1"], "good", "A. Weber", "", AT)
+
+
+def test_reviewer_must_have_a_name(judged: Line) -> None:
+    with opened(judged) as reviews, pytest.raises(DataError, match="--reviewer is empty"):
+        reviews.add(ids(judged)["b_bad.png"], "good", "  ", "", AT)
+
+
+def test_missing_ledger_is_not_made(line: Line) -> None:
+    with pytest.raises(LedgerError, match="is missing; `lineside run` makes it"), opened(line):
+        pass
+    assert not line.ledger.exists()
+
+
+def test_ledger_of_an_older_format_asks_for_a_start(judged: Line) -> None:
+    with closing(sqlite3.connect(judged.ledger)) as db:
+        db.execute("PRAGMA user_version = 1")
+    with pytest.raises(LedgerError, match="format 1, reviews need 3; start"), opened(judged):
+        pass
+
+
+def test_ledger_of_another_station_is_refused(judged: Line) -> None:
+    other = judged.model_copy(update={"station": "east-2"})
+    with pytest.raises(LedgerError, match='of station "west-1", not "east-2"'), opened(other):
+        pass
+
+
+def test_file_that_is_no_ledger_is_refused(line: Line) -> None:
+    line.ledger.parent.mkdir(parents=True)
+    line.ledger.write_text("not a database, but long enough to look at\n" * 20)
+    with pytest.raises(LedgerError, match="not a database"), opened(line):
+        pass
+
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def review(
+    judged: Line,
+    line_file: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Run:
+    """Run `lineside review LINE.yaml`; returns exit code, stdout and stderr."""
+    path = line_file()
+    path.write_text(f"{path.read_text()}keep:\n  folder: {judged.keep and judged.keep.folder}\n")
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["lineside", "review", str(path), *arguments])
+        code: object = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code or 0
+        said = capsys.readouterr()
+        assert isinstance(code, int)
+        return code, said.out, said.err
+
+    return call
+
+
+def test_command_lists_what_waits_with_the_path_of_each_frame(review: Run, judged: Line) -> None:
+    code, said, _ = review("--list")
+    assert code == 0
+    assert ids(judged)["b_bad.png"] in said
+    assert "tray/d_doubt.png" in said
+    assert "a_good.png" not in said
+    named = [Path(line.split(": ")[0].strip()) for line in said.splitlines()[1::2]]
+    assert [path.is_file() for path in named] == [True, True]
+
+
+def test_command_lists_as_json(review: Run) -> None:
+    code, said, _ = review("--list", "--json")
+    assert code == 0
+    assert [r["verdict"] for r in json.loads(said)] == ["REVIEW", "FAIL"]
+
+
+@pytest.mark.parametrize("option", ["--record", "--class", "--reviewer", "--comment"])
+def test_command_neither_lists_nor_reviews_when_asked_for_both(review: Run, option: str) -> None:
+    code, said, complaint = review("--list", option, "x")
+    assert (code, said) == (2, "")
+    assert "--list takes no review; leave it out to give one" in complaint
+
+
+def test_command_takes_a_review_and_says_what_counts(review: Run, judged: Line) -> None:
+    part = ids(judged)["b_bad.png"]
+    arguments = ("--record", part, "--reviewer", "A. Weber", "--class")
+    assert review(*arguments, "good") == (
+        *(0, "b_bad.png: good (A. Weber); the station: FAIL defective\n", ""),
+    )
+    code, said, _ = review(*arguments, "defective", "--comment", "a crack after all")
+    assert (code, "this is review 2 of the part; the last one counts" in said) == (0, True)
+    assert part not in review("--list")[1]
+
+
+def test_command_says_that_a_part_without_a_frame_teaches_nothing(
+    review: Run, judged: Line
+) -> None:
+    part = ids(judged)["a_good.png"]
+    code, said, _ = review("--record", part, "--class", "good", "--reviewer", "A. Weber")
+    assert code == 0
+    assert "no frame of this part was kept" in said
+
+
+def test_command_with_half_of_what_it_needs_says_what_is_missing(review: Run) -> None:
+    code, said, complaint = review("--class", "good")
+    assert (code, said) == (2, "")
+    assert "give --record, --class and --reviewer; --list shows what waits" in complaint
+
+
+def test_command_with_a_wrong_class_ends_with_one_message(review: Run, judged: Line) -> None:
+    part = ids(judged)["b_bad.png"]
+    code, _, complaint = review("--record", part, "--class", "dent", "--reviewer", "A. Weber")
+    assert code == 2
+    assert 'class "dent" is not in the taxonomy' in complaint
+    assert "Traceback" not in complaint

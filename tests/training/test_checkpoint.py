@@ -1,0 +1,80 @@
+"""A network built again from its files is the one that was trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.errors import TrainingError
+from pipeline.training import architectures
+from pipeline.training.checkpoint import BLUEPRINT, WEIGHTS, Eye, keep, rebuild
+from pipeline.training.network import Features, KernelHead, LinearHead, Network, Together
+
+SIZE_PX = (40, 48)
+EYES = (Eye(architecture="lenet5", scales=(1.0, 0.9)), Eye(architecture="alexnet", scales=(1.6,)))
+
+
+def network(eyes: tuple[Eye, ...], *, linear: bool) -> Network:
+    """With random weights everywhere."""
+    parts = [
+        Features(architectures.build(eye.architecture, "none", seed=7), SIZE_PX, eye.scales)
+        for eye in eyes
+    ]
+    features = parts[0] if len(parts) == 1 else Together(parts)
+    with torch.no_grad():
+        width = features(torch.zeros((1, *SIZE_PX, 1), dtype=torch.uint8)).shape[1]
+    rng = torch.Generator().manual_seed(3)
+
+    def drawn(*shape: int) -> torch.Tensor:
+        found: torch.Tensor = torch.randn(shape, generator=rng) / width**0.5
+        return found
+
+    if linear:
+        return Network(features, LinearHead(drawn(width, 4), drawn(4), drawn(4, 3), drawn(3)))
+    head = KernelHead(drawn(width, 4), drawn(4), drawn(6, 4), drawn(6, 3), drawn(3))
+    return Network(features, head)
+
+
+@pytest.mark.parametrize("linear", [False, True], ids=["kernel", "linear"])
+@pytest.mark.parametrize("eyes", [EYES[:1], EYES], ids=["one", "two"])
+def test_it_says_what_the_trained_one_says(
+    tmp_path: Path, eyes: tuple[Eye, ...], linear: bool
+) -> None:
+    trained = network(eyes, linear=linear).eval()
+    keep(tmp_path, trained, eyes, SIZE_PX)
+    images = np.random.default_rng(0).integers(0, 256, (3, *SIZE_PX, 1), dtype=np.uint8)
+    with torch.inference_mode():
+        expected, got = (n(torch.from_numpy(images)) for n in (trained, rebuild(tmp_path)))
+    assert torch.equal(expected[0], got[0])
+    assert torch.equal(expected[1], got[1])
+    assert expected[0].std() > 0
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    keep(tmp_path, network(EYES[:1], linear=False), EYES[:1], SIZE_PX)
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", [BLUEPRINT, WEIGHTS])
+def test_a_missing_file_is_named(kept: Path, name: str) -> None:
+    (kept / name).unlink()
+    with pytest.raises(TrainingError, match=rf"{name} is missing; run `dvc repro`"):
+        rebuild(kept)
+
+
+@pytest.mark.parametrize("name", [BLUEPRINT, WEIGHTS])
+def test_a_damaged_file_is_refused(kept: Path, name: str) -> None:
+    (kept / name).write_bytes((kept / name).read_bytes()[:-20])
+    with pytest.raises(TrainingError, match="do not make a network"):
+        rebuild(kept)
+
+
+def test_weights_of_another_network_are_refused(kept: Path, tmp_path: Path) -> None:
+    blueprint = (kept / BLUEPRINT).read_text()
+    (kept / BLUEPRINT).write_text(blueprint.replace("lenet5", "alexnet"))
+    with pytest.raises(TrainingError, match="do not make a network"):
+        rebuild(kept)
