@@ -32,7 +32,7 @@ _EXPOSURE, _DATE_TIME_ORIGINAL = 0x8769, 0x9003
 _EXIF_FORMAT = "%Y:%m:%d %H:%M:%S"
 
 
-class Source(Strict):
+class SourceGroups(Strict):
     """The groups that the data set names itself, such as a column of a CSV file."""
 
     by: Literal["source"] = Field(description="What the data set says, such as a CSV's column.")
@@ -199,7 +199,7 @@ class Automatic(Strict):
         return [s.id for s in samples]
 
 
-Grouping = Annotated[Source | Pattern | Blocks | Time | Automatic, Field(discriminator="by")]
+Grouping = Annotated[SourceGroups | Pattern | Blocks | Time | Automatic, Field(discriminator="by")]
 
 
 def regroup(choice: Grouping, samples: Sequence[Sample], root: Place) -> list[Sample]:

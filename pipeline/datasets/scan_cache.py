@@ -21,7 +21,7 @@ from pyarrow import ArrowException
 from pipeline import imaging
 from pipeline.contracts.sample import Sample
 from pipeline.datasets import image_mode, scanning
-from pipeline.datasets.image_mode import Header
+from pipeline.datasets.image_mode import ImageMode
 from pipeline.datasets.location import Place
 from pipeline.datasets.scanning import Scan, scan
 from pipeline.files import sha256, whole_file
@@ -52,7 +52,7 @@ class ScanCache:
                 self._known[entry["path"], entry["state"]] = Scan(
                     Sample(entry["path"], entry["path"], "", ""),
                     **{name: entry[name] for name in _PLAIN},
-                    header=Header(entry["mode"], entry["rotated"]),
+                    mode=ImageMode(entry["mode"], entry["rotated"]),
                     quality=Quality(entry["brightness"], entry["contrast"], entry["sharpness"]),
                     **{name: vectors[name][row] for name in _VECTORS},
                 )
@@ -97,8 +97,8 @@ def _entry(s: Scan, state: str) -> dict[str, Any]:
         "path": s.sample.path,
         "state": state,
         **{name: getattr(s, name) for name in (*_PLAIN, *_VECTORS)},
-        "mode": s.header.mode,
-        "rotated": s.header.rotated,
+        "mode": s.mode.colours,
+        "rotated": s.mode.rotated,
         "brightness": s.quality.brightness,
         "contrast": s.quality.contrast,
         "sharpness": s.quality.sharpness,

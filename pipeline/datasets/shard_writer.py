@@ -28,7 +28,7 @@ NOTES = "notes"
 Write = Callable[[int, Pixels], None]
 
 
-class Sharding:
+class ShardWriter:
     """The work of one preprocess run.
 
     All cores fill a shard beside its place, which it takes when it is whole: one that is there is

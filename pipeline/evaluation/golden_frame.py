@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pipeline.contracts.bundle import GOLDEN, Bundle, GoldenFrame, open_bundle, seal
 from pipeline.contracts.records import Verdict
 from pipeline.datasets.manifest import Manifest
-from pipeline.evaluation.predictions import Judged
+from pipeline.evaluation.predictions import PartPredictions
 from pipeline.files import write_model
 from pipeline.imaging.codec import SUFFIXES
 from pipeline.inference.inspector import Inspection
@@ -29,7 +29,7 @@ CLEAR_OF_LIMITS = 0.02  # of the defect score, and between the two likeliest cla
 TELLING = 0.9  # the likeliest class's probability where a difference shows and is not exaggerated
 
 
-def add_golden_frame(bundle: Bundle, data: Manifest, test: Judged) -> Bundle:
+def add_golden_frame(bundle: Bundle, data: Manifest, test: PartPredictions) -> Bundle:
     """Seal the bundle anew with a golden frame, or return it as it is where no part is fit.
 
     Fit is a part that was judged right and without complaint, whose file is small, and whose
@@ -69,7 +69,7 @@ def add_golden_frame(bundle: Bundle, data: Manifest, test: Judged) -> Bundle:
     return open_bundle(bundle.folder, expected_sha256=seal(bundle.folder))
 
 
-def _no_mistake(test: Judged) -> npt.NDArray[np.bool_]:
+def _no_mistake(test: PartPredictions) -> npt.NDArray[np.bool_]:
     """Which parts are neither escapes nor overkill, bool N; where no class passes, all fail."""
     if not any(test.taxonomy.passing):
         return np.ones(len(test.rows), np.bool_)

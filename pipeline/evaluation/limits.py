@@ -15,7 +15,7 @@ from pipeline.contracts.bundle import Bundle, OperatingPoint, open_bundle, seal
 from pipeline.datasets import scores as out_of_fold
 from pipeline.datasets.manifest import Manifest
 from pipeline.evaluation import novelty
-from pipeline.evaluation.predictions import Watch, judge
+from pipeline.evaluation.predictions import Watch, predict_parts
 from pipeline.files import write_model
 from pipeline.inference.decide import defect_scores
 from pipeline.metrics.operating_point import ABOVE_ALL, Choice, Policy, choose, nothing_passes
@@ -140,7 +140,7 @@ def _unseen(data: Manifest, trained: Path, sealed: Path, watch: Watch) -> _Unsee
     apart = held & data.table["sample_id"].isin(consulted.set_aside).to_numpy()
     asked = apart if consulted.by_validation and apart.any() else held
     novelty.add_examples(_sealed(sealed, undecided), data)
-    validation = judge(_sealed(sealed, undecided), data, np.flatnonzero(asked), watch)
+    validation = predict_parts(_sealed(sealed, undecided), data, np.flatnonzero(asked), watch)
     novelty.choose_limit(sealed, validation)
     ids, probabilities = out_of_fold.read(trained / out_of_fold.OUT_OF_FOLD)
     by_id = data.table.set_index("sample_id")

@@ -12,13 +12,13 @@ import numpy.typing as npt
 from pipeline.contracts.evaluation import Share
 from pipeline.contracts.records import Verdict
 from pipeline.datasets.manifest import Manifest
-from pipeline.evaluation.predictions import Judged
+from pipeline.evaluation.predictions import PartPredictions
 from pipeline.metrics import classification as figures
 from pipeline.metrics.rates import grouped_bootstrap, grouped_share, percent
 
 
-def measure(
-    test: Judged, data: Manifest, draws: int, naive: dict[str, Any] | None
+def report_metrics(
+    test: PartPredictions, data: Manifest, draws: int, naive: dict[str, Any] | None
 ) -> dict[str, Any]:
     """Figures of test parts, each with `<name>_ci95`, and `notes` on how to read them.
 
@@ -53,7 +53,7 @@ def measure(
     }
 
 
-def _by_ranking(test: Judged) -> dict[str, Callable[[npt.NDArray[np.intp]], float]]:
+def _by_ranking(test: PartPredictions) -> dict[str, Callable[[npt.NDArray[np.intp]], float]]:
     labels, predicted, k = test.labels, test.predicted, len(test.taxonomy.names)
     truth, scores = test.questions
     return {
@@ -63,7 +63,7 @@ def _by_ranking(test: Judged) -> dict[str, Callable[[npt.NDArray[np.intp]], floa
     }
 
 
-def _by_counting(test: Judged, groups: npt.NDArray[np.str_]) -> dict[str, Share]:
+def _by_counting(test: PartPredictions, groups: npt.NDArray[np.str_]) -> dict[str, Share]:
     bad, verdicts = test.bad, test.verdicts
     return {
         "accuracy": grouped_share(test.predicted == test.labels, groups),
@@ -74,7 +74,7 @@ def _by_counting(test: Judged, groups: npt.NDArray[np.str_]) -> dict[str, Share]
 
 
 def _notes(
-    test: Judged,
+    test: PartPredictions,
     rates: dict[str, Share],
     leaky: bool,
     naive: dict[str, Any] | None,

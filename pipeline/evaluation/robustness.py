@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.evaluation import Changed, Robustness, Share
 from pipeline.contracts.records import Verdict
-from pipeline.evaluation.predictions import ask
+from pipeline.evaluation.predictions import run_inspectors
 from pipeline.imaging import Pixels
 from pipeline.imaging.changes import CHANGES, Change, said
 from pipeline.imaging.sheet import contact_sheet
@@ -176,12 +176,12 @@ def _inspect(
 ) -> list[_Answers]:
     """Answers for the parts as they are, then for each step."""
 
-    def judge(inspector: Inspector, row: int) -> list[Inspection]:
+    def inspect_changed(inspector: Inspector, row: int) -> list[Inspection]:
         taken = frame(row)
         frames = [taken, *(change(taken, strength, seed=row) for change, strength in steps)]
         return [inspector.inspect(changed) for changed in frames]
 
-    parts = list(watch(ask(bundle, rows, judge), len(rows)))
+    parts = list(watch(run_inspectors(bundle, rows, inspect_changed), len(rows)))
     return [
         _Answers(
             verdicts=np.array([i.decision.verdict for i in inspections]),

@@ -11,7 +11,7 @@ from pipeline.imaging import Pixels
 from pipeline.imaging.prepare import Preparation
 from pipeline.imaging.quality import Quality, complaint, measure
 from pipeline.inference.decide import decide, looks_failing, worst
-from pipeline.inference.novelty import Familiar
+from pipeline.inference.novelty import Novelty
 from pipeline.inference.predictor import Floats, Prediction, Predictor
 
 
@@ -65,7 +65,7 @@ class Inspector:
         self.bundle = bundle
         self.preparation = Preparation.read(bundle.preprocess, bundle.folder)
         self._predictor = Predictor(bundle, threads)
-        self._familiar = Familiar.read(bundle)
+        self._novelty = Novelty.read(bundle)
 
     def look(self, rgb: Pixels) -> Prediction:
         """What the network says of each tile of a decoded frame, uint8 height x width x 3 RGB.
@@ -87,12 +87,12 @@ class Inspector:
         prediction = self._predictor.predict(part.images)
         predicted = time.perf_counter()
         qualities = [measure(image) for image in part.images]
-        bundle, familiar = self.bundle, self._familiar
+        bundle, novelty = self.bundle, self._novelty
         complaints = [part.complaint or complaint(q, bundle.reference) for q in qualities]
-        distances = None if familiar is None else familiar.distance(prediction.embedding)
-        if familiar is not None and distances is not None:
+        distances = None if novelty is None else novelty.distance(prediction.embedding)
+        if novelty is not None and distances is not None:
             complaints = [
-                said or familiar.complaint(d) for said, d in zip(complaints, distances, strict=True)
+                said or novelty.complaint(d) for said, d in zip(complaints, distances, strict=True)
             ]
         decisions = [
             decide(scores, bundle.taxonomy, bundle.operating_point, said)

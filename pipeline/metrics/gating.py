@@ -39,7 +39,7 @@ class GateRules(Strict):
 
 
 @dataclass(frozen=True)
-class Missed:
+class MissedShare:
     """Escapes among bad test parts, or overkill among good ones.
 
     Attributes:
@@ -63,8 +63,8 @@ class Measured:
         auroc_ci95: [low, high], by a bootstrap over groups.
     """
 
-    escape: Missed
-    overkill: Missed
+    escape: MissedShare
+    overkill: MissedShare
     auroc: float | None
     auroc_ci95: Sequence[float] | None
 
@@ -83,9 +83,9 @@ def measured(
     return Measured(escape, overkill, auroc, auroc_ci95)
 
 
-def _missed(missed: npt.NDArray[np.bool_], groups: npt.NDArray[np.str_]) -> Missed:
+def _missed(missed: npt.NDArray[np.bool_], groups: npt.NDArray[np.str_]) -> MissedShare:
     every = grouped_share(np.ones(len(missed), bool), groups)
-    return Missed(grouped_share(missed, groups), 1.0 if every.low is None else every.low)
+    return MissedShare(grouped_share(missed, groups), 1.0 if every.low is None else every.low)
 
 
 def gate(
@@ -144,7 +144,9 @@ def _promised(
     )
 
 
-def _contradicted(name: str, kind: str, verb: str, missed: Missed, limit: float | None) -> Check:
+def _contradicted(
+    name: str, kind: str, verb: str, missed: MissedShare, limit: float | None
+) -> Check:
     """Fails when even the lower end of the interval exceeds the limit, or nothing was measured."""
     if missed.share.low is None:
         told = f"the test split has no {kind} part: {name} cannot be measured; add some"

@@ -24,7 +24,7 @@ TITLES = {
 
 
 @dataclass(frozen=True)
-class Figure:
+class ReportFigure:
     """One of the figures that a manager reads.
 
     Attributes:
@@ -80,7 +80,7 @@ def share(found: Share) -> str:
     return f"{said} ({interval(found.low, found.high)})"
 
 
-def five(metrics: Mapping[str, Any]) -> tuple[Figure, ...]:
+def five(metrics: Mapping[str, Any]) -> tuple[ReportFigure, ...]:
     """The five figures of the first page, from metrics.json; those that matter most come first."""
     n, n_bad = metrics["n_test"], metrics["n_test_bad"]
     promise = metrics["promise"]
@@ -218,30 +218,30 @@ def _rate(
     kind: str,
     happens: str,
     allowed: float | None = None,
-) -> Figure:
+) -> ReportFigure:
     value, ci95 = metrics[key], metrics[f"{key}_ci95"]
     parts = f"{kind} parts" if kind else "parts"
     if value is None:
-        return Figure(key, TITLES[key], "not defined", f"The test has no {parts}", "", None)
+        return ReportFigure(key, TITLES[key], "not defined", f"The test has no {parts}", "", None)
     sentence = f"Of {n} {parts} {round(value * n)} {happens}"
     low, high = ci95
-    return Figure(
+    return ReportFigure(
         key, TITLES[key], percent(value), sentence, interval(low, high), value, low, high, allowed
     )
 
 
-def _auroc(metrics: Mapping[str, Any]) -> Figure:
+def _auroc(metrics: Mapping[str, Any]) -> ReportFigure:
     value, ci95 = metrics["auroc"], metrics["auroc_ci95"]
     if value is None:
         sentence = "Needs parts of both kinds, or of every class"
-        return Figure("auroc", "AUROC", "not defined", sentence, "", None)
+        return ReportFigure("auroc", "AUROC", "not defined", sentence, "", None)
     sentence = f"{round(value * 100)} of 100 pairs of a good and a bad part are ranked right"
     if not metrics["something_passes"]:
         sentence = "Pairs of a part of a class and another that are ranked right, mean of classes"
     if ci95 is None:
-        return Figure("auroc", "AUROC", f"{value:.3f}", sentence, "", value)
+        return ReportFigure("auroc", "AUROC", f"{value:.3f}", sentence, "", value)
     said = f"{ci95[0]:.3f} to {ci95[1]:.3f}"
-    return Figure("auroc", "AUROC", f"{value:.3f}", sentence, said, value, ci95[0], ci95[1])
+    return ReportFigure("auroc", "AUROC", f"{value:.3f}", sentence, said, value, ci95[0], ci95[1])
 
 
 def _signed(value: float, digits: int) -> str:

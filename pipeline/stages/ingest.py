@@ -19,7 +19,7 @@ from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets import golden, location, manifest
 from pipeline.datasets.adapters import ADAPTERS, adapter
 from pipeline.datasets.checks.examination import SHOWN, Examination, examine
-from pipeline.datasets.grouping import Grouping, Source, regroup
+from pipeline.datasets.grouping import Grouping, SourceGroups, regroup
 from pipeline.datasets.location import Location, Place
 from pipeline.datasets.scan_cache import ScanCache
 from pipeline.datasets.splits import (
@@ -48,7 +48,7 @@ class Split(Strict):
     test_fraction: float = Field(0.2, gt=0, lt=0.5, description="Share that only reports.")
     seed: int = Field(0, ge=0, description="The same seed gives the same split.")
     groups: Grouping = Field(
-        Source(by="source"),
+        SourceGroups(by="source"),
         description="Which images belong together and never stand on two sides. `by` is source, "
         "pattern, blocks, time or automatic, see pipeline/datasets/grouping.py.",
     )

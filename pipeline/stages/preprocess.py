@@ -13,7 +13,7 @@ from pydantic import Field
 from pipeline.contracts.spec import PreprocessSpec, reference_file
 from pipeline.datasets import manifest
 from pipeline.datasets.manifest import Manifest
-from pipeline.datasets.shard_writer import Sharding
+from pipeline.datasets.shard_writer import ShardWriter
 from pipeline.datasets.shards import Shards
 from pipeline.errors import DataError
 from pipeline.imaging import Pixels
@@ -50,7 +50,7 @@ def run(config: Config, source: Path, out: Path) -> Report:
     ingested, spec = source / "ingest", config.spec
     data = manifest.read(ingested)
     preparation = Preparation.read(spec, ingested)
-    job = Sharding(data, preparation, ingested, out)
+    job = ShardWriter(data, preparation, ingested, out)
     kept = job.n_kept
     for _ in progress(job.work(), "preparing images", total=len(data.table), done=kept):
         pass

@@ -16,7 +16,7 @@ from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
 from pipeline.datasets.manifest import Manifest
 from pipeline.errors import TrainingError
 from pipeline.evaluation.explanation import ExplanationRules, explain
-from pipeline.evaluation.predictions import Judged
+from pipeline.evaluation.predictions import PartPredictions
 from pipeline.files import write_model
 from pipeline.imaging import Pixels
 from pipeline.imaging.codec import read
@@ -72,7 +72,7 @@ class Frames(Manifest):
 class Recipe:
     trained: Path
     data: Frames
-    test: Judged
+    test: PartPredictions
 
 
 def recipe(home: Path, spec: PreprocessSpec = SPEC, classes: Taxonomy | None = None) -> Recipe:
@@ -102,7 +102,7 @@ def recipe(home: Path, spec: PreprocessSpec = SPEC, classes: Taxonomy | None = N
                 decision, said, said, quality, tile, None, None, 1.0, 0.0, 0.0, 0.0, bad, bad, False
             )
         )
-    return Recipe(home, data, Judged(np.arange(N), LABELS, inspections, classes))
+    return Recipe(home, data, PartPredictions(np.arange(N), LABELS, inspections, classes))
 
 
 def _trained(home: Path, spec: PreprocessSpec) -> Network:

@@ -123,7 +123,7 @@ class Inspection:
             return refusal(arrival, f"{type(error).__name__}: {told}")
         decision, bundle = seen.decision, loaded.inspector.bundle
         if arrival.record in self._at_work:  # who was given up for hung may have had another model
-            known = bundle.familiarity
+            known = bundle.novelty
             self.drift.add(loaded.version, seen, None if known is None else known.median)
         names = bundle.taxonomy.names
         return replace(

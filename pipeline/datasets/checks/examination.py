@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pipeline.contracts.sample import Sample
 from pipeline.datasets.checks.duplicates import Pair, clusters, near_duplicates
-from pipeline.datasets.checks.leakage import leak_worth
+from pipeline.datasets.checks.leakage import measure_leakage
 from pipeline.datasets.checks.ranges import outliers, ranges
 from pipeline.datasets.checks.suspects import dispute
 from pipeline.datasets.location import Place
@@ -107,7 +107,7 @@ class Examination:
             "n_groups": len(set(self.groups)),
             **self._counts(labels, splits),
             **self._doubts(labels),
-            "lookup": leak_worth(
+            "lookup": measure_leakage(
                 self._stack("texture"),
                 labels,
                 self.groups,
@@ -135,8 +135,8 @@ class Examination:
             ],
             "n_sizes": len(sizes),
             "sizes": dict(sizes.most_common(SHOWN)),
-            "modes": dict(Counter(s.header.mode for s in self.scans).most_common()),
-            "rotated_by_exif": sum(s.header.rotated for s in self.scans),
+            "modes": dict(Counter(s.mode.colours for s in self.scans).most_common()),
+            "rotated_by_exif": sum(s.mode.rotated for s in self.scans),
         }
 
     def _doubts(self, labels: Sequence[str]) -> dict[str, Any]:
