@@ -100,7 +100,7 @@ class Provenance(Strict):
 
 
 class GoldenFrame(Strict):
-    """One real part and what evaluation said of it: a station that sees otherwise is not the same.
+    """One real part and the prediction of evaluation on it: a station must reproduce it.
 
     Another build of ONNX Runtime or OpenCV, or another CPU, may round otherwise; this shows it
     before the first part is judged.
@@ -223,7 +223,7 @@ def open_bundle(folder: Path, expected_sha256: str | None = None) -> Bundle:
     if expected_sha256 is not None and identity != expected_sha256:
         raise BundleError(
             f"{manifest_path} was altered: its SHA-256 is {identity[:12]}…, "
-            f"the registry says {expected_sha256[:12]}…; the bundle is refused"
+            f"the registry has {expected_sha256[:12]}…; the bundle is refused"
         )
     try:
         manifest = BundleManifest.model_validate(json.loads(content))

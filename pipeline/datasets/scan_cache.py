@@ -77,8 +77,8 @@ class ScanCache:
             log.warning("%s is not written (%s): all is read again next time", self._file, error)
 
     def _state(self, sample: Sample) -> str:
-        """Changes when the image or its mask does; "" where that cannot be told."""
-        told: list[object] = [sample.mask]
+        """Changes when the image or its mask does; "" where that is not known."""
+        parts: list[object] = [sample.mask]
         for name in (sample.path, sample.mask) if sample.mask else (sample.path,):
             place = self._root / name
             if not isinstance(place, Path):
@@ -87,8 +87,8 @@ class ScanCache:
                 status = place.stat()
             except (OSError, ValueError):
                 return ""
-            told += [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
-        return repr(told)
+            parts += [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+        return repr(parts)
 
 
 def _entry(s: Scan, state: str) -> dict[str, Any]:

@@ -85,6 +85,6 @@ def _mask(sample: Sample, root: Place, shape: tuple[int, ...]) -> str:
     if (height, width) != shape:
         raise UnreadableImage(
             f"{sample.path} has {shape[1]}x{shape[0]} pixels, its mask {name} "
-            f"{width}x{height}; draw the mask anew"
+            f"{width}x{height}; draw the mask again"
         )
     return hashlib.sha256(data).hexdigest()

@@ -41,11 +41,11 @@ def find_champion(registry: Registry, recipe: str, cache: Path) -> Champion:
     """
     file = sqlite_file(registry.uri)
     if file is not None and not file.exists():
-        return Champion(missing="there is no champion yet")
+        return Champion(missing="no champion is signed off yet")
     try:
         version = registry.champion(recipe)
     except NoChampion:
-        return Champion(missing="there is no champion yet")
+        return Champion(missing="no champion is signed off yet")
     except LinesideError as error:
         return Champion(missing=str(error), out_of_reach=True)
     folder = cache / f"{recipe}-{version.version}-{version.bundle_sha256[:12]}"

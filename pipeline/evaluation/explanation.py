@@ -63,9 +63,9 @@ class HeatMapGallery:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Heat maps, and what is to be said of them; `said` is None where there are none."""
+    """Heat maps, and their figures; `summary` is None where there are none."""
 
-    said: Explained | None
+    summary: Explained | None
     galleries: tuple[HeatMapGallery, ...]
 
     def write(self, folder: Path) -> Iterator[tuple[str, str, Path]]:
@@ -112,11 +112,11 @@ def explain(
     network = rebuild(trained)
     which = np.concatenate([k.which for k in kinds])
     pictures, masks = _prepared(preparation, data, test, which)
-    said = softmax(attribution.logits(network, pictures))
-    if np.abs(said - test.probabilities[which]).max() > AGREES:
+    predicted = softmax(attribution.logits(network, pictures))
+    if np.abs(predicted - test.probabilities[which]).max() > AGREES:
         raise TrainingError(
-            f"{trained} holds another network than its bundle: they do not say the same of test "
-            "parts, so one cannot explain the other; run `dvc repro`, which trains anew"
+            f"{trained} holds another network than its bundle: their predictions of test "
+            "parts differ, so one cannot explain the other; run `dvc repro`, which trains again"
         )
     typical = np.concatenate([preparation(data.pixels(int(row))).images[:1] for row in good])
     heats = attribution.heat_maps(network, pictures, typical, test.taxonomy.passing)

@@ -1,4 +1,4 @@
-"""The figures of metrics.json: what the station says of test parts, with intervals."""
+"""The figures of metrics.json: the verdicts on test parts, with intervals."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def report_metrics(
     """Figures of test parts, each with `<name>_ci95`, and `notes` on how to read them.
 
     Args:
-        test: the parts and what was said of them.
+        test: the parts and their predictions.
         data: the data set that they come from.
         draws: resamples of whole groups for the intervals of AUROC, average precision and F1.
-        naive: figures on the data set's own split, where that leaks and was made anew.
+        naive: figures on the data set's own split, where that leaks and was made again.
     """
     taxonomy, n = test.taxonomy, len(test.rows)
     groups = data.table["group"].iloc[test.rows].tolist()
@@ -96,8 +96,8 @@ def _notes(
     accuracy = rates["accuracy"].value
     if naive is not None and accuracy is not None:
         notes.append(
-            "the data set's own split leaks and was made anew by group: on it the same method "
-            f"would say accuracy {percent(naive['accuracy'])} % of {naive['n_test']} parts, here "
+            "the data set's own split leaks and was made again by group: on it the same method "
+            f"would reach accuracy {percent(naive['accuracy'])} % of {naive['n_test']} parts, here "
             f"it is {percent(accuracy)} % of {n}"
         )
     if n_groups < n:

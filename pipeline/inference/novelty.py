@@ -65,7 +65,7 @@ class Novelty:
         distances: Doubles = np.sqrt(nearest.clip(0))
         return distances
 
-    def complaint(self, distance: float) -> str | None:
+    def reason(self, distance: float) -> str | None:
         """Why a picture at this distance is unlike all that was trained on, or None."""
         if self.limit is None or distance <= self.limit:
             return None

@@ -113,30 +113,30 @@ def promise(
     how = (
         f" at {asked(given['confidence'])} % confidence" if "confidence" in given else " on average"
     )
-    said = {"cost": "the least cost a part", "fixed": "limits as given"}.get(
+    text = {"cost": "the least cost a part", "fixed": "limits as given"}.get(
         policy.type, f"at most {' and '.join(shares)}{how}"
     )
     given["policy"] = given.pop("type")
-    return given | {"supported": choice.supported, "said": said}
+    return given | {"supported": choice.supported, "said": text}
 
 
 def _without(
     name: str, policy: MaxEscape | MaxOverkill | Cost | FixedLimits | Conformal, parts: Parts
 ) -> Choice:
     """Limits where validation has no bad or no good part."""
-    said = f"validation has no {name} part: "
+    text = f"validation has no {name} part: "
     if isinstance(policy, FixedLimits):
         point = OperatingPoint(pass_below=policy.pass_below, fail_from=policy.fail_from)
         missed = "escapes" if name == "bad" else "overkill"
-        said += f"nothing is known about {missed} at the limits that are given"
-        return Choice(point, False, (said,))
+        text += f"nothing is known about {missed} at the limits that are given"
+        return Choice(point, False, (text,))
     if name == "good" and isinstance(policy, MaxEscape):
         bad, _ = parts
         choice = choose_pass_limit(policy, bad)
-        said += "no fail limit can be chosen, what does not pass goes to review"
-        return Choice(choice.point, False, (*choice.sentences, said))
-    said += "no limit can be chosen, every part goes to review"
-    return Choice(OperatingPoint(pass_below=0.0, fail_from=ABOVE_ALL), False, (said,))
+        text += "no fail limit can be chosen, what does not pass goes to review"
+        return Choice(choice.point, False, (*choice.sentences, text))
+    text += "no limit can be chosen, every part goes to review"
+    return Choice(OperatingPoint(pass_below=0.0, fail_from=ABOVE_ALL), False, (text,))
 
 
 def _parts(

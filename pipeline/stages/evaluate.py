@@ -94,7 +94,7 @@ def run(
     rows = np.flatnonzero(data.table["split"] == "test")
     if not len(rows):
         raise DataError(
-            f"the test split of {source.name} is empty: there is no part to report on; raise "
+            f"the test split of {source.name} is empty: nothing can be reported; raise "
             "split.test_fraction in ingest.yaml, or add images to the data set's own test split"
         )
     bundle, choice, basis = choose_limits(
@@ -143,7 +143,7 @@ def run(
         robustness=tried,
         comparison=compared,
         golden=golden_found,
-        explained=explained.said,
+        explained=explained.summary,
         lineage={**(facts or {}), "bundle": bundle.sha256},
     )
     write_json(out / "metrics.json", metrics)
@@ -166,7 +166,7 @@ def run(
     write_report(out / REPORT, page)
     write_card(out / MODEL_CARD, page)
     _copy_held_out(out / "held_out", data, test, config.held_out_frames)
-    return Report([_headline(source.name, metrics), *_said(evaluation), *metrics["notes"]])
+    return Report([_headline(source.name, metrics), *_summary(evaluation), *metrics["notes"]])
 
 
 def _chooses(policy: Policy, metrics: dict[str, Any]) -> bool:
@@ -181,11 +181,11 @@ def _watch(what: str) -> Watch:
     return watch
 
 
-def _said(evaluation: Evaluation) -> list[str]:
+def _summary(evaluation: Evaluation) -> list[str]:
     """For the terminal: the gate and what fails it, then what else a person should know."""
     gate, tried = evaluation.gate, evaluation.robustness
     found = [f"gate {'passed' if gate.passed else 'FAILED'}"]
-    found += [f"  {check.name}: {check.said}" for check in gate.checks if not check.passed]
+    found += [f"  {check.name}: {check.sentence}" for check in gate.checks if not check.passed]
     found += [evaluation.comparison.sentence, evaluation.slices.worst]
     return list(filter(None, [*found, tried.first_to_break if tried else ""]))
 
@@ -270,7 +270,7 @@ def _predictions(data: Manifest, test: PartPredictions) -> pd.DataFrame:
         defect_score=[i.defect_score for i in test.inspections],
         failing_score=[i.failing_score for i in test.inspections],
         complained=[i.complained for i in test.inspections],
-        complaint=[i.complaint or "" for i in test.inspections],
+        complaint=[i.image_reason or "" for i in test.inspections],
     )
     for c, name in enumerate(data.taxonomy.names):
         table[f"p_{name}"] = test.probabilities[:, c]

@@ -79,14 +79,14 @@ def run(
     metrics = json.loads((evaluated / "metrics.json").read_bytes())
     numbers = _numbers(metrics)
     evaluation = read_model(evaluated / EVALUATION, Evaluation)
-    failed = [f"{c.name}: {c.said}" for c in evaluation.gate.checks if not c.passed]
+    failed = [f"{c.name}: {c.sentence}" for c in evaluation.gate.checks if not c.passed]
     tags = {
         **config.tags,
         **provenance,
         "gate": "passed" if evaluation.gate.passed else "failed",
         **({"gate.failed": "; ".join(failed)} if failed else {}),
         "comparison": evaluation.comparison.sentence or evaluation.comparison.not_run,
-        **({"compared_with": rival} if (rival := evaluation.comparison.champion) else {}),
+        **({"compared_with": champion} if (champion := evaluation.comparison.champion) else {}),
         "data_md5": evaluation.lineage.get("dvc.ingest", ""),
         "recipe": source.name,
         "architecture": bundle.provenance.architecture,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.contracts.bundle import Bundle, open_bundle
 from pipeline.errors import NoChampion, RegistryUnreachable
+from pipeline.evaluation.champion import find_champion
 from pipeline.registry.versions import Version
 
 
@@ -53,7 +54,7 @@ def test_a_damaged_copy_is_pulled_anew(sealed_bundle: Bundle, tmp_path: Path) ->
 def test_without_one_nothing_is_amiss(sealed_bundle: Bundle, tmp_path: Path) -> None:
     registry = Registry(sealed_bundle, NoChampion("sign one off"))
     found = find_champion(registry, "cells", tmp_path)  # type: ignore[arg-type]
-    assert (found.missing, found.out_of_reach) == ("there is no champion yet", False)
+    assert (found.missing, found.out_of_reach) == ("no champion is signed off yet", False)
 
 
 def test_before_the_first_registration_there_is_none(sealed_bundle: Bundle, tmp_path: Path) -> None:

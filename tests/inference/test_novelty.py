@@ -39,9 +39,9 @@ def test_long_embeddings_that_are_close_are_told_apart() -> None:
 
 def test_only_what_lies_beyond_the_limit_is_complained_of() -> None:
     novelty = Novelty(np.zeros((1, 2), np.float32), limit=1.0)
-    assert novelty.complaint(1.0) is None
-    assert novelty.complaint(1.5) == "unlike anything in training: distance 1.50, limit 1.00"
-    assert Novelty(np.zeros((1, 2), np.float32), limit=None).complaint(1e9) is None
+    assert novelty.reason(1.0) is None
+    assert novelty.reason(1.5) == "unlike anything in training: distance 1.50, limit 1.00"
+    assert Novelty(np.zeros((1, 2), np.float32), limit=None).reason(1e9) is None
 
 
 def test_about_the_share_of_further_parts_exceeds_the_limit() -> None:
@@ -85,7 +85,7 @@ def test_without_a_limit_nothing_is_complained_of(sealed_bundle: Bundle, tmp_pat
     n = width_of(sealed_bundle)
     measured = Inspector(with_examples(sealed_bundle, tmp_path / "b", None, n), threads=1)
     seen = measured.inspect(picture(200))
-    assert (seen.decision.verdict, seen.complaint) == (Verdict.PASS, None)
+    assert (seen.decision.verdict, seen.image_reason) == (Verdict.PASS, None)
     assert seen.novelty is not None
 
 

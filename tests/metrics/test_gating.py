@@ -206,7 +206,7 @@ def test_a_challenger_trained_on_shuffled_labels_is_refused() -> None:
     result = measured(bad, verdicts, groups, ranking(np.arange(300)), interval)
     failed = refusals(verdict(result))
     assert set(failed) == {"ranking"}
-    assert "cannot be told from chance" in failed["ranking"]
+    assert "cannot be distinguished from chance" in failed["ranking"]
 
 
 def test_parts_of_a_single_group_contradict_nothing_and_so_prove_nothing() -> None:

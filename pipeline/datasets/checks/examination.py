@@ -69,11 +69,11 @@ class Examination:
         Of identical images each is paired with the first that stands elsewhere: with all of them,
         a thousand frames of a frozen camera would be a million pairs.
         """
-        kin: dict[int, list[int]] = {}
+        copies: dict[int, list[int]] = {}
         for origin, row in self.identical:
-            kin.setdefault(origin, [origin]).append(row)
+            copies.setdefault(origin, [origin]).append(row)
         identical = set()
-        for rows in kin.values():
+        for rows in copies.values():
             first: dict[str, int] = {}
             for row in rows:
                 first.setdefault(splits[row], row)
@@ -207,13 +207,13 @@ def _too_few(images: int, groups: int) -> str:
     The rule of three: none among n means at most 3/n with 95 % confidence (Hanley and
     Lippman-Hand, JAMA 1983).
     """
-    said = []
+    notes = []
     if images < FEW_IMAGES:
         bound = "nothing" if images <= 3 else f"only that their rate is below {3 / images:.0%}"
-        said.append(f"no mistake on all {images} images would prove {bound}")
+        notes.append(f"no mistake on all {images} images would prove {bound}")
     if groups < FEW_GROUPS:
-        said.append(f"{groups} group(s) cannot stand in train, val and test")
-    return "; ".join(said)
+        notes.append(f"{groups} group(s) cannot stand in train, val and test")
+    return "; ".join(notes)
 
 
 Watch = Callable[[Iterable[Scan], int], Iterable[Scan]]

@@ -41,7 +41,7 @@ def nearest_label_accuracy(looks: Vectors, labels: Sequence[str], splits: Sequen
 def measure_leakage(
     looks: Vectors, labels: Sequence[str], groups: Sequence[str], given: Sequence[str]
 ) -> dict[str, float | None] | None:
-    """Look-up accuracy on the given split and on one of the same size made anew by group.
+    """Look-up accuracy on the given split and on one of the same size made again by group.
 
     Textures serve better than fingerprints, which take a part turned on the belt for another:
     on the castings' given split the first tell 98 % of the labels, the second 86 %.
@@ -54,8 +54,8 @@ def measure_leakage(
         return None
     share = min(max(list(given).count("test") / len(given), 0.01), 0.49)
     try:
-        anew = assign(labels, groups, Shares(val=0.2, test=share, seed=0))
-        regrouped = nearest_label_accuracy(looks, labels, anew)
+        by_group = assign(labels, groups, Shares(val=0.2, test=share, seed=0))
+        regrouped = nearest_label_accuracy(looks, labels, by_group)
     except DataError:
         regrouped = None
     outside = {group for group, side in zip(groups, given, strict=True) if side != "test"}
