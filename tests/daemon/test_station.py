@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.records import Record, Verdict
-from pipeline.daemon.build import Fixed, assembled
+from pipeline.daemon.build import FixedModel, assembled
 from pipeline.daemon.runtime.clock import Clock, FakeClock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.settings.line import Line, Supervision
@@ -203,10 +203,10 @@ def test_the_part_of_a_lost_worker_is_closed_though_its_model_does_not_load_anew
                 raise SystemExit
             return super().inspect(rgb)
 
-    def fail(model: Fixed) -> None:
+    def fail(model: FixedModel) -> None:
         raise RuntimeError("no memory on the device")
 
-    monkeypatch.setattr(Fixed, "renew", fail)
+    monkeypatch.setattr(FixedModel, "renew", fail)
     with closing(Ledger(line.ledger, "west-1")) as ledger:
         source = FakeSource([grey(50), grey(200)], Clock())
         station = station_of(line, source, Dying(sealed_bundle, 1), ledger)
@@ -230,7 +230,7 @@ def test_a_station_whose_ledger_was_moved_away_says_so(
     told: list[str] = []
 
     def look() -> None:
-        told.extend(station.state().trouble)
+        told.extend(station.status().alarms)
         if told:
             stop.set()
 

@@ -103,7 +103,7 @@ def test_letters_are_delivered_in_order_and_forgotten(station: Station) -> None:
     station.work(1)
     assert station.told == ids
     assert station.outbox.depth() == (0, 0)
-    assert station.dispatcher.state.delivered == len(ids)
+    assert station.dispatcher.status.delivered == len(ids)
 
 
 def test_letter_holds_up_those_after_it_until_the_sink_is_up_again(station: Station) -> None:
@@ -133,8 +133,8 @@ def test_state_tells_what_waits_and_why(station: Station) -> None:
     station.judge(3)
     station.sink.trouble = SinkDown("the cable is cut")
     station.work(10)
-    state = station.dispatcher.state
-    assert (state.name, state.up, state.trouble) == ("told", False, "the cable is cut")
+    state = station.dispatcher.status
+    assert (state.name, state.up, state.alarm) == ("told", False, "the cable is cut")
     assert (state.due, state.dead, state.delivered) == (3, 0, 0)
 
 
@@ -208,7 +208,7 @@ def test_refused_record_is_a_dead_letter_and_those_around_it_arrive_once(path: P
     station.work(1)
     assert station.told == ids[:2] + ids[3:]
     assert station.outbox.depth() == (0, 1)
-    assert station.dispatcher.state.up
+    assert station.dispatcher.status.up
 
 
 def test_refusal_of_a_record_that_was_not_given_is_taken_for_trouble(station: Station) -> None:
@@ -216,7 +216,7 @@ def test_refusal_of_a_record_that_was_not_given_is_taken_for_trouble(station: St
     station.sink.trouble = RecordRefused("another", "no")
     station.work(5)
     assert station.outbox.depth() == (2, 0)
-    assert "refused a record that it was not given" in station.dispatcher.state.trouble
+    assert "refused a record that it was not given" in station.dispatcher.status.alarm
 
 
 def test_letters_become_dead_when_the_sink_was_down_too_long(path: Path) -> None:
@@ -287,7 +287,7 @@ def test_sink_that_cannot_be_told_the_state_still_gets_records(
     ids = station.judge(1)
     station.work(5)
     assert station.told == ids
-    assert station.dispatcher.state.up
+    assert station.dispatcher.status.up
 
 
 def test_draining_tries_once_more_at_once(path: Path) -> None:
@@ -355,7 +355,7 @@ def test_worker_that_comes_back_to_life_speaks_for_nobody(path: Path) -> None:
     station.judge(1)
     first = Heartbeat(station.clock)
     station.dispatcher.run(first)
-    assert station.dispatcher.state.up
+    assert station.dispatcher.status.up
 
 
 def test_a_delivery_within_its_time_is_not_taken_for_hanging(path: Path) -> None:
