@@ -55,7 +55,9 @@ RETIRED = {
 # Where a retired word is the field's own: a picture that does not change is frozen, a dead letter
 # is dead, and a line file of today keeps its keys.
 ALLOWED = {
-    "frozen": re.compile(r"frozen_after|frozen picture|is_frozen|frozen\b(?=.*picture)|frozen=True"),
+    "frozen": re.compile(
+        r"frozen_after|frozen picture|is_frozen|frozen\b(?=.*picture)|frozen=True"
+    ),
     "letter": re.compile(r"dead[ _]letters?", re.IGNORECASE),
     "letters": re.compile(r"dead[ _]letters?", re.IGNORECASE),
     "eye": re.compile(r"\beye\(|np\.eye|torch\.eye"),

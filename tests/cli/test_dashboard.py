@@ -15,12 +15,12 @@ from rich.console import Console, RenderableType
 from pipeline.cli.dashboard import Watch, page
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.records import Record, Verdict
-from pipeline.daemon.runtime.clock import Clock, FakeClock
+from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.settings.line import Line
-from pipeline.daemon.sources import FakeSource
 from pipeline.daemon.status import CameraState, ModelState, SinkState, StationState, StorageState
 from pipeline.inference.inspector import Inspector
 from pipeline.ledger.ledger import Ledger
+from pipeline.testing import FakeClock, FakeSource
 from tests.daemon.conftest import picture, station_of
 
 NOW = FakeClock().now()

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.contracts.records import Verdict
-from pipeline.daemon.runtime.clock import FakeClock
 from pipeline.daemon.status import CameraState, ModelState, StationState
 from pipeline.daemon.systemd import Watchdog, notify, reloading, status, stopping
+from pipeline.testing import FakeClock
 
 UNIT = Path(__file__).parents[2] / "deploy" / "lineside@.service"
 MOST_EXPOSED = 2.0
