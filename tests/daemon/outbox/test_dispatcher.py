@@ -110,7 +110,7 @@ def test_letter_holds_up_those_after_it_until_the_sink_is_up_again(station: Stat
     ids = station.judge(3)
     station.sink.failure = SinkDown("the cable is cut")
     station.clock.at(5, lambda: station.judge(2))
-    station.clock.at(8, lambda: setattr(station.sink, "trouble", None))
+    station.clock.at(8, lambda: setattr(station.sink, "failure", None))
     station.work(60)
     assert station.told[:3] == ids
     assert len(station.told) == 5
@@ -121,7 +121,7 @@ def test_down_and_up_are_each_said_once(station: Station, caplog: pytest.LogCapt
     caplog.set_level(logging.WARNING)
     station.judge(1)
     station.sink.failure = SinkDown("the cable is cut")
-    station.clock.at(300, lambda: setattr(station.sink, "trouble", None))
+    station.clock.at(300, lambda: setattr(station.sink, "failure", None))
     station.work(400)
     assert caplog.messages == [
         "sink told is down: the cable is cut; its records wait in the outbox",
@@ -242,7 +242,7 @@ def test_a_short_outage_gives_up_nothing_however_old(station: Station) -> None:
     ids = station.judge(3)
     station.clock.advance(30 * DAY_S)
     station.sink.failure = SinkDown("restarting")
-    station.clock.at(GRACE_S / 2, lambda: setattr(station.sink, "trouble", None))
+    station.clock.at(GRACE_S / 2, lambda: setattr(station.sink, "failure", None))
     station.work(GRACE_S)
     assert station.told == ids
 
@@ -252,7 +252,7 @@ def test_bug_in_a_sink_is_logged_once_without_its_text_and_ends_nothing(
 ) -> None:
     ids = station.judge(1)
     station.sink.failure = ValueError("password=s3cret")
-    station.clock.at(100, lambda: setattr(station.sink, "trouble", None))
+    station.clock.at(100, lambda: setattr(station.sink, "failure", None))
     station.work(200)
     assert station.told == ids
     assert [m.partition("\n")[0] for m in caplog.messages] == [
@@ -270,9 +270,9 @@ def test_state_of_the_station_is_announced_when_it_changes(station: Station) -> 
 
 
 def test_state_is_announced_again_after_an_outage(station: Station) -> None:
-    station.clock.at(2, lambda: setattr(station.sink, "trouble", SinkDown("away")))
+    station.clock.at(2, lambda: setattr(station.sink, "failure", SinkDown("away")))
     station.clock.at(2.5, lambda: station.judge(1))
-    station.clock.at(20, lambda: setattr(station.sink, "trouble", None))
+    station.clock.at(20, lambda: setattr(station.sink, "failure", None))
     station.work(100)
     assert station.sink.states == [{"ready": True}, {"ready": True}]
 
