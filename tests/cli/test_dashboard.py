@@ -19,12 +19,12 @@ from pipeline.daemon.images.writer import StorageStatus
 from pipeline.daemon.inspection.camera import CameraStatus
 from pipeline.daemon.model.serving import ModelStatus
 from pipeline.daemon.outbox.dispatcher import SinkStatus
-from pipeline.daemon.runtime.clock import Clock, FakeClock
+from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.settings.line import Line
-from pipeline.daemon.sources import FakeSource
 from pipeline.daemon.status import StationStatus
 from pipeline.inference.inspector import Inspector
 from pipeline.ledger.ledger import Ledger
+from pipeline.testing import FakeClock, FakeSource
 from tests.daemon.conftest import picture, station_of
 
 NOW = FakeClock().now()

@@ -13,10 +13,10 @@ import pytest
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.build import FixedModel, assembled
-from pipeline.daemon.runtime.clock import Clock, FakeClock
+from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.settings.line import Line, Supervision
-from pipeline.daemon.sources import FakeSource, Frame, Source
+from pipeline.daemon.sources import Frame, Source
 from pipeline.daemon.station import Summary
 from pipeline.daemon.triggers import Call, Trigger, TriggerConfig
 from pipeline.errors import LedgerError, NoChampion, UnreadableImage
@@ -24,6 +24,7 @@ from pipeline.imaging import Pixels
 from pipeline.inference.inspector import Inspection, Inspector
 from pipeline.ledger.ledger import Ledger
 from pipeline.registry.store import Registry
+from pipeline.testing import FakeClock, FakeSource
 from tests.conftest import NOW
 from tests.daemon.conftest import station_of
 

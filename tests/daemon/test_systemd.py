@@ -15,9 +15,9 @@ import pytest
 from pipeline.contracts.records import Verdict
 from pipeline.daemon.inspection.camera import CameraStatus
 from pipeline.daemon.model.serving import ModelStatus
-from pipeline.daemon.runtime.clock import FakeClock
 from pipeline.daemon.status import StationStatus
 from pipeline.daemon.systemd import Watchdog, notify, reloading, status, stopping
+from pipeline.testing import FakeClock
 
 UNIT = Path(__file__).parents[2] / "deploy" / "lineside@.service"
 MOST_EXPOSED = 2.0

@@ -11,11 +11,11 @@ import pytest
 from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.images import retention
 from pipeline.daemon.images.writer import ImageWriter
-from pipeline.daemon.runtime.clock import FakeClock
 from pipeline.daemon.settings.line import Keep
 from pipeline.daemon.sources import Frame
 from pipeline.ledger.disk_reserve import Reserve
 from pipeline.ledger.ledger import Ledger
+from pipeline.testing import FakeClock
 from tests.daemon.disk import fill, small_disk
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

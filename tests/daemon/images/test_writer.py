@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.images.writer import BACKLOG, ImageWriter
-from pipeline.daemon.runtime.clock import Clock, FakeClock
+from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.settings.line import Keep
 from pipeline.daemon.sources import Frame
@@ -22,6 +22,7 @@ from pipeline.errors import LedgerError
 from pipeline.files import write_whole
 from pipeline.imaging import Pixels, codec
 from pipeline.ledger.ledger import Ledger
+from pipeline.testing import FakeClock
 from tests.daemon.conftest import picture
 from tests.daemon.disk import fill, small_disk
 

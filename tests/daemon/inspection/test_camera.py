@@ -14,13 +14,14 @@ from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.inspection.camera import Camera
 from pipeline.daemon.inspection.recorder import Recorder
 from pipeline.daemon.inspection.work_queue import WorkQueue
-from pipeline.daemon.runtime.clock import Clock, FakeClock
+from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.settings.line import CameraSettings, Overload
 from pipeline.daemon.sources import Frame, Source, SourceConfig
 from pipeline.daemon.triggers import Call, Trigger, TriggerConfig
 from pipeline.errors import LedgerError, SourceLost
 from pipeline.ledger.ledger import Ledger
+from pipeline.testing import FakeClock
 from tests.daemon.conftest import picture
 
 RULES = TriggerConfig(type="software", max_age_ms=200, wait_ms=0)

@@ -15,11 +15,11 @@ from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.inspection import recorder as module
 from pipeline.daemon.inspection.recorder import AGAIN_AFTER_S, Recorder
 from pipeline.daemon.inspection.work_queue import Arrival
-from pipeline.daemon.runtime.clock import FakeClock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources import Frame
 from pipeline.errors import LedgerError
 from pipeline.ledger.ledger import Ledger
+from pipeline.testing import FakeClock
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -16,11 +16,12 @@ from pipeline.contracts.records import Verdict
 from pipeline.daemon.model.cache import LAST_GOOD, fetch_champion
 from pipeline.daemon.model.follower import AGAIN_S, PATIENCE_S
 from pipeline.daemon.model.serving import Serving
-from pipeline.daemon.runtime.clock import Clock, FakeClock
+from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.settings.line import Line
 from pipeline.errors import BundleError, NoChampion, RegistryUnreachable, SignoffError
 from pipeline.registry.store import Registry
+from pipeline.testing import FakeClock
 from tests.daemon.conftest import picture
 from tests.daemon.fake_registry import FakeRegistry
 from tests.daemon.waiting import until

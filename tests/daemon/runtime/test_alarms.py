@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from pipeline.daemon.runtime.alarms import CALM_S, Alarms
-from pipeline.daemon.runtime.clock import FakeClock
+from pipeline.testing import FakeClock
 
 
 @pytest.fixture
