@@ -1,4 +1,4 @@
-"""Two lanes: `make check` runs the tests that start no process and train no network, `make test` all.
+"""Two lanes: `make check` leaves out what starts a process or trains a network; `make test` not.
 
 A test that does either bears the mark `slow`, itself or its module. One that does without the mark
 fails here, so that the fast lane stays what its name says.

@@ -11,7 +11,7 @@ import pytest
 from tests.imports import closure, imports, modules, plugin_packages
 
 # Each package, and those of ours it may call beside the ground floor.
-GROUND = {"errors", "files", "plugins", "config"}
+GROUND = {"errors", "files", "plugins", "config", "source_code"}
 MAY_CALL: dict[str, set[str]] = {
     "contracts": set(),
     "imaging": {"contracts"},
