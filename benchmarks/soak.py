@@ -23,7 +23,7 @@ from rich.console import Console
 
 from pipeline.contracts.bundle import Bundle, open_bundle
 from pipeline.contracts.records import Record, Verdict
-from pipeline.daemon.build import Fixed, opened, put_together
+from pipeline.daemon.build import FixedModel, open_cameras, put_together
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.settings.line import Keep, Line, ModelSource
 from pipeline.daemon.sinks import jsonl
@@ -132,8 +132,8 @@ def _station(home: Path, bundle: Bundle, shown: Path) -> Iterator[tuple[Station,
     warm_up(inspector)
     outboxes = {sink.outbox: sink.verdicts for sink in line.sinks}
     with closing(Ledger(line.ledger, line.station, outboxes)) as ledger:
-        model = Fixed(inspector, "soak/1", clock.now())
-        yield put_together(line, opened(line, clock), model, ledger, clock), ledger
+        model = FixedModel(inspector, "soak/1", clock.now())
+        yield put_together(line, open_cameras(line, clock), model, ledger, clock), ledger
 
 
 def _real(recipe: Path) -> tuple[Bundle, Path]:

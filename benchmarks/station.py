@@ -25,9 +25,9 @@ from rich.table import Table
 
 from pipeline.contracts.bundle import Bundle, open_bundle
 from pipeline.contracts.records import Record
-from pipeline.daemon.build import Eye, Fixed, put_together
+from pipeline.daemon.build import FixedModel, OpenedCamera, put_together
 from pipeline.daemon.runtime.clock import Clock
-from pipeline.daemon.settings.line import Camera, Line, ModelSource
+from pipeline.daemon.settings.line import CameraSettings, Line, ModelSource
 from pipeline.daemon.sources import replay
 from pipeline.daemon.station import Station
 from pipeline.imaging import codec
@@ -194,10 +194,12 @@ def _assembled(
     )
     ledger = Ledger(line.ledger, line.station)
     warm_up(inspector)
-    settings: Camera = line.all_cameras[0]
-    eye = Eye(settings, source.open(clock), None)
+    settings: CameraSettings = line.all_cameras[0]
+    eye = OpenedCamera(settings, source.open(clock), None)
     try:
-        yield put_together(line, [eye], Fixed(inspector, "bench/1", clock.now()), ledger, clock)
+        yield put_together(
+            line, [eye], FixedModel(inspector, "bench/1", clock.now()), ledger, clock
+        )
     finally:
         ledger.close()
 

@@ -1,4 +1,4 @@
-"""One word for one thing: words that the glossary retired stay out of names, messages and fields."""
+"""One word for one thing: words that the glossary retired stay out of names and texts."""
 
 from __future__ import annotations
 
@@ -55,9 +55,7 @@ RETIRED = {
 # Where a retired word is the field's own: a picture that does not change is frozen, a dead letter
 # is dead, and a line file of today keeps its keys.
 ALLOWED = {
-    "frozen": re.compile(
-        r"frozen_after|frozen picture|is_frozen|frozen\b(?=.*picture)|frozen=True"
-    ),
+    "frozen": re.compile(r"frozen_after|is_frozen|frozen picture|frozen\b(?=.*picture)"),
     "letter": re.compile(r"dead[ _]letters?", re.IGNORECASE),
     "letters": re.compile(r"dead[ _]letters?", re.IGNORECASE),
     "eye": re.compile(r"\beye\(|np\.eye|torch\.eye"),

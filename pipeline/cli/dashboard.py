@@ -18,8 +18,12 @@ from rich.text import Text
 
 from pipeline.cli.progress import COLOURS
 from pipeline.contracts.records import Record, Verdict
+from pipeline.daemon.images.writer import StorageStatus
+from pipeline.daemon.inspection.camera import CameraStatus
+from pipeline.daemon.model.serving import ModelStatus
+from pipeline.daemon.outbox.dispatcher import SinkStatus
 from pipeline.daemon.station import Station
-from pipeline.daemon.status import CameraState, ModelState, SinkState, StationState, StorageState
+from pipeline.daemon.status import StationStatus
 from pipeline.errors import hidden
 
 A_SECOND = 2  # pictures; each takes some milliseconds of the core that inspects
@@ -65,7 +69,7 @@ class Watch(logging.Handler):
         """The station at this moment."""
         if self._station is None:
             return Text("starting ...")
-        state = self._station.state()
+        state = self._station.status()
         return page(
             state,
             rate_hz=self._rate(state),
@@ -74,7 +78,7 @@ class Watch(logging.Handler):
             messages=tuple(self._messages),
         )
 
-    def _rate(self, state: StationState) -> float:
+    def _rate(self, state: StationStatus) -> float:
         """Closed records a second, over the last ten seconds."""
         now_s, closed = time.monotonic(), sum(state.verdicts.values())
         self._seen.append((now_s, closed))
@@ -92,7 +96,7 @@ def watching(console: Console, watch: Watch) -> Iterator[None]:
 
 
 def page(
-    state: StationState,
+    state: StationStatus,
     *,
     rate_hz: float,
     latencies_ms: tuple[float, ...],
@@ -123,7 +127,7 @@ def page(
     return layout
 
 
-def _header(state: StationState) -> RenderableType:
+def _header(state: StationStatus) -> RenderableType:
     away = "; ".join(state.not_ready)
     grid = Table.grid(expand=True, padding=(0, 1))
     grid.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
@@ -137,7 +141,7 @@ def _header(state: StationState) -> RenderableType:
 
 
 def _verdicts(
-    state: StationState, rate_hz: float, latencies_ms: tuple[float, ...]
+    state: StationStatus, rate_hz: float, latencies_ms: tuple[float, ...]
 ) -> RenderableType:
     grid = Table.grid(expand=True, padding=(0, 1))
     grid.add_column(no_wrap=True)
@@ -157,8 +161,8 @@ def _verdicts(
     return _panel("verdicts", grid)
 
 
-def _parts(state: StationState) -> list[RenderableType]:
-    """A line for each thing the station is made of; what is in trouble first."""
+def _parts(state: StationStatus) -> list[RenderableType]:
+    """A line for each thing the station is made of; what has an alarm first."""
     rows = [_camera(c) for c in sorted(state.cameras, key=lambda c: c.connected)]
     rows += [_sink(s) for s in sorted(state.sinks, key=lambda s: s.up)]
     if state.storage is not None:
@@ -170,36 +174,36 @@ def _parts(state: StationState) -> list[RenderableType]:
     return list(rows)
 
 
-def _camera(camera: CameraState) -> Text:
+def _camera(camera: CameraStatus) -> Text:
     if not camera.connected:
-        return _row(f"● camera {camera.name}", camera.trouble, BAD)
+        return _row(f"● camera {camera.name}", camera.alarm, BAD)
     age_s = camera.frame_age_s
     age = "no frame yet" if age_s is None else f"{age_s:.1f} s ago"
     again = f", {camera.reconnects} reconnects" if camera.reconnects else ""
     return _row(f"● camera {camera.name}", f"{camera.frames:,} frames, {age}{again}", GOOD)
 
 
-def _sink(sink: SinkState) -> Text:
+def _sink(sink: SinkStatus) -> Text:
     dead = f", {sink.dead:,} dead" if sink.dead else ""
     counts = f"{sink.due:,} due{dead}"
     if not sink.up:
-        return _row(f"● sink {sink.name}", f"{counts}: {sink.trouble}", BAD)
+        return _row(f"● sink {sink.name}", f"{counts}: {sink.alarm}", BAD)
     style = "yellow" if sink.dead else GOOD
     return _row(f"● sink {sink.name}", f"{sink.delivered:,} told, {counts}", style)
 
 
-def _storage(storage: StorageState) -> Text:
-    if storage.trouble:
-        return _row("● storage", storage.trouble, BAD)
+def _storage(storage: StorageStatus) -> Text:
+    if storage.alarm:
+        return _row("● storage", storage.alarm, BAD)
     limit = "" if storage.quota_bytes is None else f" of {_size(storage.quota_bytes)}"
     left = "" if storage.days_left is None else f", {storage.days_left:.0f} days left"
     lost = f", {storage.left_out:,} left out" if storage.left_out else ""
     return _row("● storage", f"{_size(storage.kept_bytes)}{limit}{left}{lost}", GOOD)
 
 
-def _model(model: ModelState) -> Text | None:
-    if model.trouble:
-        return _row("● model", model.trouble, "yellow")
+def _model(model: ModelStatus) -> Text | None:
+    if model.alarm:
+        return _row("● model", model.alarm, "yellow")
     if not model.shadow:
         return None
     told = f"{model.disagreements:,} of {model.shadowed:,} differ"
@@ -260,7 +264,7 @@ def _panel(title: str, what: RenderableType, height: int | None = None) -> Panel
     )
 
 
-def _age(state: StationState) -> str:
+def _age(state: StationStatus) -> str:
     up = state.at - state.started_at
     return str(timedelta(days=up.days, seconds=up.seconds))
 

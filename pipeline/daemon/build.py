@@ -12,19 +12,18 @@ from typing import Any, Protocol
 from pipeline.contracts.records import Record
 from pipeline.daemon.images.writer import ImageWriter
 from pipeline.daemon.inspection.camera import Camera
-from pipeline.daemon.inspection.frame_check import FrameHealth, HealthGate
+from pipeline.daemon.inspection.frame_check import FrameCheck, FrameGate
 from pipeline.daemon.inspection.recorder import Recorder
 from pipeline.daemon.inspection.work_queue import WorkQueue
-from pipeline.daemon.inspection.worker import Inspection, Loaded
-from pipeline.daemon.model.serving import Serving
+from pipeline.daemon.inspection.worker import InspectionWorker, ReadyModel
+from pipeline.daemon.model.serving import ModelStatus, Serving
 from pipeline.daemon.model.shadow import Shadow
 from pipeline.daemon.outbox.dispatcher import Dispatcher
 from pipeline.daemon.runtime.clock import Clock
-from pipeline.daemon.settings.line import Camera as CameraSettings
-from pipeline.daemon.settings.line import Line
+from pipeline.daemon.settings.line import CameraSettings, Line
 from pipeline.daemon.sources import Frame, Source
 from pipeline.daemon.station import Model, Station
-from pipeline.daemon.status import ModelState, StationState
+from pipeline.daemon.status import StationStatus
 from pipeline.daemon.triggers import Trigger
 from pipeline.errors import ConfigError, LedgerError
 from pipeline.inference.inspector import Inspector
@@ -35,17 +34,17 @@ from pipeline.registry.store import Registry
 log = logging.getLogger(__name__)
 
 
-class AtWork(Model, Protocol):
+class ModelAtWork(Model, Protocol):
     """The model that judges."""
 
     @property
-    def current(self) -> Loaded:
+    def current(self) -> ReadyModel:
         """For the next frame; asked once a frame."""
         ...
 
 
 @dataclass(frozen=True)
-class Fixed:
+class FixedModel:
     """A model that stays as it is, for benchmarks and tests."""
 
     inspector: Inspector
@@ -53,19 +52,19 @@ class Fixed:
     since: datetime
 
     @property
-    def current(self) -> Fixed:
+    def current(self) -> FixedModel:
         return self
 
     @property
-    def state(self) -> ModelState:
-        return ModelState(self.version, self.inspector.bundle.sha256, self.since)
+    def status(self) -> ModelStatus:
+        return ModelStatus(self.version, self.inspector.bundle.sha256, self.since)
 
     def renew(self) -> None:
         """Nothing else can be loaded."""
 
 
 @dataclass(frozen=True)
-class Eye:
+class OpenedCamera:
     """A camera's settings, and what they opened."""
 
     settings: CameraSettings
@@ -81,7 +80,7 @@ def assembled(line: Line, clock: Clock | None = None) -> Iterator[Station]:
         LinesideError: whatever is missing or wrong, in words for the line engineer.
     """
     clock = clock or Clock()
-    eyes = opened(line, clock)
+    opened = open_cameras(line, clock)
     registry = Registry(line.model.registry)
     serving = Serving.start(line, registry, clock)
     outboxes = {sink.outbox: sink.verdicts for sink in line.sinks}
@@ -94,37 +93,37 @@ def assembled(line: Line, clock: Clock | None = None) -> Iterator[Station]:
                 "%d record(s) left open by a crash are now NOT_INSPECTED (station restarted)",
                 ledger.closed_at_start,
             )
-        station = put_together(line, eyes, serving, ledger, clock)
-        station.employ(serving.follower)
+        station = put_together(line, opened, serving, ledger, clock)
+        station.add_workers(serving.follower)
         if line.model.shadow:
             _shadow(station, line, registry, clock)
         with served(line, station):
             yield station
 
 
-def opened(line: Line, clock: Clock) -> list[Eye]:
+def open_cameras(line: Line, clock: Clock) -> list[OpenedCamera]:
     """The line's cameras.
 
     Raises:
         DataError, ConfigError: one that can never work as it is set.
         MissingExtra: one whose package is not installed.
     """
-    eyes = [
-        Eye(c, c.source.open(clock), None if c.trigger is None else c.trigger.open(clock))
+    opened = [
+        OpenedCamera(c, c.source.open(clock), None if c.trigger is None else c.trigger.open(clock))
         for c in line.all_cameras
     ]
-    for eye in eyes:
-        if eye.trigger is not None and not eye.source.live:
+    for camera in opened:
+        if camera.trigger is not None and not camera.source.live:
             raise ConfigError(
-                f"camera {eye.settings.name}: source {eye.settings.source.type} waits until it is "
-                "asked, so there is no latest frame for a trigger; leave `trigger` out, then every "
-                "frame is one"
+                f"camera {camera.settings.name}: source {camera.settings.source.type} waits until "
+                "it is asked, so a trigger finds none of its frames; leave `trigger` out, then "
+                "every frame is one"
             )
-    return eyes
+    return opened
 
 
 def put_together(
-    line: Line, eyes: Sequence[Eye], model: AtWork, ledger: Ledger, clock: Clock
+    line: Line, opened: Sequence[OpenedCamera], model: ModelAtWork, ledger: Ledger, clock: Clock
 ) -> Station:
     """A station of parts that are open already."""
     reserve = Reserve(line.ledger, clock)
@@ -136,11 +135,11 @@ def put_together(
     work_queue = WorkQueue(line.overload)
     note = note_in(ledger, clock)
     cameras = [
-        Camera(eye.settings, eye.source, eye.trigger, recorder, work_queue, clock, note)
-        for eye in eyes
+        Camera(camera.settings, camera.source, camera.trigger, recorder, work_queue, clock, note)
+        for camera in opened
     ]
-    health = {e.settings.name: FrameHealth(line.health, live=e.source.live) for e in eyes}
-    inspection = Inspection(work_queue, recorder, lambda: model.current, HealthGate(health))
+    health = {e.settings.name: FrameCheck(line.health, live=e.source.live) for e in opened}
+    inspection = InspectionWorker(work_queue, recorder, lambda: model.current, FrameGate(health))
     image_writer = None if line.keep is None else ImageWriter(line.keep, ledger, clock)
     station = Station(
         *(line.recipe, ledger, recorder, work_queue, cameras, model, inspection, clock),
@@ -149,37 +148,38 @@ def put_together(
         image_writer=image_writer,
     )
     dispatchers = [
-        Dispatcher(sink, ledger, clock, lambda: told(station.state())) for sink in line.sinks
+        Dispatcher(sink, ledger, clock, lambda: announcement(station.status()))
+        for sink in line.sinks
     ]
-    station.employ(*dispatchers)
+    station.add_workers(*dispatchers)
 
-    def tell(record: Record, frame: Frame | None) -> None:
+    def pass_on(record: Record, frame: Frame | None) -> None:
         for dispatcher in dispatchers:
             dispatcher.nudge()
         if image_writer is not None and frame is not None:
             image_writer.offer(frame, record)
 
-    recorder.tell(tell)
+    recorder.subscribe(pass_on)
     return station
 
 
-def told(state: StationState) -> Mapping[str, Any]:
-    """What sinks announce of the station: it changes seldom."""
+def announcement(status: StationStatus) -> Mapping[str, Any]:
+    """What sinks announce of the station; it changes seldom. The keys are a public format."""
     return {
-        "station": state.station,
-        "recipe": state.recipe,
+        "station": status.station,
+        "recipe": status.recipe,
         "online": True,
-        "ready": not state.not_ready,
-        "not_ready": list(state.not_ready),
-        "model": state.model.version,
-        "model_trouble": state.model.trouble,
-        "cameras": {c.name: c.connected for c in state.cameras},
+        "ready": not status.not_ready,
+        "not_ready": list(status.not_ready),
+        "model": status.model.version,
+        "model_trouble": status.model.alarm,
+        "cameras": {c.name: c.connected for c in status.cameras},
     }
 
 
 @contextmanager
 def served(line: Line, station: Station) -> Iterator[None]:
-    """Have the station employ its web service, if the line asks for one.
+    """Add the web service to the station, if the line asks for one.
 
     Raises:
         ConfigError: the port is taken, or the certificate or the tokens cannot be used.
@@ -190,7 +190,7 @@ def served(line: Line, station: Station) -> Iterator[None]:
     from pipeline.daemon.web.server import Web  # FastAPI is for stations that serve
 
     with closing(Web(line.http, station, None if line.keep is None else line.keep.folder)) as web:
-        station.employ(web)
+        station.add_workers(web)
         log.info("web service at %s", web.address)
         yield
 
@@ -219,6 +219,6 @@ def _shadow(station: Station, line: Line, registry: Registry, clock: Clock) -> N
             shadow.offer(record, frame)
 
     shadow = Shadow(line, registry, station.ledger, clock, keep)
-    station.employ(shadow)
-    station.seen = shadow.seen_in
-    station.recorder.tell(offer)
+    station.add_workers(shadow)
+    station.with_shadow = shadow.with_shadow
+    station.recorder.subscribe(offer)

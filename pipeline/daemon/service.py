@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pipeline import config
 from pipeline.contracts.records import Record
-from pipeline.daemon.build import assembled, note_in, opened
+from pipeline.daemon.build import assembled, note_in, open_cameras
 from pipeline.daemon.model.cache import fetch_champion
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.settings.line import Line
@@ -123,7 +123,7 @@ class Service:
         stop, wanted = threading.Event(), None
         if not self._listening:  # before the first trigger is taken
             self._listen()
-        watchdog = Watchdog(station.state, self._clock)
+        watchdog = Watchdog(station.status, self._clock)
         # In a thread of its own, so that this one can listen to signals and check a new line file
         # while parts are inspected.
         with ThreadPoolExecutor(1, "station") as pool:
@@ -196,17 +196,17 @@ def check(line: Line, clock: Clock) -> None:
     Raises:
         LinesideError: what is missing or wrong.
     """
-    for eye in opened(line, clock):
-        eye.source.close()
-        if eye.trigger is not None:
-            eye.trigger.close()
+    for camera in open_cameras(line, clock):
+        camera.source.close()
+        if camera.trigger is not None:
+            camera.trigger.close()
     for sink in line.sinks:
         sink.open(line.station, clock).close()
     fetch_champion(line, Registry(line.model.registry), lambda b: load(b, line.threads))
 
 
 def _named(station: Station) -> tuple[str, str]:
-    return station.ledger.station, station.state().model.version
+    return station.ledger.station, station.status().model.version
 
 
 def _account(summary: Summary) -> str:

@@ -10,19 +10,20 @@ from pathlib import Path
 from typing import Protocol
 
 from pipeline.contracts.records import Record, Verdict
-from pipeline.daemon.images.writer import ImageWriter
+from pipeline.daemon.images.writer import ImageWriter, StorageStatus
 from pipeline.daemon.inspection.camera import Camera
 from pipeline.daemon.inspection.counters import STOPPED
 from pipeline.daemon.inspection.recorder import Recorder
 from pipeline.daemon.inspection.work_queue import Arrival, WorkQueue
-from pipeline.daemon.inspection.worker import Inspection
-from pipeline.daemon.outbox.dispatcher import Dispatcher
+from pipeline.daemon.inspection.worker import InspectionWorker
+from pipeline.daemon.model.serving import ModelStatus
+from pipeline.daemon.outbox.dispatcher import Dispatcher, SinkStatus
 from pipeline.daemon.runtime.alarms import Alarms
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.runtime.supervisor import Supervisor
 from pipeline.daemon.settings.line import Supervision
-from pipeline.daemon.status import ModelState, SinkState, StationState, StorageState
+from pipeline.daemon.status import StationStatus
 from pipeline.errors import StationError
 from pipeline.ledger.disk_reserve import Reserve
 from pipeline.ledger.ledger import Ledger
@@ -46,7 +47,7 @@ class Worker(Protocol):
         ...
 
     @property
-    def state(self) -> SinkState | StorageState | None:
+    def status(self) -> SinkStatus | StorageStatus | None:
         """What the station's state says of it, if anything."""
         ...
 
@@ -57,7 +58,7 @@ class Model(Protocol):
     """What the station knows of the model at work."""
 
     @property
-    def state(self) -> ModelState: ...
+    def status(self) -> ModelStatus: ...
 
     def renew(self) -> None:
         """Load the model at work anew, for a worker that replaces one that hangs in it."""
@@ -108,7 +109,7 @@ class Station:
         work_queue: WorkQueue,
         cameras: Sequence[Camera],
         model: Model,
-        inspection: Inspection,
+        inspection: InspectionWorker,
         clock: Clock,
         rules: Supervision,
         reserve: Reserve,
@@ -118,7 +119,7 @@ class Station:
         self.ledger = ledger
         self.recorder = recorder
         self.image_writer = image_writer
-        self.seen: Callable[[ModelState], ModelState] = lambda state: state
+        self.with_shadow: Callable[[ModelStatus], ModelStatus] = lambda state: state
         self.stopping = ""
         self._recipe = recipe
         self._work_queue = work_queue
@@ -134,7 +135,7 @@ class Station:
         self._blind = False  # could nobody be shown how it goes?
         self._doubtful = False  # may a worker that was lost still be inside the model?
 
-    def employ(self, *workers: Worker) -> None:
+    def add_workers(self, *workers: Worker) -> None:
         """Add workers; before `run`."""
         self._workers += workers
 
@@ -156,7 +157,7 @@ class Station:
         """
         started_s = self._clock.monotonic_s()
         if on_record is not None:
-            self.recorder.tell(lambda record, frame: on_record(record))
+            self.recorder.subscribe(lambda record, frame: on_record(record))
         self._start()
         while not stop.is_set() and not self._finished and not self._supervisor.exhausted:
             self._supervisor.step()
@@ -170,28 +171,28 @@ class Station:
             raise StationError(self._supervisor.exhausted)
         return self._summary(self._clock.monotonic_s() - started_s)
 
-    def state(self) -> StationState:
+    def status(self) -> StationStatus:
         """The station at this moment."""
-        told = [worker.state for worker in self._workers]
-        model = self._model.state
+        told = [worker.status for worker in self._workers]
+        model = self._model.status
         model = replace(model, drift=self._inspection.drift.of(model.version))
-        trouble = tuple(filter(None, (self.stopping, self.recorder.trouble, self._alarms.text)))
-        return StationState(
+        alarms = tuple(filter(None, (self.stopping, self.recorder.alarm, self._alarms.text)))
+        return StationStatus(
             station=self.ledger.station,
             recipe=self._recipe,
             at=self._clock.now(),
             started_at=self._started_at,
-            model=self.seen(model),
-            cameras=tuple(c.state for c in self.cameras),
-            sinks=tuple(s for s in told if isinstance(s, SinkState)),
-            storage=next((s for s in told if isinstance(s, StorageState)), None),
-            ledger=self.ledger.state,
+            model=self.with_shadow(model),
+            cameras=tuple(c.status for c in self.cameras),
+            sinks=tuple(s for s in told if isinstance(s, SinkStatus)),
+            storage=next((s for s in told if isinstance(s, StorageStatus)), None),
+            ledger=self.ledger.status,
             verdicts=self.recorder.counters.verdicts,
             reasons=self.recorder.counters.reasons,
             triggers=self.recorder.triggers,
             waiting=self._work_queue.waiting,
             restarts=self._supervisor.restarts,
-            trouble=trouble,
+            alarms=alarms,
             last=self.recorder.counters.last,
         )
 
@@ -217,9 +218,9 @@ class Station:
 
     def _look_for_the_ledger(self) -> None:
         if astray := self.ledger.astray:
-            self._alarms.tell("ledger", astray)
+            self._alarms.raise_("ledger", astray)
         else:
-            self._alarms.cease("ledger")
+            self._alarms.clear("ledger")
 
     def _inspect(self, heartbeat: Heartbeat) -> None:
         """Judge, by a model loaded anew if the last worker was lost in it.
@@ -282,8 +283,8 @@ class Station:
         kills it: those left open are closed at the next start.
         """
         for arrival in arrivals:
-            if self.recorder.trouble:
-                log.error("records stay open until the next start: %s", self.recorder.trouble)
+            if self.recorder.alarm:
+                log.error("records stay open until the next start: %s", self.recorder.alarm)
                 return
             self.recorder.refuse(arrival, f"{STOPPED}: {why}")
 
@@ -312,7 +313,7 @@ class Station:
         counters = self.recorder.counters
         return Summary(
             station=self.ledger.station,
-            model_version=self._model.state.version,
+            model_version=self._model.status.version,
             ledger=self.ledger.path,
             triggers=account.triggers + self.recorder.lost,
             verdicts=account.verdicts,

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from pipeline.daemon.runtime.clock import Clock
-from pipeline.daemon.status import StationState
+from pipeline.daemon.status import StationStatus
 
 EVERY_S = 1.0
 
@@ -48,7 +48,7 @@ class Watchdog:
     then kills the process and starts it anew. The first beat says that the station is ready.
     """
 
-    def __init__(self, state: Callable[[], StationState], clock: Clock) -> None:
+    def __init__(self, state: Callable[[], StationStatus], clock: Clock) -> None:
         self._state = state
         self._clock = clock
         self._due_s: float | None = None
@@ -68,7 +68,7 @@ class Watchdog:
             notify(*first, "WATCHDOG=1", f"STATUS={status(self._state())}")
 
 
-def status(state: StationState) -> str:
+def status(state: StationStatus) -> str:
     """One line for `systemctl status`."""
     away = "; ".join(state.not_ready)
     ready = f"not ready: {away}" if away else "ready"

@@ -10,11 +10,11 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from pipeline.contracts.records import Record, Verdict
-from pipeline.daemon.status import LedgerState
 from pipeline.errors import LedgerError
 from pipeline.ledger.schema import APPLICATION_ID, STEPS, VERSION
 
@@ -186,12 +186,25 @@ def record_of(row: Any, station: str) -> Record:
     )
 
 
-def measured(path: Path) -> LedgerState:
+@dataclass(frozen=True)
+class LedgerStatus:
+    """The ledger's file, which only grows.
+
+    Attributes:
+        size_bytes: of the file and its write-ahead log; None when nobody can tell.
+        free_bytes: of its disk; None when nobody can tell.
+    """
+
+    size_bytes: int | None = None
+    free_bytes: int | None = None
+
+
+def measured(path: Path) -> LedgerStatus:
     """How large a ledger is, with its write-ahead log, and how much more its disk has room for."""
     try:
         size_bytes = path.stat().st_size
         with suppress(FileNotFoundError):  # no station is at work
             size_bytes += path.with_name(f"{path.name}-wal").stat().st_size
-        return LedgerState(size_bytes, shutil.disk_usage(path.parent).free)
+        return LedgerStatus(size_bytes, shutil.disk_usage(path.parent).free)
     except OSError:
-        return LedgerState()
+        return LedgerStatus()

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.contracts.records import Record, Verdict
-from pipeline.daemon.status import LedgerState
 from pipeline.errors import LedgerError
 from pipeline.ledger.database import (
     BUSY_MS,
+    LedgerStatus,
     Reader,
     bring_up_to_date,
     locked,
@@ -52,7 +52,7 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Missed:
+class MissedTrigger:
     """A trigger that came while the ledger could not be written."""
 
     at: datetime
@@ -180,7 +180,7 @@ class Ledger:
         why = "is closed already" if there else "was never opened"
         return NotOpen(f"{self.path}: record {identity} {why}")
 
-    def add_refused(self, missed: Sequence[Missed], reason: str) -> list[Record]:
+    def add_refused(self, missed: Sequence[MissedTrigger], reason: str) -> list[Record]:
         """Commit triggers that could not be recorded when they came, as NOT_INSPECTED."""
         closed: list[Record] = []
         with self.writing(safe=True) as db:
@@ -298,7 +298,7 @@ class Ledger:
         self._lock.close()
 
     @property
-    def state(self) -> LedgerState:
+    def status(self) -> LedgerStatus:
         """How large it is; looks at the disk."""
         return measured(self.path)
 

@@ -15,24 +15,28 @@ from rich.console import Console, RenderableType
 from pipeline.cli.dashboard import Watch, page
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.records import Record, Verdict
-from pipeline.daemon.runtime.clock import Clock, FakeClock
+from pipeline.daemon.images.writer import StorageStatus
+from pipeline.daemon.inspection.camera import CameraStatus
+from pipeline.daemon.model.serving import ModelStatus
+from pipeline.daemon.outbox.dispatcher import SinkStatus
+from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.settings.line import Line
-from pipeline.daemon.sources import FakeSource
-from pipeline.daemon.status import CameraState, ModelState, SinkState, StationState, StorageState
+from pipeline.daemon.status import StationStatus
 from pipeline.inference.inspector import Inspector
 from pipeline.ledger.ledger import Ledger
+from pipeline.testing import FakeClock, FakeSource
 from tests.daemon.conftest import picture, station_of
 
 NOW = FakeClock().now()
-STATE = StationState(
+STATE = StationStatus(
     station="west-1",
     recipe="cells",
     at=NOW + timedelta(days=41, hours=3),
     started_at=NOW,
-    model=ModelState("cells/3", "", NOW, shadow="cells/4", shadowed=4000, disagreements=12),
-    cameras=(CameraState("west", connected=True, trouble="", frames=1234, frame_age_s=0.1),),
-    sinks=(SinkState("mqtt", due=1403, dead=2), SinkState("jsonl", delivered=13403)),
-    storage=StorageState(kept_bytes=12_300_000_000, quota_bytes=50_000_000_000, days_left=93),
+    model=ModelStatus("cells/3", "", NOW, shadow="cells/4", shadowed=4000, disagreements=12),
+    cameras=(CameraStatus("west", connected=True, alarm="", frames=1234, frame_age_s=0.1),),
+    sinks=(SinkStatus("mqtt", due=1403, dead=2), SinkStatus("jsonl", delivered=13403)),
+    storage=StorageStatus(kept_bytes=12_300_000_000, quota_bytes=50_000_000_000, days_left=93),
     verdicts={Verdict.PASS: 900, Verdict.FAIL: 60, Verdict.REVIEW: 30, Verdict.NOT_INSPECTED: 10},
     reasons={"overload": 10},
 )
@@ -48,7 +52,7 @@ def drawn(what: RenderableType, columns: int = 80, rows: int = 24) -> list[str]:
     return console.export_text().splitlines()
 
 
-def view(state: StationState = STATE, **more: tuple[object, ...]) -> RenderableType:
+def view(state: StationStatus = STATE, **more: tuple[object, ...]) -> RenderableType:
     given = {"latencies_ms": (5.0, 6.0, 9.0), "records": (RECORD,), "messages": (), **more}
     return page(state, rate_hz=19.8, **given)  # type: ignore[arg-type]
 
@@ -88,7 +92,7 @@ def test_counts_of_months_fit() -> None:
 
 
 def test_camera_that_is_away_stands_above_and_makes_the_station_not_ready() -> None:
-    east = CameraState("east", trouble="connection refused")
+    east = CameraStatus("east", alarm="connection refused")
     text = "\n".join(drawn(view(replace(STATE, cameras=(*STATE.cameras, east)))))
     assert "● NOT READY  camera east: connection refused" in text
     assert text.index("● camera east") < text.index("● camera west")

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from pipeline.contracts.bundle import Bundle
-from pipeline.daemon.build import Eye, Fixed, put_together
+from pipeline.daemon.build import FixedModel, OpenedCamera, put_together
 from pipeline.daemon.model.cache import fetch_champion
 from pipeline.daemon.runtime.clock import Clock
-from pipeline.daemon.settings.line import Camera, Line, ModelSource
+from pipeline.daemon.settings.line import CameraSettings, Line, ModelSource
 from pipeline.daemon.sources import Source, replay
 from pipeline.daemon.station import Station
 from pipeline.daemon.triggers import Trigger, TriggerConfig
@@ -113,9 +113,9 @@ def station_of(
     """A station of one camera, whose model stays as it is."""
     clock = clock or Clock()
     assert line.source is not None
-    settings = Camera.model_construct(name="camera", source=line.source, trigger=rules)
-    model = Fixed(inspector, "cells/3", clock.now())
-    return put_together(line, [Eye(settings, source, trigger)], model, ledger, clock)
+    settings = CameraSettings.model_construct(name="camera", source=line.source, trigger=rules)
+    model = FixedModel(inspector, "cells/3", clock.now())
+    return put_together(line, [OpenedCamera(settings, source, trigger)], model, ledger, clock)
 
 
 @pytest.fixture

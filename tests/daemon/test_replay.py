@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from pipeline.daemon.build import assembled
-from pipeline.daemon.runtime.clock import FakeClock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.settings.line import Line
 from pipeline.daemon.sources.replay import Config
 from pipeline.errors import DataError, UnreadableImage
 from pipeline.ledger.ledger import Ledger
 from pipeline.registry.store import Registry
+from pipeline.testing import FakeClock
 
 
 def test_files_come_in_order_with_their_names_as_serials(parts: Path) -> None:

@@ -65,7 +65,7 @@ def test_source_with_a_bug_is_connected_again(inspect: Callable[[Source], Inspec
 
     summary, station, events = inspect(source := Failing(stumble))
     assert source.connects == 3
-    assert station.state().restarts == 2
+    assert station.status().restarts == 2
     assert summary.verdicts[Verdict.PASS] == summary.triggers == 1
     assert events[-1] == "camera connected"
 
@@ -81,5 +81,5 @@ def test_source_that_hangs_is_left_behind_and_connected_again(
     summary, station, _ = inspect(source := Failing(hang))
     end.set()
     assert source.connects == 3
-    assert station.state().restarts == 2
+    assert station.status().restarts == 2
     assert summary.verdicts[Verdict.PASS] == summary.triggers == 1

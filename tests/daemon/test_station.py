@@ -12,11 +12,11 @@ import pytest
 
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.records import Record, Verdict
-from pipeline.daemon.build import Fixed, assembled
-from pipeline.daemon.runtime.clock import Clock, FakeClock
+from pipeline.daemon.build import FixedModel, assembled
+from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.settings.line import Line, Supervision
-from pipeline.daemon.sources import FakeSource, Frame, Source
+from pipeline.daemon.sources import Frame, Source
 from pipeline.daemon.station import Summary
 from pipeline.daemon.triggers import Call, Trigger, TriggerConfig
 from pipeline.errors import LedgerError, NoChampion, UnreadableImage
@@ -24,6 +24,7 @@ from pipeline.imaging import Pixels
 from pipeline.inference.inspector import Inspection, Inspector
 from pipeline.ledger.ledger import Ledger
 from pipeline.registry.store import Registry
+from pipeline.testing import FakeClock, FakeSource
 from tests.conftest import NOW
 from tests.daemon.conftest import station_of
 
@@ -203,10 +204,10 @@ def test_the_part_of_a_lost_worker_is_closed_though_its_model_does_not_load_anew
                 raise SystemExit
             return super().inspect(rgb)
 
-    def fail(model: Fixed) -> None:
+    def fail(model: FixedModel) -> None:
         raise RuntimeError("no memory on the device")
 
-    monkeypatch.setattr(Fixed, "renew", fail)
+    monkeypatch.setattr(FixedModel, "renew", fail)
     with closing(Ledger(line.ledger, "west-1")) as ledger:
         source = FakeSource([grey(50), grey(200)], Clock())
         station = station_of(line, source, Dying(sealed_bundle, 1), ledger)
@@ -230,7 +231,7 @@ def test_a_station_whose_ledger_was_moved_away_says_so(
     told: list[str] = []
 
     def look() -> None:
-        told.extend(station.state().trouble)
+        told.extend(station.status().alarms)
         if told:
             stop.set()
 

@@ -13,21 +13,23 @@ from pathlib import Path
 import pytest
 
 from pipeline.contracts.records import Verdict
-from pipeline.daemon.runtime.clock import FakeClock
-from pipeline.daemon.status import CameraState, ModelState, StationState
+from pipeline.daemon.inspection.camera import CameraStatus
+from pipeline.daemon.model.serving import ModelStatus
+from pipeline.daemon.status import StationStatus
 from pipeline.daemon.systemd import Watchdog, notify, reloading, status, stopping
+from pipeline.testing import FakeClock
 
 UNIT = Path(__file__).parents[2] / "deploy" / "lineside@.service"
 MOST_EXPOSED = 2.0
 RIGHTS = {"Type": ["notify"], "DynamicUser": ["yes"], "CapabilityBoundingSet": [""]}
 NOW = FakeClock().now()
-STATE = StationState(
+STATE = StationStatus(
     station="west-1",
     recipe="cells",
     at=NOW,
     started_at=NOW,
-    model=ModelState("cells/3", "", NOW),
-    cameras=(CameraState("west", connected=True, trouble=""),),
+    model=ModelStatus("cells/3", "", NOW),
+    cameras=(CameraStatus("west", connected=True, alarm=""),),
     verdicts={Verdict.PASS: 6, Verdict.FAIL: 1},
 )
 
@@ -88,7 +90,7 @@ def test_end_is_announced(systemd: socket.socket) -> None:
 
 
 def test_status_is_one_line_and_says_why_the_station_is_not_ready() -> None:
-    away = replace(STATE, cameras=(CameraState("west", trouble="refused\nREADY=1"),))
+    away = replace(STATE, cameras=(CameraStatus("west", alarm="refused\nREADY=1"),))
     assert status(away) == "not ready: camera west: refused READY=1; 7 inspected with cells/3"
 
 

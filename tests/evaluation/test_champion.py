@@ -21,7 +21,7 @@ class Registry:
     uri: str = "http://127.0.0.1:9"
     pulled: list[Path] = field(default_factory=list)
 
-    def find_champion(self, recipe: str) -> Version:
+    def champion(self, recipe: str) -> Version:
         if self.trouble is not None:
             raise self.trouble
         return Version(recipe, 3, self.bundle.sha256, "run")

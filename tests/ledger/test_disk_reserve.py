@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.contracts.records import Record, Verdict
-from pipeline.daemon.runtime.clock import FakeClock
 from pipeline.errors import LedgerError
 from pipeline.ledger.disk_reserve import Reserve, disk_full
 from pipeline.ledger.ledger import Ledger
+from pipeline.testing import FakeClock
 from tests.daemon.disk import fill, small_disk
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.contracts.records import Record, Verdict
-from pipeline.daemon.status import LedgerState
 from pipeline.errors import LedgerError
+from pipeline.ledger.database import LedgerStatus
 from pipeline.ledger.ledger import Ledger, NotOpen
 from pipeline.ledger.outbox import Outbox
 from pipeline.ledger.schema import VERSION
@@ -335,17 +335,17 @@ def test_a_closed_ledger_is_one_file_and_answers_no_more(path: Path) -> None:
 def test_its_size_counts_the_write_ahead_log(path: Path) -> None:
     ledger = Ledger(path, "west-1")
     ledger.open_record(AT, "part-1")
-    size_bytes, log = ledger.state.size_bytes, path.with_name(f"{path.name}-wal")
+    size_bytes, log = ledger.status.size_bytes, path.with_name(f"{path.name}-wal")
     assert size_bytes == path.stat().st_size + log.stat().st_size
     assert log.stat().st_size > 0
     ledger.close()
-    assert ledger.state.size_bytes == path.stat().st_size
+    assert ledger.status.size_bytes == path.stat().st_size
 
 
 def test_the_size_of_a_ledger_that_was_taken_away_is_unknown(path: Path) -> None:
     ledger = Ledger(path, "west-1")
     path.unlink()
-    assert ledger.state == LedgerState(None, None)
+    assert ledger.status == LedgerStatus(None, None)
 
 
 def test_a_verdict_outlives_a_power_cut_each_time(tmp_path: Path) -> None:

@@ -14,8 +14,7 @@ import yaml
 from upath import UPath
 
 from pipeline.contracts.bundle import Bundle
-from pipeline.daemon.build import Fixed, put_together
-from pipeline.daemon.build import opened as opened_cameras
+from pipeline.daemon.build import FixedModel, open_cameras, put_together
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.settings.line import Keep, Line, ModelSource
 from pipeline.daemon.sources import replay
@@ -114,8 +113,8 @@ def test_what_people_say_of_a_stations_parts_is_what_the_next_model_learns(
         keep=keep,
     )
     clock, ledger = Clock(), Ledger(line.ledger, line.station)
-    model = Fixed(Inspector(sealed_bundle, threads=1), "cells/1", clock.now())
-    put_together(line, opened_cameras(line, clock), model, ledger, clock).run(threading.Event())
+    model = FixedModel(Inspector(sealed_bundle, threads=1), "cells/1", clock.now())
+    put_together(line, open_cameras(line, clock), model, ledger, clock).run(threading.Event())
     records = {r.serial: r for r in ledger.records()}
     # People look at all parts but two, while the station is still there.
     truth = dict(rows[1:-1])

@@ -17,7 +17,6 @@ from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import BEAT_EVERY_S, Heartbeat
 from pipeline.daemon.settings.line import Keep
 from pipeline.daemon.sources import Frame
-from pipeline.daemon.status import StorageState
 from pipeline.errors import LedgerError, UnreadableImage
 from pipeline.files import write_whole
 from pipeline.imaging import Pixels
@@ -51,6 +50,25 @@ class Offered:
     def size(self) -> int:
         """Bytes of memory."""
         return len(self.picture) if isinstance(self.picture, bytes) else self.picture.nbytes
+
+
+@dataclass(frozen=True)
+class StorageStatus:
+    """Where frames are kept.
+
+    Attributes:
+        alarm: why frames are not kept as the line file asks, "" if they are.
+        kept_bytes: of the frames there.
+        quota_bytes: how many there may be; None without a limit.
+        days_left: until the quota is reached at the present rate; None when nobody can tell.
+        left_out: frames that were wanted and not kept since the start.
+    """
+
+    alarm: str = ""
+    kept_bytes: int = 0
+    quota_bytes: int | None = None
+    days_left: float | None = None
+    left_out: int = 0
 
 
 class ImageWriter:
@@ -167,13 +185,13 @@ class ImageWriter:
         worked = self._in_order(retention)
         worked |= self._write_next(retention)
         if retention.removed[Worth.DOUBT] > unreviewed:
-            self._alarms.tell(
+            self._alarms.raise_(
                 "unreviewed",
                 f"{self._settings.folder} is so full that frames are removed which nobody has "
                 "reviewed; review parts with `lineside review`, or raise keep.quota_gb",
             )
         else:
-            self._alarms.cease("unreviewed")
+            self._alarms.clear("unreviewed")
         return worked
 
     @property
@@ -182,10 +200,10 @@ class ImageWriter:
         return not self._waiting
 
     @property
-    def state(self) -> StorageState:
+    def status(self) -> StorageStatus:
         """How full it is, and for how long; from any thread, without a look at the disk."""
-        return StorageState(
-            trouble=self._alarms.text,
+        return StorageStatus(
+            alarm=self._alarms.text,
             kept_bytes=self._retention.kept_bytes,
             quota_bytes=self._retention.quota_bytes,
             days_left=None if self._room is None else self._forecast.days(self._room),
@@ -198,13 +216,13 @@ class ImageWriter:
             more = retention.step()
             self._room = None if retention.counting else -retention.lacking_bytes
         except (OSError, LedgerError) as error:
-            self._alarms.tell("folder", f"{self._settings.folder} is not in order: {error}")
+            self._alarms.raise_("folder", f"{self._settings.folder} is not in order: {error}")
             return False
-        self._alarms.cease("folder")
+        self._alarms.clear("folder")
         if self._room is not None and self._room < 0 and not more:
-            self._alarms.tell("room", self._full("no further frame is kept"))
+            self._alarms.raise_("room", self._full("no further frame is kept"))
         else:
-            self._alarms.cease("room")
+            self._alarms.clear("room")
         return more
 
     def _write_next(self, retention: Retention) -> bool:
@@ -214,7 +232,7 @@ class ImageWriter:
             if offered is not None:
                 self._waiting_bytes -= offered.size
         if offered is None:
-            self._alarms.cease("backlog")
+            self._alarms.clear("backlog")
             return False
         try:
             self._write(offered, retention)
@@ -255,7 +273,7 @@ class ImageWriter:
         finally:
             self._at_disk.discard(offered.path)
         for kind in ("ledger", "write", "encode", no_room):
-            self._alarms.cease(kind)
+            self._alarms.clear(kind)
 
     def _put(self, target: Path, data: bytes, offered: Offered) -> None:
         write_whole(target, data)
@@ -273,7 +291,7 @@ class ImageWriter:
         with self._lock:
             self._left_out += 1
         log.debug("the frame of %s was not kept", offered.identity)
-        self._alarms.tell(kind, why)
+        self._alarms.raise_(kind, why)
 
     def _full(self, consequence: str) -> str:
         retention, settings = self._retention, self._settings

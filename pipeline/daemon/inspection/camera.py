@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import islice
 
 from pipeline.daemon.inspection.recorder import Recorder
 from pipeline.daemon.inspection.work_queue import Arrival, TurnedAway, WorkQueue
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import BEAT_EVERY_S, Heartbeat
-from pipeline.daemon.settings.line import Camera as Settings
+from pipeline.daemon.settings.line import CameraSettings
 from pipeline.daemon.sources import Frame, Source
-from pipeline.daemon.status import CameraState
 from pipeline.daemon.triggers import Call, Trigger, TriggerConfig
 from pipeline.errors import SourceLost
-from pipeline.ledger.ledger import Missed
+from pipeline.ledger.ledger import MissedTrigger
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 1.0  # between attempts to connect
 LEDGER_PAUSE_S = 0.1
@@ -25,6 +25,27 @@ AT_ONCE = 10_000  # records of one transaction
 log = logging.getLogger(__name__)
 
 OnEvent = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class CameraStatus:
+    """One camera.
+
+    Attributes:
+        name: of the camera.
+        connected: do frames come, or could they?
+        alarm: why not, "" when they do.
+        frames: how many came since the start of the station.
+        frame_age_s: since the last one; None before the first.
+        reconnects: how often the source was opened anew.
+    """
+
+    name: str
+    connected: bool = False
+    alarm: str = "not connected yet"
+    frames: int = 0
+    frame_age_s: float | None = None
+    reconnects: int = 0
 
 
 class Camera:
@@ -37,7 +58,7 @@ class Camera:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: CameraSettings,
         source: Source,
         trigger: Trigger | None,
         recorder: Recorder,
@@ -54,7 +75,7 @@ class Camera:
         self._work_queue = work_queue
         self._clock = clock
         self._on_event = on_event
-        self._trouble = "not connected yet"
+        self._alarm = "not connected yet"
         self._deaf = ""  # why no triggers come
         self._frames = 0
         self._reconnects = 0
@@ -62,17 +83,17 @@ class Camera:
         self._came = threading.Condition()
 
     @property
-    def state(self) -> CameraState:
+    def status(self) -> CameraStatus:
         """What others are told of it."""
         latest = self._latest
         age_s = None if latest is None else self._clock.monotonic_s() - latest.captured_s
-        trouble = "" if self.source.connected else self._trouble
+        alarm = "" if self.source.connected else self._alarm
         if self.trigger is not None and not self.trigger.connected:
-            trouble = trouble or self._deaf or "its trigger is not connected"
-        return CameraState(
+            alarm = alarm or self._deaf or "its trigger is not connected"
+        return CameraStatus(
             name=self.name,
-            connected=not trouble,
-            trouble=trouble,
+            connected=not alarm,
+            alarm=alarm,
             frames=self._frames,
             frame_age_s=age_s,
             reconnects=self._reconnects,
@@ -124,20 +145,20 @@ class Camera:
     def turn_away(self, why: str) -> None:
         """Record the parts that its trigger still knows of, once nobody asks it any more."""
         left = iter(() if self.trigger is None else self.trigger.left())
-        while some := [Missed(c.at, c.serial, self.name) for c in islice(left, AT_ONCE)]:
+        while some := [MissedTrigger(c.at, c.serial, self.name) for c in islice(left, AT_ONCE)]:
             self._recorder.refuse_all(some, why)
 
     def lost(self, why: str) -> None:
         """Note that no frames come."""
-        if self._trouble != why or self.source.connected:
+        if self._alarm != why or self.source.connected:
             log.error("camera %s: %s", self.name, why)
             self._on_event("camera lost", f"{self.name}: {why}")
-        self._trouble, self.source.connected = why, False
+        self._alarm, self.source.connected = why, False
 
     def _take(self, frame: Frame, heartbeat: Heartbeat) -> None:
-        first = bool(self._trouble)
+        first = bool(self._alarm)
         if first:
-            self._trouble, self.source.connected = "", True
+            self._alarm, self.source.connected = "", True
             log.info("camera %s: frames come", self.name)
         self._frames += 1
         with self._came:
@@ -146,9 +167,7 @@ class Camera:
         if self.trigger is None:
             # What can wait does, instead of being missed while the ledger cannot be written.
             while (
-                not self.source.live
-                and self._recorder.trouble
-                and not heartbeat.wait(LEDGER_PAUSE_S)
+                not self.source.live and self._recorder.alarm and not heartbeat.wait(LEDGER_PAUSE_S)
             ):
                 pass
             arrival = self._recorder.open(
@@ -198,8 +217,8 @@ class Camera:
 
     def _no_frame(self) -> str:
         assert self._rules is not None
-        if self._trouble and not self.source.connected:
-            return f"no frame: the camera is away ({self._trouble})"
+        if self._alarm and not self.source.connected:
+            return f"no frame: the camera is away ({self._alarm})"
         return f"no frame: none came within {self._rules.max_age_ms:.0f} ms of the trigger"
 
     def _offer(self, arrival: Arrival, heartbeat: Heartbeat) -> None:

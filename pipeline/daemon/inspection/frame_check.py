@@ -1,80 +1,57 @@
-"""Is what a camera gives a picture of the part at all? Asked before anything is prepared.
+"""Is a frame a picture of the part at all? Checked before anything is prepared.
 
-What a healthy picture looks like to the model (light, sharpness) is the bundle's to say.
+Which light and sharpness the model has learned from is recorded in its bundle and checked there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydantic import Field, field_validator
-
+from pipeline.daemon.settings.line import FrameCheckSettings
 from pipeline.daemon.sources import Frame
 from pipeline.imaging import Pixels
 from pipeline.imaging.stillness import Stillness
-from pipeline.plugins import Strict
 
 
-class Health(Strict):
-    """When a camera's frame is no picture of the part."""
+class FrameGate:
+    """Checks the frames of all cameras for the inspection worker; for one thread."""
 
-    frozen_after: int = Field(
-        5,
-        ge=0,
-        description="So many identical pictures in a row from a live source are a frozen one; 0: "
-        "any number may be. A motionless scene in a strongly compressed video stream looks frozen.",
-    )
-    size_px: tuple[int, int] | None = Field(
-        None, description="Width and height that every frame must have; none: any."
-    )
-
-    @field_validator("frozen_after")
-    @classmethod
-    def _more_than_one(cls, limit: int) -> int:
-        if limit == 1:
-            raise ValueError("1 would call every picture frozen; give 2 or more, or 0 for never")
-        return limit
-
-
-class HealthGate:
-    """The health of every camera's frames, asked by the inspection; for one thread."""
-
-    def __init__(self, cameras: Mapping[str, FrameHealth]) -> None:
+    def __init__(self, cameras: Mapping[str, FrameCheck]) -> None:
         self._cameras = cameras
         self._last: dict[str, tuple[float, str | None]] = {}
 
     def __call__(self, camera: str, frame: Frame, pixels: Pixels) -> str | None:
-        """Why a camera's frame is not to be inspected, or None.
+        """The reason why a camera's frame is not to be inspected, or None.
 
-        A frame that a second trigger found before the camera gave another is the same picture, no
-        further one that stands still: what was said of it holds.
+        Two triggers may find the same frame. It is checked once: its second use is not a further
+        identical picture.
         """
-        captured_s, said = self._last.get(camera, (None, None))
+        captured_s, reason = self._last.get(camera, (None, None))
         if captured_s != frame.captured_s:
-            said = self._cameras[camera].complaint(pixels)
-            self._last[camera] = frame.captured_s, said
-        return said
+            reason = self._cameras[camera].reason(pixels)
+            self._last[camera] = frame.captured_s, reason
+        return reason
 
 
-class FrameHealth:
-    """The frames of one camera, in the order in which they came; for one thread."""
+class FrameCheck:
+    """Checks the frames of one camera, in the order of their capture; for one thread."""
 
-    def __init__(self, settings: Health, *, live: bool) -> None:
-        """Begin.
+    def __init__(self, settings: FrameCheckSettings, *, live: bool) -> None:
+        """Start without a previous frame.
 
         Args:
-            settings: of the line file.
-            live: does the source go on by itself? A replay may well hold a picture twice.
+            settings: `health` of the line file.
+            live: does the source run by itself? A replay may well hold a picture twice.
         """
         self._settings = settings
         self._stillness = Stillness() if live and settings.frozen_after else None
 
-    def complaint(self, pixels: Pixels) -> str | None:
-        """Why a frame is not to be inspected, or None.
+    def reason(self, pixels: Pixels) -> str | None:
+        """The reason why a frame is not to be inspected, or None.
 
         Args:
-            pixels: uint8 height x width x 3, not altered any more. A frame that is inspected twice
-                must be given as the same array, or it looks frozen.
+            pixels: uint8 height x width x 3, never changed after this call. A frame that is
+                inspected twice must be passed as the same array, or it looks frozen.
         """
         height, width = pixels.shape[:2]
         if self._settings.size_px not in (None, (width, height)):

@@ -18,13 +18,13 @@ from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources import Answer, Frame
 from pipeline.errors import LedgerError
-from pipeline.ledger.ledger import Ledger, Missed, NotOpen
+from pipeline.ledger.ledger import Ledger, MissedTrigger, NotOpen
 
 AGAIN_AFTER_S = 0.5
 REMEMBERED = 100_000  # triggers that could not be recorded
 
 T = TypeVar("T")
-Told = Callable[[Record, Frame | None], None]
+OnClosed = Callable[[Record, Frame | None], None]
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +32,13 @@ log = logging.getLogger(__name__)
 class Recorder:
     """Opens a record at each trigger and closes it once, by whoever is first.
 
-    When the ledger cannot be written no verdict is given: triggers are remembered, `trouble` says
+    When the ledger cannot be written no verdict is given: triggers are remembered, `alarm` says
     why, and as soon as it can be written again they are recorded as NOT_INSPECTED. Until then it is
     tried every half second and not at each trigger: a ledger that another program has locked lets
     each who tries wait, and cameras have frames to read. May be used from any thread.
 
     Attributes:
-        trouble: why the ledger cannot be written, "" while it can.
+        alarm: why the ledger cannot be written, "" while it can.
         triggers: how many came since the start, but for the forgotten.
         forgotten: triggers that found no room even in memory.
         counters: counts of what was closed.
@@ -60,7 +60,7 @@ class Recorder:
             takt_ms: a verdict later than this after its trigger is none.
             make_room: is called when nothing could be written; True where it may be now.
         """
-        self.trouble = ""
+        self.alarm = ""
         self.triggers = 0
         self.forgotten = 0
         self.counters = Counters()
@@ -69,20 +69,20 @@ class Recorder:
         self._takt_ms = takt_ms
         self._make_room = make_room
         self._open: dict[str, Arrival] = {}
-        self._missed: deque[Missed] = deque()
+        self._missed: deque[MissedTrigger] = deque()
         self._missed_why = ""
         self._owed: deque[tuple[Arrival, Record]] = deque()  # closed, but for writing it down
         self._lock = threading.Lock()
-        self._told: list[Told] = []
+        self._subscribers: list[OnClosed] = []
         self._untold = 0  # of the forgotten: those that the ledger does not count yet
         self._again_s = 0.0  # when to try the ledger again
 
-    def tell(self, told: Told) -> None:
-        """Have `told` called with each closed record and its frame, in the thread that closed it.
+    def subscribe(self, callback: OnClosed) -> None:
+        """Call `callback` with each closed record and its frame, in the thread that closed it.
 
         It must be quick: the next part waits.
         """
-        self._told.append(told)
+        self._subscribers.append(callback)
 
     def open(
         self,
@@ -96,18 +96,18 @@ class Recorder:
         answer: Answer | None = None,
     ) -> Arrival | None:
         """Record that a trigger came; None where the ledger cannot be written."""
-        missed = Missed(at, serial, camera)
-        if self.trouble and self._clock.monotonic_s() < self._again_s:
-            self._miss(missed, self.trouble, answer)
+        missed = MissedTrigger(at, serial, camera)
+        if self.alarm and self._clock.monotonic_s() < self._again_s:
+            self._miss(missed, self.alarm, answer)
             return None
         self._catch_up()
         try:
             identity = self._written(lambda: self._ledger.open_record(at, serial, camera))
         except LedgerError as error:
-            self._trouble(str(error))
+            self._raise_alarm(str(error))
             self._miss(missed, str(error), answer)
             return None
-        self._well()
+        self._clear_alarm()
         arrival = Arrival(identity, camera, at, at_s, serial, frame, live, answer)
         with self._lock:
             self.triggers += 1
@@ -148,7 +148,7 @@ class Recorder:
                     arrival.answer(None)
                 return None
             except LedgerError as error:
-                self._trouble(str(error))
+                self._raise_alarm(str(error))
                 if heartbeat is None or heartbeat.wait(AGAIN_AFTER_S):
                     # Without the frame: nobody knows how many these will be.
                     arrival = replace(arrival, frame=None)
@@ -157,8 +157,8 @@ class Recorder:
                         self._owed.append((arrival, record))
                     return None
                 continue
-            self._well()
-            self._announce(arrival, timely)
+            self._clear_alarm()
+            self._notify(arrival, timely)
             return timely
 
     def refuse(
@@ -167,12 +167,12 @@ class Recorder:
         """Close a record as NOT_INSPECTED; None where it was closed before."""
         return self.close(arrival, self.refusal(arrival, reason), heartbeat)
 
-    def refuse_all(self, triggers: Sequence[Missed], reason: str) -> None:
+    def refuse_all(self, triggers: Sequence[MissedTrigger], reason: str) -> None:
         """Record triggers that nobody opened a record for as NOT_INSPECTED, all at once."""
         try:
             closed = self._written(lambda: self._ledger.add_refused(triggers, reason))
         except LedgerError as error:
-            self._trouble(str(error))
+            self._raise_alarm(str(error))
             for trigger in triggers:
                 self._miss(trigger, str(error), None)
             return
@@ -224,16 +224,16 @@ class Recorder:
         )
         return replace(record, verdict=Verdict.NOT_INSPECTED, reason=reason)
 
-    def _announce(self, arrival: Arrival, record: Record) -> None:
+    def _notify(self, arrival: Arrival, record: Record) -> None:
         self.counters.add(record)
-        calls = [partial(told, record, arrival.frame) for told in self._told]
+        calls = [partial(callback, record, arrival.frame) for callback in self._subscribers]
         if arrival.answer is not None:
             calls.append(partial(arrival.answer, record))
         for call in calls:
             try:
                 call()
             except Exception:  # who listens must not keep the next part from its verdict
-                log.exception("somebody could not be told", extra={"record": record.id})
+                log.exception("record callback failed", extra={"record": record.id})
 
     def _written(self, write: Callable[[], T]) -> T:
         """Write, and once more if that made room on a full disk."""
@@ -244,7 +244,7 @@ class Recorder:
                 raise
             return write()
 
-    def _miss(self, missed: Missed, why: str, answer: Answer | None) -> None:
+    def _miss(self, missed: MissedTrigger, why: str, answer: Answer | None) -> None:
         with self._lock:
             if len(self._missed) < REMEMBERED:
                 self.triggers += 1
@@ -263,22 +263,22 @@ class Recorder:
         Args:
             at_once: however short ago it was tried.
         """
-        if not (self.trouble or self._missed or self._untold or self._owed):
+        if not (self.alarm or self._missed or self._untold or self._owed):
             return
         if self._clock.monotonic_s() < self._again_s and not at_once:
             return
         self._again_s = self._clock.monotonic_s() + AGAIN_AFTER_S
-        if self.trouble:
+        if self.alarm:
             try:
                 self._written(
                     lambda: self._ledger.note_event(self._clock.now(), "ledger", "written again")
                 )
             except LedgerError as error:
-                self._trouble(str(error))
+                self._raise_alarm(str(error))
                 return
-            self._well()
+            self._clear_alarm()
         self._catch_up()
-        while self._owed and not self.trouble:
+        while self._owed and not self.alarm:
             self.close(*self._owed.popleft())
 
     @property
@@ -311,7 +311,7 @@ class Recorder:
         except LedgerError as error:
             with self._lock:
                 self._untold += n
-            self._trouble(str(error))
+            self._raise_alarm(str(error))
             return
         log.error("%d triggers have no record, and the account shows it: %s", n, why)
 
@@ -325,20 +325,20 @@ class Recorder:
         except LedgerError as error:
             with self._lock:
                 self._missed.extendleft(reversed(missed))
-            self._trouble(str(error))
+            self._raise_alarm(str(error))
             return False
         for record in closed:
             self.counters.add(record)
         log.warning("%d triggers are recorded late, as NOT_INSPECTED", len(closed))
         return True
 
-    def _trouble(self, why: str) -> None:
-        if not self.trouble:
+    def _raise_alarm(self, why: str) -> None:
+        if not self.alarm:
             log.error("no part can be inspected: %s", why)
-        self.trouble = why
+        self.alarm = why
         self._again_s = self._clock.monotonic_s() + AGAIN_AFTER_S
 
-    def _well(self) -> None:
-        if self.trouble:
+    def _clear_alarm(self) -> None:
+        if self.alarm:
             log.warning("the ledger can be written again")
-            self.trouble = ""
+            self.alarm = ""

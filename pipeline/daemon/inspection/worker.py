@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 Gate = Callable[[str, Frame, Pixels], str | None]
 
 
-class Loaded(Protocol):
+class ReadyModel(Protocol):
     """A model that is ready to judge."""
 
     @property
@@ -39,7 +39,7 @@ class Loaded(Protocol):
     def since(self) -> datetime: ...
 
 
-class Inspection:
+class InspectionWorker:
     """Judges what waits. A hung or dead worker is replaced: `run` is called anew, in a new thread.
 
     The model is asked for once a frame, so that another takes over between two of them.
@@ -52,7 +52,7 @@ class Inspection:
         self,
         work_queue: WorkQueue,
         recorder: Recorder,
-        model: Callable[[], Loaded],
+        model: Callable[[], ReadyModel],
         gate: Gate = lambda camera, frame, pixels: None,
     ) -> None:
         """Take what it needs.

@@ -207,39 +207,39 @@ def _kept_approval(line: Line, version: Version) -> Path:
 
 
 def _last_good_one(
-    line: Line, trouble: LinesideError, instead: str, chain: Chain | None
+    line: Line, cause: LinesideError, instead: str, chain: Chain | None
 ) -> tuple[Bundle, Version]:
-    """The last good bundle, verified once more; raises `trouble` where there is none."""
+    """The last good bundle, verified once more; raises `cause` where there is none."""
     last = _last_good(line)
     kept = None if last is None else _cached(line, last)
     if last is None or kept is None:
-        raise trouble
+        raise cause
     if line.model.require_signoff:
-        since = _checked_approval(line, last, trouble).seq
-        if chain is not None and (said := chain.taken_back(last.version, since)):
+        since = _checked_approval(line, last, cause).seq
+        if chain is not None and (act := chain.taken_back(last.version, since)):
             raise SignoffError(
-                f"{trouble}; and the last good model {last.name} was {said}, so it does not stay"
-            ) from trouble
-    log.warning("%s", trouble)
+                f"{cause}; and the last good model {last.name} was {act}, so it does not stay"
+            ) from cause
+    log.warning("%s", cause)
     log.warning("%s, %s, in %s", instead, last.name, kept.folder)
     return kept, last
 
 
-def _checked_approval(line: Line, last: Version, trouble: LinesideError) -> Signoff:
+def _checked_approval(line: Line, last: Version, cause: LinesideError) -> Signoff:
     """The sign-off kept with the last good model, which was verified when it was kept."""
     path = _kept_approval(line, last)
     try:
         record = read_model(path, Signoff)
     except (OSError, ValidationError) as error:
         raise SignoffError(
-            f"{trouble}; and {path}, the sign-off of the last good model {last.name}, cannot be "
+            f"{cause}; and {path}, the sign-off of the last good model {last.name}, cannot be "
             "read: start once with the registry in reach, or without model.require_signoff"
         ) from error
     of = (record.recipe, record.version, record.bundle_sha256)
     intact = record.sha256 == record.expected_sha256 and record.act != "reject"
     if not intact or of != (last.recipe, last.version, last.bundle_sha256):
         raise SignoffError(
-            f"{trouble}; and {path} is not the sign-off of the last good model {last.name}: it was "
+            f"{cause}; and {path} is not the sign-off of the last good model {last.name}: it was "
             "altered; start once with the registry in reach"
         )
     return record

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedModel:
     """A model that was tried out.
 
     Attributes:
@@ -71,7 +71,7 @@ class Follower:
     Attributes:
         current: the model to use; changed by assignment, so whoever reads it once a frame has one
             model for that frame. None before there is one.
-        trouble: why the newest version was refused or the registry could not be asked, "" if fine.
+        alarm: why the newest version was refused or the registry could not be asked, "" if fine.
         on_event: is told of a change: `model live` or `model refused`, and the details.
     """
 
@@ -82,7 +82,7 @@ class Follower:
         clock: Clock,
         *,
         threads: int,
-        current: Loaded | None = None,
+        current: LoadedModel | None = None,
         lets_go: bool = False,
     ) -> None:
         """Take what to follow; nothing is asked yet.
@@ -96,7 +96,7 @@ class Follower:
             lets_go: does the model end with its alias? A line cannot do without, so its own stays.
         """
         self.current = current
-        self.trouble = ""
+        self.alarm = ""
         self.on_event: Callable[[str, str], None] = lambda kind, detail: None
         self._line = line
         self._registry = registry
@@ -104,7 +104,7 @@ class Follower:
         self._threads = threads
         self._lets_go = lets_go
         self._previous: Bundle | None = None
-        self._leaving: Loaded | None = None
+        self._leaving: LoadedModel | None = None
         self._refused = _Refused()
         self._said = ""
         self._changing = threading.Lock()
@@ -122,7 +122,7 @@ class Follower:
         return True
 
     @property
-    def state(self) -> None:
+    def status(self) -> None:
         """What there is to tell is told with the model that it follows for."""
         return None
 
@@ -206,9 +206,9 @@ class Follower:
             self._refuse(version, said, math.inf)
             return
         if not heartbeat.stopping:
-            self._take(Loaded(inspector, version.name, self._clock.now()), wanted)
+            self._take(LoadedModel(inspector, version.name, self._clock.now()), wanted)
 
-    def _take(self, new: Loaded, wanted: Wanted) -> None:
+    def _take(self, new: LoadedModel, wanted: Wanted) -> None:
         with self._changing:
             before, self.current = self.current, new
         # Freeing a network takes tens of milliseconds: this thread does it, at the next look, and
@@ -245,14 +245,14 @@ class Follower:
         current = None if self.current is None else self.current.bundle
         tidy(self._line, *(b for b in (current, self._previous) if b is not None))
 
-    def _tell(self, trouble: str, about: str = "") -> bool:
-        """Set the trouble; log it, and return True, unless it was said already."""
-        self.trouble = trouble
-        said, self._said = self._said, about or trouble
+    def _tell(self, alarm: str, about: str = "") -> bool:
+        """Set the alarm; log it, and return True, unless it was said already."""
+        self.alarm = alarm
+        said, self._said = self._said, about or alarm
         if said == self._said:
             return False
-        if trouble:
-            log.warning("%s: %s", self._line.station, trouble)
+        if alarm:
+            log.warning("%s: %s", self._line.station, alarm)
         else:
             log.info("%s: the registry's %s is at work", self._line.station, self._line.model.alias)
-        return bool(trouble)
+        return bool(alarm)

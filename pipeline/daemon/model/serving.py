@@ -3,20 +3,47 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from pipeline.contracts.bundle import Bundle
+from pipeline.daemon.inspection.drift import DriftStatus
 from pipeline.daemon.model.cache import fetch_champion, tidy
-from pipeline.daemon.model.follower import Follower, Loaded
+from pipeline.daemon.model.follower import Follower, LoadedModel
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.settings.line import Line
-from pipeline.daemon.status import ModelState
 from pipeline.errors import LinesideError
 from pipeline.inference.inspector import Inspector
 from pipeline.inference.trial import load
 from pipeline.registry.store import Registry
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ModelStatus:
+    """The model at work.
+
+    Attributes:
+        version: `<recipe>/<version>`.
+        bundle_sha256: its bundle's identity.
+        since: when it took over.
+        alarm: why the newest version was refused or the registry could not be asked, "" if fine.
+        shadow: the version that runs beside it, "" for none.
+        shadowed: frames that both have judged.
+        disagreements: of those, how many got another verdict from it.
+        drift: how parts look to the model at work, beside those it saw first.
+    """
+
+    version: str
+    bundle_sha256: str
+    since: datetime
+    alarm: str = ""
+    shadow: str = ""
+    shadowed: int = 0
+    disagreements: int = 0
+    drift: DriftStatus = field(default_factory=DriftStatus)
 
 
 class Serving:
@@ -47,29 +74,29 @@ class Serving:
 
         bundle, version = fetch_champion(line, registry, try_out)
         wanted = next((i for i in tried if i.bundle is bundle), None)
-        loaded = Loaded(wanted or load(bundle, line.threads), version.name, clock.now())
+        loaded = LoadedModel(wanted or load(bundle, line.threads), version.name, clock.now())
         follower = Follower(line, registry, clock, threads=line.threads, current=loaded)
         if wanted is None:
-            follower.trouble = f"started with the last good model, {version.name}; see the log"
+            follower.alarm = f"started with the last good model, {version.name}; see the log"
         tidy(line, bundle)
         return cls(follower)
 
     @property
-    def current(self) -> Loaded:
+    def current(self) -> LoadedModel:
         """The model for the next frame; to be read once a frame."""
         loaded = self.follower.current
         assert loaded is not None
         return loaded
 
     @property
-    def state(self) -> ModelState:
+    def status(self) -> ModelStatus:
         """The model at work, and what is wrong with it."""
         loaded = self.current
-        return ModelState(
+        return ModelStatus(
             version=loaded.version,
             bundle_sha256=loaded.bundle.sha256,
             since=loaded.since,
-            trouble=self.follower.trouble,
+            alarm=self.follower.alarm,
         )
 
     def run(self, heartbeat: Heartbeat) -> None:

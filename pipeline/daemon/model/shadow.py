@@ -16,12 +16,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from pipeline.contracts.records import Record, Verdict
-from pipeline.daemon.model.follower import Follower, Loaded
+from pipeline.daemon.model.follower import Follower, LoadedModel
+from pipeline.daemon.model.serving import ModelStatus
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import BEAT_EVERY_S, Heartbeat
 from pipeline.daemon.settings.line import Line
 from pipeline.daemon.sources import Frame
-from pipeline.daemon.status import ModelState
 from pipeline.errors import LedgerError
 from pipeline.ledger.ledger import Ledger
 from pipeline.registry.store import Registry
@@ -93,7 +93,7 @@ class Shadow:
         self._on_disagreement = on_disagreement
         self._frames: queue.Queue[tuple[Record, Frame]] = queue.Queue(WAITING)
         self._counted = ("", 0, 0)  # one value: it is read from other threads
-        self._trouble = ""
+        self._alarm = ""
 
     @property
     def name(self) -> str:
@@ -106,8 +106,8 @@ class Shadow:
         return True
 
     @property
-    def state(self) -> None:
-        """What there is to tell is told with the model that it shadows: `seen_in`."""
+    def status(self) -> None:
+        """What there is to tell is told with the model that it shadows: `with_shadow`."""
         return None
 
     @property
@@ -149,11 +149,11 @@ class Shadow:
                 record, frame = self._frames.get(timeout=BEAT_EVERY_S)
                 self._judge(record, frame)
 
-    def seen_in(self, state: ModelState) -> ModelState:
+    def with_shadow(self, state: ModelStatus) -> ModelStatus:
         """The state of the model at work, with what there is to tell of its shadow."""
         loaded = self.follower.current
-        alarms = [state.trouble, self._trouble]
-        if (refused := self.follower.trouble) and not state.trouble:
+        alarms = [state.alarm, self._alarm]
+        if (refused := self.follower.alarm) and not state.alarm:
             alarms.append(f"challenger: {refused}")
         version, shadowed, disagreements = self._counted
         current = "" if loaded is None or loaded.version == state.version else loaded.version
@@ -161,7 +161,7 @@ class Shadow:
             shadowed = disagreements = 0
         return replace(
             state,
-            trouble="; ".join(filter(None, alarms)),
+            alarm="; ".join(filter(None, alarms)),
             shadow=current,
             shadowed=shadowed,
             disagreements=disagreements,
@@ -189,7 +189,7 @@ class Shadow:
     def _note(
         self,
         record: Record,
-        loaded: Loaded,
+        loaded: LoadedModel,
         verdict: Verdict,
         reason: str,
         part_class: str = "",
@@ -199,11 +199,11 @@ class Shadow:
         try:
             with self._ledger.writing() as db:
                 db.execute("INSERT OR IGNORE INTO shadows VALUES (?, ?, ?, ?, ?, ?)", row)
-            self._trouble = ""
+            self._alarm = ""
         except LedgerError as error:
-            if not self._trouble:
+            if not self._alarm:
                 log.warning("what %s said cannot be written: %s", loaded.version, error)
-            self._trouble = f"shadow: {error}"
+            self._alarm = f"shadow: {error}"
 
 
 def _yield_to_others() -> None:

@@ -6,6 +6,7 @@ import logging
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,6 @@ from pipeline.daemon.runtime.backoff import Backoff
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import BEAT_EVERY_S, Heartbeat
 from pipeline.daemon.sinks import RecordRefused, Sink, SinkConfig, SinkDown
-from pipeline.daemon.status import SinkState
 from pipeline.errors import LedgerError
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.outbox import Letter, Outbox
@@ -24,6 +24,27 @@ COUNT_EVERY_S = 1.0
 
 State = Mapping[str, Any]
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SinkStatus:
+    """One sink.
+
+    Attributes:
+        name: of its outbox.
+        up: did the last delivery succeed?
+        alarm: why not, "" when it did.
+        delivered: records since the start of the station.
+        due: letters in the outbox.
+        dead: letters given up.
+    """
+
+    name: str
+    up: bool = True
+    alarm: str = ""
+    delivered: int = 0
+    due: int = 0
+    dead: int = 0
 
 
 class Dispatcher:
@@ -87,11 +108,11 @@ class Dispatcher:
         return self._count(fresh=True)[0] == 0
 
     @property
-    def state(self) -> SinkState:
+    def status(self) -> SinkStatus:
         """How it stands; letters are counted at most once a second."""
         due, dead = self._count()
         trouble = self._trouble
-        return SinkState(self._config.outbox, not trouble, trouble, self._delivered, due, dead)
+        return SinkStatus(self._config.outbox, not trouble, trouble, self._delivered, due, dead)
 
     def run(self, heartbeat: Heartbeat) -> None:
         """Deliver until `heartbeat.stopping`, then close the sink; a later call opens it anew."""

@@ -7,7 +7,7 @@ import threading
 
 from pipeline.daemon.runtime.clock import Clock
 
-CALM_S = 10.0  # what comes and goes within this time is one trouble, and two lines in the log
+CALM_S = 10.0  # what comes and goes within this time is one alarm, and two lines in the log
 
 
 class Alarms:
@@ -25,7 +25,7 @@ class Alarms:
         with self._lock:
             return "; ".join(text for text, _ in self._present.values())
 
-    def tell(self, kind: str, text: str) -> None:
+    def raise_(self, kind: str, text: str) -> None:
         """Say that something is wrong, at the first time or again."""
         with self._lock:
             new = kind not in self._present
@@ -33,7 +33,7 @@ class Alarms:
         if new:
             self._log.warning("%s", text)
 
-    def cease(self, kind: str) -> None:
+    def clear(self, kind: str) -> None:
         """Say that this is well; believed once it was not wrong for `CALM_S`."""
         if kind not in self._present:
             return

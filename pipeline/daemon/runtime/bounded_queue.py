@@ -17,7 +17,7 @@ class Refused(LinesideError):
     """There is no room, or nobody takes any more: whoever handed it over has to be told."""
 
 
-class Inbox(Generic[T]):
+class BoundedQueue(Generic[T]):
     """A queue between a thread that is not ours (HTTP, MQTT) and the worker that takes.
 
     What waits while a worker is replaced is taken by the next one.

@@ -1,10 +1,10 @@
-"""Time, passed in rather than asked for, so that tests need not wait."""
+"""Injectable clock, so that tests need not wait (`pipeline.testing.FakeClock`)."""
 
 from __future__ import annotations
 
 import threading
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 
 class Clock:
@@ -21,25 +21,3 @@ class Clock:
     def wait(self, stop: threading.Event, seconds: float) -> None:
         """Sleep until `stop` is set or the time is over."""
         stop.wait(seconds)
-
-
-class FakeClock(Clock):
-    """Stands still but for waiting, which takes no time."""
-
-    def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
-        self._now = start
-        self._monotonic_s = 0.0
-
-    def now(self) -> datetime:
-        return self._now
-
-    def monotonic_s(self) -> float:
-        return self._monotonic_s
-
-    def wait(self, stop: threading.Event, seconds: float) -> None:
-        self.advance(seconds)
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass."""
-        self._now += timedelta(seconds=seconds)
-        self._monotonic_s += seconds

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from pipeline.daemon.inspection.frame_check import Health
 from pipeline.daemon.settings.http import Http
 from pipeline.daemon.sinks import SinkConfig
 from pipeline.daemon.sources import SourceConfig
@@ -87,7 +86,7 @@ class Keep(Strict):
     )
 
 
-class Camera(Strict):
+class CameraSettings(Strict):
     """One of a station's cameras."""
 
     name: str = Field(pattern=NAME, max_length=64, description="Of the camera, in every record.")
@@ -97,6 +96,30 @@ class Camera(Strict):
     trigger: Annotated[TriggerConfig | None, Plugin("pipeline.daemon.triggers")] = Field(
         None, description="What says that a part is there; none: every frame is one."
     )
+
+
+class FrameCheckSettings(Strict):
+    """When a camera's frame is not a picture of the part."""
+
+    frozen_after: int = Field(
+        5,
+        ge=0,
+        description="So many identical pictures in a row from a live source are a frozen "
+        "picture; 0: any number may be. A motionless scene in a strongly compressed video stream "
+        "looks like a frozen picture.",
+    )
+    size_px: tuple[int, int] | None = Field(
+        None, description="Width and height that every frame must have; none: any."
+    )
+
+    @field_validator("frozen_after")
+    @classmethod
+    def _more_than_one(cls, limit: int) -> int:
+        if limit == 1:
+            raise ValueError(
+                "1 would make every picture a frozen picture; give 2 or more, or 0 for never"
+            )
+        return limit
 
 
 class Overload(Strict):
@@ -146,10 +169,12 @@ class Line(Strict):
     trigger: Annotated[TriggerConfig | None, Plugin("pipeline.daemon.triggers")] = Field(
         None, description="What says that a part is there; none: every frame is one."
     )
-    cameras: tuple[Camera, ...] = Field(
+    cameras: tuple[CameraSettings, ...] = Field(
         (), description="Instead of `source` and `trigger` where the station has several cameras."
     )
-    health: Health = Field(Health(), description="When a frame is no picture of the part at all.")
+    health: FrameCheckSettings = Field(
+        FrameCheckSettings(), description="When a frame is not a picture of the part at all."
+    )
     overload: Overload = Field(Overload(), description="When triggers come too fast.")
     ledger: Path = Field(description="SQLite file with one record a trigger.")
     sinks: Annotated[tuple[SinkConfig, ...], Plugin("pipeline.daemon.sinks")] = Field(
@@ -182,11 +207,15 @@ class Line(Strict):
         return self
 
     @property
-    def all_cameras(self) -> tuple[Camera, ...]:
+    def all_cameras(self) -> tuple[CameraSettings, ...]:
         """The station's cameras, whichever way they are given."""
         if self.source is None:
             return self.cameras
-        return (Camera.model_construct(name=ONLY_CAMERA, source=self.source, trigger=self.trigger),)
+        return (
+            CameraSettings.model_construct(
+                name=ONLY_CAMERA, source=self.source, trigger=self.trigger
+            ),
+        )
 
 
 def _distinct(what: str, names: list[str]) -> None:

@@ -115,20 +115,3 @@ class SinkConfig(PluginConfig):
 def message(record: Record) -> dict[str, Any]:
     """What receivers are told of a record: its fields, ready for JSON."""
     return {**asdict(record), "verdict": str(record.verdict)}
-
-
-class FakeSink(Sink):
-    """Remembers what it was given; with `trouble` set it raises that instead."""
-
-    def __init__(self) -> None:
-        self.records: list[Record] = []
-        self.states: list[Mapping[str, Any]] = []
-        self.trouble: Exception | None = None
-
-    def deliver(self, records: Sequence[Record]) -> None:
-        if self.trouble is not None:
-            raise self.trouble
-        self.records += records
-
-    def announce(self, state: Mapping[str, Any]) -> None:
-        self.states.append(state)

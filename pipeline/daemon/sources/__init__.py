@@ -7,7 +7,7 @@ a `Source`. May call `imaging`, `contracts`, `daemon.clock` and `daemon.heartbea
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -102,23 +102,3 @@ class SourceConfig(PluginConfig):
             MissingExtra: the source's package is not installed.
         """
         raise NotImplementedError(f"source {self.type} has no open()")
-
-
-class FakeSource(Source):
-    """Yields the pictures it was given, 10 ms apart on a fake clock; an exception is a bad one."""
-
-    live = False
-
-    def __init__(self, pictures: Sequence[Pixels | Exception], clock: Clock) -> None:
-        self._pictures = pictures
-        self._clock = clock
-
-    def frames(self, heartbeat: Heartbeat) -> Iterator[Frame]:
-        for i, picture in enumerate(self._pictures):
-            if heartbeat.wait(0.01):
-                return
-            at, captured_s = self._clock.now(), self._clock.monotonic_s()
-            if isinstance(picture, Exception):
-                yield Frame(at, captured_s, f"part-{i}", None, str(picture))
-            else:
-                yield Frame(at, captured_s, f"part-{i}", picture)

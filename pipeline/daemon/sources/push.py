@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.daemon.runtime.bounded_queue import Inbox
+from pipeline.daemon.runtime.bounded_queue import BoundedQueue
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources import Answer, Frame, Source, SourceConfig
@@ -40,7 +40,7 @@ class Push(Source):
 
     def __init__(self, config: Config, clock: Clock) -> None:
         self._clock = clock
-        self._inbox: Inbox[Frame] = Inbox("source push", config.waiting)
+        self._inbox: BoundedQueue[Frame] = BoundedQueue("source push", config.waiting)
 
     def submit(
         self, data: bytes, ending: str = ".png", serial: str = "", answer: Answer | None = None

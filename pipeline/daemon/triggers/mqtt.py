@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from pipeline.daemon.net.mqtt import Broker, BrokerAway, Link
-from pipeline.daemon.runtime.bounded_queue import Inbox, Refused
+from pipeline.daemon.runtime.bounded_queue import BoundedQueue, Refused
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.triggers import Call, Trigger, TriggerConfig
@@ -59,7 +59,7 @@ class Mqtt(Trigger):
     def __init__(self, config: Config, clock: Clock) -> None:
         self._config = config
         self._clock = clock
-        self._inbox: Inbox[Call] = Inbox(f"trigger mqtt {config.topic}", WAITING)
+        self._inbox: BoundedQueue[Call] = BoundedQueue(f"trigger mqtt {config.topic}", WAITING)
         self._refused = 0  # parts that are not recorded yet
         self._counting = threading.Lock()
         self._subscription: _Subscription | None = None

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.daemon.runtime.bounded_queue import Inbox
+from pipeline.daemon.runtime.bounded_queue import BoundedQueue
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources import Answer
@@ -35,7 +35,7 @@ class Software(Trigger):
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._inbox: Inbox[Call] = Inbox("trigger software", WAITING)
+        self._inbox: BoundedQueue[Call] = BoundedQueue("trigger software", WAITING)
 
     def fire(self, serial: str = "", answer: Answer | None = None) -> None:
         """Trigger now and return at once; may be called from any thread.

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Any, Protocol, runtime_checkable
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
@@ -72,7 +71,7 @@ class Service:
         self._waiting = waiting
         self.uploads = Uploads(settings)
         self._at_once = 0
-        self._metrics = Metrics(station.state, station.recorder)
+        self._metrics = Metrics(station.status, station.recorder)
 
     async def healthz(self) -> Response:
         """Is the process alive? If not, it is to be started anew."""
@@ -84,7 +83,7 @@ class Service:
 
     async def readyz(self) -> Response:
         """Would a part that comes now get a verdict?"""
-        reasons = (await aside(self._station.state)).not_ready
+        reasons = (await aside(self._station.status)).not_ready
         return JSONResponse({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
 
     async def metrics(self, request: Request) -> Response:
@@ -95,9 +94,8 @@ class Service:
 
     async def status(self) -> Response:
         """The station's state."""
-        state = await aside(self._station.state)
-        told: dict[str, Any] = {**asdict(state), "not_ready": state.not_ready}
-        return JSONResponse(jsonable_encoder(told))
+        status = await aside(self._station.status)
+        return JSONResponse(jsonable_encoder(status.as_dict()))
 
     async def records(self, serial: str) -> Response:
         """What became of a part: the records of its serial, newest first."""
@@ -161,7 +159,7 @@ class Service:
                 return JSONResponse(message(await expected.record(limit_s)))
             except NoVerdict:
                 recorder = self._station.recorder
-                why = self._station.stopping or recorder.trouble or "its record was not opened"
+                why = self._station.stopping or recorder.alarm or "its record was not opened"
                 raise HTTPException(503, f"the part is not inspected: {why}", AGAIN) from None
             except TimeoutError:
                 raise HTTPException(

@@ -15,22 +15,19 @@ from prometheus_client.metrics_core import (
 )
 from prometheus_client.registry import Collector
 
+from pipeline.daemon.images.writer import StorageStatus
+from pipeline.daemon.inspection.camera import CameraStatus
 from pipeline.daemon.inspection.counters import Histogram
-from pipeline.daemon.inspection.drift import PARTS
+from pipeline.daemon.inspection.drift import PARTS, DriftStatus
 from pipeline.daemon.inspection.recorder import Recorder
-from pipeline.daemon.status import (
-    CameraState,
-    DriftState,
-    LedgerState,
-    ModelState,
-    SinkState,
-    StationState,
-    StorageState,
-)
+from pipeline.daemon.model.serving import ModelStatus
+from pipeline.daemon.outbox.dispatcher import SinkStatus
+from pipeline.daemon.status import StationStatus
+from pipeline.ledger.database import LedgerStatus
 
 DAY_S = 86_400
 
-State = Callable[[], StationState]
+State = Callable[[], StationStatus]
 
 
 class Metrics:
@@ -62,7 +59,7 @@ class StationCollector(Collector):
         """The station, its verdicts, its model, its cameras, and who is told."""
         state, recorder = self._state(), self._recorder
         yield from _station(state)
-        yield _gauge("ledger_up", "1 while records can be written.", not recorder.trouble)
+        yield _gauge("ledger_up", "1 while records can be written.", not recorder.alarm)
         yield from _ledger(state.ledger)
         yield _count(
             "triggers_forgotten",
@@ -92,7 +89,7 @@ class StationCollector(Collector):
             yield from _storage(state.storage)
 
 
-def _station(state: StationState) -> Iterator[Metric]:
+def _station(state: StationStatus) -> Iterator[Metric]:
     yield _gauges(
         *("station_info", "Who this is.", ("station", "recipe")),
         [((state.station, state.recipe), 1)],
@@ -104,14 +101,14 @@ def _station(state: StationState) -> Iterator[Metric]:
     yield _count("worker_restarts", "Workers replaced since they died or hung.", state.restarts)
 
 
-def _ledger(ledger: LedgerState) -> Iterator[Metric]:
+def _ledger(ledger: LedgerStatus) -> Iterator[Metric]:
     if ledger.size_bytes is not None:
         yield _gauge("ledger_bytes", "Of the ledger and its log, which grow.", ledger.size_bytes)
     if ledger.free_bytes is not None:
         yield _gauge("ledger_disk_free_bytes", "Of the ledger's disk.", ledger.free_bytes)
 
 
-def _model(model: ModelState) -> Iterator[Metric]:
+def _model(model: ModelStatus) -> Iterator[Metric]:
     yield _gauges(
         "model_info",
         "The model that judges, and the one beside it without a say.",
@@ -119,7 +116,7 @@ def _model(model: ModelState) -> Iterator[Metric]:
         [((model.version, model.bundle_sha256, model.shadow), 1)],
     )
     yield _gauge("model_since_seconds", "When it took over.", model.since.timestamp())
-    yield _gauge("model_up_to_date", "0 while a newer one is refused.", not model.trouble)
+    yield _gauge("model_up_to_date", "0 while a newer one is refused.", not model.alarm)
     yield from _drift(model.drift)
     if model.shadow:
         labels, of = ("shadow",), (model.shadow,)
@@ -132,7 +129,7 @@ def _model(model: ModelState) -> Iterator[Metric]:
         )
 
 
-def _drift(drift: DriftState) -> Iterator[Metric]:
+def _drift(drift: DriftStatus) -> Iterator[Metric]:
     """Figures without a value yet are left out; compare the mean with the one of the first."""
     yield _gauge("model_judged_parts", "Since the model took over.", drift.parts)
     levels = (
@@ -147,7 +144,7 @@ def _drift(drift: DriftState) -> Iterator[Metric]:
             yield _gauge(f"{name}_first_mean", said, level.first)
 
 
-def _cameras(cameras: Sequence[CameraState]) -> Iterator[Metric]:
+def _cameras(cameras: Sequence[CameraStatus]) -> Iterator[Metric]:
     by = ("camera",)
     yield _gauges(
         "camera_up",
@@ -169,7 +166,7 @@ def _cameras(cameras: Sequence[CameraState]) -> Iterator[Metric]:
     )
 
 
-def _sinks(sinks: Sequence[SinkState]) -> Iterator[Metric]:
+def _sinks(sinks: Sequence[SinkStatus]) -> Iterator[Metric]:
     by = ("sink",)
     yield _gauges(
         "sink_up", "1 while the last delivery succeeded.", by, [((s.name,), s.up) for s in sinks]
@@ -181,8 +178,8 @@ def _sinks(sinks: Sequence[SinkState]) -> Iterator[Metric]:
     yield _gauges("outbox_dead", "Records given up.", by, [((s.name,), s.dead) for s in sinks])
 
 
-def _storage(storage: StorageState) -> Iterator[Metric]:
-    yield _gauge("storage_up", "1 while frames are kept as asked.", not storage.trouble)
+def _storage(storage: StorageStatus) -> Iterator[Metric]:
+    yield _gauge("storage_up", "1 while frames are kept as asked.", not storage.alarm)
     yield _gauge("storage_kept_bytes", "Of the frames that are kept.", storage.kept_bytes)
     if storage.quota_bytes is not None:
         yield _gauge("storage_quota_bytes", "How many there may be.", storage.quota_bytes)

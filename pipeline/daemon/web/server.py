@@ -44,7 +44,7 @@ class Web:
     """
 
     name = "web service"
-    state = None
+    status = None
 
     def __init__(self, settings: Http, station: Station, frames: Path | None) -> None:
         """Check everything that can be wrong and take the port.

@@ -11,11 +11,11 @@ import pytest
 from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.images import retention
 from pipeline.daemon.images.writer import ImageWriter
-from pipeline.daemon.runtime.clock import FakeClock
 from pipeline.daemon.settings.line import Keep
 from pipeline.daemon.sources import Frame
 from pipeline.ledger.disk_reserve import Reserve
 from pipeline.ledger.ledger import Ledger
+from pipeline.testing import FakeClock
 from tests.daemon.disk import fill, small_disk
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -88,7 +88,7 @@ class Bench:
         named = {r.id: r.image for r in self.ledger.records() if r.image}
         there = {p.relative_to(self.folder).as_posix() for p in self.folder.glob("*/*")}
         assert there == set(named.values())
-        assert self.image_writer.state.kept_bytes == SIZE * len(named)
+        assert self.image_writer.status.kept_bytes == SIZE * len(named)
         return set(named)
 
 
@@ -118,9 +118,9 @@ def test_flood_of_good_parts_displaces_nothing_that_is_worth_more(bench: Bench) 
     (last,) = bench.see(REVIEW)
     bench.see(*[PASS] * 3)
     assert bench.kept == {*bad, last}
-    state = bench.image_writer.state
+    state = bench.image_writer.status
     assert state.left_out == 3
-    assert "no further PASS frame is kept" in state.trouble
+    assert "no further PASS frame is kept" in state.alarm
 
 
 def test_part_on_which_two_models_disagree_is_worth_as_much_as_one_in_doubt(bench: Bench) -> None:
@@ -150,10 +150,10 @@ def test_when_reviewed_frames_fill_the_quota_no_more_are_kept_and_it_says_so(ben
     bench.review(*seen)
     bench.see(REVIEW, FAIL)
     assert bench.kept == set(seen)
-    state = bench.image_writer.state
+    state = bench.image_writer.status
     assert (state.left_out, state.days_left) == (2, 0)
-    assert "no further REVIEW frame is kept" in state.trouble
-    assert "keep.quota_gb: 4e-06" in state.trouble
+    assert "no further REVIEW frame is kept" in state.alarm
+    assert "keep.quota_gb: 4e-06" in state.alarm
 
 
 def test_verdict_that_the_line_file_protects_is_never_removed(bench: Bench) -> None:
@@ -167,9 +167,9 @@ def test_verdict_that_the_line_file_protects_is_never_removed(bench: Bench) -> N
 
 def test_removing_what_nobody_has_reviewed_is_told(bench: Bench) -> None:
     bench.see(*[REVIEW] * 4)
-    assert bench.image_writer.state.trouble == ""
+    assert bench.image_writer.status.alarm == ""
     bench.see(REVIEW)
-    assert "frames are removed which nobody has reviewed" in bench.image_writer.state.trouble
+    assert "frames are removed which nobody has reviewed" in bench.image_writer.status.alarm
 
 
 def test_frame_larger_than_the_quota_displaces_nothing(bench: Bench) -> None:
@@ -178,7 +178,7 @@ def test_frame_larger_than_the_quota_displaces_nothing(bench: Bench) -> None:
     bench.image_writer.offer(frame, bench.closed(REVIEW))
     bench.work()
     assert bench.kept == set(seen)
-    assert bench.image_writer.state.left_out == 1
+    assert bench.image_writer.status.left_out == 1
 
 
 def test_smaller_quota_is_kept_from_the_next_start_on(bench: Bench) -> None:
@@ -191,7 +191,7 @@ def test_no_quota_keeps_all(bench: Bench) -> None:
     bench.restarted(quota_gb=None)
     seen = bench.see(*[PASS] * 20)
     assert bench.kept == set(seen)
-    assert bench.image_writer.state.quota_bytes is None
+    assert bench.image_writer.status.quota_bytes is None
 
 
 def test_day_whose_frames_are_all_gone_leaves_no_folder(bench: Bench) -> None:
@@ -244,7 +244,7 @@ def test_disk_that_others_fill_is_relieved_of_what_nobody_reviewed(
         bench.clock.advance(5)
         bench.work()
         assert bench.kept == {reviewed}
-        assert "no further frame is kept" in bench.image_writer.state.trouble
+        assert "no further frame is kept" in bench.image_writer.status.alarm
         bench.see(FAIL)
         assert bench.kept == {reviewed}
         (disk / "others").unlink()
@@ -266,7 +266,7 @@ def test_frames_beside_a_ledger_on_a_full_disk_go_once_its_reserve_is_released(
         fill(disk / "others")
         bench.clock.advance(5)
         bench.work()
-        assert "database or disk is full" in bench.image_writer.state.trouble
+        assert "database or disk is full" in bench.image_writer.status.alarm
         assert reserve.release()
         bench.work()
         assert bench.kept == {seen[0]}
@@ -275,7 +275,7 @@ def test_frames_beside_a_ledger_on_a_full_disk_go_once_its_reserve_is_released(
 
 def test_bytes_are_counted_anew_at_the_start(bench: Bench) -> None:
     seen = bench.see(*[FAIL] * 3)
-    assert bench.restarted().state.kept_bytes == 3 * SIZE
+    assert bench.restarted().status.kept_bytes == 3 * SIZE
     assert bench.kept == set(seen)
 
 
@@ -319,7 +319,7 @@ def test_file_that_no_record_knows_is_left_alone_and_told(
     bench.see(*[FAIL] * 8)
     assert stranger.is_file()
     assert "1 files" in caplog.text
-    assert bench.image_writer.state.kept_bytes == 4 * SIZE
+    assert bench.image_writer.status.kept_bytes == 4 * SIZE
 
 
 def test_names_of_frames_whose_disk_is_away_stay(bench: Bench, tmp_path: Path) -> None:
@@ -358,16 +358,16 @@ def test_file_that_cannot_be_removed_keeps_its_name(
         patch.setattr(Path, "unlink", refuse)
         bench.see(FAIL)
     assert bench.kept == set(seen)
-    assert "Read-only file system" in bench.image_writer.state.trouble
+    assert "Read-only file system" in bench.image_writer.status.alarm
 
 
 def test_days_left_follow_from_the_rate_since_the_start(bench: Bench) -> None:
     bench.restarted(quota_gb=1e-3)  # 1 MB
-    assert bench.image_writer.state.days_left is None, "nothing is known yet"
+    assert bench.image_writer.status.days_left is None, "nothing is known yet"
     for _ in range(24):
         bench.see(FAIL)
         bench.clock.advance(3599)
-    days = bench.image_writer.state.days_left
+    days = bench.image_writer.status.days_left
     assert days == pytest.approx((1e6 - 24 * SIZE) / (24 * SIZE), rel=0.01)
 
 
@@ -376,7 +376,7 @@ def test_days_left_forget_what_was_more_than_a_day_ago(bench: Bench) -> None:
     bench.see(*[FAIL] * 100)
     bench.clock.advance(2 * 86400)
     bench.see(FAIL)
-    days = bench.image_writer.state.days_left
+    days = bench.image_writer.status.days_left
     assert days == pytest.approx((1e6 - 101 * SIZE) / SIZE, rel=0.01)
 
 

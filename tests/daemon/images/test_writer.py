@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.images.writer import BACKLOG, ImageWriter
-from pipeline.daemon.runtime.clock import Clock, FakeClock
+from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.settings.line import Keep
 from pipeline.daemon.sources import Frame
@@ -22,6 +22,7 @@ from pipeline.errors import LedgerError
 from pipeline.files import write_whole
 from pipeline.imaging import Pixels, codec
 from pipeline.ledger.ledger import Ledger
+from pipeline.testing import FakeClock
 from tests.daemon.conftest import picture
 from tests.daemon.disk import fill, small_disk
 
@@ -75,7 +76,7 @@ def test_frame_is_kept_bit_for_bit_and_named_in_its_record(
     work(image_writer)
     assert images(ledger) == [f"{DAY}/{record.id}.jpg"]
     assert (tmp_path / "kept" / images(ledger)[0]).read_bytes() == b"what the camera sent"
-    assert image_writer.state.kept_bytes == len(b"what the camera sent")
+    assert image_writer.status.kept_bytes == len(b"what the camera sent")
 
 
 def test_cameras_own_file_is_kept_even_if_it_is_decoded_by_now(
@@ -124,9 +125,9 @@ def test_file_that_cannot_be_named_in_the_ledger_does_not_stay(
     image_writer.offer(frame(), closed(ledger))
     work(image_writer)
     assert list((tmp_path / "kept" / DAY).iterdir()) == []
-    state = image_writer.state
+    state = image_writer.status
     assert (state.left_out, state.kept_bytes) == (1, 0)
-    assert state.trouble == "frames are not kept: the disk is full"
+    assert state.alarm == "frames are not kept: the disk is full"
 
 
 def test_failed_and_doubtful_parts_are_kept_and_others_only_if_asked_for(
@@ -160,8 +161,8 @@ def test_frame_that_is_offered_twice_is_kept_once(
     image_writer.offer(frame(), record)
     image_writer.offer(frame(), record, disputed=True)
     work(image_writer)
-    state = image_writer.state
-    assert (state.kept_bytes, state.left_out, state.trouble) == (len(b"an image"), 0, "")
+    state = image_writer.status
+    assert (state.kept_bytes, state.left_out, state.alarm) == (len(b"an image"), 0, "")
 
 
 def test_frame_without_pixels_and_file_leaves_nothing(
@@ -187,7 +188,7 @@ def test_frame_that_cannot_be_encoded_is_left_out_and_the_next_one_kept(
         image_writer.offer(Frame(AT, 0.0, "", pixels), closed(ledger))
     work(image_writer)
     assert [bool(image) for image in images(ledger)] == [False, True]
-    assert image_writer.state.left_out == 1
+    assert image_writer.status.left_out == 1
 
 
 def test_folder_that_cannot_be_written_is_told_and_nothing_raised(
@@ -198,8 +199,8 @@ def test_folder_that_cannot_be_written_is_told_and_nothing_raised(
     image_writer.offer(frame(), closed(ledger))
     work(image_writer)
     assert images(ledger) == [""]
-    assert image_writer.state.left_out == 1
-    assert "File exists" in image_writer.state.trouble
+    assert image_writer.status.left_out == 1
+    assert "File exists" in image_writer.status.alarm
 
 
 @pytest.mark.parametrize(("share", "low", "high"), [(0, 0, 0), (0.25, 200, 300), (1, 1000, 1000)])
@@ -225,8 +226,8 @@ def test_backlog_is_bounded_by_number_and_what_is_left_out_is_counted_and_told_o
     image_writer = ImageWriter(Keep(folder=tmp_path / "kept"), ledger, clock)
     for _ in range(BACKLOG + 2):
         image_writer.offer(frame(), closed(ledger))
-    assert image_writer.state.left_out == 2
-    assert f"{BACKLOG} wait for {tmp_path / 'kept'}" in image_writer.state.trouble
+    assert image_writer.status.left_out == 2
+    assert f"{BACKLOG} wait for {tmp_path / 'kept'}" in image_writer.status.alarm
     work(image_writer)
     assert sum(bool(image) for image in images(ledger)) == BACKLOG
     assert len(caplog.messages) == 1
@@ -237,12 +238,12 @@ def test_backlog_is_bounded_by_its_bytes(ledger: Ledger, clock: FakeClock, tmp_p
     half: Pixels = np.zeros((100, 1600, 3), np.uint8)
     for _ in range(3):
         image_writer.offer(Frame(AT, 0.0, "", half), closed(ledger))
-    assert image_writer.state.left_out == 1
+    assert image_writer.status.left_out == 1
     work(image_writer)
     assert [bool(image) for image in images(ledger)] == [True, True, False]
     for _ in range(2):
         image_writer.offer(Frame(AT, 0.0, "", half), closed(ledger))
-    assert image_writer.state.left_out == 1, "the first ones wait no longer"
+    assert image_writer.status.left_out == 1, "the first ones wait no longer"
 
 
 def test_frame_larger_than_the_backlog_is_kept_when_it_is_alone(
@@ -263,10 +264,10 @@ def test_trouble_is_over_once_frames_are_kept_again_for_a_while(
     for _ in range(BACKLOG + 1):
         image_writer.offer(frame(), closed(ledger))
     work(image_writer)
-    assert image_writer.state.trouble
+    assert image_writer.status.alarm
     clock.advance(60)
     work(image_writer)
-    assert image_writer.state.trouble == ""
+    assert image_writer.status.alarm == ""
     assert [m.startswith("over: ") for m in caplog.messages] == [False, True]
 
 
@@ -337,7 +338,7 @@ def test_frame_of_a_worker_that_hung_at_the_disk_is_kept_when_the_disk_answers(
     image_writer.offer(frame(), closed(ledger))
     work(image_writer)
     assert all(images(ledger))
-    assert image_writer.state.kept_bytes == len(b"an image")
+    assert image_writer.status.kept_bytes == len(b"an image")
 
 
 def test_at_the_end_frames_for_which_no_time_is_left_are_counted(
@@ -347,7 +348,7 @@ def test_at_the_end_frames_for_which_no_time_is_left_are_counted(
     for _ in range(3):
         image_writer.offer(frame(), closed(ledger))
     assert image_writer.drain(0.05) == 2  # and the third is at the disk, which hangs
-    assert image_writer.state.left_out == 2
+    assert image_writer.status.left_out == 2
 
 
 def test_full_disk_costs_frames_and_nothing_else_until_there_is_room_again(
@@ -360,17 +361,17 @@ def test_full_disk_costs_frames_and_nothing_else_until_there_is_room_again(
         first, second = closed(ledger), closed(ledger)
         image_writer.offer(frame(b"x" * 100_000), first)
         work(image_writer)
-        assert "No space left on device" in image_writer.state.trouble or (
-            "has no room" in image_writer.state.trouble
+        assert "No space left on device" in image_writer.status.alarm or (
+            "has no room" in image_writer.status.alarm
         )
-        assert image_writer.state.left_out == 1
+        assert image_writer.status.left_out == 1
         assert [p for p in disk.rglob("*") if p.is_file()] == [disk / "others"]
         (disk / "others").unlink()
         clock.advance(60)
         image_writer.offer(frame(b"x" * 100_000), second)
         work(image_writer)
         assert images(ledger) == ["", f"{DAY}/{second.id}.png"]
-        assert image_writer.state.trouble == ""
+        assert image_writer.status.alarm == ""
 
 
 def test_disk_that_is_full_although_it_promised_room_leaves_no_half_written_file(
@@ -382,5 +383,5 @@ def test_disk_that_is_full_although_it_promised_room_leaves_no_half_written_file
         fill(disk / "others")
         image_writer.offer(frame(b"x" * 100_000), closed(ledger))
         work(image_writer)
-        assert "No space left on device" in image_writer.state.trouble
+        assert "No space left on device" in image_writer.status.alarm
         assert [p for p in disk.rglob("*") if p.is_file()] == [disk / "others"]

@@ -14,14 +14,14 @@ from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.inspection.camera import Camera
 from pipeline.daemon.inspection.recorder import Recorder
 from pipeline.daemon.inspection.work_queue import WorkQueue
-from pipeline.daemon.runtime.clock import Clock, FakeClock
+from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
-from pipeline.daemon.settings.line import Camera as Settings
-from pipeline.daemon.settings.line import Overload
+from pipeline.daemon.settings.line import CameraSettings, Overload
 from pipeline.daemon.sources import Frame, Source, SourceConfig
 from pipeline.daemon.triggers import Call, Trigger, TriggerConfig
 from pipeline.errors import LedgerError, SourceLost
 from pipeline.ledger.ledger import Ledger
+from pipeline.testing import FakeClock
 from tests.daemon.conftest import picture
 
 RULES = TriggerConfig(type="software", max_age_ms=200, wait_ms=0)
@@ -91,7 +91,7 @@ def camera(
     events: list[str] | None = None,
 ) -> tuple[Camera, WorkQueue, Recorder]:
     recorder, work_queue = Recorder(ledger, clock), WorkQueue(Overload())
-    settings = Settings.model_construct(
+    settings = CameraSettings.model_construct(
         name="top", source=SourceConfig(type="scripted"), trigger=RULES
     )
     note = (lambda kind, detail: events.append(f"{kind}: {detail}")) if events is not None else None
@@ -116,13 +116,13 @@ def test_a_source_that_can_wait_does_while_the_ledger_cannot_be_written(
         live = False
 
     top, work_queue, recorder = camera(clock, ledger, Waiting(frames(clock, "a", "b")))
-    recorder.trouble = "database or disk is full"
+    recorder.alarm = "database or disk is full"
     pauses: list[float] = []
 
     class Patient(Heartbeat):
         def wait(self, seconds: float) -> bool:
             pauses.append(seconds)
-            recorder.trouble = ""
+            recorder.alarm = ""
             return False
 
     top.read(Patient(clock))
@@ -136,7 +136,7 @@ def test_a_lost_source_is_connected_again_for_ever(clock: FakeClock, ledger: Led
     top, work_queue, _ = camera(clock, ledger, Scripted(*scripts), events=events)
     top.read(Heartbeat(clock))
     assert work_queue.waiting == 1
-    assert top.state.reconnects == 3
+    assert top.status.reconnects == 3
     assert events == [
         "camera lost: top: no route",
         "camera lost: top: no answer",
@@ -146,11 +146,11 @@ def test_a_lost_source_is_connected_again_for_ever(clock: FakeClock, ledger: Led
 
 def test_a_camera_that_is_away_says_why(clock: FakeClock, ledger: Ledger) -> None:
     top, _, _ = camera(clock, ledger, Scripted(frames(clock, "a")))
-    assert (top.state.connected, top.state.trouble) == (False, "not connected yet")
+    assert (top.status.connected, top.status.alarm) == (False, "not connected yet")
     top.read(Heartbeat(clock))
-    assert (top.state.connected, top.state.trouble) == (True, "")
+    assert (top.status.connected, top.status.alarm) == (True, "")
     top.lost("the cable is out")
-    assert (top.state.connected, top.state.trouble) == (False, "the cable is out")
+    assert (top.status.connected, top.status.alarm) == (False, "the cable is out")
 
 
 def test_pauses_between_attempts_stay_short_enough_for_the_next_part(
@@ -221,7 +221,7 @@ def test_a_part_turned_away_while_the_ledger_is_away_does_not_stop_the_camera(
     monkeypatch.setattr(ledger, "close_record", locked)
     monkeypatch.setattr(heartbeat, "wait", lambda seconds: pytest.fail("the camera waits"))
     top.read(heartbeat)
-    assert recorder.triggers == top.state.frames == 6
+    assert recorder.triggers == top.status.frames == 6
 
 
 def test_a_reader_that_was_left_behind_does_not_bring_an_ended_camera_back(
@@ -331,4 +331,4 @@ def test_parts_that_can_neither_be_recorded_at_the_end_are_lost_and_counted(
     calls = [Call(clock.now(), clock.monotonic_s(), "A-1")]
     top, _, recorder = camera(clock, ledger, Scripted(frames(clock)), Calls(*calls))
     top.turn_away("station stopped")
-    assert (recorder.lost, recorder.trouble) == (1, "database or disk is full")
+    assert (recorder.lost, recorder.alarm) == (1, "database or disk is full")

@@ -7,8 +7,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.contracts.bundle import Bundle
-from pipeline.daemon.inspection.drift import PARTS, Drift
-from pipeline.daemon.status import DriftState, Level
+from pipeline.daemon.inspection.drift import PARTS, Drift, DriftStatus, Level
 from pipeline.inference.inspector import Inspection, Inspector
 from tests.daemon.conftest import picture
 
@@ -51,11 +50,11 @@ def test_the_mean_of_the_first_parts_stays_to_compare_with(seen: Inspection) -> 
 def test_another_model_begins_anew(seen: Inspection) -> None:
     drift = Drift()
     judge(drift, seen, 0.1, 2.0, n=3)
-    assert drift.of("cells/2") == DriftState()
+    assert drift.of("cells/2") == DriftStatus()
     drift.add("cells/2", replace(seen, defect_score=0.7), None)
     assert drift.of("cells/2").parts == 1
     assert drift.of("cells/2").defect_score.now == pytest.approx(0.7)
-    assert drift.of("cells/1") == DriftState()
+    assert drift.of("cells/1") == DriftStatus()
 
 
 @pytest.mark.parametrize("median", [None, 0.0])

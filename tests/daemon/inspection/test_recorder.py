@@ -15,11 +15,11 @@ from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.inspection import recorder as module
 from pipeline.daemon.inspection.recorder import AGAIN_AFTER_S, Recorder
 from pipeline.daemon.inspection.work_queue import Arrival
-from pipeline.daemon.runtime.clock import FakeClock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources import Frame
 from pipeline.errors import LedgerError
 from pipeline.ledger.ledger import Ledger
+from pipeline.testing import FakeClock
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -106,7 +106,7 @@ def test_everybody_is_told_after_the_record_was_committed(
     recorder: Recorder, ledger: Ledger
 ) -> None:
     seen: list[tuple[Record, int]] = []
-    recorder.tell(lambda r, f: seen.append((r, sum(ledger.account().verdicts.values()))))
+    recorder.subscribe(lambda r, f: seen.append((r, sum(ledger.account().verdicts.values()))))
     arrival = opened(recorder)
     recorder.close(arrival, recorder.record(arrival, Verdict.PASS, ""))
     ((record, closed),) = seen
@@ -119,8 +119,8 @@ def test_a_listener_that_fails_keeps_nobody_from_being_told(recorder: Recorder) 
     def fail(record: Record, frame: Frame | None) -> None:
         raise RuntimeError("no")
 
-    recorder.tell(fail)
-    recorder.tell(lambda record, frame: told.append(record))
+    recorder.subscribe(fail)
+    recorder.subscribe(lambda record, frame: told.append(record))
     arrival = opened(recorder)
     assert recorder.close(arrival, recorder.record(arrival, Verdict.PASS, "")) is not None
     assert [r.id for r in told] == [arrival.record]
@@ -134,12 +134,12 @@ def test_triggers_that_cannot_be_recorded_are_recorded_later(
     assert recorder.open("top", AT, 0.0, "part-1", answer=answers.append) is None
     assert recorder.open("top", AT + timedelta(seconds=1), 1.0, "part-2") is None
     assert answers == [None]
-    assert recorder.trouble == "database or disk is full"
+    assert recorder.alarm == "database or disk is full"
     assert recorder.triggers == 2
     mend()
     clock.advance(AGAIN_AFTER_S)
     opened(recorder, "part-3")
-    assert recorder.trouble == ""
+    assert recorder.alarm == ""
     records = list(ledger.records())
     assert [(r.serial, r.verdict) for r in records] == [
         ("part-1", Verdict.NOT_INSPECTED),
@@ -157,7 +157,7 @@ def test_the_ledger_is_tried_again_though_no_trigger_comes(
     mend()
     clock.advance(AGAIN_AFTER_S)
     recorder.recover()
-    assert recorder.trouble == ""
+    assert recorder.alarm == ""
     assert [r.serial for r in ledger.records()] == ["part-1"]
 
 
@@ -169,7 +169,7 @@ def test_triggers_that_were_missed_are_recorded_though_a_verdict_was_written_bef
     recorder.open("top", AT, 0.0, "part-2")
     mend()
     recorder.close(waiting, recorder.record(waiting, Verdict.PASS, ""))
-    assert recorder.trouble == ""
+    assert recorder.alarm == ""
     clock.advance(AGAIN_AFTER_S)
     recorder.recover()
     assert [(r.serial, r.reason) for r in ledger.records()] == [
@@ -220,7 +220,7 @@ def test_a_verdict_waits_until_the_ledger_can_be_written(
 
     closed = recorder.close(arrival, recorder.record(arrival, Verdict.FAIL, "dent"), Patient(clock))
     assert closed is not None
-    assert (len(waits), closed.verdict, recorder.trouble) == (1, Verdict.FAIL, "")
+    assert (len(waits), closed.verdict, recorder.alarm) == (1, Verdict.FAIL, "")
 
 
 def test_a_verdict_that_cannot_be_written_at_the_end_leaves_the_record_open(
@@ -245,7 +245,7 @@ def test_a_missed_trigger_is_recorded_though_a_verdict_found_the_ledger_well_aga
     recorder.open("top", AT, 0.0, "part-2")
     mend()
     recorder.close(arrival, recorder.record(arrival, Verdict.PASS, ""))
-    assert recorder.trouble == ""
+    assert recorder.alarm == ""
     clock.advance(AGAIN_AFTER_S)
     recorder.recover()
     records = {r.serial: r.reason for r in ledger.records()}
@@ -313,7 +313,7 @@ def test_room_is_made_on_a_full_disk_before_anything_is_given_up(
 
     recorder = Recorder(ledger, clock, make_room=make_room)
     assert recorder.open("top", AT, 0.0, "part-1") is not None
-    assert recorder.trouble == ""
+    assert recorder.alarm == ""
 
 
 def test_a_ledger_locked_by_another_program_is_written_once_it_is_free(
@@ -322,7 +322,7 @@ def test_a_ledger_locked_by_another_program_is_written_once_it_is_free(
     with closing(sqlite3.connect(ledger.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         assert recorder.open("top", AT, 0.0, "part-1") is None
-        assert "locked" in recorder.trouble
+        assert "locked" in recorder.alarm
         other.execute("ROLLBACK")
     clock.advance(AGAIN_AFTER_S)
     arrival = opened(recorder, "part-2")
@@ -353,7 +353,7 @@ def test_a_record_that_is_gone_is_given_up_and_not_tried_for_ever(
         is None
     )
     assert f"record {arrival.record} was never opened; its verdict FAIL is given up" in caplog.text
-    assert (recorder.trouble, recorder.left_open(), answers) == ("", [], [None])
+    assert (recorder.alarm, recorder.left_open(), answers) == ("", [], [None])
 
 
 def test_a_record_that_somebody_else_has_closed_is_given_up(

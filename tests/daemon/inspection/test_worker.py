@@ -11,10 +11,10 @@ import pytest
 
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.records import Record, Verdict
-from pipeline.daemon.build import Fixed
+from pipeline.daemon.build import FixedModel
 from pipeline.daemon.inspection.recorder import Recorder
 from pipeline.daemon.inspection.work_queue import WorkQueue
-from pipeline.daemon.inspection.worker import Inspection
+from pipeline.daemon.inspection.worker import InspectionWorker
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.settings.line import Overload
@@ -43,8 +43,10 @@ class Bench:
         self.work_queue = WorkQueue(Overload())
         self.held: dict[str, threading.Event] = {}
         self.reached: set[str] = set()
-        model = Fixed(Inspector(bundle, 1), "cells/1", self.clock.now())
-        self.inspection = Inspection(self.work_queue, self.recorder, lambda: model, self._gate)
+        model = FixedModel(Inspector(bundle, 1), "cells/1", self.clock.now())
+        self.inspection = InspectionWorker(
+            self.work_queue, self.recorder, lambda: model, self._gate
+        )
 
     def _gate(self, camera: str, frame: Frame, pixels: Pixels) -> None:
         self._wait(f"gate {frame.serial}")
@@ -89,7 +91,7 @@ def verdicts(ledger: Ledger) -> dict[str, Verdict]:
 def test_a_worker_that_wakes_up_takes_nothing_from_its_successor(
     bench: Bench, ledger: Ledger
 ) -> None:
-    bench.recorder.tell(bench.told)
+    bench.recorder.subscribe(bench.told)
     first, second = bench.hold("told a"), bench.hold("gate b")
     bench.send("a")
     old, heartbeat = bench.work()

@@ -16,11 +16,12 @@ from pipeline.contracts.records import Verdict
 from pipeline.daemon.model.cache import LAST_GOOD, fetch_champion
 from pipeline.daemon.model.follower import AGAIN_S, PATIENCE_S
 from pipeline.daemon.model.serving import Serving
-from pipeline.daemon.runtime.clock import Clock, FakeClock
+from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.settings.line import Line
 from pipeline.errors import BundleError, NoChampion, RegistryUnreachable, SignoffError
 from pipeline.registry.store import Registry
+from pipeline.testing import FakeClock
 from tests.daemon.conftest import picture
 from tests.daemon.fake_registry import FakeRegistry
 from tests.daemon.waiting import until
@@ -97,7 +98,7 @@ def test_a_start_gives_the_champion_warm_and_named(line: Line, champion: Registr
     serving = Serving.start(line, champion, clock)
     assert (serving.current.version, serving.current.since) == ("cells/1", clock.now())
     assert serving.current.inspector.inspect(picture(200)).decision.verdict is Verdict.PASS
-    assert serving.state.trouble == ""
+    assert serving.status.alarm == ""
 
 
 def test_a_new_alias_is_live_between_two_frames(line: Line, there: FakeRegistry) -> None:
@@ -114,7 +115,7 @@ def test_a_new_alias_is_live_between_two_frames(line: Line, there: FakeRegistry)
                 break
     assert set(judged) == {("cells/1", Verdict.REVIEW), ("cells/2", Verdict.FAIL)}
     assert judged[-1] == ("cells/2", Verdict.FAIL)
-    assert serving.state.version == "cells/2"
+    assert serving.status.version == "cells/2"
 
 
 def test_an_alias_that_stays_downloads_nothing(line: Line, there: FakeRegistry) -> None:
@@ -159,8 +160,8 @@ def test_a_damaged_version_is_refused_once_and_the_old_one_stays(
     for _ in range(3):
         look(serving)
     assert serving.current.version == "cells/1"
-    assert serving.state.trouble == "cells/2 is refused: cells/2: model.onnx was altered"
-    assert told == [("model refused", serving.state.trouble)]
+    assert serving.status.alarm == "cells/2 is refused: cells/2: model.onnx was altered"
+    assert told == [("model refused", serving.status.alarm)]
     assert caplog.text.count("cells/2 is refused") == 1
     assert there.pulled == [1, 2]
 
@@ -178,7 +179,7 @@ def test_a_file_that_was_restored_is_downloaded_after_a_while(
     clock.advance(AGAIN_S)
     look(serving)
     assert serving.current.version == "cells/2"
-    assert serving.state.trouble == ""
+    assert serving.status.alarm == ""
 
 
 def test_a_version_that_judges_its_golden_frame_otherwise_is_refused_for_good(
@@ -193,8 +194,8 @@ def test_a_version_that_judges_its_golden_frame_otherwise_is_refused_for_good(
         look(serving)
         clock.advance(AGAIN_S)
     assert serving.current.version == "cells/1"
-    assert "cells/2 is refused" in serving.state.trouble
-    assert "judged otherwise here than in evaluation: FAIL for PASS" in serving.state.trouble
+    assert "cells/2 is refused" in serving.status.alarm
+    assert "judged otherwise here than in evaluation: FAIL for PASS" in serving.status.alarm
     assert there.pulled == [1, 2]
     assert folders(line) == {"1"}
 
@@ -205,7 +206,7 @@ def test_after_a_refusal_the_next_version_is_taken(line: Line, there: FakeRegist
     for number in (2, 3):
         there.aliases["champion"] = number
         look(serving)
-    assert (serving.current.version, serving.state.trouble) == ("cells/3", "")
+    assert (serving.current.version, serving.status.alarm) == ("cells/3", "")
 
 
 def test_an_unsigned_version_waits_until_somebody_signs_it(
@@ -217,13 +218,13 @@ def test_an_unsigned_version_waits_until_somebody_signs_it(
     for _ in range(2):
         look(serving)
     assert serving.current.version == "cells/1"
-    assert "cells/2" in serving.state.trouble
-    assert "nobody has signed it off" in serving.state.trouble
+    assert "cells/2" in serving.status.alarm
+    assert "nobody has signed it off" in serving.status.alarm
     assert caplog.text.count("nobody has signed it off") == 1
     assert there.pulled == [1]
     there.sign(2)
     look(serving)
-    assert (serving.current.version, serving.state.trouble) == ("cells/2", "")
+    assert (serving.current.version, serving.status.alarm) == ("cells/2", "")
 
 
 def test_a_registry_that_goes_away_is_told_once_and_asked_again(
@@ -234,11 +235,11 @@ def test_a_registry_that_goes_away_is_told_once_and_asked_again(
     look(serving)
     there.trouble = RegistryUnreachable("no route to host, attempt 2")
     look(serving)
-    assert serving.state.trouble == "no route to host, attempt 2"
+    assert serving.status.alarm == "no route to host, attempt 2"
     assert caplog.text.count("no route to host") == 1
     there.trouble, there.aliases["champion"] = None, 2
     look(serving)
-    assert (serving.current.version, serving.state.trouble) == ("cells/2", "")
+    assert (serving.current.version, serving.status.alarm) == ("cells/2", "")
 
 
 def test_a_champion_without_its_alias_goes_on_and_the_trouble_is_told(
@@ -248,8 +249,8 @@ def test_a_champion_without_its_alias_goes_on_and_the_trouble_is_told(
     champion.client.delete_registered_model_alias("cells", "champion")
     look(serving)
     assert serving.current.version == "cells/1"
-    assert "cells/1, which was signed off, has lost the alias" in serving.state.trouble
-    assert serving.state.trouble.endswith("; cells/1 stays")
+    assert "cells/1, which was signed off, has lost the alias" in serving.status.alarm
+    assert serving.status.alarm.endswith("; cells/1 stays")
 
 
 def test_a_champion_that_was_deleted_goes_on_and_the_trouble_is_told(
@@ -259,7 +260,7 @@ def test_a_champion_that_was_deleted_goes_on_and_the_trouble_is_told(
     champion.client.delete_model_version("cells", "1")
     look(serving)
     assert serving.current.inspector.inspect(picture(50)).decision.verdict is Verdict.FAIL
-    assert 'has no version with alias "champion"' in serving.state.trouble
+    assert 'has no version with alias "champion"' in serving.status.alarm
 
 
 def test_a_sign_off_that_is_tampered_with_is_told(line: Line, champion: Registry) -> None:
@@ -271,7 +272,7 @@ def test_a_sign_off_that_is_tampered_with_is_told(line: Line, champion: Registry
     )
     look(serving)
     assert serving.current.version == "cells/1"
-    assert f"record {record.name} was altered" in serving.state.trouble
+    assert f"record {record.name} was altered" in serving.status.alarm
 
 
 def test_whatever_a_look_meets_the_next_one_is_made(
@@ -280,7 +281,7 @@ def test_whatever_a_look_meets_the_next_one_is_made(
     serving = Serving.start(line, there, Clock())
     there.trouble = ZeroDivisionError("a bug")
     with running(serving):
-        until(lambda: serving.state.trouble == "ZeroDivisionError: a bug")
+        until(lambda: serving.status.alarm == "ZeroDivisionError: a bug")
         there.trouble, there.aliases["champion"] = None, 2
         until(lambda: serving.current.version == "cells/2")
     assert "Traceback" in caplog.text
@@ -313,9 +314,9 @@ def test_a_registry_that_is_slow_is_told(line: Line, there: FakeRegistry) -> Non
     serving.follower.tick(heartbeat)
     clock.advance(PATIENCE_S)
     serving.follower.tick(heartbeat)
-    assert "has not answered for 30 s" in serving.state.trouble
+    assert "has not answered for 30 s" in serving.status.alarm
     there.answers.set()
-    until(lambda: serving.state.trouble == "")
+    until(lambda: serving.status.alarm == "")
 
 
 def test_a_line_that_never_polls_never_asks(line: Line, there: FakeRegistry) -> None:
@@ -356,7 +357,7 @@ def test_a_start_without_the_registry_takes_the_last_good_model(
     there.trouble = AWAY
     serving = Serving.start(line, there, Clock())
     assert serving.current.version == "cells/1"
-    assert "started with the last good model, cells/1" in serving.state.trouble
+    assert "started with the last good model, cells/1" in serving.status.alarm
 
 
 def test_what_came_while_it_ran_starts_it_without_the_registry(

@@ -73,7 +73,7 @@ class Bench:
 
     @property
     def shadowed(self) -> tuple[str, int, int]:
-        state = self.shadow.seen_in(self.serving.state)
+        state = self.shadow.with_shadow(self.serving.status)
         return state.shadow, state.shadowed, state.disagreements
 
 
@@ -164,8 +164,8 @@ def test_without_a_challenger_there_is_no_shadow_and_no_trouble(bench: Bench) ->
     del bench.registry.aliases["challenger"]
     bench.shadow.follower.look(Heartbeat(Clock()))
     bench.inspect(GOOD)
-    state = bench.shadow.seen_in(bench.serving.state)
-    assert (state.shadow, state.trouble, bench.rows()) == ("", "", [])
+    state = bench.shadow.with_shadow(bench.serving.status)
+    assert (state.shadow, state.alarm, bench.rows()) == ("", "", [])
     assert bench.shadow.waiting == 0
 
 
@@ -210,16 +210,16 @@ def test_parts_that_were_not_inspected_have_no_shadow(bench: Bench) -> None:
 def test_a_challenger_that_is_damaged_is_told_and_the_champion_goes_on(bench: Bench) -> None:
     bench.registry.damaged = {2}
     bench.shadow.follower.look(Heartbeat(Clock()))
-    state = bench.shadow.seen_in(bench.serving.state)
+    state = bench.shadow.with_shadow(bench.serving.status)
     assert (state.version, state.shadow) == ("cells/1", "")
-    assert state.trouble.startswith("challenger: cells/2 is refused: ")
+    assert state.alarm.startswith("challenger: cells/2 is refused: ")
 
 
 def test_a_registry_that_is_away_is_not_told_twice(bench: Bench) -> None:
     bench.registry.trouble = RegistryUnreachable("no answer")
     bench.shadow.follower.look(Heartbeat(Clock()))
     bench.serving.follower.look(Heartbeat(Clock()))
-    assert bench.shadow.seen_in(bench.serving.state).trouble == "no answer"
+    assert bench.shadow.with_shadow(bench.serving.status).alarm == "no answer"
 
 
 def test_a_challenger_that_fails_on_a_frame_is_written_down_and_goes_on(
@@ -256,9 +256,9 @@ def test_a_ledger_that_cannot_be_written_is_told_until_it_can(
             until(lambda: bench.shadowed[1] == 1)
             context.setattr(bench.ledger, "writing", full)
             bench.shadow.offer(record, Frame(NOW, 0.0, "x", picture(GOOD)))
-            until(lambda: "disk full" in bench.shadow.seen_in(bench.serving.state).trouble)
+            until(lambda: "disk full" in bench.shadow.with_shadow(bench.serving.status).alarm)
         bench.inspect(GOOD)
-        until(lambda: bench.shadow.seen_in(bench.serving.state).trouble == "")
+        until(lambda: bench.shadow.with_shadow(bench.serving.status).alarm == "")
 
 
 @pytest.mark.skipif(os.uname().sysname != "Linux", reason="threads have no priority elsewhere")

@@ -13,11 +13,11 @@ import pytest
 from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.outbox.dispatcher import GRACE_S, Dispatcher
 from pipeline.daemon.runtime.backoff import Backoff
-from pipeline.daemon.runtime.clock import FakeClock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
-from pipeline.daemon.sinks import BATCH, FakeSink, RecordRefused, SinkConfig, SinkDown
+from pipeline.daemon.sinks import BATCH, RecordRefused, SinkConfig, SinkDown
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.outbox import Outbox
+from pipeline.testing import FakeClock, FakeSink
 
 START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 DAY_S = 86400.0
@@ -103,14 +103,14 @@ def test_letters_are_delivered_in_order_and_forgotten(station: Station) -> None:
     station.work(1)
     assert station.told == ids
     assert station.outbox.depth() == (0, 0)
-    assert station.dispatcher.state.delivered == len(ids)
+    assert station.dispatcher.status.delivered == len(ids)
 
 
 def test_letter_holds_up_those_after_it_until_the_sink_is_up_again(station: Station) -> None:
     ids = station.judge(3)
-    station.sink.trouble = SinkDown("the cable is cut")
+    station.sink.failure = SinkDown("the cable is cut")
     station.clock.at(5, lambda: station.judge(2))
-    station.clock.at(8, lambda: setattr(station.sink, "trouble", None))
+    station.clock.at(8, lambda: setattr(station.sink, "failure", None))
     station.work(60)
     assert station.told[:3] == ids
     assert len(station.told) == 5
@@ -120,8 +120,8 @@ def test_letter_holds_up_those_after_it_until_the_sink_is_up_again(station: Stat
 def test_down_and_up_are_each_said_once(station: Station, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     station.judge(1)
-    station.sink.trouble = SinkDown("the cable is cut")
-    station.clock.at(300, lambda: setattr(station.sink, "trouble", None))
+    station.sink.failure = SinkDown("the cable is cut")
+    station.clock.at(300, lambda: setattr(station.sink, "failure", None))
     station.work(400)
     assert caplog.messages == [
         "sink told is down: the cable is cut; its records wait in the outbox",
@@ -131,10 +131,10 @@ def test_down_and_up_are_each_said_once(station: Station, caplog: pytest.LogCapt
 
 def test_state_tells_what_waits_and_why(station: Station) -> None:
     station.judge(3)
-    station.sink.trouble = SinkDown("the cable is cut")
+    station.sink.failure = SinkDown("the cable is cut")
     station.work(10)
-    state = station.dispatcher.state
-    assert (state.name, state.up, state.trouble) == ("told", False, "the cable is cut")
+    state = station.dispatcher.status
+    assert (state.name, state.up, state.alarm) == ("told", False, "the cable is cut")
     assert (state.due, state.dead, state.delivered) == (3, 0, 0)
 
 
@@ -154,7 +154,7 @@ class Counting(FakeSink):
 def test_pauses_grow_to_half_a_minute_and_new_records_do_not_shorten_them(path: Path) -> None:
     sink = Counting(lambda: station.clock)
     station = Station(path, sink)
-    sink.trouble = SinkDown("away")
+    sink.failure = SinkDown("away")
     station.judge(1)
     for second in range(600):
         station.clock.at(second, station.dispatcher.nudge)
@@ -168,7 +168,7 @@ def test_pauses_grow_to_half_a_minute_and_new_records_do_not_shorten_them(path: 
 def test_a_receiver_that_asks_for_time_gets_it(path: Path) -> None:
     sink = Counting(lambda: station.clock)
     station = Station(path, sink)
-    sink.trouble = SinkDown("429", retry_after_s=120)
+    sink.failure = SinkDown("429", retry_after_s=120)
     station.judge(1)
     station.work(119)
     assert len(sink.tries_s) == 1
@@ -208,21 +208,21 @@ def test_refused_record_is_a_dead_letter_and_those_around_it_arrive_once(path: P
     station.work(1)
     assert station.told == ids[:2] + ids[3:]
     assert station.outbox.depth() == (0, 1)
-    assert station.dispatcher.state.up
+    assert station.dispatcher.status.up
 
 
 def test_refusal_of_a_record_that_was_not_given_is_taken_for_trouble(station: Station) -> None:
     station.judge(2)
-    station.sink.trouble = RecordRefused("another", "no")
+    station.sink.failure = RecordRefused("another", "no")
     station.work(5)
     assert station.outbox.depth() == (2, 0)
-    assert "refused a record that it was not given" in station.dispatcher.state.trouble
+    assert "refused a record that it was not given" in station.dispatcher.status.alarm
 
 
 def test_letters_become_dead_when_the_sink_was_down_too_long(path: Path) -> None:
     station = Station(path, FakeSink(), give_up_after_days=2)
     station.judge(3)
-    station.sink.trouble = SinkDown("away")
+    station.sink.failure = SinkDown("away")
     station.clock.at(1.9 * DAY_S, lambda: station.judge(1))
     station.work(2.1 * DAY_S)
     assert station.outbox.depth() == (1, 3)
@@ -241,8 +241,8 @@ def test_sink_that_is_up_gets_records_of_any_age(station: Station) -> None:
 def test_a_short_outage_gives_up_nothing_however_old(station: Station) -> None:
     ids = station.judge(3)
     station.clock.advance(30 * DAY_S)
-    station.sink.trouble = SinkDown("restarting")
-    station.clock.at(GRACE_S / 2, lambda: setattr(station.sink, "trouble", None))
+    station.sink.failure = SinkDown("restarting")
+    station.clock.at(GRACE_S / 2, lambda: setattr(station.sink, "failure", None))
     station.work(GRACE_S)
     assert station.told == ids
 
@@ -251,8 +251,8 @@ def test_bug_in_a_sink_is_logged_once_without_its_text_and_ends_nothing(
     station: Station, caplog: pytest.LogCaptureFixture
 ) -> None:
     ids = station.judge(1)
-    station.sink.trouble = ValueError("password=s3cret")
-    station.clock.at(100, lambda: setattr(station.sink, "trouble", None))
+    station.sink.failure = ValueError("password=s3cret")
+    station.clock.at(100, lambda: setattr(station.sink, "failure", None))
     station.work(200)
     assert station.told == ids
     assert [m.partition("\n")[0] for m in caplog.messages] == [
@@ -270,9 +270,9 @@ def test_state_of_the_station_is_announced_when_it_changes(station: Station) -> 
 
 
 def test_state_is_announced_again_after_an_outage(station: Station) -> None:
-    station.clock.at(2, lambda: setattr(station.sink, "trouble", SinkDown("away")))
+    station.clock.at(2, lambda: setattr(station.sink, "failure", SinkDown("away")))
     station.clock.at(2.5, lambda: station.judge(1))
-    station.clock.at(20, lambda: setattr(station.sink, "trouble", None))
+    station.clock.at(20, lambda: setattr(station.sink, "failure", None))
     station.work(100)
     assert station.sink.states == [{"ready": True}, {"ready": True}]
 
@@ -287,14 +287,14 @@ def test_sink_that_cannot_be_told_the_state_still_gets_records(
     ids = station.judge(1)
     station.work(5)
     assert station.told == ids
-    assert station.dispatcher.state.up
+    assert station.dispatcher.status.up
 
 
 def test_draining_tries_once_more_at_once(path: Path) -> None:
     sink = Counting(lambda: station.clock)
     station = Station(path, sink)
     station.judge(1)
-    sink.trouble = SinkDown("away")
+    sink.failure = SinkDown("away")
     moment: list[float] = []
     idle: list[bool] = []
 
@@ -355,7 +355,7 @@ def test_worker_that_comes_back_to_life_speaks_for_nobody(path: Path) -> None:
     station.judge(1)
     first = Heartbeat(station.clock)
     station.dispatcher.run(first)
-    assert station.dispatcher.state.up
+    assert station.dispatcher.status.up
 
 
 def test_a_delivery_within_its_time_is_not_taken_for_hanging(path: Path) -> None:
@@ -377,7 +377,7 @@ def test_old_records_do_not_hide_how_long_a_sink_has_been_down(path: Path) -> No
     station = Station(path, FakeSink(), give_up_after_days=0.001)
     station.judge(1)
     station.clock.advance(timedelta(days=1).total_seconds())
-    station.sink.trouble = SinkDown("away")
+    station.sink.failure = SinkDown("away")
     station.work(80)
     assert station.outbox.depth() == (1, 0)
 

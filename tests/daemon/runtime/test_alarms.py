@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from pipeline.daemon.runtime.alarms import CALM_S, Alarms
-from pipeline.daemon.runtime.clock import FakeClock
+from pipeline.testing import FakeClock
 
 
 @pytest.fixture
@@ -22,16 +22,16 @@ def alarms(clock: FakeClock) -> Alarms:
 
 def test_all_that_is_wrong_is_told_together(alarms: Alarms) -> None:
     assert alarms.text == ""
-    alarms.tell("disk", "the disk is full")
-    alarms.tell("backlog", "too many wait")
+    alarms.raise_("disk", "the disk is full")
+    alarms.raise_("backlog", "too many wait")
     assert alarms.text == "the disk is full; too many wait"
 
 
 def test_trouble_that_goes_on_is_logged_once_and_told_as_it_is_now(
     alarms: Alarms, caplog: pytest.LogCaptureFixture
 ) -> None:
-    alarms.tell("backlog", "64 wait")
-    alarms.tell("backlog", "63 wait")
+    alarms.raise_("backlog", "64 wait")
+    alarms.raise_("backlog", "63 wait")
     assert alarms.text == "63 wait"
     assert caplog.messages == ["64 wait"]
 
@@ -40,16 +40,16 @@ def test_trouble_that_comes_and_goes_is_one_until_it_stays_away(
     alarms: Alarms, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(5):
-        alarms.tell("disk", "the disk is full")
+        alarms.raise_("disk", "the disk is full")
         clock.advance(CALM_S / 2)
-        alarms.cease("disk")
+        alarms.clear("disk")
     assert alarms.text == "the disk is full"
     clock.advance(CALM_S)
-    alarms.cease("disk")
+    alarms.clear("disk")
     assert alarms.text == ""
     assert caplog.messages == ["the disk is full", "over: the disk is full"]
 
 
 def test_what_was_never_wrong_may_be_well(alarms: Alarms, caplog: pytest.LogCaptureFixture) -> None:
-    alarms.cease("disk")
+    alarms.clear("disk")
     assert caplog.messages == []

@@ -9,9 +9,9 @@ from itertools import pairwise
 
 import pytest
 
-from pipeline.daemon.runtime.clock import FakeClock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.runtime.supervisor import MOST_ABANDONED, Supervisor
+from pipeline.testing import FakeClock
 from tests.daemon.waiting import until
 
 WAIT_S = 10

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from pipeline.contracts.records import Record
-from pipeline.daemon.runtime.clock import FakeClock
 from pipeline.daemon.sinks import SinkDown, message
 from pipeline.daemon.sinks.jsonl import Config, Jsonl
+from pipeline.testing import FakeClock
 
 Records = Callable[[int], list[Record]]
 

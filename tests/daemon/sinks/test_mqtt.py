@@ -252,7 +252,7 @@ def test_subscriber_hears_every_record_through_kills_and_none_in_two_versions(
             broker.save()
             broker.kill()
             judge(50)
-            until(lambda: not dispatcher.state.up, "the outage")
+            until(lambda: not dispatcher.status.up, "the outage")
             broker.start()
         until(lambda: {r["id"] for r in heard()} >= set(closed), "all records")
         told = heard()

@@ -21,10 +21,10 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.contracts.records import Record
-from pipeline.daemon.runtime.clock import FakeClock
 from pipeline.daemon.sinks import RecordRefused, SinkDown, message
 from pipeline.daemon.sinks.webhook import Config, Webhook, signature
 from pipeline.errors import ConfigError
+from pipeline.testing import FakeClock
 from tests.daemon.receiver import Receiver
 
 Records = Callable[[int], list[Record]]

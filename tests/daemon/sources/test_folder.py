@@ -16,13 +16,14 @@ from pydantic import ValidationError
 from watchdog.observers.inotify import InotifyObserver
 
 from pipeline.contracts.records import Record, Verdict
-from pipeline.daemon.runtime.clock import Clock, FakeClock
+from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources import Frame, _seen_files
 from pipeline.daemon.sources.folder import SEEN, Config, Folder
 from pipeline.errors import DataError, SourceLost
 from pipeline.files import whole_file
 from pipeline.imaging import codec
+from pipeline.testing import FakeClock
 
 PICTURE = codec.encode_png(np.full((20, 24, 3), 200, np.uint8))
 RECORD = Record("1", "west-1", "2026-01-01T00:00:00+00:00", "a.png", Verdict.PASS, "fine")

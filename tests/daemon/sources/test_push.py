@@ -10,11 +10,12 @@ import pytest
 
 from pipeline.contracts.records import Record
 from pipeline.daemon.runtime.bounded_queue import Refused
-from pipeline.daemon.runtime.clock import Clock, FakeClock
+from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources.push import Config
 from pipeline.errors import UnreadableImage
 from pipeline.imaging import codec
+from pipeline.testing import FakeClock
 
 PICTURE = codec.encode_png(np.full((20, 24, 3), 200, np.uint8))
 

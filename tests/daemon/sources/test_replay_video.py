@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from pipeline.daemon.runtime.clock import FakeClock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources.replay import Config
 from pipeline.errors import DataError, MissingExtra
+from pipeline.testing import FakeClock
 from tests.daemon.sources.conftest import MakeClip
 
 

@@ -18,13 +18,14 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.config import load
-from pipeline.daemon.runtime.clock import Clock, FakeClock
+from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.settings.line import Line
 from pipeline.daemon.sources import Frame
 from pipeline.daemon.sources.rtsp import Config
 from pipeline.errors import ConfigError, MissingExtra, SourceLost
 from pipeline.imaging import Pixels
+from pipeline.testing import FakeClock
 
 SERVER = Path(__file__).parents[1] / "servers" / "rtsp_gst.py"
 SYSTEM_PYTHON = "/usr/bin/python3"

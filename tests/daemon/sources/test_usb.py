@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.daemon.runtime.clock import Clock, FakeClock
+from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources import usb
 from pipeline.daemon.sources.usb import Config
 from pipeline.errors import MissingExtra, SourceLost
+from pipeline.testing import FakeClock
 from tests.daemon.sources.conftest import MakeClip
 
 CAMERA = Path("/dev/video0")

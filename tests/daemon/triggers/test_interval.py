@@ -6,9 +6,9 @@ from itertools import islice
 
 import pytest
 
-from pipeline.daemon.runtime.clock import FakeClock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.triggers.interval import Config
+from pipeline.testing import FakeClock
 
 
 def test_ticks_are_even_and_do_not_drift() -> None:

@@ -12,12 +12,13 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.daemon.net.mqtt import Broker, Link
-from pipeline.daemon.runtime.clock import Clock, FakeClock
+from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.triggers import Call
 from pipeline.daemon.triggers import mqtt as module
 from pipeline.daemon.triggers.mqtt import Config, Mqtt, serial
 from pipeline.errors import ConfigError, MissingExtra, SourceLost
+from pipeline.testing import FakeClock
 from tests.daemon.servers.broker import Mosquitto, why_not
 
 DEADLINE_S = 10.0

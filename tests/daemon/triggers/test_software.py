@@ -8,10 +8,11 @@ import pytest
 
 from pipeline.contracts.records import Record
 from pipeline.daemon.runtime.bounded_queue import Refused
-from pipeline.daemon.runtime.clock import Clock, FakeClock
+from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.triggers import software
 from pipeline.daemon.triggers.software import Config
+from pipeline.testing import FakeClock
 
 
 def test_each_firing_is_a_call_in_order_with_its_own_time() -> None:

@@ -17,12 +17,12 @@ from typing import Any, Protocol
 import pytest
 
 from pipeline.contracts.bundle import Bundle
-from pipeline.daemon.build import Eye, Fixed, put_together
+from pipeline.daemon.build import FixedModel, OpenedCamera, put_together
 from pipeline.daemon.inspection import worker
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.settings.http import Http
-from pipeline.daemon.settings.line import Camera, Line, Overload
+from pipeline.daemon.settings.line import CameraSettings, Line, Overload
 from pipeline.daemon.sources import Answer, Frame, Source
 from pipeline.daemon.station import Station
 from pipeline.daemon.triggers import Call, Trigger, TriggerConfig
@@ -187,19 +187,19 @@ def serve(line: Line, sealed_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) ->
             source = Sent()
             assert line.source is not None
             eyes = [
-                Eye(
-                    Camera.model_construct(name=name, source=line.source, trigger=rules),
+                OpenedCamera(
+                    CameraSettings.model_construct(name=name, source=line.source, trigger=rules),
                     source if i == 0 else Sent(),
                     trigger,
                 )
                 for i, name in enumerate(cameras or ("camera",))
             ]
-            model = Fixed(inspector or Inspector(sealed_bundle, 1), "cells/3", clock.now())
+            model = FixedModel(inspector or Inspector(sealed_bundle, 1), "cells/3", clock.now())
             settled = line.model_copy(update={"overload": overload or Overload()})
             station = put_together(settled, eyes, model, ledger, clock)
             settings = Http(**{"port": 0, "open_on_loopback": "tokens" not in http} | http)
             web = stack.enter_context(closing(Web(settings, station, frames)))
-            station.employ(web)
+            station.add_workers(web)
             stop = threading.Event()
             thread = threading.Thread(target=station.run, args=(stop,), daemon=True)
             thread.start()

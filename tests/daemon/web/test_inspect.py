@@ -100,7 +100,7 @@ def test_without_a_ledger_nobody_gets_a_verdict_and_everybody_is_told(
     assert "disk full" in reply.detail
     assert (ready.status, ready.json["reasons"]) == (503, ["ledger.sqlite: disk full"])
     # The station finds that it can be written again, and both are accounted for.
-    until(lambda: not served.station.recorder.trouble)
+    until(lambda: not served.station.recorder.alarm)
     assert served.send().json["verdict"] == "PASS"
     assert served.ask("GET", "/readyz").json == {"ready": True, "reasons": []}
     assert served.station.ledger.account().verdicts[Verdict.NOT_INSPECTED] == 1
@@ -164,7 +164,7 @@ def test_a_station_that_is_fired_answers_with_the_verdict_on_the_latest_frame(
 ) -> None:
     served = serve(trigger=Fired())
     taken = served.send(50)
-    until(lambda: served.station.state().cameras[0].frames == 1)
+    until(lambda: served.station.status().cameras[0].frames == 1)
     reply = served.ask("POST", "/trigger?serial=9")
     assert (taken.status, taken.detail) == (
         202,

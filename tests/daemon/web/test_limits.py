@@ -313,7 +313,7 @@ def test_the_service_comes_back_after_its_worker_died(
     with monkeypatch.context() as patch:
         patch.setattr(server.Connection, "look", None)  # any bug will do
         with connected(served):
-            until(lambda: served.station.state().restarts > 0)
+            until(lambda: served.station.status().restarts > 0)
     assert served.ask("GET", "/healthz").status == 200
 
 

@@ -6,7 +6,7 @@ import threading
 
 from pipeline.daemon.build import assembled
 from pipeline.daemon.settings.http import Http
-from pipeline.daemon.settings.line import Camera, Line
+from pipeline.daemon.settings.line import CameraSettings, Line
 from pipeline.daemon.sources import push
 from pipeline.daemon.triggers import software
 from pipeline.daemon.web.server import Web
@@ -16,8 +16,8 @@ from tests.daemon.web.conftest import Sent, Served, until
 
 def test_a_line_file_with_push_and_software_is_served(line: Line, champion: Registry) -> None:
     cameras = (
-        Camera(name="pushed", source=push.Config(type="push")),
-        Camera(
+        CameraSettings(name="pushed", source=push.Config(type="push")),
+        CameraSettings(
             name="fired",
             source=push.Config(type="push"),
             trigger=software.Config(type="software", wait_ms=50),
@@ -35,7 +35,7 @@ def test_a_line_file_with_push_and_software_is_served(line: Line, champion: Regi
         until(lambda: served.ask("GET", "/readyz").status == 200)
         assert served.send(50, "/inspect/pushed", x_serial="1").json["verdict"] == "FAIL"
         assert served.send(200, "/inspect/fired").status == 202
-        until(lambda: station.state().cameras[1].frames == 1)
+        until(lambda: station.status().cameras[1].frames == 1)
         assert served.ask("POST", "/trigger/fired?serial=2").json["verdict"] in (
             "PASS",
             "NOT_INSPECTED",

@@ -11,19 +11,16 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from pipeline.daemon.images.writer import StorageStatus
+from pipeline.daemon.inspection.drift import DriftStatus, Level
+from pipeline.daemon.outbox.dispatcher import SinkStatus
 from pipeline.daemon.station import Station
-from pipeline.daemon.status import (
-    DriftState,
-    LedgerState,
-    Level,
-    SinkState,
-    StationState,
-    StorageState,
-)
+from pipeline.daemon.status import StationStatus
 from pipeline.daemon.web import app
 from pipeline.daemon.web.metrics import Metrics
 from pipeline.errors import SourceLost
 from pipeline.imaging import codec
+from pipeline.ledger.database import LedgerStatus
 from tests.daemon.conftest import picture
 from tests.daemon.web.conftest import Serve, Served
 
@@ -77,7 +74,7 @@ def test_the_latency_histogram_is_cumulative_and_counts_judged_parts(serve: Serv
 def test_figures_name_the_station_its_model_and_the_process(serve: Serve) -> None:
     served = serve()
     seen = figures(served)
-    sha256 = served.station.state().model.bundle_sha256
+    sha256 = served.station.status().model.bundle_sha256
     assert value(seen, "station_info", station="west-1", recipe="cells") == 1
     assert value(seen, "model_info", version="cells/3", bundle_sha256=sha256, shadow="") == 1
     assert value(seen, "ready") == value(seen, "ledger_up") == 1
@@ -87,7 +84,7 @@ def test_figures_name_the_station_its_model_and_the_process(serve: Serve) -> Non
 def test_figures_tell_how_many_frames_wait_and_how_often_a_camera_came_back(
     station: Station,
 ) -> None:
-    state = station.state()
+    state = station.status()
     west, east = replace(state.cameras[0], name="west", reconnects=3), state.cameras[0]
     busy = replace(state, waiting=12, cameras=(west, replace(east, name="east")))
     seen = samples_of(Metrics(lambda: busy, station.recorder).text("")[0].decode())
@@ -99,14 +96,14 @@ def test_figures_tell_how_many_frames_wait_and_how_often_a_camera_came_back(
 def test_figures_tell_how_large_the_ledger_is_and_what_its_disk_has_room_for(
     station: Station,
 ) -> None:
-    state = replace(station.state(), ledger=LedgerState(123_456, 789))
+    state = replace(station.status(), ledger=LedgerStatus(123_456, 789))
     seen = samples_of(Metrics(lambda: state, station.recorder).text("")[0].decode())
     assert value(seen, "ledger_bytes") == 123_456
     assert value(seen, "ledger_disk_free_bytes") == 789
 
 
 def test_a_ledger_whose_size_nobody_can_tell_has_none(station: Station) -> None:
-    state = replace(station.state(), ledger=LedgerState())
+    state = replace(station.status(), ledger=LedgerStatus())
     seen = samples_of(Metrics(lambda: state, station.recorder).text("")[0].decode())
     assert ("ledger_bytes", ()) not in seen
 
@@ -119,11 +116,11 @@ def test_the_state_tells_the_size_of_the_ledger(serve: Serve) -> None:
 
 
 def test_figures_tell_of_sinks_storage_and_shadow(station: Station) -> None:
-    state = station.state()
+    state = station.status()
     full = replace(
         state,
-        sinks=(SinkState("mqtt", up=False, trouble="away", delivered=5, due=7, dead=2),),
-        storage=StorageState(kept_bytes=10, quota_bytes=100, days_left=2, left_out=1),
+        sinks=(SinkStatus("mqtt", up=False, alarm="away", delivered=5, due=7, dead=2),),
+        storage=StorageStatus(kept_bytes=10, quota_bytes=100, days_left=2, left_out=1),
         model=replace(state.model, shadow="cells/4", shadowed=9, disagreements=3),
         restarts=6,
     )
@@ -150,8 +147,8 @@ def test_figures_tell_how_parts_look_to_the_model(serve: Serve) -> None:
 
 
 def test_figures_compare_with_the_first_parts_of_the_model(station: Station) -> None:
-    state = station.state()
-    drift = DriftState(500, Level(0.3, 0.1), Level(2.5, 1.0))
+    state = station.status()
+    drift = DriftStatus(500, Level(0.3, 0.1), Level(2.5, 1.0))
     later = replace(state, model=replace(state.model, drift=drift))
     text, _ = Metrics(lambda: later, station.recorder).text("")
     seen = samples_of(text.decode())
@@ -194,7 +191,9 @@ def test_the_status_is_the_stations_state(serve: Serve) -> None:
     assert told["last"] == record
     assert told["verdicts"]["FAIL"] == 1
     assert told["model"]["version"] == "cells/3"
-    assert set(told) == {*StationState.__dataclass_fields__, "not_ready"}
+    fields = set(StationStatus.__dataclass_fields__)
+    assert set(told) == fields - {"alarms"} | {"trouble", "not_ready"}
+    assert told["cameras"][0]["trouble"] == told["model"]["trouble"] == ""
 
 
 def test_records_are_found_by_id_and_by_serial_newest_first(serve: Serve) -> None:
