@@ -158,7 +158,7 @@ def test_an_image_without_a_time_in_exif_is_named_with_the_remedy(tmp_path: Path
 
 def test_a_clock_that_was_never_set_is_named(tmp_path: Path) -> None:
     path = exposed(tmp_path / "a.jpg", "0000:00:00 00:00:00")
-    with pytest.raises(DataError, match=r"a\.jpg: its EXIF DateTimeOriginal is no time"):
+    with pytest.raises(DataError, match=r"a\.jpg: its EXIF DateTimeOriginal does not fit the time"):
         groups([path], tmp_path, by="time", gap_s=5, clock="exif")
 
 

@@ -264,7 +264,7 @@ def test_a_test_split_without_any_part_is_refused(copied: Path) -> None:
     table = pd.read_parquet(path)
     table.loc[table["split"] == "test", "split"] = "val"
     table.to_parquet(path, index=False)
-    with pytest.raises(DataError, match="no part to report on"):
+    with pytest.raises(DataError, match="nothing can be reported"):
         evaluate.run(EVALUATE, copied, copied.parent / "out")
 
 
