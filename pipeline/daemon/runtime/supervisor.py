@@ -71,7 +71,7 @@ class Supervisor:
 
         Args:
             name: of the worker, in messages.
-            run: its work; returning without being asked to stop means that it has finished for good.
+            run: its work; returning without being asked to stop means that it has finished.
             on_lost: called with the reason when the worker died or hangs, before its replacement
                 starts.
         """

@@ -50,6 +50,8 @@ def test_an_alarm_that_comes_and_goes_is_one_until_it_stays_away(
     assert caplog.messages == ["the disk is full", "over: the disk is full"]
 
 
-def test_an_alarm_that_was_never_raised_may_be_cleared(alarms: Alarms, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_alarm_that_was_never_raised_may_be_cleared(
+    alarms: Alarms, caplog: pytest.LogCaptureFixture
+) -> None:
     alarms.clear("disk")
     assert caplog.messages == []

@@ -112,9 +112,7 @@ def test_no_pause_between_restarts_is_longer_than_half_a_minute(
     assert pauses[9:12] == ["30.0 s"] * 3
 
 
-def test_a_hung_worker_is_abandoned_and_replaced(
-    supervisor: Supervisor, clock: FakeClock
-) -> None:
+def test_a_hung_worker_is_abandoned_and_replaced(supervisor: Supervisor, clock: FakeClock) -> None:
     reasons: list[str] = []
     woken = threading.Event()
     worker = Starts(lambda heartbeat, n: woken.wait(WAIT_S))
