@@ -18,15 +18,14 @@ import numpy as np
 import pandas as pd
 from pyarrow import ArrowException
 
-from pipeline import imaging
 from pipeline.contracts.sample import Sample
-from pipeline.datasets import image_mode, scanning
 from pipeline.datasets.image_mode import Header
 from pipeline.datasets.location import Place
 from pipeline.datasets.scanning import Scan, scan
-from pipeline.files import sha256, whole_file
+from pipeline.files import whole_file
 from pipeline.imaging.codec import CV2_VERSION
 from pipeline.imaging.quality import Quality
+from pipeline.source_code import code_digest
 
 log = logging.getLogger(__name__)
 
@@ -107,8 +106,6 @@ def _entry(s: Scan, state: str) -> dict[str, Any]:
 
 def _code() -> str:
     """Changes with the code that scans, and with OpenCV."""
-    files = sorted(Path(imaging.__path__[0]).glob("*.py"))
-    files += [Path(scanning.__file__), Path(image_mode.__file__)]
     limit = os.environ.get("OPENCV_IO_MAX_IMAGE_PIXELS", "")
-    texts = [CV2_VERSION, limit, *map(sha256, files)]
+    texts = [CV2_VERSION, limit, code_digest("pipeline.datasets.scanning")]
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()

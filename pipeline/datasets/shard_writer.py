@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import imaging
 from pipeline.contracts.spec import PreprocessSpec, reference_file
 from pipeline.datasets.manifest import TABLE, Manifest
 from pipeline.datasets.shards import COLUMNS, IMAGES, INDEX, MASKS, SPEC, name_of, parts_per_shard
@@ -20,6 +19,7 @@ from pipeline.files import sha256, whole_file, write_model
 from pipeline.imaging import Pixels
 from pipeline.imaging.codec import CV2_VERSION
 from pipeline.imaging.prepare import Preparation
+from pipeline.source_code import code_digest
 
 KEY = "interrupted.key"
 NOTES = "notes"
@@ -164,9 +164,7 @@ class Sharding:
 def _key(spec: PreprocessSpec, ingested: Path) -> str:
     """Changes with all that a shard depends on: images, spec, reference pictures, code."""
     files = [ingested / TABLE, *(ingested / reference_file(name) for name in spec.references)]
-    files += sorted(Path(__file__).parent.glob("*.py"))
-    files += sorted(Path(imaging.__path__[0]).glob("*.py"))
-    parts = [spec.model_dump_json(), CV2_VERSION, *map(sha256, files)]
+    parts = [spec.model_dump_json(), CV2_VERSION, code_digest(__name__), *map(sha256, files)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from pipeline.files import sha256
 from pipeline.imaging import Pixels
+from pipeline.source_code import code_digest
 from pipeline.training import architectures, finetune
 from pipeline.training.architectures import Backbone
 from pipeline.training.augmentation import oversampling
@@ -98,16 +98,10 @@ def _exported(module: nn.Module, sample: Pixels, path: Path) -> bytes:
 
 def _graph_key(config: Settings, its: Material, seen: Eyes) -> str:
     """All that the graph depends on: the networks with their weights, the sizes, the code."""
-    home = Path(__file__).parent
-    code = [
-        Path(__file__),
-        home / "export.py",
-        home / "network.py",
-        *sorted(home.glob("architectures/*.py")),
-    ]
+    code = code_digest(*(f"pipeline.training.{n}" for n in ("network", "export", "architectures")))
     packages = ("torch", "torchvision", "timm", "onnx", "onnxruntime")
     networks = [(eye.architecture, eye.scales) for eye in config.networks]
-    facts = [networks, its.stored.spec.shape, *map(sha256, code), *map(version, packages)]
+    facts = [networks, its.stored.spec.shape, code, *map(version, packages)]
     key = hashlib.sha256(repr(facts).encode())
     for name, tensor in seen.features.state_dict().items():
         key.update(name.encode() + tensor.numpy().tobytes())

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -17,8 +16,8 @@ from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
 
 from pipeline.errors import TrainingError
-from pipeline.files import sha256
 from pipeline.plugins import Strict
+from pipeline.source_code import code_digest
 from pipeline.training.features.extraction import Floats
 from pipeline.training.network import kernel
 
@@ -75,9 +74,9 @@ class Space:
             TrainingError: features that are not finite.
         """
         settings = [getattr(config, name) for name in Kernel.model_fields]
-        code = [sha256(Path(__file__)), sha256(Path(__file__).with_name("network.py"))]
+        code = code_digest(__name__)
         packages = [torch.__version__, version("scikit-learn"), version("numpy"), version("scipy")]
-        facts = [features.shape, settings, seed, *code, *packages]
+        facts = [features.shape, settings, seed, code, *packages]
         key = hashlib.sha256(repr(facts).encode())
         key.update(np.ascontiguousarray(features).data)
         kept = load(recall(key.hexdigest(), lambda: save(_computed(features, config, seed))))
