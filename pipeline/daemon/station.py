@@ -226,7 +226,8 @@ class Station:
     def _inspect(self, heartbeat: Heartbeat) -> None:
         """Judge, with the model loaded again if the last worker was lost in it.
 
-        Loaded here, not in `on_lost`: if loading hangs, this worker is replaced in its turn; a hung supervisor would stop the whole station.
+        Loaded here, not in `on_lost`: if loading hangs, this worker is replaced in its turn; a hung
+        supervisor would stop the whole station.
         """
         if self._model_suspect:
             heartbeat.beat(RELOADED_WITHIN_S)
