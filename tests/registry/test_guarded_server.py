@@ -175,7 +175,7 @@ def test_a_plain_user_decides_nothing_and_is_told_what_to_do(
     if act == "rollback":
         promoted.client.set_registered_model_alias("cells", "champion", "2")
     with pytest.raises(RegistryForbidden, match=r"may read cells .*\(403\).*grant MANAGE"):
-        getattr(reader, act)("cells", *number, "Mallory", "because")
+        getattr(Review(reader, "cells"), act)(*number, "Mallory", "because")
     assert promoted.client.get_registered_model("cells").tags == before
     promoted.client.set_registered_model_alias("cells", "champion", "1")
 
