@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.contracts.bundle import Bundle, open_bundle
 from pipeline.errors import BundleError, LinesideError, NoChampion
 from pipeline.registry.connection import sqlite_file
+from pipeline.registry.resolution import resolve
 from pipeline.registry.store import Registry
 from pipeline.registry.versions import Version
 
@@ -39,7 +40,7 @@ def champion(registry: Registry, recipe: str, cache: Path) -> Rival:
     if file is not None and not file.exists():
         return Rival(missing="there is no champion yet")
     try:
-        version = registry.champion(recipe)
+        version = resolve(registry, recipe).version
     except NoChampion:
         return Rival(missing="there is no champion yet")
     except LinesideError as error:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from pipeline.contracts.bundle import Bundle
-from pipeline.daemon.model.cache import Wanted, ask, obtain, remember, tidy
+from pipeline.daemon.model.cache import obtain, remember, tidy
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import BEAT_EVERY_S, Heartbeat
 from pipeline.daemon.settings.line import Line
@@ -28,7 +28,9 @@ from pipeline.errors import (
 )
 from pipeline.inference.inspector import Inspector
 from pipeline.inference.trial import load
-from pipeline.registry.store import Registry, Version
+from pipeline.registry.resolution import Resolved, resolve
+from pipeline.registry.store import Registry
+from pipeline.registry.versions import Version
 
 AGAIN_S = 600.0  # between two downloads of a version whose files were damaged
 PATIENCE_S = 30.0  # an answer that takes longer is told
@@ -180,14 +182,17 @@ class Follower:
 
     def _follow(self, heartbeat: Heartbeat) -> None:
         self._leaving = None
-        wanted = ask(self._line, self._registry)
+        model = self._line.model
+        wanted = resolve(
+            self._registry, self._line.recipe, model.alias, require_signoff=model.require_signoff
+        )
         version = wanted.version
         identity = version.name, version.bundle_sha256
         if self.current is not None and identity == (
             self.current.version,
             self.current.bundle.sha256,
         ):
-            self._tell(wanted.doubt)
+            self._tell(wanted.warning)
             return
         refused = self._refused
         if refused.identity == identity and self._clock.monotonic_s() < refused.until_s:
@@ -208,7 +213,7 @@ class Follower:
         if not heartbeat.stopping:
             self._take(LoadedModel(inspector, version.name, self._clock.now()), wanted)
 
-    def _take(self, new: LoadedModel, wanted: Wanted) -> None:
+    def _take(self, new: LoadedModel, wanted: Resolved) -> None:
         with self._changing:
             before, self.current = self.current, new
         # Freeing a network takes tens of milliseconds: this thread does it, at the next look, and
@@ -219,7 +224,7 @@ class Follower:
         detail = f"{new.version}{instead}, bundle {new.bundle.sha256[:12]}"
         log.info("%s: model live: %s", self._line.station, detail)
         self._refused = _Refused()
-        self._tell(wanted.doubt)
+        self._tell(wanted.warning)
         remember(self._line, wanted)
         self._tidy()
         self.on_event("model live", detail)

@@ -20,6 +20,7 @@ from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.settings.line import Line
 from pipeline.errors import BundleError, NoChampion, RegistryUnreachable, SignoffError
+from pipeline.registry.decisions.signoffs import SignoffLog
 from pipeline.registry.store import Registry
 from pipeline.testing import FakeClock
 from tests.daemon.conftest import picture
@@ -265,7 +266,7 @@ def test_a_champion_that_was_deleted_goes_on_and_the_trouble_is_told(
 
 def test_a_sign_off_that_is_tampered_with_is_told(line: Line, champion: Registry) -> None:
     serving = Serving.start(with_model(line, require_signoff=True), champion, Clock())
-    (record,) = champion.signoffs("cells").read().records
+    (record,) = SignoffLog(champion, "cells").read().records
     forged = record.model_copy(update={"reviewer": "C. Forger"})
     champion.client.set_registered_model_tag(
         "cells", f"signoff.{record.name}", forged.model_dump_json()
