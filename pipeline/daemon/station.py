@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -176,7 +176,6 @@ class Station:
         """The station at this moment."""
         parts = [worker.status for worker in self._workers]
         model = self._model.status
-        model = replace(model, drift=self._inspection.drift.of(model.version))
         alarms = tuple(filter(None, (self.stopping, self.recorder.alarm, self._alarms.text)))
         return StationStatus(
             station=self.ledger.station,
@@ -195,6 +194,7 @@ class Station:
             restarts=self._supervisor.restarts,
             alarms=alarms,
             last=self.recorder.counters.last,
+            drift=self._inspection.drift.of(model.version),
         )
 
     @property
