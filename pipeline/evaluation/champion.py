@@ -13,6 +13,7 @@ from pipeline.errors import BundleError, LinesideError, NoChampion, UnreadableIm
 from pipeline.evaluation.predictions import PartPredictions, Watch, predict_parts
 from pipeline.metrics.comparison import Answers, compare, not_compared
 from pipeline.registry.connection import sqlite_file
+from pipeline.registry.resolution import resolve
 from pipeline.registry.store import Registry
 from pipeline.registry.versions import Version
 
@@ -43,7 +44,7 @@ def find_champion(registry: Registry, recipe: str, cache: Path) -> Champion:
     if file is not None and not file.exists():
         return Champion(missing="no champion is signed off yet")
     try:
-        version = registry.champion(recipe)
+        version = resolve(registry, recipe).version
     except NoChampion:
         return Champion(missing="no champion is signed off yet")
     except LinesideError as error:

@@ -191,7 +191,7 @@ def _summary(evaluation: Evaluation) -> list[str]:
 
 
 def _read_naive(trained: Path) -> dict[str, Any] | None:
-    """Figures on the data set's own split, where it leaks and was made anew."""
+    """Figures on the data set's own split, where it leaks and was made again."""
     path = trained / unseen_scores.GIVEN_SPLIT
     return json.loads(path.read_bytes()) if path.is_file() else None
 

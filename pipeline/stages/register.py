@@ -1,4 +1,4 @@
-"""Register: the sealed bundle and its figures go to MLflow, once, as the challenger."""
+"""Registers the sealed bundle and its figures in MLflow, once, as the challenger."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from pipeline.plugins import Strict
 from pipeline.registry.evidence import FOLDER, Evidence
 from pipeline.registry.push import push
 from pipeline.registry.runs import MANIFEST_TAG, MODEL_TAG, UP_TO_TRAINING, settings
-from pipeline.registry.store import SHA256_TAG, Registry
+from pipeline.registry.store import Registry
+from pipeline.registry.versions import SHA256_TAG
 from pipeline.reporting.description import describe
 from pipeline.stages import Report, run_stage
 
@@ -65,7 +66,7 @@ def run(
     Args:
         config: tags.
         params: what the recipe's YAML says, by dotted key.
-        provenance: tags that say what code made the figures.
+        provenance: tags that identify the code which made the figures.
         registry: where.
         source: the recipe's data folder; `ingest/`, `train/` and `evaluate/` are read.
         out: an empty folder.
@@ -115,11 +116,11 @@ def run(
             ),
         ),
     )
-    said = asdict(registration)
-    new = said.pop("new")  # not written: registering again must not change the file
-    write_json(out / REGISTRATION, said)
+    written = asdict(registration)
+    new = written.pop("new")  # not written: registering again must not change the file
+    write_json(out / REGISTRATION, written)
     name = f"{registration.name} version {registration.version}"
-    return Report([f"{name} {'registered' if new else 'stands already'}"])
+    return Report([f"{name} {'registered' if new else 'was registered already'}"])
 
 
 def _numbers(metrics: dict[str, Any]) -> dict[str, float]:

@@ -25,7 +25,7 @@ from pytorch_lightning.loggers import Logger
 
 from pipeline.errors import MissingExtra, RegistryError
 from pipeline.registry import runs
-from pipeline.registry.connection import check, connect, shown, spoken
+from pipeline.registry.connection import check, connect, redacted, translate_errors
 from pipeline.training.live_logger import LiveLogger
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ class LiveRun:
         self._end("FINISHED", PATIENCE_S)
         self._raise_refusal()
         alarms = dict(self._alarms)
-        late = f"{shown(self._uri)} took longer than {PATIENCE_S:.0f} s"
+        late = f"{redacted(self._uri)} took longer than {PATIENCE_S:.0f} s"
         open_because = alarms.pop(RUN, late)
         said = []
         if self._lost:
@@ -230,7 +230,7 @@ class LiveRun:
             self._refused = MissingExtra(error.name or "mlflow", "logging a training", "train")
             return
         except Exception as error:  # for whoever logs next, who must not see a traceback
-            said = f"{shown(self._uri)} opens no run ({type(error).__name__}: {error})"
+            said = f"{redacted(self._uri)} opens no run ({type(error).__name__}: {error})"
             self._refused = _with_remedy(RegistryError(said))
             self._refused.__cause__ = error
             return
@@ -252,7 +252,7 @@ class LiveRun:
         client = connect(self._uri, create=True)
         about = self._about
         tags = {"recipe": about.recipe, KEY_TAG: about.training_key, **about.tags}
-        with spoken(self._uri):
+        with translate_errors(self._uri):
             from mlflow.entities import Param, RunTag
 
             home = runs.experiment(client, self._uri, about.recipe)
@@ -308,7 +308,7 @@ class LiveRun:
     def _offer(self, what: str, send: Callable[..., object], *args: object) -> bool:
         """Whether the registry took it."""
         try:
-            with spoken(self._uri):
+            with translate_errors(self._uri):
                 send(*args)
         except Exception as error:  # whatever it is, it is no reason to end a training
             if not self._alarms:

@@ -197,7 +197,7 @@ def test_a_name_that_no_model_can_bear_is_refused_in_a_sentence(
 ) -> None:
     code, said, complaint = models(command, recipe)
     assert (code, said) == (2, "")
-    assert "is no name of a registered model" in complaint
+    assert "cannot name a registered model" in complaint
     assert "a folder under conf/" in complaint
 
 

@@ -25,6 +25,7 @@ import pytest
 from pipeline.contracts.bundle import Bundle
 from pipeline.daemon.settings.line import Line
 from pipeline.ledger.ledger import Ledger
+from pipeline.registry.decisions.review import Review
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
 from tests.judgements import judged
@@ -287,7 +288,7 @@ def test_station_that_cannot_go_on_ends_with_exit_code_3(
     process = start(file, first=f"{HANGING}\n{exhausted}")
     _, complaints = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 3
-    assert "the process must start anew" in complaints
+    assert "the process must be restarted" in complaints
     assert "Traceback" not in complaints
     assert Ledger(line.ledger, "west-1").account().balances
 
@@ -399,7 +400,7 @@ def test_station_takes_its_model_from_a_server_without_what_opens_databases(
 ) -> None:
     there = Registry(mlflow_server)
     push(there, "cells", sealed_bundle, judged(sealed_bundle))
-    there.promote("cells", 1, "A. Weber", "first release")
+    Review(there, "cells").promote(1, "A. Weber", "first release")
     file = line_file()
     file.write_text(file.read_text().replace(str(line.model.registry), mlflow_server))
     process = start(file, first=NO_SQL)

@@ -22,7 +22,9 @@ from pipeline.errors import (
     SignoffError,
 )
 from pipeline.files import read_model, write_model
-from pipeline.registry.chain import HEAD
+from pipeline.registry.decisions.chain import HEAD
+from pipeline.registry.decisions.review import Review
+from pipeline.registry.decisions.signoffs import SignoffLog
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
 from tests.conftest import NOW, SealBundle
@@ -100,8 +102,8 @@ def test_an_alias_without_any_sign_off_starts_no_station(
 def test_a_station_starts_during_a_rollback_that_was_cut_off_before_its_alias(
     strict: Line, challenged: Registry, aliased: str | None
 ) -> None:
-    challenged.promote("cells", 2, "A. Weber", "fewer escapes")
-    challenged.rollback("cells", "B. Sato", "misses cracks")
+    Review(challenged, "cells").promote(2, "A. Weber", "fewer escapes")
+    Review(challenged, "cells").rollback("B. Sato", "misses cracks")
     if aliased:
         challenged.client.set_registered_model_alias("cells", "champion", aliased)
     else:
@@ -127,7 +129,7 @@ def test_sign_offs_that_were_tampered_with_are_named_and_the_last_good_one_stays
     strict: Line, champion: Registry, caplog: pytest.LogCaptureFixture
 ) -> None:
     fetch_champion(strict, champion)
-    (record,) = champion.signoffs("cells").read().records
+    (record,) = SignoffLog(champion, "cells").read().records
     forged = record.model_copy(update={"reviewer": "C. Forger"})
     champion.client.set_registered_model_tag(
         "cells", f"signoff.{record.name}", forged.model_dump_json()
@@ -147,9 +149,9 @@ def rolled_back(registered: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     copy_registry(registered, home)
     registry = Registry(f"sqlite:///{home / 'mlflow.db'}", now=lambda: NOW)
     source = ModelSource(registry=registry.uri, cache=home / "models", require_signoff=True)
-    registry.promote("cells", 2, "A. Weber", "fewer escapes")
+    Review(registry, "cells").promote(2, "A. Weber", "fewer escapes")
     assert fetch_champion(taking(source), registry)[1].name == "cells/2"
-    registry.rollback("cells", "B. Sato", "misses cracks")
+    Review(registry, "cells").rollback("B. Sato", "misses cracks")
     return home
 
 
@@ -163,7 +165,7 @@ def withdrawn(strict: Line, registry: Registry, rolled_back: Path, tmp_path: Pat
 
 def forge(registry: Registry, place: int) -> None:
     """Change a record's reviewer by hand."""
-    record = registry.signoffs("cells").read().records[place - 1]
+    record = SignoffLog(registry, "cells").read().records[place - 1]
     forged = record.model_copy(update={"reviewer": "C. Forger"})
     registry.client.set_registered_model_tag(
         "cells", f"signoff.{record.name}", forged.model_dump_json()
@@ -172,7 +174,7 @@ def forge(registry: Registry, place: int) -> None:
 
 def lose(registry: Registry, place: int) -> None:
     """Delete a record by hand."""
-    record = registry.signoffs("cells").read().records[place - 1]
+    record = SignoffLog(registry, "cells").read().records[place - 1]
     registry.client.delete_registered_model_tag("cells", f"signoff.{record.name}")
 
 
@@ -198,7 +200,7 @@ def test_a_withdrawn_model_does_not_stay_however_the_sign_offs_were_broken(
 def test_a_head_set_back_before_a_withdrawal_brings_nothing_back(
     strict: Line, withdrawn: Registry
 ) -> None:
-    before = withdrawn.signoffs("cells").read().records[1]
+    before = SignoffLog(withdrawn, "cells").read().records[1]
     withdrawn.client.set_registered_model_tag("cells", HEAD, before.name)
     with pytest.raises(SignoffError, match=r"set back.* cells/2 was withdrawn \(record 0003\."):
         fetch_champion(strict, withdrawn)
@@ -207,7 +209,7 @@ def test_a_head_set_back_before_a_withdrawal_brings_nothing_back(
 def test_a_model_withdrawn_once_and_signed_off_again_stays_when_an_older_record_is_lost(
     strict: Line, withdrawn: Registry
 ) -> None:
-    withdrawn.promote("cells", 2, "B. Sato", "the camera was at fault")
+    Review(withdrawn, "cells").promote(2, "B. Sato", "the camera was at fault")
     fetch_champion(strict, withdrawn)
     lose(withdrawn, 1)
     assert fetch_champion(strict, withdrawn)[1].name == "cells/2"
@@ -236,7 +238,7 @@ def test_a_bundle_altered_in_the_registry_leaves_the_last_good_one(
     strict: Line, challenged: Registry, caplog: pytest.LogCaptureFixture
 ) -> None:
     fetch_champion(strict, challenged)
-    challenged.promote("cells", 2, "A. Weber", "fewer escapes")
+    Review(challenged, "cells").promote(2, "A. Weber", "fewer escapes")
     bundle_file(challenged, 2, "taxonomy.json").write_bytes(b"{}")
     with caplog.at_level(logging.WARNING):
         assert fetch_champion(strict, challenged)[1].name == "cells/1"

@@ -21,10 +21,10 @@ class Registry:
     uri: str = "http://127.0.0.1:9"
     pulled: list[Path] = field(default_factory=list)
 
-    def champion(self, recipe: str) -> Version:
+    def versions(self, recipe: str) -> list[Version]:
         if self.trouble is not None:
             raise self.trouble
-        return Version(recipe, 3, self.bundle.sha256, "run")
+        return [Version(recipe, 3, self.bundle.sha256, "run", ("champion",))]
 
     def pull(self, version: Version, into: Path) -> Bundle:
         self.pulled.append(into)

@@ -11,6 +11,7 @@ import pytest
 from pipeline import config
 from pipeline.daemon.model.cache import fetch_champion
 from pipeline.daemon.settings.line import Line
+from pipeline.registry.decisions.review import Review
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
 from tests.conftest import SealBundle
@@ -79,7 +80,7 @@ def test_what_is_not_fit_is_refused_and_the_old_model_stays(
     moved(challenged)()
     refused("nobody has signed it off")
     with station.looking_away():  # only what is whole can be signed off
-        challenged.promote("cells", 2, "A. Weber", "fewer escapes")
+        Review(challenged, "cells").promote(2, "A. Weber", "fewer escapes")
         bundle_file(challenged, 2, "taxonomy.json").write_bytes(b"{}")
     refused("taxonomy.json was altered")
     challenged.client.delete_model_version("cells", "2")

@@ -19,6 +19,7 @@ from pipeline.files import sha256
 from pipeline.registry import runs
 from pipeline.registry.evidence import Evidence
 from pipeline.registry.push import Registration, push
+from pipeline.registry.resolution import resolve
 from pipeline.registry.store import Registry
 
 Register = Callable[[Registry, Bundle], Registration]
@@ -44,9 +45,9 @@ def test_registering_an_older_bundle_again_makes_it_the_challenger(
 ) -> None:
     register(registry, sealed_bundle)
     register(registry, seal_bundle(tmp_path / "other", fail_from=0.7))
-    assert registry.champion("cells", alias="challenger").version == 2
+    assert resolve(registry, "cells", alias="challenger").version.version == 2
     register(registry, sealed_bundle)
-    assert registry.champion("cells", alias="challenger").version == 1
+    assert resolve(registry, "cells", alias="challenger").version.version == 1
 
 
 def test_version_carries_tags_description_and_run(

@@ -11,7 +11,9 @@ from mlflow.tracking import MlflowClient
 from pipeline.contracts.bundle import Bundle
 from pipeline.errors import RegistryError, RegistryForbidden
 from pipeline.registry import push as pushing
+from pipeline.registry.decisions.review import Review
 from pipeline.registry.push import Registration
+from pipeline.registry.resolution import resolve
 from pipeline.registry.store import Registry
 from tests.judgements import judge
 
@@ -58,7 +60,7 @@ def test_a_duplicate_that_may_not_be_deleted_is_told_and_harmless(
     monkeypatch.setattr(MlflowClient, "delete_model_version", forbidden)
     assert register(registry, sealed_bundle).version == 1
     assert "cells/2 holds the same bundle as version 1" in caplog.text
-    assert registry.champion("cells", "challenger").version == 1
+    assert resolve(registry, "cells", "challenger").version.version == 1
 
 
 def test_two_registrations_in_one_database_wait_for_each_other(
@@ -99,19 +101,19 @@ def test_building_again_brings_no_rejected_version_back(
     registry: Registry, sealed_bundle: Bundle, register: Register
 ) -> None:
     register(registry, sealed_bundle)
-    registry.reject("cells", 1, "B. Sato", "misses cracks")
+    Review(registry, "cells").reject(1, "B. Sato", "misses cracks")
     register(registry, sealed_bundle)
     assert registry.version("cells", 1).aliases == ()
     with pytest.raises(RegistryError):
-        registry.champion("cells", "challenger")
+        resolve(registry, "cells", "challenger")
 
 
 def test_building_again_brings_no_withdrawn_version_back(
     two_versions: Registry, sealed_bundle: Bundle, register: Register
 ) -> None:
-    two_versions.promote("cells", 2, "A. Weber", "good", "seen by eye")
+    Review(two_versions, "cells").promote(2, "A. Weber", "good", "seen by eye")
     judge(two_versions, 1, against="cells/2")
-    two_versions.promote("cells", 1, "A. Weber", "better")
-    two_versions.rollback("cells", "B. Sato", "misses cracks")
+    Review(two_versions, "cells").promote(1, "A. Weber", "better")
+    Review(two_versions, "cells").rollback("B. Sato", "misses cracks")
     register(two_versions, sealed_bundle)
     assert "challenger" not in two_versions.version("cells", 1).aliases

@@ -17,7 +17,9 @@ from pipeline.errors import BundleError, NoChampion, RegistryError
 from pipeline.files import write_model
 from pipeline.imaging.codec import encode_png
 from pipeline.inference.inspector import Inspector
+from pipeline.registry.decisions.review import Review
 from pipeline.registry.push import Registration
+from pipeline.registry.resolution import resolve
 from pipeline.registry.store import Registry
 
 Register = Callable[[Registry, Bundle], Registration]
@@ -25,12 +27,12 @@ Register = Callable[[Registry, Bundle], Registration]
 
 def test_recipe_without_champion_tells_the_command_that_makes_one(two_versions: Registry) -> None:
     with pytest.raises(NoChampion, match="lineside models promote cells --version 2"):
-        two_versions.champion("cells")
+        resolve(two_versions, "cells")
 
 
 def test_unregistered_recipe_tells_to_register_first(registry: Registry) -> None:
     with pytest.raises(NoChampion, match="make repro"):
-        registry.champion("cells")
+        resolve(registry, "cells")
 
 
 def test_pulled_bundle_is_the_pushed_one_byte_for_byte(
@@ -79,8 +81,8 @@ def test_a_bundle_with_a_reference_picture_travels_and_inspects(
     (folder / reference_file("flat")).write_bytes(encode_png(even))
     seal(folder)
     register(registry, open_bundle(folder))
-    registry.promote("cells", 1, "A. Weber", "first release")
-    pulled = registry.pull(registry.champion("cells"), tmp_path / "cache" / "1")
+    Review(registry, "cells").promote(1, "A. Weber", "first release")
+    pulled = registry.pull(resolve(registry, "cells").version, tmp_path / "cache" / "1")
     assert Inspector(pulled).inspect(even).decision.verdict is Verdict.PASS
 
 

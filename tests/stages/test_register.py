@@ -14,6 +14,7 @@ from pipeline.contracts.bundle import open_bundle
 from pipeline.contracts.evaluation import Check, Evaluation, Gate
 from pipeline.errors import BundleError, ConfigError, RegistryError
 from pipeline.files import read_model, sha256, write_model
+from pipeline.registry.decisions.review import Review
 from pipeline.registry.store import Registry
 from pipeline.stages import register
 from tests.stages.conftest import Ran
@@ -143,6 +144,6 @@ def test_what_was_registered_can_be_signed_off(ran: Ran, tmp_path: Path) -> None
     registry = Registry(f"sqlite:///{tmp_path / 'mlflow.db'}")
     (version,) = registry.versions("cells")
     override = "" if version.gate == "passed" else "trial"
-    done = registry.promote("cells", 1, "A. Weber", "first release", override)
+    done = Review(registry, "cells").promote(1, "A. Weber", "first release", override)
     assert done.record is not None
     assert done.record.gate == version.gate

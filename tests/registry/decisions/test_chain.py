@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from pipeline.contracts.signoff import Act, Signoff
 from pipeline.errors import SignoffError
-from pipeline.registry.chain import HEAD, PREFIX, read_chain
+from pipeline.registry.decisions.chain import HEAD, PREFIX, read_chain
 from pipeline.registry.versions import Version
 
 Tags = dict[str, str]
@@ -172,7 +172,7 @@ def test_a_version_that_is_not_the_chains_champion_is_refused(
 
 
 def test_a_version_that_holds_another_bundle_than_signed_off_is_refused() -> None:
-    with pytest.raises(SignoffError, match=r"signed off as bundle bundle 1 .* now says swapped"):
+    with pytest.raises(SignoffError, match=r"signed off as bundle bundle 1 .* is now swapped"):
         read_chain("cells", GOOD).approval(version(1, "swapped"))
 
 
@@ -223,18 +223,18 @@ FOURTH = record(4, "promote", 2, THIRD)
         (tagged(FIRST, SECOND, THIRD, head=FOURTH), 4, f"withdrawn (record {THIRD.name})"),
     ],
 )
-def test_a_version_taken_back_is_known_also_where_the_chain_is_broken(
+def test_a_revoked_version_is_known_also_where_the_chain_is_broken(
     tags: Tags, since: int, said: str
 ) -> None:
-    assert read_chain("cells", tags).taken_back(2, since) == said
+    assert read_chain("cells", tags).revocation(2, since) == said
 
 
 def test_a_decision_at_work_takes_nothing_back_while_the_chain_verifies() -> None:
     refusal = record(3, "reject", 2, SECOND)
     whole = read_chain("cells", tagged(FIRST, SECOND, refusal, head=SECOND))
-    assert whole.taken_back(2, 2) == ""
+    assert whole.revocation(2, 2) == ""
     broken = read_chain("cells", tagged(SECOND, refusal, head=SECOND))
-    assert broken.taken_back(2, 2) == f"rejected (record {refusal.name})"
+    assert broken.revocation(2, 2) == f"rejected (record {refusal.name})"
 
 
 def test_a_renamed_model_is_told_how_to_get_its_sign_offs_back() -> None:

@@ -1,21 +1,26 @@
 """Decisions of people about versions: promote, reject, roll back. Each is signed, then carried out.
 
-The record comes first, the champion's alias last: there is never a champion without a sign-off,
-and what a crash leaves half done is finished by repeating the command.
+The record is written first, the champion's alias last: there is never a champion without a
+sign-off, and what a crash leaves half done is finished by repeating the command.
 """
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from pipeline.contracts.signoff import Act, GateVerdict, Signoff
 from pipeline.errors import BundleError, RegistryError, printable
-from pipeline.registry.alias import promote_command, rollback_command
-from pipeline.registry.chain import Standing
-from pipeline.registry.connection import spoken
-from pipeline.registry.verification import RESTORE, check_bundle, judgement, obstacle_of
+from pipeline.registry.connection import translate_errors
+from pipeline.registry.decisions.chain import Standing
+from pipeline.registry.decisions.signoffs import SignoffLog
+from pipeline.registry.decisions.verification import (
+    RESTORE,
+    check_bundle,
+    promotion_obstacle,
+    verify_gate,
+)
+from pipeline.registry.store import Registry
 from pipeline.registry.versions import (
     CHALLENGER,
     CHAMPION,
@@ -23,12 +28,11 @@ from pipeline.registry.versions import (
     RECORD_TAG,
     SHA256_TAG,
     Version,
+    find_version,
     numbers,
-    one_of,
+    promote_command,
+    rollback_command,
 )
-
-if TYPE_CHECKING:
-    from pipeline.registry.store import Registry
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +45,12 @@ class Outcome:
 
     Attributes:
         version: what it was about; after a rollback the version restored.
-        said: a sentence for people.
+        summary: a sentence for people.
         record: the sign-off, None where nothing had to be decided.
     """
 
     version: Version
-    said: str
+    summary: str
     record: Signoff | None
 
 
@@ -54,7 +58,7 @@ class Review:
     """The decisions about one recipe."""
 
     def __init__(self, registry: Registry, recipe: str) -> None:
-        """Read how things stand.
+        """Read the sign-offs and versions as they stand.
 
         Raises:
             RegistryError: no such recipe is registered; those that are there are named.
@@ -62,18 +66,37 @@ class Review:
         """
         self._registry = registry
         self._recipe = recipe
-        self._book = registry.signoffs(recipe)
+        self._signoffs = SignoffLog(registry, recipe)
         # The chain first: a decision made after this is seen when this one is recorded.
-        self._chain = self._book.read()
+        self._chain = self._signoffs.read()
         self._chain.check()
         self._versions = registry.versions(recipe)
         if not self._versions:
             registry.require(recipe)
         self._champion = next((v for v in self._versions if CHAMPION in v.aliases), None)
 
-    def promote(self, number: int | str, reviewer: str, reason: str, override: str) -> Outcome:
-        """Make a version the champion; see `Registry.promote`."""
-        reviewer, reason, override = _signed(reviewer, reason, override)
+    def promote(self, number: int | str, reviewer: str, reason: str, override: str = "") -> Outcome:
+        """Sign a version off: it becomes the champion, the former one is kept as `previous`.
+
+        Before it is signed the bundle is downloaded and every hash verified, and the tags that hold
+        the gate's result are compared with the run's evaluation.json. Promoting the champion itself
+        changes nothing.
+
+        Args:
+            number: of the version, or an alias of it.
+            reviewer: who answers for it.
+            reason: why, for later readers.
+            override: why regardless of a gate that is not passed, an evaluation.json that the run
+                does not hold, or a rejection. Nothing overrides a file or tag that was changed.
+
+        Raises:
+            RegistryError: an unknown version, a gate that is not passed, no reviewer or reason; or
+                a tag that differs from evaluation.json.
+            BundleError: a file of the bundle was altered, is missing or was added.
+            SignoffError: the sign-offs do not verify, or somebody decided at the same moment.
+            RegistryForbidden: this user may not decide.
+        """
+        reviewer, reason, override = _one_line(reviewer, reason, override)
         chosen = self._one(number)
         if not chosen.bundle_sha256:
             raise RegistryError(
@@ -88,8 +111,8 @@ class Review:
                 )
             if last and (last.version, last.reviewer) == (chosen.version, reviewer):
                 return self._finish(last)
-        found = judgement(self._registry, chosen)
-        obstacle = obstacle_of(chosen, found, self._chain, self._now())
+        found = verify_gate(self._registry, chosen)
+        obstacle = promotion_obstacle(chosen, found, self._chain, self._current())
         if obstacle and not override:
             raise RegistryError(
                 f"{chosen.name} cannot be promoted: {obstacle}; or promote it regardless with a "
@@ -111,8 +134,13 @@ class Review:
         return self._outcome(record, f"{chosen.name} is now the champion{kept}{needless}")
 
     def reject(self, number: int | str, reviewer: str, reason: str) -> Outcome:
-        """Refuse a version; see `Registry.reject`."""
-        reviewer, reason, _ = _signed(reviewer, reason)
+        """Refuse a version, which is no challenger then and needs an override to be promoted.
+
+        Raises:
+            RegistryError: an unknown version or the champion, or no reviewer or reason given.
+            SignoffError, RegistryForbidden: as `promote`.
+        """
+        reviewer, reason, _ = _one_line(reviewer, reason)
         chosen = self._one(number)
         if CHAMPION in chosen.aliases or self._chain.standing.champion == chosen.version:
             raise RegistryError(
@@ -124,18 +152,29 @@ class Review:
                 for r in reversed(self._chain.records)
                 if r.version == chosen.version and r.act == "reject"
             )
-            told = chosen.tags.get(RECORD_TAG) == record.name
-            if not told or {CHALLENGER, PREVIOUS} & {*chosen.aliases}:
+            mirrored = chosen.tags.get(RECORD_TAG) == record.name
+            if not mirrored or {CHALLENGER, PREVIOUS} & {*chosen.aliases}:
                 return self._finish(record)
-            said = f"{chosen.name} was rejected already by {record.reviewer}; nothing changed"
-            return Outcome(chosen, said, None)
+            summary = f"{chosen.name} was rejected already by {record.reviewer}; nothing changed"
+            return Outcome(chosen, summary, None)
         record = self._sign("reject", chosen, reviewer, reason)
         self._carry_out(record)
         return self._outcome(record, f"{chosen.name} is rejected")
 
     def rollback(self, reviewer: str, reason: str) -> Outcome:
-        """Return to the champion before; see `Registry.rollback`."""
-        reviewer, reason, _ = _signed(reviewer, reason)
+        """Return to the champion before; the withdrawn one is never restored by this.
+
+        Doing it twice goes one further back. It needs no gate, since it must work when in need,
+        also when the champion's version was deleted in MLflow. A champion whose bundle was altered
+        is passed over for the one before; where a bundle cannot be downloaded at this moment it is
+        restored unverified. The outcome's summary reports what was done.
+
+        Raises:
+            RegistryError: there is no previous champion, or no reviewer or reason given.
+            BundleError: the bundles of all previous champions were altered.
+            SignoffError, RegistryForbidden: as `promote`.
+        """
+        reviewer, reason, _ = _one_line(reviewer, reason)
         there = {v.version: v for v in self._versions}
         standing, last = self._chain.standing, self._chain.last
         now = self._champion.version if self._champion else None
@@ -163,7 +202,7 @@ class Review:
                 f"the version you want (there are: {numbers(self._versions) or 'none'}): "
                 f"{promote_command(self._recipe, 'N')}"
             )
-        target, told = self._restorable([there[v] for v in before])
+        target, verified = self._restorable([there[v] for v in before])
         if target.gate == "failed" and self._chain.signed(target.version) is None:
             raise RegistryError(
                 f"{target.name} was the champion before, but nobody has signed it off and it "
@@ -174,7 +213,7 @@ class Review:
         record = self._sign("rollback", target, reviewer, reason, previous=withdrawn)
         self._carry_out(record)
         instead = f" instead of {self._recipe}/{record.previous}" if record.previous else ""
-        return self._outcome(record, f"{target.name} is the champion again{instead}{told}")
+        return self._outcome(record, f"{target.name} is the champion again{instead}{verified}")
 
     def _check_bundle(self, chosen: Version) -> None:
         """Raise BundleError, with what helps, unless the version's bundle is whole."""
@@ -183,12 +222,12 @@ class Review:
         except BundleError as error:
             raise BundleError(
                 f"{error}; it cannot be signed off, nor with an override: {RESTORE}, or delete "
-                f"{chosen.name} in MLflow and register it anew (dvc repro -s "
+                f"{chosen.name} in MLflow and register it again (dvc repro -s "
                 f"register@{self._recipe})"
             ) from error
 
     def _restorable(self, before: list[Version]) -> tuple[Version, str]:
-        """Of the champions before, the latest whose bundle is whole, and what was seen of others.
+        """The latest champion before whose bundle is whole, and what was found of the others.
 
         An altered one is passed over: no station would run it, or worse, one would. Where the
         files cannot be had at this moment it is restored nevertheless, since a line that stands
@@ -198,27 +237,27 @@ class Review:
         for target in before:
             try:
                 check_bundle(self._registry, target, self._chain.signed(target.version))
-                said = "; its bundle was verified"
+                verified = "; its bundle was verified"
             except BundleError as error:
                 passed_over.append(str(error))
                 continue
             except RegistryError as error:
-                said = f"; its bundle could not be verified ({error})"
+                verified = f"; its bundle could not be verified ({error})"
             skipped = "".join(f"; passed over, find out who did this: {e}" for e in passed_over)
-            return target, said + skipped
+            return target, verified + skipped
         raise BundleError(
             f"{self._recipe} has no previous champion that is whole: {'; '.join(passed_over)}; "
             f"{RESTORE}, or promote another version (there are: {numbers(self._versions)}): "
             f"{promote_command(self._recipe, 'N')}"
         )
 
-    def _now(self) -> int | None:
+    def _current(self) -> int | None:
         """Who is champion: by the sign-offs, else (promoted before there were) by the alias."""
         signed = self._chain.standing.champion
         return self._champion.version if signed is None and self._champion else signed
 
     def _one(self, number: int | str) -> Version:
-        return one_of(self._versions, self._recipe, number, str(self._registry))
+        return find_version(self._versions, self._recipe, number, str(self._registry))
 
     def _sign(
         self,
@@ -231,9 +270,9 @@ class Review:
         override: str = "",
         previous: int | None = None,
     ) -> Signoff:
-        if previous is None and act != "reject":  # to reject one says nothing of the champion
-            previous = self._now()
-        return self._book.append(
+        if previous is None and act != "reject":  # a rejection does not concern the champion
+            previous = self._current()
+        return self._signoffs.append(
             self._chain,
             act=act,
             version=version.version,
@@ -259,7 +298,7 @@ class Review:
         """Make MLflow's tags and aliases agree with a record; doing it twice changes nothing."""
         there = {v.version: v for v in self._versions}
         client, recipe = self._registry.client, self._recipe
-        with spoken(self._registry.uri):
+        with translate_errors(self._registry.uri):
             self._mirror(record, record.version, STATUS[record.act])
             out = record.version if record.act == "reject" else None
             if record.act == "rollback" and record.previous in there:
@@ -272,10 +311,10 @@ class Review:
         self._keep_copy(record, there[record.version].run_id)
 
     def _point(self, there: set[int]) -> None:
-        """Have the aliases say what the chain says, also where it grows at this moment."""
+        """Set the aliases to what the chain names, also where it grows at this moment."""
         client, recipe = self._registry.client, self._recipe
         standing: Standing | None = None
-        while (now := self._book.read().standing) != standing:
+        while (now := self._signoffs.read().standing) != standing:
             standing = now
             before = next((v for v in standing.former if v in there), None)
             if before is not None:
@@ -286,12 +325,12 @@ class Review:
                 client.set_registered_model_alias(recipe, CHAMPION, str(standing.champion))
 
     def _mirror(self, record: Signoff, version: int | None, status: str) -> None:
-        """Tell people who look at the version's page in MLflow; nothing reads it back."""
+        """Show it to people on the version's page in MLflow; nothing reads it back."""
         reason = record.reason
         if record.override_reason:
             reason += f" (override: {record.override_reason})"
-        said = {"by": record.reviewer, "at": record.at[:19] + "Z", "reason": reason}
-        for key, value in (said | {"status": status, "record": record.name}).items():
+        tags = {"by": record.reviewer, "at": record.at[:19] + "Z", "reason": reason}
+        for key, value in (tags | {"status": status, "record": record.name}).items():
             self._registry.client.set_model_version_tag(
                 self._recipe, str(version), f"review.{key}", value
             )
@@ -300,16 +339,16 @@ class Review:
         """The record as an artifact of the version's run: a copy, so its loss undoes nothing."""
         text = record.model_dump_json(indent=2) + "\n"
         try:
-            with spoken(self._registry.uri):
+            with translate_errors(self._registry.uri):
                 self._registry.client.log_text(run_id, text, f"signoff/{record.seq:04d}.json")
         except RegistryError as error:
             log.warning("the decision stands, but its copy among the run's files: %s", error)
 
-    def _outcome(self, record: Signoff, said: str) -> Outcome:
-        return Outcome(self._registry.version(self._recipe, record.version), said, record)
+    def _outcome(self, record: Signoff, summary: str) -> Outcome:
+        return Outcome(self._registry.version(self._recipe, record.version), summary, record)
 
 
-def _signed(reviewer: str, reason: str, override: str = "") -> tuple[str, str, str]:
+def _one_line(reviewer: str, reason: str, override: str = "") -> tuple[str, str, str]:
     """Texts on one line each, without control characters."""
     name, why, regardless = (printable(" ".join(t.split())) for t in (reviewer, reason, override))
     for what, value in (("reviewer", name), ("reason", why)):

@@ -11,12 +11,13 @@ from typing import Any, cast
 
 import pytest
 from mlflow.store.entities import PagedList
-from mlflow.tracking import MlflowClient
 
 from pipeline.contracts.signoff import Signoff
 from pipeline.errors import RegistryError, SignoffError
-from pipeline.registry.chain import HEAD
-from pipeline.registry.signoffs import INTERRUPTED_AFTER, SignoffBook
+from pipeline.registry.decisions.chain import HEAD
+from pipeline.registry.decisions.review import Review
+from pipeline.registry.decisions.signoffs import INTERRUPTED_AFTER, SignoffLog
+from pipeline.registry.resolution import resolve
 from pipeline.registry.store import Registry
 from tests.conftest import NOW
 
@@ -76,13 +77,14 @@ class Turnwise:
         return call
 
 
-def book(client: object, now: datetime = NOW) -> SignoffBook:
-    return SignoffBook(cast(MlflowClient, client), URI, "cells", lambda: now)
+def signoffs(client: object, now: datetime = NOW) -> SignoffLog:
+    registry = SimpleNamespace(client=client, uri=URI, now=lambda: now)
+    return SignoffLog(cast(Registry, registry), "cells")
 
 
 def decide(client: object, name: str, now: datetime = NOW) -> Signoff:
     """Read, then record the promotion of version 1 by `name`."""
-    mine = book(client, now)
+    mine = signoffs(client, now)
     return mine.append(
         mine.read(),
         act="promote",
@@ -127,7 +129,7 @@ def test_in_no_order_of_steps_do_two_win_unseen(order: list[str]) -> None:
     shelf = Shelf()
     decide(shelf, "Before")
     done = raced(shelf, order)
-    chain = book(shelf).read()
+    chain = signoffs(shelf).read()
     won = [d for d in done.values() if isinstance(d, Signoff)]
     assert (chain.faults, chain.pending) == ((), ())
     assert sorted(r.reviewer for r in chain.records[1:]) == sorted(r.reviewer for r in won)
@@ -150,12 +152,12 @@ def test_nobody_builds_on_a_decision_that_is_about_to_be_taken_back() -> None:
     order = ["Ann", "Bo", "Ann", "Bo", "Ann", "Bo", "Ann", "Cy", "Cy", "Cy", "Bo"]
     done = raced(shelf, order)
     assert "Bo is deciding about cells/1 at this moment" in str(done["Cy"])
-    assert book(shelf).read().records == ()
+    assert signoffs(shelf).read().records == ()
 
 
 def test_a_decision_made_between_reading_and_recording_is_seen() -> None:
     shelf = Shelf()
-    mine = book(shelf)
+    mine = signoffs(shelf)
     before = mine.read()
     decide(shelf, "Bo")
     with pytest.raises(SignoffError, match=r"somebody else \(Bo\)"):
@@ -169,7 +171,7 @@ def test_a_decision_made_between_reading_and_recording_is_seen() -> None:
             gate="passed",
             previous=None,
         )
-    (record,) = book(shelf).read().records
+    (record,) = signoffs(shelf).read().records
     assert record.reviewer == "Bo"
 
 
@@ -181,7 +183,7 @@ def interrupted(monkeypatch: pytest.MonkeyPatch) -> Shelf:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(SignoffBook, "_settle", crash)
+        patch.setattr(SignoffLog, "_settle", crash)
         with pytest.raises(KeyboardInterrupt):
             decide(shelf, "Ann")
     return shelf
@@ -198,7 +200,7 @@ def test_an_interrupted_decision_is_left_alone_for_some_minutes(
 def test_after_that_the_next_decision_takes_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
     shelf = interrupted(monkeypatch)
     record = decide(shelf, "Bo", NOW + INTERRUPTED_AFTER)
-    chain = book(shelf).read()
+    chain = signoffs(shelf).read()
     assert (chain.records, chain.pending, chain.faults) == ((record,), (), ())
     assert [r.reviewer for r in chain.lost] == ["Ann"]
 
@@ -207,19 +209,19 @@ def test_after_that_the_next_decision_takes_its_place(monkeypatch: pytest.Monkey
 def test_who_was_overtaken_while_asleep_finds_it_and_gives_way(
     monkeypatch: pytest.MonkeyPatch, more: int
 ) -> None:
-    shelf, settle = Shelf(), SignoffBook._settle
+    shelf, settle = Shelf(), SignoffLog._settle
     later = NOW + INTERRUPTED_AFTER
 
-    def asleep(mine: SignoffBook, record: Signoff) -> None:
-        monkeypatch.setattr(SignoffBook, "_settle", settle)
+    def asleep(mine: SignoffLog, record: Signoff) -> None:
+        monkeypatch.setattr(SignoffLog, "_settle", settle)
         for name in ("Bo", "Cy")[: 1 + more]:
             decide(shelf, name, later)
         settle(mine, record)
 
-    monkeypatch.setattr(SignoffBook, "_settle", asleep)
+    monkeypatch.setattr(SignoffLog, "_settle", asleep)
     with pytest.raises(SignoffError, match=r"somebody else \(Bo"):
         decide(shelf, "Ann")
-    chain = book(shelf).read()
+    chain = signoffs(shelf).read()
     assert [r.reviewer for r in chain.records] == ["Bo", "Cy"][: 1 + more]
     assert chain.faults == ()
 
@@ -258,7 +260,7 @@ def woken(order: list[str]) -> tuple[Shelf, dict[str, Signoff | SignoffError]]:
 def test_in_no_order_do_a_sleeper_and_who_overtakes_it_both_win() -> None:
     for order in sleepers():
         shelf, done = woken(order)
-        chain = book(shelf).read()
+        chain = signoffs(shelf).read()
         won = [d.reviewer for d in done.values() if isinstance(d, Signoff)]
         named = "".join(name[0] for name in order)
         assert [r.reviewer for r in chain.records] == won, named
@@ -268,7 +270,7 @@ def test_in_no_order_do_a_sleeper_and_who_overtakes_it_both_win() -> None:
 def test_a_record_of_a_far_future_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     shelf = interrupted(monkeypatch)
     record = decide(shelf, "Bo", NOW - timedelta(days=400))
-    assert book(shelf).read().records == (record,)
+    assert signoffs(shelf).read().records == (record,)
 
 
 def test_a_foreign_tag_beside_the_records_stops_nobody() -> None:
@@ -281,7 +283,7 @@ def test_a_loser_cut_off_before_it_withdrew_locks_nobody_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shelf = Shelf()
-    mine = book(shelf)
+    mine = signoffs(shelf)
     before = mine.read()
     winner = decide(shelf, "Bo")
 
@@ -289,18 +291,18 @@ def test_a_loser_cut_off_before_it_withdrew_locks_nobody_out(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(SignoffBook, "_withdraw", crash)
-        patch.setattr(SignoffBook, "read", lambda _: before)
+        patch.setattr(SignoffLog, "_withdraw", crash)
+        patch.setattr(SignoffLog, "read", lambda _: before)
         with pytest.raises(KeyboardInterrupt):
             decide(shelf, "Ann")
     assert decide(shelf, "Cy").parent == winner.sha256
-    assert book(shelf).read().faults == ()
+    assert signoffs(shelf).read().faults == ()
 
 
 def test_texts_that_exceed_a_tag_together_are_refused_before_writing() -> None:
     shelf = Shelf()
-    mine = book(shelf)
-    with pytest.raises(RegistryError, match="too much room together"):
+    mine = signoffs(shelf)
+    with pytest.raises(RegistryError, match="together are too long"):
         mine.append(
             mine.read(),
             act="promote",
@@ -325,18 +327,18 @@ def test_two_people_who_promote_in_one_database_leave_one_chain(
         mine.versions("cells")
         start.wait(30)
         try:
-            mine.promote("cells", number, f"Reviewer {number}", "good")
+            Review(mine, "cells").promote(number, f"Reviewer {number}", "good")
         except SignoffError as error:
             return str(error)
         return ""
 
     with ThreadPoolExecutor(2) as people:
         said = list(people.map(promote, (1, 2)))
-    chain = two_versions.signoffs("cells").read()
+    chain = SignoffLog(two_versions, "cells").read()
     assert chain.faults == ()
     assert len(chain.records) == said.count("")
     if chain.records:
-        champion = two_versions.champion("cells")
+        champion = resolve(two_versions, "cells").version
         assert champion.version == chain.standing.champion
         assert chain.approval(champion) == chain.last
     assert two_versions.client.get_registered_model("cells").tags.get(HEAD, "") == (

@@ -1,9 +1,12 @@
-"""A recipe's sign-offs as they stand in the registry: do they verify, and what do they say?
+"""A recipe's sign-offs as they stand in the registry: do they verify, and who is the champion?
 
-Records are tags of the registered model, since a version's tags go with the version. Each is
-`signoff.<seq>.<hash>`; `signoff.head` names the last that took effect, and each record its parent.
-What is written beside or beyond that line is a decision at work, interrupted or lost against
-another: it counts for nothing.
+Records are tags of the registered model, since a version's tags are deleted with the version. Each
+is `signoff.<seq>.<hash>`; `signoff.head` names the last that took effect, and each record its
+parent. A record beside or beyond that line is a decision in progress, interrupted or lost against
+another: it has no effect.
+
+MLflow's alias `champion` has no effect either: it is what MLflow's pages and stations without
+`require_signoff` look at. Where the two differ, `Chain.alias_disagreement` names the remedy.
 """
 
 from __future__ import annotations
@@ -16,18 +19,17 @@ from pydantic import ValidationError
 
 from pipeline.contracts.signoff import Signoff
 from pipeline.errors import SignoffError
-from pipeline.registry.alias import disagreement
-from pipeline.registry.versions import Version
+from pipeline.registry.versions import Version, promote_command, rollback_command
 
 PREFIX = "signoff."
 HEAD = "signoff.head"
-TAKEN_BACK = ("withdrawn", "rejected")
+REVOKED = ("withdrawn", "rejected")
 KEY = re.compile(r"signoff\.(\d{4,})\.[0-9a-f]{8}")
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What the records come to.
+    """What the records amount to.
 
     Attributes:
         champion: number of the champion, None where nobody was promoted.
@@ -47,7 +49,7 @@ class Chain:
     Attributes:
         recipe: whose.
         records: those that took effect, first to last.
-        pending: decisions at work or interrupted, beyond the head.
+        pending: decisions in progress or interrupted, beyond the head.
         lost: decisions beside those that took effect, interrupted or overtaken.
         faults: what does not verify, each naming its record; nothing when all is well.
         intact: every record that bears its own hash, wherever it stands, by place.
@@ -75,12 +77,12 @@ class Chain:
         """Who is champion, who was, and each version's last decision."""
         return _standing(self.records)
 
-    def taken_back(self, version: int, since: int = 0) -> str:
-        """How a version was taken back, also where the chain does not verify; empty: it was not.
+    def revocation(self, version: int, since: int = 0) -> str:
+        """How a version was revoked, also where the chain does not verify; empty: it was not.
 
         Where it does, its standing decides. Where it does not, the longest line of records that
         verifies from the first on decides, as does each record beside or beyond it that is intact
-        and later than `since`: nobody can tell any more whether such a one took effect, and a
+        and later than `since`: it cannot be known any more whether such a record took effect, and a
         station does better without a model than with one that somebody has refused.
 
         Args:
@@ -92,12 +94,47 @@ class Chain:
         """
         line = self.records if not self.faults else _longest(self.intact, self.records)
         status = _standing(line).status.get(version, "")
-        last = [r for r in line if version in (r.version, r.previous) and _back(r, version)]
-        if status in TAKEN_BACK and last:
+        last = [r for r in line if version in (r.version, r.previous) and _revokes(r, version)]
+        if status in REVOKED and last:
             return f"{status} (record {last[-1].name})"
         beside = [r for r in self.intact if r not in line and r.seq > since] if self.faults else []
         return next(
-            (f"{said} (record {r.name})" for r in beside if (said := _back(r, version))), ""
+            (f"{how} (record {r.name})" for r in beside if (how := _revokes(r, version))), ""
+        )
+
+    def alias_disagreement(
+        self, aliased: Version | None, existing: Collection[int] | None = None
+    ) -> str:
+        """How MLflow's alias differs from the sign-offs, with the remedy; empty where they agree.
+
+        Args:
+            aliased: the version that bears the alias champion, None where it is gone.
+            existing: the numbers of the versions in MLflow; None: as if none was ever deleted.
+        """
+        signed = self.standing.champion
+        if signed == (aliased.version if aliased else None):
+            return ""
+        if signed is None and aliased is not None:
+            return (
+                f"{aliased.name} bears the alias champion without a sign-off (promoted by an older "
+                f"Lineside, or by hand): {self._last_decision(aliased.version)}; sign it off: "
+                f"{promote_command(self.recipe, aliased.version)}"
+            )
+        name = f"{self.recipe}/{signed}"
+        if existing is not None and signed not in existing:
+            return (
+                f"{name}, which was signed off, was deleted in MLflow; go back: "
+                f"{rollback_command(self.recipe)}"
+            )
+        points = "is gone"
+        if aliased is not None:
+            points = f"points to {aliased.name} ({self._last_decision(aliased.version)})"
+        repeat = promote_command(self.recipe, signed or 0)
+        if self.last and self.last.act == "rollback":
+            repeat = rollback_command(self.recipe)
+        return (
+            f"{name} was signed off and the alias champion {points}: the command was cut off, or "
+            f"somebody moved the alias; repeat what was signed off last: {repeat}"
         )
 
     def check(self) -> None:
@@ -119,15 +156,19 @@ class Chain:
         self.check()
         record = self.signed(version.version)
         if record is None or self.standing.champion != version.version:
-            said = disagreement(self, version) or f"nobody has signed {version.name} off"
-            raise SignoffError(f"{said}; see lineside models history {self.recipe}")
+            why = self.alias_disagreement(version) or f"nobody has signed {version.name} off"
+            raise SignoffError(f"{why}; see lineside models history {self.recipe}")
         if record.bundle_sha256 != version.bundle_sha256:
             raise SignoffError(
                 f"{version.name} was signed off as bundle {record.bundle_sha256[:12]} (record "
-                f"{record.name}), and its tag now says {version.bundle_sha256[:12] or 'nothing'}; "
+                f"{record.name}), and its tag is now {version.bundle_sha256[:12] or 'nothing'}; "
                 "somebody changed the version: register the bundle again and sign that off"
             )
         return record
+
+    def _last_decision(self, version: int) -> str:
+        decided = self.standing.status.get(version)
+        return "nobody has signed it off" if decided is None else f"it was {decided}"
 
 
 def read_chain(recipe: str, tags: Mapping[str, str], carried_out: Collection[str] = ()) -> Chain:
@@ -140,7 +181,7 @@ def read_chain(recipe: str, tags: Mapping[str, str], carried_out: Collection[str
         recipe: whose tags they are.
         tags: those of the registered model.
         carried_out: the names of records that the versions' tags speak of. They took effect, so
-            none of them may lie beside the line: that is how a head set back shows.
+            none of them may lie beside the line: that is how a head that was set back is noticed.
     """
     found: dict[int, list[Signoff]] = {}
     faults: list[str] = []
@@ -190,7 +231,7 @@ def read_chain(recipe: str, tags: Mapping[str, str], carried_out: Collection[str
 
 
 def _standing(records: Collection[Signoff]) -> Standing:
-    """What the records come to, first to last."""
+    """What the records amount to, first to last."""
     line: list[int] = []
     status: dict[int, str] = {}
     for record in records:
@@ -212,8 +253,8 @@ def _standing(records: Collection[Signoff]) -> Standing:
     return Standing(champion, former, status)
 
 
-def _back(record: Signoff, version: int) -> str:
-    """How a record takes a version back; empty where it does not."""
+def _revokes(record: Signoff, version: int) -> str:
+    """How a record revokes a version; empty where it does not."""
     if record.act == "reject" and record.version == version:
         return "rejected"
     return "withdrawn" if record.act == "rollback" and record.previous == version else ""

@@ -1,60 +1,56 @@
-"""The book of sign-offs: reading a recipe's chain and adding one record to it, alone.
+"""The log of sign-offs: reading a recipe's chain and appending one record to it, exclusively.
 
-MLflow knows no transactions, so two people who decide at once are kept apart by the order of
-writing and reading. Each writes the record under a key of its own, then reads all: of two who
-overlap at least one sees the other, takes its record away again and fails. Only the one who saw
-nobody moves the head, and only what the head names counts; the next decision waits for that, for
-some minutes. Who was overtaken after them finds the later record when it looks once more, and
-leaves the head to it. A record that was interrupted stays where it is and counts for nothing.
+MLflow has no transactions, so two people who decide at once are kept apart by the order of writing
+and reading. Each writes the record under a key of its own, then reads all: of two who overlap at
+least one sees the other, deletes its record again and fails. Only the one who saw nobody moves the
+head, and only what the head names counts; the next decision waits for that, for some minutes. One
+that was overtaken after them finds the later record when it reads once more, and leaves the head to
+it. A record that was interrupted stays where it is and has no effect.
 
 One overlap stays open, of three people: one sleeps for longer than those minutes before it moves
 the head, a second overtakes it, and a third builds on the first's record in the moment in which the
-first, awake again, has moved the head and not yet looked. Then the second was told that it won, and
-the chain holds the other two. It does not pass unseen: the tags of the second's version name a
+first, awake again, has moved the head and not yet read again. Then the second was notified of
+success, and the chain holds the other two. It is noticed: the tags of the second's version name a
 record that the head does not lead to, which `read_chain` reports as a fault, and nobody decides
-and no strict station fetches until an administrator has set the head back to the second's record.
+and no station with `require_signoff` fetches until an administrator has set the head back to the
+second's record.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
 from pipeline.contracts.signoff import Signoff
 from pipeline.errors import RegistryError, RegistryForbidden, SignoffError
-from pipeline.registry.chain import HEAD, KEY, PREFIX, Chain, read_chain
-from pipeline.registry.connection import shown, spoken
-from pipeline.registry.versions import RECORD_TAG, of_recipe
+from pipeline.registry.connection import translate_errors
+from pipeline.registry.decisions.chain import HEAD, KEY, PREFIX, Chain, read_chain
+from pipeline.registry.store import Registry
+from pipeline.registry.versions import RECORD_TAG, recipe_filter
 
-if TYPE_CHECKING:
-    from mlflow.tracking import MlflowClient
-
-# Far longer than the few requests between a record and the head; who is still at work is not
-# overtaken, and who was cut off does not block the recipe for ever.
+# Far longer than the few requests between a record and the head; a decision in progress is not
+# overtaken, and one that was interrupted does not block the recipe for ever.
 INTERRUPTED_AFTER = timedelta(minutes=5)
 TAG_LENGTH = 5000  # of MLflow's registered model tags in a server's database
 
 
-class SignoffBook:
-    """The sign-offs of one recipe."""
+class SignoffLog:
+    """The sign-offs of one recipe, read and appended to."""
 
-    def __init__(
-        self, client: MlflowClient, uri: str, recipe: str, now: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, registry: Registry, recipe: str) -> None:
+        """Take the registry and the recipe; nothing is read yet."""
         self.recipe = recipe
-        self._client = client
-        self._uri = uri
-        self._now = now
+        self._registry = registry
 
     def read(self) -> Chain:
         """The chain as it stands; empty for a recipe that is not registered."""
         chain = read_chain(self.recipe, self._tags())
         if chain.pending or chain.lost:
-            # The versions first: what they speak of is in the chain that is read after them.
+            # The versions first: what their tags name is in the chain that is read after them.
             carried_out = self._carried_out()
             chain = read_chain(self.recipe, self._tags(), carried_out)
         return chain
@@ -91,9 +87,10 @@ class SignoffBook:
     def _give_way(self, record: Signoff, after: dict[str, str]) -> Signoff:
         """Take a record back, unless the other has given way to it and the head names it.
 
-        The other, who was overtaken asleep, moves the head and then looks for this record; this
-        one writes its record and then looks at the head. Of the two one at least sees the other, so
-        that what this returns is what the head names: nobody is told of a decision that is lost.
+        The other, which was overtaken while it slept, moves the head and then looks for this
+        record; this one writes its record and then looks at the head. Of the two at least one sees
+        the other, so that what this returns is what the head names: no lost decision is reported as
+        a success.
 
         Raises:
             SignoffError: the head names another, and this record is gone.
@@ -107,18 +104,18 @@ class SignoffBook:
                 return record
 
     def _tags(self) -> dict[str, str]:
-        with spoken(self._uri):
-            models = self._client.search_registered_models(of_recipe(self.recipe))
+        with translate_errors(self._registry.uri):
+            models = self._registry.client.search_registered_models(recipe_filter(self.recipe))
             return {key: value for model in models for key, value in model.tags.items()}
 
     def _carried_out(self) -> set[str]:
-        """The names of the records that the tags of versions speak of."""
+        """The names of the records that the tags of versions name."""
         named: set[str] = set()
         token: str | None = None
-        with spoken(self._uri):
+        with translate_errors(self._registry.uri):
             while True:
-                query = of_recipe(self.recipe)
-                page = self._client.search_model_versions(query, page_token=token)
+                query = recipe_filter(self.recipe)
+                page = self._registry.client.search_model_versions(query, page_token=token)
                 named |= {v.tags[RECORD_TAG] for v in page if RECORD_TAG in v.tags}
                 token = page.token
                 if not token:
@@ -129,7 +126,7 @@ class SignoffBook:
             record = Signoff(
                 seq=last.seq + 1 if last else 1,
                 recipe=self.recipe,
-                at=self._now().astimezone(UTC).isoformat(timespec="microseconds"),
+                at=self._registry.now().astimezone(UTC).isoformat(timespec="microseconds"),
                 parent=last.sha256 if last else "",
                 **decided,
             ).sealed()
@@ -139,14 +136,14 @@ class SignoffBook:
                 f"the {fault['loc'][0]} cannot be recorded: {fault['msg']}"
             ) from None
         if len(record.model_dump_json()) > TAG_LENGTH:
-            raise RegistryError("reason and override take too much room together; say it shorter")
+            raise RegistryError("reason and override together are too long; shorten them")
         return record
 
     def _wait_for(self, pending: tuple[Signoff, ...]) -> None:
-        """Give way to what may be at work; what was interrupted long ago stops nobody."""
+        """Give way to a decision that may be in progress; one interrupted long ago stops nobody."""
         for left in pending:
             since = datetime.fromisoformat(left.at)
-            if abs(self._now() - since) < INTERRUPTED_AFTER:
+            if abs(self._registry.now() - since) < INTERRUPTED_AFTER:
                 until = (since + INTERRUPTED_AFTER).isoformat(timespec="seconds")
                 raise SignoffError(
                     f"{left.reviewer} is deciding about {self.recipe}/{left.version} at this "
@@ -155,15 +152,15 @@ class SignoffBook:
                 )
 
     def _write(self, record: Signoff) -> None:
-        self._client.set_registered_model_tag(
+        self._registry.client.set_registered_model_tag(
             self.recipe, PREFIX + record.name, record.model_dump_json()
         )
 
     def _settle(self, record: Signoff) -> None:
-        self._client.set_registered_model_tag(self.recipe, HEAD, record.name)
+        self._registry.client.set_registered_model_tag(self.recipe, HEAD, record.name)
 
     def _withdraw(self, record: Signoff) -> None:
-        self._client.delete_registered_model_tag(self.recipe, PREFIX + record.name)
+        self._registry.client.delete_registered_model_tag(self.recipe, PREFIX + record.name)
 
     def _contested(self, record: Signoff, tags: dict[str, str]) -> str:
         chain = read_chain(self.recipe, tags)
@@ -177,11 +174,11 @@ class SignoffBook:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         try:
-            with spoken(self._uri):
+            with translate_errors(self._registry.uri):
                 yield
         except RegistryForbidden as error:
             raise RegistryForbidden(
-                f"this user may read {self.recipe} at {shown(self._uri)} but not decide about it "
+                f"this user may read {self.recipe} at {self._registry} but not decide about it "
                 "(403), and nothing was recorded; have an administrator grant MANAGE on the "
                 "registered model, or set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD "
                 "of somebody who has it"
@@ -189,7 +186,7 @@ class SignoffBook:
 
 
 def _alone(record: Signoff, last: Signoff | None, tags: Mapping[str, str], known: set[str]) -> bool:
-    """Is nobody else at this place of the chain, but for those known to be interrupted?"""
+    """Is nobody else at this place of the chain, except those known to be interrupted?"""
     mine = f"{PREFIX}{record.seq:04d}."
     there = {key for key in tags if KEY.fullmatch(key) and key.startswith(mine)}
     others = there - {PREFIX + name for name in known} - {PREFIX + record.name}
@@ -199,7 +196,7 @@ def _alone(record: Signoff, last: Signoff | None, tags: Mapping[str, str], known
 def _overtaking(record: Signoff, tags: Mapping[str, str], known: set[str]) -> Signoff | None:
     """Of a decision that took this one for interrupted the last that builds on it, or None.
 
-    By the clock of who made it this one was old then; one of the same minutes gives way by itself.
+    By the clock of its author this one was old then; one of the same minutes gives way by itself.
     """
     there: list[Signoff] = []
     for key, value in tags.items():
