@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.contracts.bundle import Bundle, open_bundle
+from pipeline.contracts.bundle import Bundle, OperatingPoint, open_bundle, seal
+from pipeline.contracts.evaluation import Comparison
 from pipeline.errors import NoChampion, RegistryUnreachable
-from pipeline.evaluation.champion import find_champion
+from pipeline.evaluation.champion import Champion, compare_with_champion, find_champion
+from pipeline.files import write_model
 from pipeline.registry.versions import Version
+from tests.conftest import SealBundle
+from tests.evaluation.conftest import parts, predictions, unwatched
 
 
 @dataclass
@@ -66,3 +71,58 @@ def test_one_out_of_reach_is_said_to_be(sealed_bundle: Bundle, tmp_path: Path) -
     registry = Registry(sealed_bundle, RegistryUnreachable("nobody answers"))
     found = find_champion(registry, "cells", tmp_path)  # type: ignore[arg-type]
     assert (found.missing, found.out_of_reach) == ("nobody answers", True)
+
+
+def compared(champion: Bundle, bundle: Bundle, root: Path) -> Comparison:
+    data = parts(bundle, root, {"a": 200, "b": 190, "bad_a": 50, "bad_b": 60})
+    against = Champion("cells/7", champion)
+    return compare_with_champion(against, bundle, data, predictions(bundle, data), 100, unwatched)
+
+
+def test_the_champion_is_judged_by_its_own_limits(
+    sealed_bundle: Bundle, seal_bundle: SealBundle, tmp_path: Path
+) -> None:
+    other = seal_bundle(tmp_path / "other")
+    write_model(other.folder / "operating_point.json", OperatingPoint(pass_below=1, fail_from=1))
+    found = compared(open_bundle(other.folder, seal(other.folder)), sealed_bundle, tmp_path / "p")
+    assert (found.champion, found.not_run) == ("cells/7", "")
+    assert found.figures["escape_rate"].champion == 1.0
+    assert found.figures["escape_rate"].challenger == 0.0
+
+
+def test_the_champion_itself_is_not_compared_with_itself(
+    sealed_bundle: Bundle, tmp_path: Path
+) -> None:
+    found = compared(sealed_bundle, sealed_bundle, tmp_path / "parts")
+    assert found.not_run == "this bundle is the champion itself"
+
+
+def test_a_champion_of_another_taxonomy_is_named_and_not_compared(
+    sealed_bundle: Bundle, seal_bundle: SealBundle, tmp_path: Path
+) -> None:
+    other = seal_bundle(tmp_path / "other").folder
+    path = other / "taxonomy.json"
+    path.write_text(path.read_text().replace("defective", "broken"))
+    found = compared(open_bundle(other, seal(other)), sealed_bundle, tmp_path / "parts")
+    assert found.not_run == "it knows the classes good, broken, this one good, defective"
+
+
+def test_a_champion_that_cannot_judge_these_images_is_named_and_not_compared(
+    sealed_bundle: Bundle, seal_bundle: SealBundle, tmp_path: Path
+) -> None:
+    other = seal_bundle(tmp_path / "other").folder
+    spec = json.loads((other / "preprocess.json").read_bytes())
+    spec["roi"] = {"x_px": 0, "y_px": 0, "width_px": 9000, "height_px": 9000}
+    (other / "preprocess.json").write_text(json.dumps(spec))
+    found = compared(open_bundle(other, seal(other)), sealed_bundle, tmp_path / "parts")
+    assert found.not_run.startswith("it cannot judge these images")
+
+
+def test_one_out_of_reach_stays_out_of_reach_in_the_comparison(
+    sealed_bundle: Bundle, tmp_path: Path
+) -> None:
+    data = parts(sealed_bundle, tmp_path / "parts", {"a": 200, "bad_a": 50})
+    gone = Champion("cells/7", missing="no answer", out_of_reach=True)
+    test = predictions(sealed_bundle, data)
+    found = compare_with_champion(gone, sealed_bundle, data, test, 100, unwatched)
+    assert (found.champion, found.not_run, found.out_of_reach) == ("cells/7", "no answer", True)
