@@ -288,7 +288,7 @@ def test_station_that_cannot_go_on_ends_with_exit_code_3(
     process = start(file, first=f"{HANGING}\n{exhausted}")
     _, complaints = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 3
-    assert "the process must start anew" in complaints
+    assert "the process must be restarted" in complaints
     assert "Traceback" not in complaints
     assert Ledger(line.ledger, "west-1").account().balances
 

@@ -16,7 +16,7 @@ from pipeline.contracts.records import Verdict
 from pipeline.daemon.inspection.camera import CameraStatus
 from pipeline.daemon.model.serving import ModelStatus
 from pipeline.daemon.status import StationStatus
-from pipeline.daemon.systemd import Watchdog, notify, reloading, status, stopping
+from pipeline.daemon.systemd import Watchdog, notify, reloading, status_line, stopping
 from pipeline.testing import FakeClock
 
 UNIT = Path(__file__).parents[2] / "deploy" / "lineside@.service"
@@ -91,7 +91,7 @@ def test_end_is_announced(systemd: socket.socket) -> None:
 
 def test_status_is_one_line_and_says_why_the_station_is_not_ready() -> None:
     away = replace(STATE, cameras=(CameraStatus("west", alarm="refused\nREADY=1"),))
-    assert status(away) == "not ready: camera west: refused READY=1; 7 inspected with cells/3"
+    assert status_line(away) == "not ready: camera west: refused READY=1; 7 inspected with cells/3"
 
 
 def test_systemd_that_does_not_listen_stops_nobody(

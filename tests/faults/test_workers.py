@@ -123,7 +123,7 @@ def test_a_station_whose_model_hangs_even_when_loaded_anew_ends_and_can_be_start
     started = time.monotonic()
     assert station.process.wait(2 * DEADLINE_S) > 0
     recovered(f"{MOST} hung workers; process ended", time.monotonic() - started)
-    assert "workers hang and cannot be ended; the process must start anew" in " ".join(
+    assert "workers hang and cannot be ended; the process must be restarted" in " ".join(
         station.said.split()  # as the terminal's width has broken them
     )
     assert "Traceback" not in station.said

@@ -1,4 +1,4 @@
-"""The station's model: pulled by alias, verified at every start, kept for a start offline."""
+"""Bundles on this disk: pulled by alias, verified at every start, kept for a start offline."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pipeline.registry.store import Registry
 from pipeline.registry.versions import Version
 
 LAST_GOOD = "last_good.json"
-# A bundle's folder, the sign-off beside it, and what a download that was cut off has left.
+# A bundle's folder, its sign-off, and the remains of an interrupted download.
 CACHED = re.compile(r"\.?(\d+-[0-9a-f]{12})(\.signoff\.json)?(\.partial|\.former)?")
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def fetch_champion(
     """Find the version that the line's alias points to and open its bundle, verified.
 
     When the registry is away, the last good bundle in the cache is used, with a warning. A registry
-    that answers "no champion" is obeyed: somebody has withdrawn the model.
+    that answers "no champion" is obeyed: the model was withdrawn.
 
     With `require_signoff` the sign-offs name the champion, not the alias. Where the sign-offs do
     not verify, or the champion's bundle does not, or it fails its trial, the last good one stays,
@@ -43,7 +43,7 @@ def fetch_champion(
     Args:
         line: the station.
         registry: where its model comes from.
-        try_out: is given the champion's bundle before that counts as good; raises BundleError.
+        try_out: validates the champion's bundle before it counts as good; raises BundleError.
 
     Raises:
         NoChampion: no version bears the alias, or the one signed off was deleted.
@@ -102,7 +102,7 @@ def remember(line: Line, wanted: Resolved) -> None:
 def tidy(line: Line, *needed: Bundle) -> None:
     """Remove from the cache all bundles but those needed and the last good one.
 
-    What does not bear the name of a bundle is left alone: the folder may not be ours alone.
+    Files that are not named like a bundle stay: others may use the folder too.
     """
     last = _last_good(line)
     kept = {bundle.folder.name for bundle in needed}
@@ -122,7 +122,7 @@ def tidy(line: Line, *needed: Bundle) -> None:
 
 
 def cached_taxonomy(line: Line) -> Taxonomy | None:
-    """The classes of the model that the station ran last, None where the cache holds none.
+    """The classes of the model that the station ran last, None where the cache has none.
 
     Raises:
         BundleError: a file in the cache was altered.

@@ -223,7 +223,7 @@ def test_frame_noted_behind_the_place_of_the_search_is_found_later(bench: Bench)
     bench.review(*worthy)
     bench.see(FAIL)
     assert bench.kept == {worthy[0], worthy[1], worthy[4], late.id}
-    bench.clock.advance(2 * retention.SEARCH_ANEW_S)
+    bench.clock.advance(2 * retention.SEARCH_AGAIN_S)
     (last,) = bench.see(FAIL)
     assert bench.kept == {worthy[0], worthy[1], worthy[4], last}
 

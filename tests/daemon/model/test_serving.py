@@ -14,7 +14,7 @@ import pytest
 from pipeline.contracts.bundle import Bundle, open_bundle
 from pipeline.contracts.records import Verdict
 from pipeline.daemon.model.cache import LAST_GOOD, fetch_champion
-from pipeline.daemon.model.follower import AGAIN_S, PATIENCE_S
+from pipeline.daemon.model.follower import RETRY_S, SLOW_AFTER_S
 from pipeline.daemon.model.serving import Serving
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
@@ -177,7 +177,7 @@ def test_a_file_that_was_restored_is_downloaded_after_a_while(
     there.damaged = set()
     look(serving)
     assert serving.current.version == "cells/1"
-    clock.advance(AGAIN_S)
+    clock.advance(RETRY_S)
     look(serving)
     assert serving.current.version == "cells/2"
     assert serving.status.alarm == ""
@@ -193,7 +193,7 @@ def test_a_version_that_judges_its_golden_frame_otherwise_is_refused_for_good(
     there.aliases["champion"] = 2
     for _ in range(2):
         look(serving)
-        clock.advance(AGAIN_S)
+        clock.advance(RETRY_S)
     assert serving.current.version == "cells/1"
     assert "cells/2 is refused" in serving.status.alarm
     assert "judged otherwise here than in evaluation: FAIL for PASS" in serving.status.alarm
@@ -313,7 +313,7 @@ def test_a_registry_that_is_slow_is_told(line: Line, there: FakeRegistry) -> Non
     there.answers.clear()
     heartbeat = Heartbeat(clock)
     serving.follower.tick(heartbeat)
-    clock.advance(PATIENCE_S)
+    clock.advance(SLOW_AFTER_S)
     serving.follower.tick(heartbeat)
     assert "has not answered for 30 s" in serving.status.alarm
     there.answers.set()
@@ -348,7 +348,7 @@ def test_a_model_that_cannot_be_loaded_anew_stays(
     hung.bundle.model.unlink()
     serving.renew()
     assert serving.current is hung
-    assert "cells/1 could not be loaded anew" in caplog.text
+    assert "cells/1 could not be loaded again" in caplog.text
 
 
 def test_a_start_without_the_registry_takes_the_last_good_model(
