@@ -76,7 +76,7 @@ def registered(registry: Registry, bundle: Bundle, figure: float, **tags: str) -
     ).run_id
 
 
-def test_a_bundle_judged_anew_says_all_that_is_true_now(
+def test_a_bundle_evaluated_again_shows_what_is_true_now(
     registry: Registry, sealed_bundle: Bundle
 ) -> None:
     first = {"gate": "failed", "gate.failed": "escapes", "compared_with": "cells/7"}
@@ -90,7 +90,7 @@ def test_a_bundle_judged_anew_says_all_that_is_true_now(
     assert version.description.startswith("0.9")
 
 
-def test_a_bundle_judged_anew_after_its_run_was_deleted_keeps_its_tags_true(
+def test_a_bundle_evaluated_again_after_its_run_was_deleted_keeps_its_tags_true(
     registry: Registry, sealed_bundle: Bundle, caplog: pytest.LogCaptureFixture
 ) -> None:
     registry.client.delete_run(registered(registry, sealed_bundle, 0.8, gate="passed"))
@@ -258,7 +258,7 @@ def test_of_two_registrations_at_once_the_later_takes_its_version_back(
     assert len(registry.client.search_logged_models([home])) == 1
 
 
-def test_a_duplicate_that_may_not_be_deleted_is_told_and_harmless(
+def test_a_duplicate_that_may_not_be_deleted_is_reported_and_harmless(
     registry: Registry,
     sealed_bundle: Bundle,
     register: Register,
