@@ -12,18 +12,17 @@ import pytest
 
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.records import Record, Verdict
-from pipeline.daemon.build import FixedModel, assembled
+from pipeline.daemon.build import FixedModel
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.settings.line import Line, Supervision
 from pipeline.daemon.sources import Frame, Source
 from pipeline.daemon.station import Summary
 from pipeline.daemon.triggers import Call, Trigger, TriggerConfig
-from pipeline.errors import LedgerError, NoChampion, UnreadableImage
+from pipeline.errors import LedgerError, UnreadableImage
 from pipeline.imaging import Pixels
 from pipeline.inference.inspector import Inspection, Inspector
 from pipeline.ledger.ledger import Ledger
-from pipeline.registry.store import Registry
 from pipeline.testing import FakeClock, FakeSource
 from tests.conftest import NOW
 from tests.daemon.conftest import station_of
@@ -293,18 +292,3 @@ def test_triggers_that_were_never_recorded_keep_the_account_from_balancing(
         monkeypatch.setattr(ledger, "add_refused", full)
         summary = station.run(threading.Event())
     assert (summary.triggers, summary.balances) == (1, False)
-
-
-def test_station_is_assembled_from_its_line_file(line: Line, champion: Registry) -> None:
-    with assembled(line) as station:
-        summary = station.run(threading.Event())
-        serials = [r.serial for r in station.ledger.records()]
-    assert summary.model_version == "cells/1"
-    assert serials == ["a_good.png", "b_bad.png", "c_damaged.png", "tray/d_doubt.png"]
-    assert summary.verdicts == dict.fromkeys(Verdict, 1)
-
-
-def test_station_without_a_champion_leaves_no_ledger_behind(line: Line, registry: Registry) -> None:
-    with pytest.raises(NoChampion), assembled(line):
-        pass
-    assert not line.ledger.parent.exists()

@@ -371,15 +371,6 @@ def test_days_left_follow_from_the_rate_since_the_start(bench: Bench) -> None:
     assert days == pytest.approx((1e6 - 24 * SIZE) / (24 * SIZE), rel=0.01)
 
 
-def test_days_left_forget_what_was_more_than_a_day_ago(bench: Bench) -> None:
-    bench.restarted(quota_gb=1e-3)
-    bench.see(*[FAIL] * 100)
-    bench.clock.advance(2 * 86400)
-    bench.see(FAIL)
-    days = bench.image_writer.status.days_left
-    assert days == pytest.approx((1e6 - 101 * SIZE) / SIZE, rel=0.01)
-
-
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     """How many rows the search has read."""
@@ -394,7 +385,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     return lambda: len(rows)
 
 
-def test_search_does_not_begin_anew_with_every_frame(
+def test_search_does_not_start_again_with_every_frame(
     bench: Bench, counted: Callable[[], int]
 ) -> None:
     bench.restarted(quota_gb=200 * SIZE / 1e9)
