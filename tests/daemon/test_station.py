@@ -194,7 +194,7 @@ def test_an_inspection_that_hangs_keeps_a_station_from_its_end_no_longer_than_dr
     assert {r.reason for r in others} <= {"station stopped: the part was still waiting"}
 
 
-def test_the_part_of_a_lost_worker_is_closed_though_its_model_does_not_load_anew(
+def test_the_part_of_a_lost_worker_is_closed_though_its_model_does_not_load_again(
     sealed_bundle: Bundle, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Dying(Inspector):
@@ -217,7 +217,7 @@ def test_the_part_of_a_lost_worker_is_closed_though_its_model_does_not_load_anew
 
 
 @pytest.mark.parametrize("replaced", [False, True])
-def test_a_station_whose_ledger_was_moved_away_says_so(
+def test_a_station_whose_ledger_was_moved_away_raises_an_alarm(
     sealed_bundle: Bundle, line: Line, caplog: pytest.LogCaptureFixture, replaced: bool
 ) -> None:
     class Idle(Source):
@@ -227,11 +227,11 @@ def test_a_station_whose_ledger_was_moved_away_says_so(
             yield
 
     stop = threading.Event()
-    told: list[str] = []
+    alarms: list[str] = []
 
     def look() -> None:
-        told.extend(station.status().alarms)
-        if told:
+        alarms.extend(station.status().alarms)
+        if alarms:
             stop.set()
 
     with closing(Ledger(line.ledger, "west-1")) as ledger:
@@ -240,7 +240,7 @@ def test_a_station_whose_ledger_was_moved_away_says_so(
             line.ledger.write_bytes(b"")
         station = station_of(line, Idle(), Inspector(sealed_bundle, 1), ledger)
         station.run(stop, on_step=look)
-    assert "was moved, removed or replaced" in told[0]
+    assert "was moved, removed or replaced" in alarms[0]
     assert caplog.text.count("was moved, removed or replaced") == 1
 
 

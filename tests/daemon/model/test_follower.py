@@ -152,13 +152,13 @@ def test_a_registry_that_goes_away_is_reported_once_and_queried_again(
     line: Line, there: FakeRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
     serving = Serving.start(line, there, Clock())
-    there.trouble = RegistryUnreachable("no route to host, attempt 1")
+    there.failure = RegistryUnreachable("no route to host, attempt 1")
     look(serving)
-    there.trouble = RegistryUnreachable("no route to host, attempt 2")
+    there.failure = RegistryUnreachable("no route to host, attempt 2")
     look(serving)
     assert serving.status.alarm == "no route to host, attempt 2"
     assert caplog.text.count("no route to host") == 1
-    there.trouble, there.aliases["champion"] = None, 2
+    there.failure, there.aliases["champion"] = None, 2
     look(serving)
     assert (serving.current.version, serving.status.alarm) == ("cells/2", "")
 
@@ -200,10 +200,10 @@ def test_whatever_a_look_meets_the_next_one_is_made(
     line: Line, there: FakeRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
     serving = Serving.start(line, there, Clock())
-    there.trouble = ZeroDivisionError("a bug")
+    there.failure = ZeroDivisionError("a bug")
     with running(serving):
         until(lambda: serving.status.alarm == "ZeroDivisionError: a bug")
-        there.trouble, there.aliases["champion"] = None, 2
+        there.failure, there.aliases["champion"] = None, 2
         until(lambda: serving.current.version == "cells/2")
     assert "Traceback" in caplog.text
 
@@ -271,5 +271,5 @@ def test_the_sign_off_of_a_model_goes_with_it(line: Line, there: FakeRegistry) -
         look(serving)
     kept = {p.name.split("-")[0] for p in line.model.cache.glob("*.signoff.json")}
     assert kept == {"3", "2"}
-    there.trouble = AWAY
+    there.failure = AWAY
     assert fetch_champion(strict, there)[1].name == "cells/3"

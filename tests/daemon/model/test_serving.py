@@ -82,7 +82,7 @@ def test_a_start_without_the_registry_takes_the_last_good_model(
     line: Line, there: FakeRegistry
 ) -> None:
     Serving.start(line, there, Clock())
-    there.trouble = AWAY
+    there.failure = AWAY
     serving = Serving.start(line, there, Clock())
     assert serving.current.version == "cells/1"
     assert "started with the last good model, cells/1" in serving.status.alarm
@@ -94,7 +94,7 @@ def test_what_came_while_it_ran_starts_it_without_the_registry(
     serving = Serving.start(line, there, Clock())
     there.aliases["champion"] = 2
     look(serving)
-    there.trouble = AWAY
+    there.failure = AWAY
     assert Serving.start(line, there, Clock()).current.version == "cells/2"
 
 
