@@ -19,7 +19,7 @@ import pandas as pd
 from pyarrow import ArrowException
 
 from pipeline.contracts.sample import Sample
-from pipeline.datasets.image_mode import Header
+from pipeline.datasets.image_mode import ImageMode
 from pipeline.datasets.location import Place
 from pipeline.datasets.scanning import Scan, scan
 from pipeline.files import whole_file
@@ -51,7 +51,7 @@ class ScanCache:
                 self._known[entry["path"], entry["state"]] = Scan(
                     Sample(entry["path"], entry["path"], "", ""),
                     **{name: entry[name] for name in _PLAIN},
-                    header=Header(entry["mode"], entry["rotated"]),
+                    mode=ImageMode(entry["mode"], entry["rotated"]),
                     quality=Quality(entry["brightness"], entry["contrast"], entry["sharpness"]),
                     **{name: vectors[name][row] for name in _VECTORS},
                 )
@@ -76,8 +76,8 @@ class ScanCache:
             log.warning("%s is not written (%s): all is read again next time", self._file, error)
 
     def _state(self, sample: Sample) -> str:
-        """Changes when the image or its mask does; "" where that cannot be told."""
-        told: list[object] = [sample.mask]
+        """Changes when the image or its mask does; "" where that is not known."""
+        parts: list[object] = [sample.mask]
         for name in (sample.path, sample.mask) if sample.mask else (sample.path,):
             place = self._root / name
             if not isinstance(place, Path):
@@ -86,8 +86,8 @@ class ScanCache:
                 status = place.stat()
             except (OSError, ValueError):
                 return ""
-            told += [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
-        return repr(told)
+            parts += [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+        return repr(parts)
 
 
 def _entry(s: Scan, state: str) -> dict[str, Any]:
@@ -96,8 +96,8 @@ def _entry(s: Scan, state: str) -> dict[str, Any]:
         "path": s.sample.path,
         "state": state,
         **{name: getattr(s, name) for name in (*_PLAIN, *_VECTORS)},
-        "mode": s.header.mode,
-        "rotated": s.header.rotated,
+        "mode": s.mode.colours,
+        "rotated": s.mode.rotated,
         "brightness": s.quality.brightness,
         "contrast": s.quality.contrast,
         "sharpness": s.quality.sharpness,

@@ -177,7 +177,7 @@ def teacher_targets(
         except UnreadableImage:  # of a size that its preparation cannot take
             return unanswered
         # A picture unlike all that it has learned from: its answer may be anything.
-        return seen.probabilities if seen.complaint is None else unanswered
+        return seen.probabilities if seen.image_reason is None else unanswered
 
     unanswered = np.full(len(taxonomy.names), np.nan, np.float32)
     with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -47,7 +47,7 @@ def registered(
                 params={"train.head.l2": str(escape), "train.seed": "0"},
                 description="**worth** a look",
                 git_commit="abc123",
-                comparison="no telling",
+                comparison="no significant difference",
             ),
         )
     return home
@@ -124,7 +124,15 @@ def test_show_tells_all_a_reviewer_asks(models: Models, reviewed: Registry) -> N
     _, said, _ = models("show", "cells")
     version = reviewed.version("cells", 2)
     for words in (
-        *("cells/2", "challenger", "failed", "no telling", "abc123", "worth a look", "auroc"),
+        *(
+            "cells/2",
+            "challenger",
+            "failed",
+            "no significant difference",
+            "abc123",
+            "worth a look",
+            "auroc",
+        ),
         *("0.0500", "0.0300 to 0.0700", version.bundle_sha256, version.run_id, "mlruns/cells"),
     ):
         assert words in said

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.contracts.bundle import Bundle, open_bundle
 from pipeline.errors import NoChampion, RegistryUnreachable
-from pipeline.evaluation.champion import champion
+from pipeline.evaluation.champion import find_champion
 from pipeline.registry.versions import Version
 
 
@@ -35,7 +35,7 @@ class Registry:
 def test_it_is_pulled_once_and_kept(sealed_bundle: Bundle, tmp_path: Path) -> None:
     registry = Registry(sealed_bundle)
     for _ in range(2):
-        found = champion(registry, "cells", tmp_path / "cache")  # type: ignore[arg-type]
+        found = find_champion(registry, "cells", tmp_path / "cache")  # type: ignore[arg-type]
         assert found.name == "cells/3"
         assert found.bundle is not None
         assert found.bundle.sha256 == sealed_bundle.sha256
@@ -44,25 +44,25 @@ def test_it_is_pulled_once_and_kept(sealed_bundle: Bundle, tmp_path: Path) -> No
 
 def test_a_damaged_copy_is_pulled_anew(sealed_bundle: Bundle, tmp_path: Path) -> None:
     registry = Registry(sealed_bundle)
-    champion(registry, "cells", tmp_path / "cache")  # type: ignore[arg-type]
+    find_champion(registry, "cells", tmp_path / "cache")  # type: ignore[arg-type]
     (registry.pulled[0] / "taxonomy.json").write_text("{}")
-    found = champion(registry, "cells", tmp_path / "cache")  # type: ignore[arg-type]
+    found = find_champion(registry, "cells", tmp_path / "cache")  # type: ignore[arg-type]
     assert found.bundle is not None
     assert len(registry.pulled) == 2
 
 
 def test_without_one_nothing_is_amiss(sealed_bundle: Bundle, tmp_path: Path) -> None:
     registry = Registry(sealed_bundle, NoChampion("sign one off"))
-    found = champion(registry, "cells", tmp_path)  # type: ignore[arg-type]
-    assert (found.missing, found.out_of_reach) == ("there is no champion yet", False)
+    found = find_champion(registry, "cells", tmp_path)  # type: ignore[arg-type]
+    assert (found.missing, found.out_of_reach) == ("no champion is signed off yet", False)
 
 
 def test_before_the_first_registration_there_is_none(sealed_bundle: Bundle, tmp_path: Path) -> None:
     registry = Registry(sealed_bundle, uri=f"sqlite:///{tmp_path / 'mlflow.db'}")
-    assert not champion(registry, "cells", tmp_path).out_of_reach  # type: ignore[arg-type]
+    assert not find_champion(registry, "cells", tmp_path).out_of_reach  # type: ignore[arg-type]
 
 
 def test_one_out_of_reach_is_said_to_be(sealed_bundle: Bundle, tmp_path: Path) -> None:
     registry = Registry(sealed_bundle, RegistryUnreachable("nobody answers"))
-    found = champion(registry, "cells", tmp_path)  # type: ignore[arg-type]
+    found = find_champion(registry, "cells", tmp_path)  # type: ignore[arg-type]
     assert (found.missing, found.out_of_reach) == ("nobody answers", True)

@@ -11,7 +11,7 @@ import pytest
 from pipeline.contracts.bundle import Bundle, OperatingPoint, open_bundle, seal
 from pipeline.datasets.manifest import Manifest
 from pipeline.evaluation.golden_frame import LARGEST_BYTES, add_golden_frame
-from pipeline.evaluation.predictions import Judged, judge
+from pipeline.evaluation.predictions import PartPredictions, predict_parts
 from pipeline.files import sha256, write_model
 from pipeline.imaging.codec import encode_png
 
@@ -41,8 +41,10 @@ def parts(bundle: Bundle, root: Path, brightness: dict[str, int], ending: str = 
     return Manifest(table, bundle.taxonomy, root, {})
 
 
-def judged(bundle: Bundle, data: Manifest) -> Judged:
-    return judge(bundle, data, np.arange(len(data.table)), lambda inspections, total: inspections)
+def judged(bundle: Bundle, data: Manifest) -> PartPredictions:
+    return predict_parts(
+        bundle, data, np.arange(len(data.table)), lambda inspections, total: inspections
+    )
 
 
 def chosen(bundle: Bundle, data: Manifest) -> str | None:

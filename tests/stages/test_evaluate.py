@@ -18,7 +18,7 @@ from pipeline.contracts.evaluation import Evaluation
 from pipeline.datasets import golden, manifest, scores
 from pipeline.errors import BundleError, DataError
 from pipeline.evaluation import novelty
-from pipeline.evaluation.champion import Rival
+from pipeline.evaluation.champion import Champion
 from pipeline.files import read_model, write_model
 from pipeline.imaging import Pixels
 from pipeline.imaging.codec import read
@@ -154,11 +154,11 @@ ALL_PASS = {"policy": {"type": "fixed", "pass_below": 1.1, "fail_from": 1.1}}
 
 
 def evaluated(
-    data: Path, config: evaluate.Config = QUICK, rival: Rival | None = None
+    data: Path, config: evaluate.Config = QUICK, champion: Champion | None = None
 ) -> tuple[Path, Evaluation]:
     out = data.parent / "out"
     out.mkdir()
-    evaluate.run(config, data, out, rival=rival)
+    evaluate.run(config, data, out, champion=champion)
     return out, read_model(out / "evaluation.json", Evaluation)
 
 
@@ -204,7 +204,7 @@ def test_the_champion_is_judged_on_the_same_parts_by_its_own_limits(copied: Path
     theirs = Path(shutil.copytree(copied / "evaluate/bundle", copied.parent / "champion"))
     write_model(theirs / "operating_point.json", OperatingPoint(pass_below=1.1, fail_from=1.1))
     seal(theirs)
-    _, found = evaluated(copied, rival=Rival("cells/7", open_bundle(theirs)))
+    _, found = evaluated(copied, champion=Champion("cells/7", open_bundle(theirs)))
     compared = found.comparison
     assert (compared.champion, compared.not_run) == ("cells/7", "")
     assert compared.figures["escape_rate"].champion == 1.0
@@ -214,7 +214,7 @@ def test_the_champion_is_judged_on_the_same_parts_by_its_own_limits(copied: Path
 @pytest.mark.usefixtures("undrawn")
 def test_the_champion_itself_is_not_compared_with_itself(copied: Path) -> None:
     same = open_bundle(copied / "evaluate/bundle")
-    _, found = evaluated(copied, rival=Rival("cells/1", same))
+    _, found = evaluated(copied, champion=Champion("cells/1", same))
     assert found.comparison.not_run == "this bundle is the champion itself"
 
 
@@ -224,7 +224,7 @@ def test_a_champion_of_another_taxonomy_is_named_and_not_compared(copied: Path) 
     for name in ("taxonomy.json", "golden.json"):
         (theirs / name).write_text((theirs / name).read_text().replace("defective", "broken"))
     seal(theirs)
-    _, found = evaluated(copied, rival=Rival("cells/7", open_bundle(theirs)))
+    _, found = evaluated(copied, champion=Champion("cells/7", open_bundle(theirs)))
     assert found.comparison.not_run == "it knows the classes good, broken, this one good, defective"
 
 
@@ -264,7 +264,7 @@ def test_a_test_split_without_any_part_is_refused(copied: Path) -> None:
     table = pd.read_parquet(path)
     table.loc[table["split"] == "test", "split"] = "val"
     table.to_parquet(path, index=False)
-    with pytest.raises(DataError, match="no part to report on"):
+    with pytest.raises(DataError, match="nothing can be reported"):
         evaluate.run(EVALUATE, copied, copied.parent / "out")
 
 
@@ -291,7 +291,7 @@ def test_a_champion_that_cannot_judge_these_images_is_named_and_not_compared(cop
     spec["roi"] = {"x_px": 0, "y_px": 0, "width_px": 9000, "height_px": 9000}
     (theirs / "preprocess.json").write_text(json.dumps(spec))
     seal(theirs)
-    _, found = evaluated(copied, rival=Rival("cells/7", open_bundle(theirs)))
+    _, found = evaluated(copied, champion=Champion("cells/7", open_bundle(theirs)))
     assert found.comparison.not_run.startswith("it cannot judge these images")
 
 
@@ -378,7 +378,7 @@ def test_the_report_says_what_data_and_which_network_it_is_about(ran: Ran) -> No
 def test_bundle_knows_how_far_from_training_a_picture_may_lie(ran: Ran) -> None:
     bundle = open_bundle(ran.data / "evaluate/bundle")
     data = manifest.read(ran.data / "ingest")
-    known = bundle.familiarity
+    known = bundle.novelty
     assert known is not None
     assert known.limit is not None
     assert known.n_chosen_on == int((data.table["split"] == "val").sum())

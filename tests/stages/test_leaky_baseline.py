@@ -56,7 +56,7 @@ def test_the_report_counts_the_pairs_and_says_that_it_split_anew(data: Path) -> 
 
 def test_the_page_says_leaky_first(data: Path) -> None:
     page = (data / "ingest/report.html").read_text()
-    assert "LEAKY as given; split anew by group, and no leak is left" in page
+    assert "LEAKY as given; split again by group, and no leak is left" in page
     assert "OK: no leak" not in page
 
 

@@ -111,7 +111,7 @@ def test_a_bundle_that_is_judged_again_says_what_the_gate_says_now(
     judged = data / "evaluate/evaluation.json"
     found = read_model(judged, Evaluation)
     for passed in (not found.gate.passed, found.gate.passed):
-        checks = (Check(name="golden", passed=passed, said="1 golden part passed"),)
+        checks = (Check(name="golden", passed=passed, sentence="1 golden part passed"),)
         gate = Gate(passed=passed, checks=checks)
         write_model(judged, found.model_copy(update={"gate": gate}))
         out = tmp_path / str(passed)

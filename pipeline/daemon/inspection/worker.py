@@ -123,7 +123,7 @@ class InspectionWorker:
             return refusal(arrival, f"{type(error).__name__}: {one_line}")
         decision, bundle = result.decision, model.inspector.bundle
         if arrival.record in self._at_work:  # an abandoned worker may have had another model
-            known = bundle.familiarity
+            known = bundle.novelty
             self.drift.add(model.version, result, None if known is None else known.median)
         names = bundle.taxonomy.names
         return replace(

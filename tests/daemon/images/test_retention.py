@@ -13,7 +13,7 @@ from pipeline.daemon.images import retention
 from pipeline.daemon.images.writer import ImageWriter
 from pipeline.daemon.settings.line import Keep
 from pipeline.daemon.sources import Frame
-from pipeline.ledger.disk_reserve import Reserve
+from pipeline.ledger.disk_reserve import DiskReserve
 from pipeline.ledger.ledger import Ledger
 from pipeline.testing import FakeClock
 from tests.daemon.disk import fill, small_disk
@@ -261,7 +261,7 @@ def test_frames_beside_a_ledger_on_a_full_disk_go_once_its_reserve_is_released(
     with small_disk(tmp_path / "disk", 16 << 20) as disk:
         bench = Bench(disk)
         bench.restarted(quota_gb=None, min_free_gb=2e-3)
-        reserve = Reserve(bench.ledger.path, bench.clock, 1 << 20)
+        reserve = DiskReserve(bench.ledger.path, bench.clock.monotonic_s, 1 << 20)
         assert reserve.restore()
         seen = bench.see(*[PASS] * 20)
         bench.review(seen[0])
