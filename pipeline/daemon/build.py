@@ -27,7 +27,7 @@ from pipeline.daemon.status import StationStatus
 from pipeline.daemon.triggers import Trigger
 from pipeline.errors import ConfigError, LedgerError
 from pipeline.inference.inspector import Inspector
-from pipeline.ledger.disk_reserve import Reserve, disk_full
+from pipeline.ledger.disk_reserve import DiskReserve, disk_full
 from pipeline.ledger.ledger import Ledger
 from pipeline.registry.store import Registry
 
@@ -126,7 +126,7 @@ def put_together(
     line: Line, opened: Sequence[OpenedCamera], model: ModelAtWork, ledger: Ledger, clock: Clock
 ) -> Station:
     """Build a station from opened cameras, a model and a ledger."""
-    reserve = Reserve(line.ledger, clock)
+    reserve = DiskReserve(line.ledger, clock.monotonic_s)
     recorder = Recorder(
         *(ledger, clock),
         takt_ms=line.overload.takt_ms,

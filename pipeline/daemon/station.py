@@ -25,7 +25,7 @@ from pipeline.daemon.runtime.supervisor import Supervisor
 from pipeline.daemon.settings.line import Supervision
 from pipeline.daemon.status import StationStatus
 from pipeline.errors import StationError
-from pipeline.ledger.disk_reserve import Reserve
+from pipeline.ledger.disk_reserve import DiskReserve
 from pipeline.ledger.ledger import Ledger
 
 STEP_S = 0.1
@@ -113,7 +113,7 @@ class Station:
         inspection: InspectionWorker,
         clock: Clock,
         rules: Supervision,
-        reserve: Reserve,
+        reserve: DiskReserve,
         image_writer: ImageWriter | None = None,
     ) -> None:
         self.cameras = tuple(cameras)

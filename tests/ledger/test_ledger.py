@@ -249,7 +249,7 @@ def test_other_sqlite_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mlflow.db"
     with sqlite3.connect(path) as other:
         other.execute("CREATE TABLE experiments (id INTEGER)")
-    with pytest.raises(LedgerError, match="no ledger"):
+    with pytest.raises(LedgerError, match="not a ledger"):
         Ledger(path, "west-1")
 
 
