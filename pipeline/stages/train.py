@@ -20,6 +20,7 @@ from pipeline.imaging.quality import measure, reference
 from pipeline.registry.connection import default_uri
 from pipeline.registry.runs import UP_TO_TRAINING, settings
 from pipeline.registry.store import Registry
+from pipeline.registry.training_run import TrainingInfo
 from pipeline.stages import Report, leave, progress, run_stage
 from pipeline.training import Floats, distillation, finetune, leaky_baseline, methods, suspects
 from pipeline.training.checkpoint import BackboneRecord, keep
@@ -29,7 +30,7 @@ from pipeline.training.features.backbones import Backbones
 from pipeline.training.heads import out_of_fold
 from pipeline.training.methods import Trained
 from pipeline.training.settings import Settings
-from pipeline.training.tracking import About, Tracker, Untracked, open_run, training_key
+from pipeline.training.tracking import Tracker, Untracked, open_run, training_key
 from pipeline.training.training_data import TrainingData, gather, soft_targets
 
 Config = Settings
@@ -296,7 +297,7 @@ def _track(config: Config, source: Path, uri: str) -> Tracker:
         tags["dvc_exp_name"] = experiment
     inputs = (source / "preprocess" / INDEX, source / "augment" / "policy.json")
     key = training_key(source / "train", *map(str, params.items()), *map(sha256, inputs))
-    return open_run(uri, About(source.name, key, params, tags, experiment))
+    return open_run(uri, TrainingInfo(source.name, key, params, tags, experiment))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ class FakeRegistry(Registry):
         aliases: alias to version.
         pulled: the versions that were downloaded, in order.
         damaged: versions whose files do not arrive as they were sealed.
-        trouble: raised instead of any answer.
+        failure: raised instead of any answer.
         answers: cleared, it does not answer at all.
         asked: how often it was asked for the versions.
     """
@@ -34,7 +34,7 @@ class FakeRegistry(Registry):
         self.aliases = aliases
         self.pulled: list[int] = []
         self.damaged: set[int] = set()
-        self.trouble: Exception | None = None
+        self.failure: Exception | None = None
         self.asked = 0
         self.answers = threading.Event()
         self.answers.set()
@@ -47,15 +47,15 @@ class FakeRegistry(Registry):
         return SimpleNamespace(search_registered_models=self._registered_models)
 
     def _registered_models(self, _query: str) -> list[SimpleNamespace]:
-        if self.trouble is not None:
-            raise self.trouble
+        if self.failure is not None:
+            raise self.failure
         return [SimpleNamespace(tags=dict(self._tags))]
 
     def versions(self, recipe: str) -> list[Version]:
         self.asked += 1
         self.answers.wait()
-        if self.trouble is not None:
-            raise self.trouble
+        if self.failure is not None:
+            raise self.failure
         return [
             Version(recipe, n, b.sha256, "run", tuple(a for a, v in self.aliases.items() if v == n))
             for n, b in self._bundles.items()

@@ -126,9 +126,9 @@ def test_no_sick_picture_passes_and_the_next_good_one_does(
     station = plant.start(file)
     station.wait_for(lambda: client.ready, "ready")
     slowest = 0.0
-    for i, (name, (data, expected, said)) in enumerate(SICK.items()):
+    for i, (name, (data, expected, because)) in enumerate(SICK.items()):
         verdict, reason = client.verdict(data)
-        assert (verdict, reason[: len(said)]) == (expected, said), name
+        assert (verdict, reason[: len(because)]) == (expected, because), name
         started = time.monotonic()
         good = codec.encode_png(part(195 + i))  # another each time, or they would seem frozen
         assert client.verdict(good)[0] == "PASS", f"after a picture that is {name}"

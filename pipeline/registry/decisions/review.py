@@ -10,10 +10,10 @@ import logging
 from dataclasses import dataclass
 
 from pipeline.contracts.signoff import Act, GateVerdict, Signoff
-from pipeline.errors import BundleError, RegistryError, printable
+from pipeline.errors import BundleError, RegistryError
 from pipeline.registry.connection import translate_errors
 from pipeline.registry.decisions.chain import Standing
-from pipeline.registry.decisions.signoffs import SignoffLog
+from pipeline.registry.decisions.signoffs import SignoffLog, one_line
 from pipeline.registry.decisions.verification import (
     RESTORE,
     check_bundle,
@@ -96,7 +96,7 @@ class Review:
             SignoffError: the sign-offs do not verify, or somebody decided at the same moment.
             RegistryForbidden: this user may not decide.
         """
-        reviewer, reason, override = _one_line(reviewer, reason, override)
+        reviewer, reason, override = one_line(reviewer, reason, override)
         chosen = self._one(number)
         if not chosen.bundle_sha256:
             raise RegistryError(
@@ -140,7 +140,7 @@ class Review:
             RegistryError: an unknown version or the champion, or no reviewer or reason given.
             SignoffError, RegistryForbidden: as `promote`.
         """
-        reviewer, reason, _ = _one_line(reviewer, reason)
+        reviewer, reason, _ = one_line(reviewer, reason)
         chosen = self._one(number)
         if CHAMPION in chosen.aliases or self._chain.standing.champion == chosen.version:
             raise RegistryError(
@@ -174,7 +174,7 @@ class Review:
             BundleError: the bundles of all previous champions were altered.
             SignoffError, RegistryForbidden: as `promote`.
         """
-        reviewer, reason, _ = _one_line(reviewer, reason)
+        reviewer, reason, _ = one_line(reviewer, reason)
         there = {v.version: v for v in self._versions}
         standing, last = self._chain.standing, self._chain.last
         now = self._champion.version if self._champion else None
@@ -346,15 +346,3 @@ class Review:
 
     def _outcome(self, record: Signoff, summary: str) -> Outcome:
         return Outcome(self._registry.version(self._recipe, record.version), summary, record)
-
-
-def _one_line(reviewer: str, reason: str, override: str = "") -> tuple[str, str, str]:
-    """Texts on one line each, without control characters."""
-    name, why, regardless = (printable(" ".join(t.split())) for t in (reviewer, reason, override))
-    for what, value in (("reviewer", name), ("reason", why)):
-        if not value:
-            raise RegistryError(
-                f"the {what} is empty; a model goes to the line only with a name and a reason: "
-                "--reviewer NAME --reason TEXT"
-            )
-    return name, why, regardless

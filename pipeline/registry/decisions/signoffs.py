@@ -26,7 +26,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline.contracts.signoff import Signoff
-from pipeline.errors import RegistryError, RegistryForbidden, SignoffError
+from pipeline.errors import RegistryError, RegistryForbidden, SignoffError, printable
 from pipeline.registry.connection import translate_errors
 from pipeline.registry.decisions.chain import HEAD, KEY, PREFIX, Chain, read_chain
 from pipeline.registry.store import Registry
@@ -183,6 +183,22 @@ class SignoffLog:
                 "registered model, or set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD "
                 "of somebody who has it"
             ) from error
+
+
+def one_line(reviewer: str, reason: str, override: str = "") -> tuple[str, str, str]:
+    """A sign-off's texts on one line each, without control characters.
+
+    Raises:
+        RegistryError: no reviewer or reason is given.
+    """
+    name, why, regardless = (printable(" ".join(t.split())) for t in (reviewer, reason, override))
+    for what, value in (("reviewer", name), ("reason", why)):
+        if not value:
+            raise RegistryError(
+                f"the {what} is empty; a model goes to the line only with a name and a reason: "
+                "--reviewer NAME --reason TEXT"
+            )
+    return name, why, regardless
 
 
 def _alone(record: Signoff, last: Signoff | None, tags: Mapping[str, str], known: set[str]) -> bool:

@@ -144,7 +144,7 @@ def test_a_lost_source_is_connected_again_for_ever(clock: FakeClock, ledger: Led
     ]
 
 
-def test_a_camera_that_is_away_says_why(clock: FakeClock, ledger: Ledger) -> None:
+def test_a_camera_that_is_away_gives_the_reason(clock: FakeClock, ledger: Ledger) -> None:
     top, _, _ = camera(clock, ledger, Scripted(frames(clock, "a")))
     assert (top.status.connected, top.status.alarm) == (False, "not connected yet")
     top.read(Heartbeat(clock))
@@ -224,7 +224,7 @@ def test_a_part_turned_away_while_the_ledger_is_away_does_not_stop_the_camera(
     assert recorder.triggers == top.status.frames == 6
 
 
-def test_a_reader_that_was_left_behind_does_not_bring_an_ended_camera_back(
+def test_a_reader_that_was_abandoned_does_not_bring_an_ended_camera_back(
     clock: FakeClock, ledger: Ledger
 ) -> None:
     top, _, _ = camera(clock, ledger, Scripted(frames(clock, "a")))
@@ -315,9 +315,9 @@ def test_parts_that_nobody_has_asked_the_trigger_for_are_recorded_at_the_end(
     calls = [Call(clock.now(), clock.monotonic_s(), serial) for serial in ("A-1", "A-2")]
     top, _, recorder = camera(clock, ledger, Scripted(frames(clock)), Calls(*calls))
     top.turn_away("station stopped")
-    told = [(r.serial, r.camera, r.verdict, r.reason) for r in ledger.records()]
+    refused_records = [(r.serial, r.camera, r.verdict, r.reason) for r in ledger.records()]
     refused = ("top", Verdict.NOT_INSPECTED, "station stopped")
-    assert told == [("A-1", *refused), ("A-2", *refused)]
+    assert refused_records == [("A-1", *refused), ("A-2", *refused)]
     assert (recorder.triggers, recorder.counters.verdicts[Verdict.NOT_INSPECTED]) == (2, 2)
 
 

@@ -64,7 +64,7 @@ def failing(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, name: str) -> Calla
     return mend
 
 
-def test_a_record_is_closed_by_whoever_is_first(recorder: Recorder, ledger: Ledger) -> None:
+def test_a_record_is_closed_by_the_first_who_tries(recorder: Recorder, ledger: Ledger) -> None:
     arrival = opened(recorder)
     assert recorder.close(arrival, recorder.record(arrival, Verdict.FAIL, "scratch")) is not None
     assert recorder.refuse(arrival, "inspection lost: no sign of life for 10 s") is None
@@ -102,7 +102,7 @@ def test_a_part_that_waited_longer_than_the_takt_need_not_be_inspected(
     assert recorder.too_late(arrival) == "takt exceeded: it waited 101 ms (takt 100 ms)"
 
 
-def test_everybody_is_told_after_the_record_was_committed(
+def test_subscribers_are_notified_after_the_record_was_committed(
     recorder: Recorder, ledger: Ledger
 ) -> None:
     seen: list[tuple[Record, int]] = []
@@ -113,17 +113,17 @@ def test_everybody_is_told_after_the_record_was_committed(
     assert (record.id, closed) == (arrival.record, 1)
 
 
-def test_a_listener_that_fails_keeps_nobody_from_being_told(recorder: Recorder) -> None:
-    told: list[Record] = []
+def test_a_failing_subscriber_does_not_keep_others_from_being_notified(recorder: Recorder) -> None:
+    notified: list[Record] = []
 
     def fail(record: Record, frame: Frame | None) -> None:
         raise RuntimeError("no")
 
     recorder.subscribe(fail)
-    recorder.subscribe(lambda record, frame: told.append(record))
+    recorder.subscribe(lambda record, frame: notified.append(record))
     arrival = opened(recorder)
     assert recorder.close(arrival, recorder.record(arrival, Verdict.PASS, "")) is not None
-    assert [r.id for r in told] == [arrival.record]
+    assert [r.id for r in notified] == [arrival.record]
 
 
 def test_triggers_that_cannot_be_recorded_are_recorded_later(

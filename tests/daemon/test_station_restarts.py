@@ -1,4 +1,4 @@
-"""A source that fails in ways nobody foresaw is started again, and the station goes on."""
+"""A source that fails in an unforeseen way is started again, and the station goes on."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ def inspect(line: Line, sealed_bundle: Bundle) -> Iterator[Callable[[Source], In
             guard.start()
             summary = station.run(stop)
             guard.cancel()
-            events = [r["kind"] for r in ledger._db.execute("SELECT kind FROM events ORDER BY seq")]
+            with ledger.reading() as db:
+                rows = db.execute("SELECT kind FROM events ORDER BY seq").fetchall()
+            events = [row["kind"] for row in rows]
             return summary, station, events
 
         yield run
@@ -70,7 +72,7 @@ def test_source_with_a_bug_is_connected_again(inspect: Callable[[Source], Inspec
     assert events[-1] == "camera connected"
 
 
-def test_source_that_hangs_is_left_behind_and_connected_again(
+def test_source_that_hangs_is_abandoned_and_connected_again(
     inspect: Callable[[Source], Inspected],
 ) -> None:
     end = threading.Event()
