@@ -65,7 +65,7 @@ def run(
 
     Args:
         config: tags.
-        params: what the recipe's YAML says, by dotted key.
+        params: the settings of the recipe's YAML, by dotted key.
         provenance: tags that identify the code which made the figures.
         registry: where.
         source: the recipe's data folder; `ingest/`, `train/` and `evaluate/` are read.

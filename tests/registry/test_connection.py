@@ -48,7 +48,7 @@ def refusing_server(status: int) -> Iterator[str]:
         server.server_close()
 
 
-def test_closed_port_is_told_within_seconds() -> None:
+def test_closed_port_is_reported_within_seconds() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -63,12 +63,12 @@ def test_closed_port_is_told_within_seconds() -> None:
 @pytest.mark.parametrize(
     ("status", "remedy"), [(401, "MLFLOW_TRACKING_USERNAME"), (403, "--allowed-hosts")]
 )
-def test_server_that_refuses_us_tells_the_remedy(status: int, remedy: str) -> None:
+def test_server_that_refuses_us_names_the_remedy(status: int, remedy: str) -> None:
     with refusing_server(status) as uri, pytest.raises(RegistryUnreachable, match=remedy):
         resolve(Registry(uri), "cells")
 
 
-def test_server_that_is_no_mlflow_is_told_as_such() -> None:
+def test_server_that_is_not_mlflow_is_reported_as_such() -> None:
     with refusing_server(404) as uri, pytest.raises(RegistryError, match="not as MLflow does"):
         resolve(Registry(uri), "cells")
 
@@ -110,7 +110,7 @@ def test_no_part_of_a_password_is_shown(uri: str) -> None:
     assert "ret" not in redacted(uri)
 
 
-def test_a_database_without_its_driver_is_told_in_one_message(
+def test_a_database_without_its_driver_is_reported_in_one_message(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "psycopg2", None)
@@ -163,7 +163,7 @@ def test_a_database_that_somebody_has_locked_is_unreachable_so_a_station_may_sta
         raise locked
 
 
-def test_what_the_database_layer_says_of_a_lost_connection_is_unreachable() -> None:
+def test_what_the_database_layer_reports_of_a_lost_connection_is_unreachable() -> None:
     with (
         pytest.raises(
             RegistryUnreachable, match=r"registry at postgresql://\*\*\*@db/mlflow: .*gone"

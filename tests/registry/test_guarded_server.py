@@ -167,7 +167,7 @@ def test_a_station_of_a_plain_user_starts_with_its_sign_off_verified(
 
 
 @pytest.mark.parametrize("act", ["promote", "reject", "rollback"])
-def test_a_plain_user_decides_nothing_and_is_told_what_to_do(
+def test_a_plain_user_decides_nothing_and_is_given_the_remedy(
     promoted: Registry, reader: Registry, act: str
 ) -> None:
     before = promoted.client.get_registered_model("cells").tags
@@ -180,13 +180,13 @@ def test_a_plain_user_decides_nothing_and_is_told_what_to_do(
     promoted.client.set_registered_model_alias("cells", "champion", "1")
 
 
-def test_a_wrong_password_is_told(server: str) -> None:
+def test_a_wrong_password_is_reported(server: str) -> None:
     wrong = Registry(server.replace("://", "://reader:wrong@"))
     with pytest.raises(RegistryUnreachable, match=r"wants a user and password \(401\)"):
         resolve(wrong, "cells")
 
 
-def test_the_database_says_the_same_without_the_server(promoted: Registry, database: str) -> None:
+def test_the_database_holds_the_same_without_the_server(promoted: Registry, database: str) -> None:
     direct = Registry(database)
     assert SignoffLog(direct, "cells").read() == SignoffLog(promoted, "cells").read()
     assert resolve(direct, "cells").version == resolve(promoted, "cells").version

@@ -47,7 +47,7 @@ def wait_for(arrived: Callable[[], bool]) -> None:
         assert time.monotonic() < deadline
 
 
-def test_a_run_says_what_was_trained_how_and_what_came_of_it(registry: Registry) -> None:
+def test_a_run_records_what_was_trained_how_and_what_came_of_it(registry: Registry) -> None:
     with start(registry) as live:
         live.finish("abc")
     (run,) = all_runs(registry)
@@ -152,7 +152,7 @@ def test_registering_what_was_trained_makes_no_second_run(
     assert registry.versions("cells")[0].run_id == run.info.run_id
 
 
-def test_a_registry_that_will_not_take_the_run_is_told_of(registry: Registry) -> None:
+def test_a_registry_that_will_not_take_the_run_is_reported(registry: Registry) -> None:
     client = connect(registry.uri)
     client.delete_experiment(runs.experiment(client, registry.uri, "cells"))
     with (
@@ -162,7 +162,7 @@ def test_a_registry_that_will_not_take_the_run_is_told_of(registry: Registry) ->
         live.finish("abc")
 
 
-def test_whatever_goes_wrong_in_opening_the_run_is_told_without_a_traceback(
+def test_any_failure_to_open_the_run_is_reported_without_a_traceback(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stumble(*_: object, **__: object) -> None:
@@ -194,7 +194,7 @@ def test_values_that_are_refused_do_not_keep_the_run_open(
     assert (run.info.status, run.data.tags["model_sha256"]) == ("FINISHED", "abc")
 
 
-def test_a_file_that_is_refused_is_told_of_and_holds_up_nothing_else(
+def test_a_file_that_is_refused_is_reported_and_holds_up_nothing_else(
     registry: Registry, tmp_path: Path
 ) -> None:
     (tmp_path / "good.png").write_bytes(b"png")

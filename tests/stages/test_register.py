@@ -102,7 +102,7 @@ def test_the_command_logs_the_recipes_settings_by_dotted_key(project: Path) -> N
     assert version.tags["plant"] == "west"
 
 
-def test_a_bundle_that_is_judged_again_says_what_the_gate_says_now(
+def test_a_bundle_that_is_evaluated_again_shows_the_gates_result_now(
     ran: Ran, tmp_path: Path
 ) -> None:
     data = Path(shutil.copytree(ran.data, tmp_path / "cells"))

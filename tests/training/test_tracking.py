@@ -91,7 +91,7 @@ def test_lightnings_values_are_in_mlflow_while_training_goes_on(registry: Regist
     assert [(m.step, m.value) for m in history] == [(0, 1), (1, 0.25), (2, 0.0625), (3, 0.015625)]
 
 
-def test_a_registry_that_does_not_answer_at_the_start_says_how_to_go_without() -> None:
+def test_a_registry_that_does_not_answer_at_the_start_reports_how_to_go_without() -> None:
     with pytest.raises(RegistryUnreachable, match=r"does not answer.*tracking: false in train"):
         open_run("http://127.0.0.1:9", INFO)
 
@@ -100,7 +100,7 @@ def refuse(*_: object, **__: object) -> None:
     raise requests.ConnectionError("Max retries exceeded")
 
 
-def test_a_registry_that_dies_midway_is_told_of_once_and_stops_nothing(
+def test_a_registry_that_dies_midway_is_reported_once_and_stops_nothing(
     registry: Registry, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with start(registry) as live:

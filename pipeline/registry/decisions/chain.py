@@ -279,7 +279,7 @@ def _walk(
     """The records from the first to the head; what is wrong with them goes to `faults`.
 
     It goes backwards, since the head names the last and each record the one before: of several at
-    one place that says which took effect.
+    one place it decides which took effect.
     """
     records: list[Signoff] = []
     after: Signoff | None = None  # None after a gap, where any will do

@@ -89,10 +89,12 @@ def camera(
     source: Source,
     trigger: Trigger | None = None,
     events: list[str] | None = None,
+    rules: TriggerConfig = RULES,
+    overload: Overload | None = None,
 ) -> tuple[Camera, WorkQueue, Recorder]:
-    recorder, work_queue = Recorder(ledger, clock), WorkQueue(Overload())
+    recorder, work_queue = Recorder(ledger, clock), WorkQueue(overload or Overload())
     settings = CameraSettings.model_construct(
-        name="top", source=SourceConfig(type="scripted"), trigger=RULES
+        name="top", source=SourceConfig(type="scripted"), trigger=rules
     )
     note = (lambda kind, detail: events.append(f"{kind}: {detail}")) if events is not None else None
     made = Camera(
@@ -214,8 +216,8 @@ def test_a_part_turned_away_while_the_ledger_is_away_does_not_stop_the_camera(
     def locked(record: Record) -> None:
         raise LedgerError("database is locked")
 
-    top, _, recorder = camera(clock, ledger, Scripted(frames(clock, *"abcdef")))
-    top._work_queue = WorkQueue(Overload(policy="queue", waiting=1))
+    source, overload = Scripted(frames(clock, *"abcdef")), Overload(policy="queue", waiting=1)
+    top, _, recorder = camera(clock, ledger, source, overload=overload)
     monkeypatch.setattr(top.source, "live", True)
     heartbeat = Heartbeat(clock)
     monkeypatch.setattr(ledger, "close_record", locked)
@@ -243,8 +245,8 @@ def test_a_reader_that_was_abandoned_does_not_bring_an_ended_camera_back(
 def test_a_trigger_waits_a_little_for_a_frame(ledger: Ledger) -> None:
     clock = Clock()
     call = Call(clock.now(), clock.monotonic_s(), "part-7")
-    top, work_queue, _ = camera(clock, ledger, Scripted(frames(clock, "late")), Calls(call))
-    top._rules = RULES.model_copy(update={"wait_ms": 5000})
+    source, patient = Scripted(frames(clock, "late")), RULES.model_copy(update={"wait_ms": 5000})
+    top, work_queue, _ = camera(clock, ledger, source, Calls(call), rules=patient)
     waiting = threading.Thread(target=top.call, args=(Heartbeat(clock),))
     waiting.start()
     top.read(Heartbeat(clock))

@@ -237,7 +237,7 @@ def test_a_decision_at_work_takes_nothing_back_while_the_chain_verifies() -> Non
     assert broken.revocation(2, 2) == f"rejected (record {refusal.name})"
 
 
-def test_a_renamed_model_is_told_how_to_get_its_sign_offs_back() -> None:
+def test_a_renamed_model_is_reported_with_how_to_get_its_sign_offs_back() -> None:
     chain = read_chain("strips", GOOD)
     with pytest.raises(SignoffError, match=r"model cells was renamed to strips .* rename it back"):
         chain.check()

@@ -212,7 +212,7 @@ def test_rollback_asks_for_no_gate(two_versions: Registry) -> None:
     assert Review(two_versions, "cells").rollback("B. Sato", "line stands").version.version == 1
 
 
-def test_a_deleted_champion_is_told_and_rolled_back(three_versions: Registry) -> None:
+def test_a_deleted_champion_is_reported_and_rolled_back(three_versions: Registry) -> None:
     three_versions.client.delete_model_version("cells", "3")
     with pytest.raises(NoChampion, match=r"cells/3, which was signed off, was deleted .*rollback"):
         resolve(three_versions, "cells")

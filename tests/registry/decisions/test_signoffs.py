@@ -138,7 +138,7 @@ def test_in_no_order_of_steps_do_two_win_unseen(order: list[str]) -> None:
         assert len(won) == 2
 
 
-def test_who_loses_is_told_who_else_decided_and_what_to_do() -> None:
+def test_who_loses_learns_who_else_decided_and_what_to_do() -> None:
     done = raced(Shelf(), ["Ann", "Bo", "Ann", "Bo", "Ann", "Bo", "Ann", "Bo"])
     for name, other in (("Ann", "Bo"), ("Bo", "Ann")):
         said = str(done[name])

@@ -42,7 +42,7 @@ def test_an_altered_bundle_is_never_signed_and_its_file_is_named(
 
 
 @OVERRIDES
-def test_a_tag_gate_that_says_otherwise_than_the_evaluation_is_refused_by_name(
+def test_a_tag_gate_that_differs_from_the_evaluation_is_refused_by_name(
     two_versions: Registry, override: str
 ) -> None:
     judge(two_versions, 1, "failed")
@@ -126,7 +126,7 @@ def test_files_that_cannot_be_had_are_not_taken_for_missing_ones(
         Review(two_versions, "cells").promote(1, "A. Weber", "first release", "trial")
 
 
-def test_registering_again_writes_a_lost_or_changed_evaluation_anew(
+def test_registering_again_writes_a_lost_or_changed_evaluation_again(
     registry: Registry, sealed_bundle: Bundle
 ) -> None:
     evidence = judged(sealed_bundle)
@@ -137,7 +137,7 @@ def test_registering_again_writes_a_lost_or_changed_evaluation_anew(
     assert Review(registry, "cells").promote(1, "A. Weber", "first release").record
 
 
-def test_an_altered_version_that_was_deleted_is_registered_anew_with_whole_files(
+def test_an_altered_version_that_was_deleted_is_registered_again_with_whole_files(
     registry: Registry, sealed_bundle: Bundle, register: Register
 ) -> None:
     register(registry, sealed_bundle)
@@ -163,7 +163,7 @@ def test_a_version_whose_tag_was_changed_since_it_was_signed_is_not_signed_again
         Review(both_signed, "cells").rollback("A. Weber", "back")
 
 
-def test_rollback_passes_over_a_champion_whose_bundle_was_altered_and_says_so(
+def test_rollback_passes_over_a_champion_whose_bundle_was_altered_and_reports_it(
     both_signed: Registry, seal_bundle: Callable[..., Bundle], register: Register, tmp_path: Path
 ) -> None:
     register(both_signed, seal_bundle(tmp_path / "third", fail_from=0.6))
@@ -191,7 +191,7 @@ def test_rollback_to_nothing_but_altered_bundles_is_refused_with_what_helps(
     assert resolve(both_signed, "cells").version.version == 2
 
 
-def test_rollback_restores_what_cannot_be_downloaded_now_and_says_that_it_is_unverified(
+def test_rollback_restores_what_cannot_be_downloaded_now_and_reports_that_it_is_unverified(
     both_signed: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(*_: object) -> None:
