@@ -26,7 +26,7 @@ from pipeline.inference.inspector import Inspection
 from pipeline.inference.predictor import softmax
 from pipeline.training import architectures
 from pipeline.training.attribution import logits
-from pipeline.training.checkpoint import Eye, keep
+from pipeline.training.checkpoint import BackboneRecord, keep
 from pipeline.training.network import Features, LinearHead, Network
 
 SIDE_PX, N = 32, 8
@@ -107,7 +107,7 @@ def recipe(home: Path, spec: PreprocessSpec = SPEC, classes: Taxonomy | None = N
 
 def _trained(home: Path, spec: PreprocessSpec) -> Network:
     """LeNet with random weights; the head likes what is bright anywhere."""
-    eye = Eye(architecture="lenet5", scales=(1.0,))
+    eye = BackboneRecord(architecture="lenet5", scales=(1.0,))
     size_px = spec.shape[:2]
     features = Features(architectures.build("lenet5", "none", seed=0), size_px, eye.scales)
     width = 3 * (6 + 16 + 120)

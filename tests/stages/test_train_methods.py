@@ -211,7 +211,7 @@ def test_auto_lists_labels_that_look_wrong_whoever_wins(
 ) -> None:
     monkeypatch.setattr("pipeline.training.finetune.on_gpu", lambda trainer: True)
     monkeypatch.setattr(
-        "pipeline.training.heads.logistic.judge", lambda head, features: wrong(features)
+        "pipeline.training.heads.logistic.logits_of", lambda head, features: wrong(features)
     )
     train.run(TUNE.model_copy(update={"method": "auto"}), tuned.data, tmp_path)
     assert read_part(tmp_path / "bundle", "provenance.json", Provenance).method == "finetune"

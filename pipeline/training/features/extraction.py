@@ -1,4 +1,4 @@
-"""Features of a frozen network, computed once through ONNX Runtime: what a head is trained on."""
+"""Features of images through ONNX Runtime or torch, in parallel: what a head is trained on."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from pipeline.imaging import Pixels
 from pipeline.imaging.codec import CV2_VERSION
 from pipeline.inference.predictor import session
 from pipeline.source_code import code_digest
+from pipeline.training import Floats
 from pipeline.training.augmentation import Augmenter
 from pipeline.training.features.cache import FeatureCache
 
-Floats = npt.NDArray[np.float32]
 Shown = tuple[int, int | None]  # the row of an image, and its view
 Watch = Callable[[Iterable[Floats], int, int], Iterable[Floats]]
 BATCH = 8

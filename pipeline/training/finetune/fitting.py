@@ -19,7 +19,7 @@ from pytorch_lightning.loggers import Logger
 from safetensors.torch import load_file
 
 from pipeline.errors import TrainingError
-from pipeline.training.features.extraction import Floats
+from pipeline.training import Floats
 from pipeline.training.finetune import checkpoints
 from pipeline.training.finetune.batches import Batches, Examples, steps_per_epoch
 from pipeline.training.finetune.checkpoints import Checkpoints, State

@@ -1,12 +1,13 @@
-"""The space of the probe's kernel, made of features alone: no label and no regularisation in it."""
+"""The Nystroem space of a kernel head, from features alone: no label and no regularisation in it.
+
+Williams and Seeger, Using the Nystroem Method to Speed Up Kernel Machines, NIPS 2000.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -18,16 +19,9 @@ from torch import Tensor
 from pipeline.errors import TrainingError
 from pipeline.plugins import Strict
 from pipeline.source_code import code_digest
-from pipeline.training.features.extraction import Floats
+from pipeline.training import Floats
+from pipeline.training.features.cache import Recall, compute_again
 from pipeline.training.network import kernel
-
-# Finds what was computed before by its key, or computes and keeps it: `FeatureCache.recall`.
-Recall: TypeAlias = Callable[[str, Callable[[], bytes]], bytes]
-
-
-def forget(key: str, make: Callable[[], bytes]) -> bytes:
-    """Compute it, keep nothing."""
-    return make()
 
 
 class Kernel(Strict):
@@ -41,7 +35,7 @@ class Kernel(Strict):
 
 
 @dataclass(frozen=True)
-class Space:
+class NystroemSpace:
     """Features seen through the kernel.
 
     Nystroem: with K_mm = L L', the features K_nm L'^-1 have the kernel as their inner product, so
@@ -61,7 +55,9 @@ class Space:
     x: Tensor
 
     @classmethod
-    def of(cls, features: Floats, config: Kernel, seed: int, recall: Recall = forget) -> Space:
+    def of(
+        cls, features: Floats, config: Kernel, seed: int, recall: Recall = compute_again
+    ) -> NystroemSpace:
         """The space of features float32 N,D.
 
         Args:

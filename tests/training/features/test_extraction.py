@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from pipeline.datasets.adapters import elpv
 from pipeline.imaging import Pixels, codec
-from pipeline.training import architectures
+from pipeline.training import Floats, architectures
 from pipeline.training.augmentation import Augmenter, Policy
 from pipeline.training.export import export
 from pipeline.training.features.cache import FeatureCache
-from pipeline.training.features.extraction import Batch, Floats, extract, plan
+from pipeline.training.features.extraction import Batch, extract, plan
 from pipeline.training.network import Features
 
 N, SIZE_PX = 10, 50
