@@ -52,7 +52,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"service"},
     ),
     "training": (
-        {"architectures", "augmentation", "live_logger"},
+        {"architectures", "augmentation"},
         {"network", "export", "tracking"},
         {"checkpoint", "features"},
         {"heads"},
