@@ -59,7 +59,7 @@ class Mqtt(Trigger):
     def __init__(self, config: Config, clock: Clock) -> None:
         self._config = config
         self._clock = clock
-        self._inbox: BoundedQueue[Call] = BoundedQueue(f"trigger mqtt {config.topic}", WAITING)
+        self._queue: BoundedQueue[Call] = BoundedQueue(f"trigger mqtt {config.topic}", WAITING)
         self._refused = 0  # parts that are not recorded yet
         self._counting = threading.Lock()
         self._subscription: _Subscription | None = None
@@ -74,7 +74,7 @@ class Mqtt(Trigger):
         try:
             subscription.open(heartbeat)
             while not heartbeat.stopping:
-                call = self._inbox.take(heartbeat)
+                call = self._queue.take(heartbeat)
                 self.connected = subscription.stands
                 if call is not None:
                     yield call
@@ -87,18 +87,18 @@ class Mqtt(Trigger):
 
     def left(self) -> Iterator[Call]:
         """What still waits, and those that were only counted."""
-        yield from self._inbox.close()
+        yield from self._queue.close()
         yield from self._counted(self._refused, "")
 
     def close(self) -> None:
-        if lost := len(self._inbox.close()) + self._refused:
+        if lost := len(self._queue.close()) + self._refused:
             log.warning("trigger mqtt: %d messages came too late to be recorded", lost)
 
     def received(self, topic: str, payload: bytes) -> None:
         """A message has come; called in paho's thread."""
         now, now_s = self._clock.now(), self._clock.monotonic_s()
         try:
-            self._inbox.put(Call(now, now_s, serial(payload)))
+            self._queue.put(Call(now, now_s, serial(payload)))
         except Refused as error:
             with self._counting:
                 self._refused += 1

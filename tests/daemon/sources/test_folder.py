@@ -93,7 +93,7 @@ class Watching:
     def __enter__(self) -> Watching:
         self._thread.start()
         # Files that come before the first look is over are found by that, later ones by notice.
-        self.wait_for(lambda: self._source._lookout._takes_notices)
+        self.wait_for(lambda: self._source._watcher._takes_notices)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -282,7 +282,7 @@ def test_a_station_at_work_for_long_forgets_files_that_are_gone(
             (inbox / f"{i - 1}.png").unlink()
     assert len((inbox / SEEN).read_bytes().splitlines()) < 10
     assert source._memory is not None
-    assert len(source._memory._marks) < 10
+    assert len(source._memory._stamps) < 10
 
 
 def test_moved_files_keep_their_place_and_overwrite_nothing(inbox: Path, tmp_path: Path) -> None:
@@ -470,7 +470,7 @@ def test_a_closed_file_that_somebody_takes_away_is_a_frame_with_a_fault(
     inbox: Path, watching: Watching
 ) -> None:
     # As the system tells of it: the file was closed, and when we look it is gone.
-    watching._source._lookout._notices.put((str(inbox / "a.png"), ""))
+    watching._source._watcher._notices.put((str(inbox / "a.png"), ""))
     watching.wait_for(lambda: watching.frames)
     assert "a.png cannot be read: No such file" in watching.frames[0].fault
 
@@ -479,10 +479,10 @@ def test_a_second_notice_of_a_deleted_file_is_no_second_part(inbox: Path) -> Non
     with Watching(opened(inbox, Clock(), stable_ms=100, after="delete")) as watching:
         (inbox / "a.png").write_bytes(PICTURE)
         watching.wait_for(lambda: not (inbox / "a.png").exists())
-        lookout = watching._source._lookout
-        lookout._notices.put((str(inbox / "a.png"), ""))
-        watching.wait_for(lambda: lookout._notices.empty())
-        assert lookout._gone == {}
+        watcher = watching._source._watcher
+        watcher._notices.put((str(inbox / "a.png"), ""))
+        watching.wait_for(lambda: watcher._notices.empty())
+        assert watcher._gone == {}
     assert serials(watching.frames) == ["a.png"]
 
 
@@ -502,7 +502,7 @@ def test_a_watched_folder_that_is_taken_away_is_lost(inbox: Path) -> None:
     with watching:
         (inbox / SEEN).unlink()
         inbox.rmdir()
-        watching._source._lookout._next_look_s = 0
+        watching._source._watcher._next_look_s = 0
         watching.wait_for(lambda: watching.error)
     assert isinstance(watching.error, SourceLost)
 
