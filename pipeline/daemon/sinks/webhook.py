@@ -118,12 +118,12 @@ class Webhook(Sink):
         status = answer.status
         if 200 <= status < 300:
             return
-        said = f"{self._where} answered {status} {answer.reason}".rstrip()
+        answered = f"{self._where} answered {status} {answer.reason}".rstrip()
         if status in OF_THE_RECORD:
-            raise RecordRefused(record.id, said)
+            raise RecordRefused(record.id, answered)
         if 300 <= status < 400:
-            said += ": redirects are not followed; write the new address as `url`"
-        raise SinkDown(said, _retry_after_s(answer, self._clock.now()))
+            answered += ": redirects are not followed; write the new address as `url`"
+        raise SinkDown(answered, _retry_after_s(answer, self._clock.now()))
 
     def _headers(self, identity: str, body: bytes) -> dict[str, str]:
         at = str(int(self._clock.now().timestamp()))
@@ -165,7 +165,7 @@ def _context(config: Config) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=config.ca_file)
     except OSError as error:  # ssl.SSLError is one
         raise ConfigError(
-            f"sink {config.outbox}: ca_file {config.ca_file} is no certificate ({error})"
+            f"sink {config.outbox}: ca_file {config.ca_file} is not a certificate ({error})"
         ) from error
 
 

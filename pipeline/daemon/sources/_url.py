@@ -58,7 +58,7 @@ class NetworkCameraConfig(SourceConfig):
         1.5,
         gt=0,
         le=600,
-        description="A camera that sends nothing so long is lost and connected again; set it longer "
+        description="A camera that sends nothing so long is lost and connected again; longer "
         "than the time between two pictures.",
     )
 

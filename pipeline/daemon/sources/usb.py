@@ -39,7 +39,7 @@ class Config(SourceConfig):
     pixel_format: str = Field(
         "",
         pattern=r"^[a-z0-9_]*$",
-        description="FFmpeg's name of the camera's format, such as mjpeg (most cameras are fast with "
+        description="FFmpeg's name of the format, such as mjpeg (most cameras are fast with "
         "nothing else) or yuyv422; none: the camera's default.",
     )
     read_timeout_s: float = Field(

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from paho.mqtt.client import Client
 
 WAITING = 100_000  # calls, each with its serial: some 25 MB
-TOLD = 10  # of those that were only counted, beside each that waits: it, too, has its turn
+COUNTED_PER_CALL = (
+    10  # of those that were only counted, beside each that waits: it, too, has its turn
+)
 CONNECT_S = 5.0
 SERIAL_CHARACTERS = 256
 
@@ -52,8 +54,8 @@ class Mqtt(Trigger):
 
     What is published while the station is not connected triggers nothing, and neither does a
     retained message: the part has gone by. A message is acknowledged when it has come, not when its
-    record is opened: one that comes in the instant of a kill has none. Who publishes cannot be told
-    that too many wait: beyond `WAITING` parts are counted, and recorded without their serial.
+    record is opened: one that comes in the instant of a kill has none. The publisher cannot be
+    notified that too many wait: beyond `WAITING` parts are counted, and recorded without a serial.
     """
 
     def __init__(self, config: Config, clock: Clock) -> None:
@@ -80,7 +82,9 @@ class Mqtt(Trigger):
                     yield call
                 else:
                     subscription.check()
-                yield from self._counted(TOLD, f"overload: {WAITING} triggers waited already")
+                yield from self._counted(
+                    COUNTED_PER_CALL, f"overload: {WAITING} triggers waited already"
+                )
         finally:
             self.connected = False
             subscription.close()
@@ -200,9 +204,9 @@ def serial(payload: bytes) -> str:
     text = bytes(payload).decode("utf-8", "backslashreplace").strip()
     if text.startswith("{"):
         try:
-            told = json.loads(text).get("serial", "")
+            given = json.loads(text).get("serial", "")
         except (ValueError, RecursionError):
             log.warning("a trigger's message is neither a serial nor JSON: %.80r", text)
         else:
-            text = str(told) if isinstance(told, str | int) else ""
+            text = str(given) if isinstance(given, str | int) else ""
     return printable(text[:SERIAL_CHARACTERS])

@@ -118,9 +118,9 @@ class Guard:
 
 
 class Turnstile:
-    """Lets so many read at once; further ones are told to come back.
+    """Lets so many read at once; further ones are asked to come back.
 
-    Health and figures are told to everybody, and who wants a verdict is counted in `app`: neither
+    Health and figures are open to everybody, and who wants a verdict is counted in `app`: neither
     has to wait for those who read.
     """
 

@@ -119,20 +119,20 @@ class Service:
 
     async def inspect(self, request: Request, camera: str | None = None) -> Response:
         """Have a picture inspected; answers with its record."""
-        eye = self._one(camera, "is sent pictures; that takes `source: {type: push}`", _is_sent)
-        source, serial = eye.source, serial_of(request)
+        chosen = self._one(camera, "is sent pictures; that takes `source: {type: push}`", _is_sent)
+        source, serial = chosen.source, serial_of(request)
         assert isinstance(source, TakesPictures)
         with self._place():
-            return await self._inspected(request, eye, source, serial)
+            return await self._inspected(request, chosen, source, serial)
 
     async def _inspected(
-        self, request: Request, eye: Camera, source: TakesPictures, serial: str
+        self, request: Request, chosen: Camera, source: TakesPictures, serial: str
     ) -> Response:
         async with self.uploads.taken(request) as data:
-            if eye.trigger is not None:
+            if chosen.trigger is not None:
                 self._hand_over(lambda _: source.submit(data, ending_of(data), serial, None), None)
-                said = f"taken; camera {eye.name} judges it when its trigger comes"
-                return JSONResponse({"detail": said}, 202)
+                detail = f"taken; camera {chosen.name} judges it when its trigger comes"
+                return JSONResponse({"detail": detail}, 202)
             return await self._verdict(
                 lambda answer: source.submit(data, ending_of(data), serial, answer)
             )
@@ -141,8 +141,8 @@ class Service:
         self, request: Request, camera: str | None = None, wait: bool = True
     ) -> Response:
         """Trigger a camera; answers with the record, or at once with `wait=false`."""
-        eye = self._one(camera, "is fired; that takes `trigger: {type: software}`", _is_fired)
-        trigger, serial = eye.trigger, serial_of(request)
+        chosen = self._one(camera, "is fired; that takes `trigger: {type: software}`", _is_fired)
+        trigger, serial = chosen.trigger, serial_of(request)
         assert isinstance(trigger, IsFired)
         with self._place():
             if not wait:
@@ -193,13 +193,13 @@ class Service:
 
     def _one(self, name: str | None, what: str, fits: Callable[[Camera], bool]) -> Camera:
         """The camera that is meant; raises HTTPException 404."""
-        eyes = [camera for camera in self._station.cameras if fits(camera)]
-        meant = [camera for camera in eyes if name in (None, camera.name)]
+        fitting = [camera for camera in self._station.cameras if fits(camera)]
+        meant = [camera for camera in fitting if name in (None, camera.name)]
         if len(meant) == 1:
             return meant[0]
-        if not eyes:
+        if not fitting:
             raise HTTPException(404, f"no camera of this station {what}")
-        names = ", ".join(camera.name for camera in eyes)
+        names = ", ".join(camera.name for camera in fitting)
         raise HTTPException(404, f"name the camera at the end of the path: {names}")
 
 

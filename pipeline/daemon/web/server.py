@@ -217,7 +217,7 @@ def _over(since_s: float | None, now_s: float, limit_s: float) -> bool:
 
 
 def _listening(settings: Http) -> socket.socket:
-    """A socket at the address, taken before anything runs: a port that is taken is told at once."""
+    """A socket at the address, taken before anything runs: a taken port is an error at once."""
     try:
         found = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

@@ -12,7 +12,8 @@ from pipeline.daemon.settings.line import Line
 from pipeline.errors import DataError
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.outbox import Outbox
-from tests.ledger.test_audit import AT, MINUTE, Command, command, judge, ledger, line, tamper
+from tests.cli.test_audit import Command, command
+from tests.ledger.test_audit import AT, MINUTE, judge, ledger, line, tamper
 
 __all__ = ["command", "ledger", "line"]
 

@@ -279,7 +279,7 @@ def test_https_needs_a_certificate_that_is_trusted(tmp_path: Path) -> None:
 
 def test_certificates_that_are_not_there_are_named_when_the_line_is_opened(tmp_path: Path) -> None:
     settings = Config(type="mjpeg", url="https://camera/video", ca_file=tmp_path / "ca.crt")
-    with pytest.raises(DataError, match=r"ca_file .*ca\.crt is no file"):
+    with pytest.raises(DataError, match=r"ca_file .*ca\.crt is not a file"):
         settings.open(Clock())
 
 

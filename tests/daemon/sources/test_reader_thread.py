@@ -133,10 +133,10 @@ def test_a_camera_that_hangs_again_and_again_takes_no_more_threads_than_a_few(
         return str(error.value)
 
     monkeypatch.setattr(_reader_thread, "MAX_HUNG_THREADS", 2)
-    monkeypatch.setattr(_reader_thread, "END_S", 0)
+    monkeypatch.setattr(_reader_thread, "JOIN_TIMEOUT_S", 0)
     told = [why() for _ in range(4)]
     assert "sent no picture" in told[1]
-    assert told[2].startswith("the camera is not connected anew: 2 former attempts hang")
+    assert told[2].startswith("the camera is not connected again: 2 former attempts hang")
     assert told[2] == told[3]
     hangs.set()
     for thread in threads:

@@ -193,14 +193,14 @@ def test_an_exception_in_a_callback_does_not_end_the_trigger(
     broker: Mosquitto, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     trigger = config(broker.port).open(Clock())
-    put = trigger._inbox.put
+    put = trigger._queue.put
 
     def sometimes(call: Call) -> None:
         if call.serial == "bad":
             raise RuntimeError("a bug")
         put(call)
 
-    monkeypatch.setattr(trigger._inbox, "put", sometimes)
+    monkeypatch.setattr(trigger._queue, "put", sometimes)
     with Listening(trigger) as listening:
         listening.hears(config(broker.port).broker)
         publish(config(broker.port).broker, "bad", "good")

@@ -236,7 +236,7 @@ def test_a_missing_file_of_tokens_is_told_before_the_station_starts(
     [
         ({"host": "0.0.0.0"}, "name a file of `tokens`"),
         ({"host": "station.example"}, "name a file of `tokens`"),
-        ({"host": "0.0.0.0", "tokens": "t"}, "give `tls_cert` and `tls_key`, or say in `plain`"),
+        ({"host": "0.0.0.0", "tokens": "t"}, "give `tls_cert` and `tls_key`, or in `plain`"),
         ({"host": "::", "tokens": "t", "plain": "because"}, "at least 10 characters"),
         ({"host": "0.0.0.0", "open_on_loopback": True}, "for 127.0.0.1 only"),
         ({"tls_cert": "c"}, "belong together"),
