@@ -155,6 +155,7 @@ def test_summary_before_anything_is_built_says_what_to_run(lineside: Run) -> Non
     assert "make repro" in complaint
 
 
+@pytest.mark.slow
 def test_importing_the_command_brings_nothing_heavy() -> None:
     import subprocess
 

@@ -31,6 +31,8 @@ from pipeline.registry.store import Registry
 from tests.judgements import judged
 from tests.registry.conftest import mlflow_server
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["mlflow_server"]
 
 TIMEOUT_S = 60

@@ -218,6 +218,7 @@ def test_refusal_of_a_record_that_was_not_given_is_taken_for_trouble(station: St
     assert "refused a record that it was not given" in station.dispatcher.status.alarm
 
 
+@pytest.mark.slow
 def test_letters_become_dead_when_the_sink_was_down_too_long(path: Path) -> None:
     station = Station(path, FakeSink(), give_up_after_days=2)
     station.judge(3)

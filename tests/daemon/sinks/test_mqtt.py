@@ -29,6 +29,8 @@ from pipeline.ledger.ledger import Ledger
 from tests.daemon.broker import PATIENCE_S, Mosquitto, passwords
 from tests.daemon.subscriber import Subscriber
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("paho.mqtt", reason="paho-mqtt is not installed: pip install '.[mqtt]'")
 
 Records = Callable[[int], list[Record]]

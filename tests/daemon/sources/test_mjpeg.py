@@ -265,6 +265,7 @@ def test_the_cameras_clock_counts_where_it_is_right(
     assert before_s - at_most_s <= frame.captured_s <= clock.monotonic_s() - at_least_s
 
 
+@pytest.mark.slow
 def test_https_needs_a_certificate_that_is_trusted(tmp_path: Path) -> None:
     if broker.why_not():
         pytest.skip(broker.why_not())

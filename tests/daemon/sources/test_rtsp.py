@@ -27,6 +27,8 @@ from pipeline.errors import ConfigError, MissingExtra, SourceLost
 from pipeline.imaging import Pixels
 from pipeline.testing import FakeClock
 
+pytestmark = pytest.mark.slow
+
 SERVER = Path(__file__).parents[1] / "servers" / "rtsp_gst.py"
 SYSTEM_PYTHON = "/usr/bin/python3"
 BLOCK_PX = 16

@@ -21,6 +21,8 @@ from pipeline.errors import ConfigError, MissingExtra, SourceLost
 from pipeline.testing import FakeClock
 from tests.daemon.servers.broker import Mosquitto, why_not
 
+pytestmark = pytest.mark.slow
+
 DEADLINE_S = 10.0
 
 pytest.importorskip("paho.mqtt")

@@ -20,6 +20,8 @@ from pipeline.daemon.web.tokens import Scope, Tokens
 from pipeline.errors import ConfigError
 from tests.daemon.web.conftest import TIMEOUT_S, Fired, Serve
 
+pytestmark = pytest.mark.slow
+
 READING = ["/status", "/records?serial=7", "/records/0", "/records/0/frame"]
 ACTING = ["/inspect", "/inspect/camera", "/trigger", "/trigger/camera?wait=false"]
 
