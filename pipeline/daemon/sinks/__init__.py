@@ -21,6 +21,9 @@ from pipeline.daemon.runtime.clock import Clock
 from pipeline.errors import LinesideError
 from pipeline.plugins import NAME, PluginConfig
 
+# What a plugin may rely on.
+__all__ = ["BATCH", "RecordRefused", "Sink", "SinkConfig", "SinkDown", "message"]
+
 BATCH = 100  # records given to a sink at once, at most
 
 

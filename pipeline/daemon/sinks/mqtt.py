@@ -30,12 +30,12 @@ class Config(SinkConfig):
         description="Of the topics: <prefix>/<station>/verdict and <prefix>/<station>/state.",
     )
 
-    def open(self, station: str, clock: Clock) -> Mqtt:
+    def open(self, station: str, clock: Clock) -> MqttSink:
         """Read the password and the certificates; connecting is for later."""
-        return Mqtt(self, station)
+        return MqttSink(self, station)
 
 
-class Mqtt(Sink):
+class MqttSink(Sink):
     """Publishes with QoS 1, records not retained, the state retained.
 
     An acknowledgement says that the broker took a message, not that it outlives a kill of the

@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.contracts.records import Record
-from pipeline.daemon.net.http_client import Exchange
+from pipeline.daemon.net.http_client import HttpConnection
 from pipeline.daemon.net.secret import read_secret
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.sinks import RecordRefused, Sink, SinkConfig, SinkDown, message
@@ -91,7 +91,7 @@ class Webhook(Sink):
         self._path = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
         context = _context(config) if parts.scheme == "https" else None
         assert parts.hostname is not None  # the settings saw to it
-        self._exchange = Exchange(parts.hostname, parts.port, context, config.timeout_s)
+        self._exchange = HttpConnection(parts.hostname, parts.port, context, config.timeout_s)
 
     def deliver(self, records: Sequence[Record]) -> None:
         """POST each; any answer in time but 2xx is one that says no."""

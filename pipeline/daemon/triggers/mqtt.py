@@ -42,14 +42,14 @@ class Config(TriggerConfig):
         'JSON with it ({"serial": "A-17"}), or nothing.',
     )
 
-    def open(self, clock: Clock) -> Mqtt:
+    def open(self, clock: Clock) -> MqttTrigger:
         """Read password and certificates; connecting is for `calls`."""
-        trigger = Mqtt(self, clock)
+        trigger = MqttTrigger(self, clock)
         _Subscription(self, trigger.received)
         return trigger
 
 
-class Mqtt(Trigger):
+class MqttTrigger(Trigger):
     """Subscribes to a topic.
 
     What is published while the station is not connected triggers nothing, and neither does a

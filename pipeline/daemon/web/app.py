@@ -29,9 +29,9 @@ from pipeline.daemon.settings.http import Http
 from pipeline.daemon.sinks import message
 from pipeline.daemon.sources import Answer
 from pipeline.daemon.station import Station
-from pipeline.daemon.web.access import AGAIN, Doorkeeper, Guard, Turnstile
+from pipeline.daemon.web.access import AGAIN, ConcurrencyLimit, CrossSiteCheck, TokenCheck
 from pipeline.daemon.web.metrics import Metrics
-from pipeline.daemon.web.pending import NoVerdict, Waiting
+from pipeline.daemon.web.pending import NoVerdict, PendingVerdicts
 from pipeline.daemon.web.records import KeptRecords, aside, chunks
 from pipeline.daemon.web.upload import Uploads, ending_of, serial_of
 from pipeline.errors import LedgerError, LinesideError
@@ -55,7 +55,7 @@ class IsFired(Protocol):
     def fire(self, serial: str, answer: Answer | None) -> None: ...
 
 
-class Service:
+class StationApi:
     """The station as its clients see it.
 
     Attributes:
@@ -63,7 +63,7 @@ class Service:
     """
 
     def __init__(
-        self, settings: Http, station: Station, archive: KeptRecords, waiting: Waiting
+        self, settings: Http, station: Station, archive: KeptRecords, waiting: PendingVerdicts
     ) -> None:
         self._settings = settings
         self._station = station
@@ -203,9 +203,9 @@ class Service:
         raise HTTPException(404, f"name the camera at the end of the path: {names}")
 
 
-def app_of(service: Service, settings: Http) -> ASGIApp:
+def app_of(service: StationApi, settings: Http) -> ASGIApp:
     """The service behind its guard."""
-    door = Doorkeeper(settings)
+    door = TokenCheck(settings)
     # No pages about itself: they would tell strangers what there is to ask for. And none of
     # FastAPI's own telemetry: whom MLflow reports to learns nothing of parts.
     quiet: Any = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
@@ -224,7 +224,7 @@ def app_of(service: Service, settings: Http) -> ASGIApp:
     app.exception_handler(RequestValidationError)(_misread)
     app.exception_handler(LedgerError)(_unreadable)
     app.exception_handler(TimeoutError)(_late)
-    return Guard(Turnstile(app), settings)
+    return CrossSiteCheck(ConcurrencyLimit(app), settings)
 
 
 async def _misread(request: Request, error: Exception) -> Response:

@@ -13,7 +13,7 @@ class NoVerdict(Exception):
     """The record could not be opened, or the station stops."""
 
 
-class Expected:
+class PendingVerdict:
     """One client's verdict. Made and awaited in the event loop's thread.
 
     Attributes:
@@ -48,11 +48,11 @@ class Expected:
             self._future.set_result(record)
 
 
-class Waiting:
+class PendingVerdicts:
     """All clients that wait for a verdict."""
 
     def __init__(self) -> None:
-        self._clients: set[Expected] = set()
+        self._clients: set[PendingVerdict] = set()
 
     @property
     def idle(self) -> bool:
@@ -63,9 +63,9 @@ class Waiting:
         return not any(client.answered for client in tuple(self._clients))
 
     @contextmanager
-    def expected(self) -> Iterator[Expected]:
+    def expected(self) -> Iterator[PendingVerdict]:
         """A verdict that somebody waits for while the block runs."""
-        client = Expected()
+        client = PendingVerdict()
         self._clients.add(client)
         try:
             yield client

@@ -16,7 +16,7 @@ from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.triggers import Call
 from pipeline.daemon.triggers import mqtt as module
-from pipeline.daemon.triggers.mqtt import Config, Mqtt, serial
+from pipeline.daemon.triggers.mqtt import Config, MqttTrigger, serial
 from pipeline.errors import ConfigError, MissingExtra, SourceLost
 from pipeline.testing import FakeClock
 from tests.daemon.servers.broker import Mosquitto, why_not
@@ -43,7 +43,7 @@ def config(port: int, **broker: object) -> Config:
 class Listening:
     """A trigger in a thread, called anew whenever it is lost, as the station does."""
 
-    def __init__(self, trigger: Mqtt) -> None:
+    def __init__(self, trigger: MqttTrigger) -> None:
         self.calls: list[Call] = []
         self.alarms: list[str] = []
         self.connections = 0
