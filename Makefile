@@ -10,8 +10,11 @@ repro: .venv/train.stamp .dvc/plots/page.html ## Install, then bring every recip
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/dvc repro
 	@$(BIN)/lineside summary
 
+check: lint ## Lint, and the tests that start no process and train no network
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not slow"
+
 test: .venv/dev.stamp ## Run every test, on up to four cores
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 30
 
 lint: .venv/dev.stamp ## Style and types
 	$(BIN)/ruff check .
@@ -67,5 +70,5 @@ bench: bench-accuracy bench-duplicates bench-preprocess bench-train-stage bench-
 	$(BIN)/python -m pip install -q --no-deps --upgrade --target .venv-bench -r $<
 	touch $@
 
-.PHONY: help repro test lint demo bench bench-accuracy bench-duplicates bench-preprocess \
+.PHONY: help repro check test lint demo bench bench-accuracy bench-duplicates bench-preprocess \
 	bench-train-stage bench-time-to-accuracy bench-station bench-gpu soak

@@ -28,8 +28,8 @@ from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets import shards
 from pipeline.datasets.splits import assign_folds
 from pipeline.stages import augment, ingest, preprocess, train
-from pipeline.training.features.backbones import Extraction, eyes
-from pipeline.training.heads import logistic
+from pipeline.training import methods
+from pipeline.training.heads import logistic, out_of_fold
 from pipeline.training.training_data import classes_of, gather
 
 FOLDS = 5
@@ -77,16 +77,21 @@ def measure(conf: Path, data: Path) -> tuple[tuple[float, float], list[tuple[flo
     augment.run(policy, data, data / "augment")
 
     settings = yaml_config.load(conf / "train.yaml", train.Config)
-    its = gather(data, settings.soft_labels)
+    gathered = gather(data, settings.soft_labels)
     graph = data / "features.onnx"
-    seen = eyes(settings, its)
-    extraction = Extraction(settings, its, seen, graph, None, lambda vectors, *_: vectors)
-    frozen = extraction.training()
-    index, bad = its.index, classes_of(its.index, taxonomy) == taxonomy.names.index("defective")
+    backbones = methods.backbones_of(settings, gathered)
+    extractor = methods.extractor_of(
+        *(settings, gathered, backbones, graph, None), lambda vectors, *_: vectors
+    )
+    features = methods.features_of(settings, gathered, extractor)
+    index, bad = (
+        gathered.index,
+        classes_of(gathered.index, taxonomy) == taxonomy.names.index("defective"),
+    )
     groups_of = index["group"].tolist()
     folds = np.array(assign_folds(index["label"].tolist(), groups_of, FOLDS, settings.seed))
-    unseen = logistic.out_of_fold(
-        frozen.values, frozen.image_of, its.targets, folds, settings.head, settings.seed
+    unseen = out_of_fold.out_of_fold(
+        features.values, features.image_of, gathered.targets, folds, settings.head, settings.seed
     )
     groups = _figures(bad, unseen.logits)
 
@@ -96,10 +101,10 @@ def measure(conf: Path, data: Path) -> tuple[tuple[float, float], list[tuple[flo
         known, asked = train_test_split(
             np.arange(len(index)), test_size=0.25, stratify=strata, random_state=seed
         )
-        rows = np.flatnonzero(np.isin(frozen.image_of, known))
-        targets = its.targets[frozen.image_of[rows]]
-        head, _ = logistic.fit(frozen.values[rows], targets, settings.head, seed)
-        published.append(_figures(bad[asked], logistic.judge(head, frozen.values[asked])))
+        rows = np.flatnonzero(np.isin(features.image_of, known))
+        targets = gathered.targets[features.image_of[rows]]
+        head, _ = logistic.fit(features.values[rows], targets, settings.head, seed)
+        published.append(_figures(bad[asked], logistic.logits_of(head, features.values[asked])))
     return groups, published
 
 

@@ -59,11 +59,10 @@ from pipeline.datasets.splits import assign_folds
 from pipeline.files import write_json
 from pipeline.imaging import Pixels
 from pipeline.stages import train
-from pipeline.training import architectures
+from pipeline.training import Floats, architectures
 from pipeline.training.export import export
 from pipeline.training.features import extraction
-from pipeline.training.features.extraction import Floats
-from pipeline.training.heads import logistic
+from pipeline.training.heads import logistic, out_of_fold
 from pipeline.training.network import Features
 
 try:
@@ -460,7 +459,7 @@ def _print_folds(
         found = []
         for seed in seeds:
             given = folds_of(seed)
-            unseen = logistic.out_of_fold(values, image_of, targets, given, settings.head, seed)
+            unseen = out_of_fold.out_of_fold(values, image_of, targets, given, settings.head, seed)
             predicted = unseen.logits.argmax(1)
             macro_f1 = f1_score(labels, predicted, average="macro")
             found.append((accuracy_score(labels, predicted), macro_f1))

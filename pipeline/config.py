@@ -191,8 +191,8 @@ def _dotted(loc: Loc) -> str:
 
 
 def _explain(path: Path, root: yaml.Node, model: type[BaseModel], error: ErrorDetails) -> str:
-    told = tuple(part for part in error["loc"] if part != "[key]")
-    loc, _ = _descend(model, told)
+    reported = tuple(part for part in error["loc"] if part != "[key]")
+    loc, _ = _descend(model, reported)
     given = error.get("input")
     kind, context = error["type"], error.get("ctx", {})
     if kind in ("union_tag_invalid", "union_tag_not_found"):
@@ -203,16 +203,16 @@ def _explain(path: Path, root: yaml.Node, model: type[BaseModel], error: ErrorDe
         allowed = context["expected_tags"].replace("'", "").split(", ")
         return f'{where} {dotted} "{context["tag"]}" unknown; {choices(context["tag"], allowed)}'
     if kind == "extra_forbidden":
-        allowed = _keys_at(model, told[:-1])
+        allowed = _keys_at(model, reported[:-1])
         return f'{where} key "{dotted}" unknown; {choices(str(loc[-1]), allowed)}'
     if kind in ("missing", "union_tag_not_found"):
         return f'{where} key "{dotted}" is missing; add it'
     if kind in ("literal_error", "enum"):
         allowed = [a.strip(" '") for a in context["expected"].replace(" or ", ",").split(",")]
         return f'{where} {dotted} "{given}" unknown; {choices(str(given), allowed)}'
-    said = str(context["error"]) if kind == "value_error" else error["msg"]
+    reason = str(context["error"]) if kind == "value_error" else error["msg"]
     shown = f' "{hidden(str(given))}"' if isinstance(given, str | int | float) else ""
-    return f"{where} {dotted}{shown}: {said[:1].lower()}{said[1:]}"
+    return f"{where} {dotted}{shown}: {reason[:1].lower()}{reason[1:]}"
 
 
 def _line(node: yaml.Node, loc: Loc) -> int:
@@ -232,22 +232,22 @@ def _line(node: yaml.Node, loc: Loc) -> int:
     return line
 
 
-def _keys_at(model: type[BaseModel], told: Loc) -> list[str]:
+def _keys_at(model: type[BaseModel], reported: Loc) -> list[str]:
     """The keys allowed at a place in the file."""
-    _, here = _descend(model, told)
+    _, here = _descend(model, reported)
     if not (isinstance(here, type) and issubclass(here, BaseModel)):
         return []
     return sorted(field.alias or name for name, field in here.model_fields.items())
 
 
-def _descend(model: type[BaseModel], told: Loc) -> tuple[Loc, Any]:
-    """Where the file has what pydantic tells of, and what type it is there.
+def _descend(model: type[BaseModel], reported: Loc) -> tuple[Loc, Any]:
+    """Where the file has what pydantic reports, and what type it is there.
 
-    Where a key chooses between models, pydantic tells its value like a key of the file.
+    Where a key chooses between models, pydantic reports its value like a key of the file.
     """
     here: Any = model
     loc: list[int | str] = []
-    for part in told:
+    for part in reported:
         options = get_args(here) if get_origin(here) in (Union, UnionType) else ()
         chosen = next((m for m in options if _is_chosen(m, part)), None)
         if chosen is not None:

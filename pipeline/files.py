@@ -85,7 +85,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_model(path: Path, model: BaseModel) -> None:
     """Write a pydantic model as JSON."""
-    write_json(path, model.model_dump(mode="json"))
+    write_json(path, model.model_dump(mode="json", by_alias=True))
 
 
 def read_model(path: Path, model: type[M]) -> M:

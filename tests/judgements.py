@@ -12,12 +12,12 @@ from urllib.parse import urlparse
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.evaluation import Comparison, Evaluation, Gate, Slices
 from pipeline.files import write_model
-from pipeline.registry.evidence import FOLDER, VERDICT, Evidence
+from pipeline.registry.evidence import EVALUATION_FILE, FOLDER, Evidence
 from pipeline.registry.store import Registry
 
 
 def evaluation(bundle_sha256: str, gate: str = "passed", against: str = "") -> Evaluation:
-    """What the gate said of a bundle, compared with the champion `against` (`cells/1`)."""
+    """What the gate judgement of a bundle, compared with the champion `against` (`cells/1`)."""
     return Evaluation(
         gate=Gate(passed=gate == "passed", checks=()),
         slices=Slices(slices=(), worst=""),
@@ -56,8 +56,8 @@ def judged(
 def judge(registry: Registry, number: int, gate: str = "passed", against: str = "") -> None:
     """Have version `number` of cells judged otherwise, in its tags and in its run's file."""
     version = registry.version("cells", number)
-    said = evaluation(version.bundle_sha256, gate, against)
-    registry.client.log_text(version.run_id, said.model_dump_json(), VERDICT)
+    judgement = evaluation(version.bundle_sha256, gate, against)
+    registry.client.log_text(version.run_id, judgement.model_dump_json(), EVALUATION_FILE)
     registry.client.set_model_version_tag("cells", str(number), "gate", gate)
     if against:
         registry.client.set_model_version_tag("cells", str(number), "compared_with", against)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
 import pytest
 
 from tests.imports import closure, imports, modules, plugin_packages
 
 # Each package, and those of ours it may call beside the ground floor.
-GROUND = {"errors", "files", "plugins", "config"}
+GROUND = {"errors", "files", "plugins", "config", "source_code"}
 MAY_CALL: dict[str, set[str]] = {
     "contracts": set(),
     "imaging": {"contracts"},
+    "ledger": {"contracts"},
     "inference": {"imaging", "contracts"},
-    "datasets": {"imaging", "contracts"},
+    "datasets": {"ledger", "imaging", "contracts"},
     "metrics": {"contracts"},
     "registry": {"imaging", "contracts"},
     "reporting": {"datasets", "metrics", "imaging", "contracts"},
@@ -20,12 +25,48 @@ MAY_CALL: dict[str, set[str]] = {
         *("training", "inference", "datasets", "metrics", "registry", "imaging", "contracts"),
     },
     "training": {"inference", "datasets", "metrics", "registry", "imaging", "contracts"},
-    "daemon": {"inference", "registry", "imaging", "contracts"},
+    "daemon": {"inference", "registry", "ledger", "imaging", "contracts"},
     "stages": {
         *("evaluation", "training", "reporting", "inference", "datasets", "metrics"),
         *("registry", "imaging", "contracts"),
     },
-    "cli": {"daemon", "training", "reporting", "datasets", "registry", "__version__"},
+    "cli": {
+        *("daemon", "training", "reporting", "datasets", "registry", "ledger", "contracts"),
+        "__version__",
+    },
+    "testing": {"daemon", "contracts", "imaging"},
+}
+# The rooms of large packages from the ground up; each may call those of the lines above its own.
+FLOORS: dict[str, tuple[set[str], ...]] = {
+    "daemon": (
+        {"runtime"},
+        {"net"},
+        {"sources", "sinks"},
+        {"triggers"},
+        {"settings"},
+        {"inspection", "images", "outbox", "model"},
+        {"status"},
+        {"station", "systemd"},
+        {"web"},
+        {"build"},
+        {"service"},
+    ),
+    "training": (
+        {"architectures", "augmentation"},
+        {"network", "export", "tracking"},
+        {"checkpoint", "features"},
+        {"heads"},
+        {"attribution", "finetune", "suspects"},
+        {"distillation", "training_data", "leaky_baseline"},
+        {"settings"},
+        {"methods"},
+    ),
+    "datasets": (
+        {"location", "splits", "image_mode", "shards", "scores"},
+        {"adapters", "grouping", "golden", "scanning"},
+        {"manifest", "scan_cache"},
+        {"checks", "shard_writer"},
+    ),
 }
 TRAINING_ONLY = {"torch", "torchvision", "timm", "pytorch_lightning", "albumentations"}
 LINE_SIDE_NEVER = {
@@ -39,6 +80,25 @@ def package_of(module: str) -> str:
     """`daemon` for `pipeline.daemon.station`; "" for the package itself."""
     parts = module.split(".")
     return parts[1] if len(parts) > 1 else ""
+
+
+@cache
+def graph() -> dict[str, set[str]]:
+    """Each module with those of ours that it imports: a package only where it is meant itself."""
+    known = modules()
+    found = {}
+    for module, path in known.items():
+        names = set(imports(path)) & set(known)
+        meant = {n for n in names if n == module or not any(m.startswith(f"{n}.") for m in names)}
+        # `from pipeline.a import b, Name` names the module a.b and the package a for itself.
+        meant |= {n for n in names if any(m.rpartition(".")[0] == n for m in attributes(path))}
+        found[module] = meant - {module}
+    return found
+
+
+def attributes(path: Path) -> set[str]:
+    """Dotted names that a file imports and that are not modules."""
+    return set(imports(path)) - set(modules())
 
 
 @pytest.mark.parametrize("package", MAY_CALL)
@@ -56,8 +116,34 @@ def test_a_package_calls_only_what_lies_below_it(package: str) -> None:
 
 
 def test_every_package_has_its_place_in_the_order() -> None:
-    packages = {package_of(m) for m, path in modules().items() if path.name == "__init__.py"}
-    assert packages - {""} == set(MAY_CALL)
+    assert {package_of(m) for m in modules()} - {"", *GROUND} == set(MAY_CALL)
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    try:
+        order = list(TopologicalSorter(graph()).static_order())
+    except CycleError as circle:
+        pytest.fail(" imports ".join(reversed(circle.args[1])))
+    assert len(order) == len(modules())
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_every_room_has_its_floor(package: str) -> None:
+    rooms = {m.split(".")[2] for m in modules() if m.startswith(f"pipeline.{package}.")}
+    assert sorted(room for floor in FLOORS[package] for room in floor) == sorted(rooms)
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_a_room_calls_only_rooms_on_floors_below(package: str) -> None:
+    floor_of = {room: i for i, floor in enumerate(FLOORS[package]) for room in floor}
+    wrong = []
+    for module, imported in graph().items():
+        room = module.removeprefix(f"pipeline.{package}.").split(".")[0]
+        for name in imported if module.startswith(f"pipeline.{package}.") else ():
+            other = name.removeprefix(f"pipeline.{package}.").split(".")[0]
+            if name.startswith(f"pipeline.{package}.") and room != other:
+                wrong += [f"{module} imports {name}"] * (floor_of[other] >= floor_of[room])
+    assert wrong == []
 
 
 def test_the_ground_floor_calls_nothing_above_it() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from pipeline import __version__, cli
 from pipeline.contracts.bundle import Bundle
+from pipeline.registry.decisions.review import Review
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
 from tests.judgements import judged
@@ -117,7 +118,7 @@ def test_list_as_json_is_readable_by_scripts(lineside: Run, registered: Registry
 
 
 def test_list_shows_who_signed_off(lineside: Run, registered: Registry) -> None:
-    registered.promote("cells", 1, "A. Weber", "first release [pilot]")
+    Review(registered, "cells").promote(1, "A. Weber", "first release [pilot]")
     _, said, _ = lineside("models", "list", "cells", "--registry", registered.uri)
     assert "challenger, champion" in said
     assert "A. Weber, 2026-11-22: first release [pilot]" in said

@@ -126,7 +126,7 @@ def station_that_notes_what_its_network_sees(
     inspector.bundle = bundle
     inspector.preparation = Preparation.read(spec, folder)
     inspector._predictor = Noting()  # type: ignore[assignment]
-    inspector._familiar = None
+    inspector._novelty = None
     return inspector
 
 

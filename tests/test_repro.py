@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.registry.decisions.review import Review
 from pipeline.registry.store import Registry
 from tests.imports import ROOT
 from tests.stages.conftest import copy_cells
@@ -167,7 +168,9 @@ def test_the_shipped_line_file_inspects_what_repro_has_built(project: Path) -> N
     (project / "conf/lines/demo.yaml").write_text(shipped)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)  # where the registry of a recipe is if nobody says otherwise
-        Registry().promote("cells", 1, "A. Weber", "to try it", override="a test of 60 cells")
+        Review(Registry(), "cells").promote(
+            1, "A. Weber", "to try it", override="a test of 60 cells"
+        )
     lineside(project, "run", "conf/lines/demo.yaml")
     lineside(project, "audit", "conf/lines/demo.yaml")
     held_out = project / "data/cells/evaluate/held_out"

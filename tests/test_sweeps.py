@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from pipeline.files import cache_folder
-from pipeline.registry.store import Registry, Version
+from pipeline.registry.store import Registry
+from pipeline.registry.versions import Version
 from tests.test_repro import dvc, lay_out, run_here
 
 METRICS, SETTINGS = "data/cells/evaluate/metrics.json", "conf/cells/train.yaml"

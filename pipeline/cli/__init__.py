@@ -132,7 +132,7 @@ def _summarise(recipe: str) -> bool:
 
 
 def _next_steps(recipe: str, registration: dict[str, Any] | None) -> None:
-    from pipeline.registry.store import promote_command
+    from pipeline.registry.versions import promote_command
 
     if not registration or "version" not in registration:
         say("not registered yet; run: make repro")

@@ -1,4 +1,4 @@
-"""`lineside audit` and `lineside outbox`: a station's account, and what its sinks have not got."""
+"""`lineside audit` and `lineside outbox`: a station's account, and its undelivered records."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from pipeline.cli.screen import out, say
 from pipeline.errors import DataError
 
 if TYPE_CHECKING:
-    from pipeline.daemon.outbox.admin import Listed, Pigeonhole
-    from pipeline.ledger.audit import Audit, Open
+    from pipeline.daemon.outbox.admin import SinkBacklog
+    from pipeline.ledger.audit import Audit, OpenRecord
+    from pipeline.ledger.outbox import ListedEntry
 
 SHOWN = 20  # rows of what may be many
 
@@ -47,10 +48,13 @@ def audit(
         raise DataError("--serial shows all records of a part; leave out --since and --until")
     line = config.load(line_file, Line)
     if serial is not None:
-        records = of_part(line, serial)
+        records = of_part(line.ledger, line.station, serial)
         _show_part(serial, records, as_json)
         raise typer.Exit(0 if records else 1)
-    found = account(line, _moment("--since", since), _moment("--until", until))
+    found = account(
+        *(line.ledger, line.station, _moment("--since", since), _moment("--until", until)),
+        sinks=[sink.outbox for sink in line.sinks],
+    )
     if as_json:
         say(json.dumps({**asdict(found), "balances": found.balances}, ensure_ascii=False, indent=2))
     else:
@@ -68,10 +72,10 @@ def outbox(
     ] = None,
     since: Since = None,
     until: Until = None,
-    limit: Annotated[int, typer.Option(min=0, help="Letters to list, of each kind.")] = SHOWN,
+    limit: Annotated[int, typer.Option(min=0, help="Entries to list, of each kind.")] = SHOWN,
     as_json: AsJson = False,
 ) -> None:
-    """Show what the sinks have not got, try given-up records again or send a period once more."""
+    """Show undelivered records, retry dead letters or queue the records of a period once more."""
     from pipeline import config
     from pipeline.daemon.outbox.admin import opened
     from pipeline.daemon.settings.line import Line
@@ -83,17 +87,17 @@ def outbox(
     if replay is not None and not (since or until):
         raise DataError("--replay needs a period; give --since, --until or both")
     line = config.load(line_file, Line)
-    with opened(line, write=bool(retry or replay)) as postroom:
+    with opened(line, write=bool(retry or replay)) as outboxes:
         if retry is not None:
-            _say_done({"sink": retry, "revived": postroom.retry(retry)}, as_json)
+            _print_done({"sink": retry, "revived": outboxes.retry(retry)}, as_json)
         elif replay is not None:
             period = _moment("--since", since), _moment("--until", until)
-            _say_done({"sink": replay, "queued": postroom.replay(replay, *period)}, as_json)
+            _print_done({"sink": replay, "queued": outboxes.replay(replay, *period)}, as_json)
         elif as_json:
-            holes = [asdict(hole) for hole in postroom.letters(limit)]
-            say(json.dumps({"sinks": holes}, ensure_ascii=False, indent=2))
+            backlogs = [asdict(backlog) for backlog in outboxes.backlogs(limit)]
+            say(json.dumps({"sinks": backlogs}, ensure_ascii=False, indent=2))
         else:
-            _show_letters(postroom.letters(limit))
+            _show_backlogs(outboxes.backlogs(limit))
 
 
 def _moment(option: str, given: str | None) -> datetime | None:
@@ -103,13 +107,13 @@ def _moment(option: str, given: str | None) -> datetime | None:
         at = datetime.fromisoformat(given)
     except ValueError:
         raise DataError(
-            f'{option} "{given}" is no time; write 2026-11-23, 2026-11-23T06:00 or '
+            f'{option} "{given}" is not a time; write 2026-11-23, 2026-11-23T06:00 or '
             "2026-11-23T06:00+01:00"
         ) from None
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
-def _say_done(done: dict[str, Any], as_json: bool) -> None:
+def _print_done(done: dict[str, Any], as_json: bool) -> None:
     if as_json:
         say(json.dumps(done))
     else:
@@ -151,7 +155,7 @@ def _show(found: Audit) -> None:
         out.print(_table(title, [(e.at, e.kind, e.detail) for e in found.events[-SHOWN:]]))
 
 
-def _show_lost(lost: Sequence[Open], gaps: Sequence[tuple[int, int]]) -> None:
+def _show_lost(lost: Sequence[OpenRecord], gaps: Sequence[tuple[int, int]]) -> None:
     for r in lost[:SHOWN]:
         say(f"no verdict: record {r.seq} ({r.id}), part {r.serial or '-'}, {r.captured_at}")
     for first, last in gaps[:SHOWN]:
@@ -163,8 +167,8 @@ def _show_lost(lost: Sequence[Open], gaps: Sequence[tuple[int, int]]) -> None:
 
 def _show_part(serial: str, records: Sequence[dict[str, Any]], as_json: bool) -> None:
     if as_json:
-        told = [{**r, "scores": json.loads(r["scores"])} for r in records]
-        say(json.dumps(told, ensure_ascii=False, indent=2))
+        rows_json = [{**r, "scores": json.loads(r["scores"])} for r in records]
+        say(json.dumps(rows_json, ensure_ascii=False, indent=2))
     elif not records:
         say(f"no record of part {serial}")
     else:
@@ -173,21 +177,25 @@ def _show_part(serial: str, records: Sequence[dict[str, Any]], as_json: bool) ->
         out.print(_table(f"part {serial}", rows, [key.replace("_", " ") for key in keys]))
 
 
-def _show_letters(holes: Sequence[Pigeonhole]) -> None:
-    if not holes:
+def _show_backlogs(backlogs: Sequence[SinkBacklog]) -> None:
+    if not backlogs:
         say("the station has no sinks")
         return
-    rows = [(h.sink if h.known else f"{h.sink} (gone)", h.n_due, h.n_dead) for h in holes]
+    rows = [(h.sink if h.known else f"{h.sink} (gone)", h.n_due, h.n_dead) for h in backlogs]
     out.print(_table("outbox", rows, ("sink", "due", "dead")))
-    for hole in holes:
-        for what, letters, n in (("due", hole.due, hole.n_due), ("dead", hole.dead, hole.n_dead)):
-            if letters:
-                title = f"{hole.sink}: the first {len(letters)} of {n} {what}"
+    for backlog in backlogs:
+        kinds = (
+            ("due", backlog.due, backlog.n_due),
+            ("dead", backlog.dead, backlog.n_dead),
+        )
+        for what, entries, n in kinds:
+            if entries:
+                title = f"{backlog.sink}: the first {len(entries)} of {n} {what}"
                 heads = ("record", "captured at", "serial", "verdict", "tries", "last error")
-                out.print(_table(title, [_cells(x) for x in letters], heads))
+                out.print(_table(title, [_cells(x) for x in entries], heads))
 
 
-def _cells(x: Listed) -> tuple[object, ...]:
+def _cells(x: ListedEntry) -> tuple[object, ...]:
     return x.record, x.captured_at[:19], x.serial, x.verdict, x.attempts, x.error or "-"
 
 

@@ -14,7 +14,7 @@ from pipeline.cli.screen import out, say
 
 if TYPE_CHECKING:
     from pipeline.contracts.signoff import Signoff
-    from pipeline.registry.chain import Chain
+    from pipeline.registry.decisions.chain import Chain
     from pipeline.registry.dossier import Dossier, Figure
     from pipeline.registry.versions import Version
 
@@ -28,7 +28,7 @@ def print_json(value: Any) -> None:
 
 
 def warn(chain: Chain, versions: list[Version]) -> None:
-    """Say what is wrong with the sign-offs, if anything is."""
+    """Print what is wrong with the sign-offs, if anything is."""
     for fault in chain.faults:
         say(f"DOES NOT VERIFY: {fault}")
     for left in chain.pending:
@@ -41,17 +41,16 @@ def warn(chain: Chain, versions: list[Version]) -> None:
             f"note: a decision of {left.reviewer} to {left.act} {left.recipe}/{left.version} "
             f"({left.name}, at {left.at[:19]}Z) was interrupted or overtaken; it has no effect"
         )
-    if said := apart(chain, versions):
-        say(f"note: {said}")
+    if differs := disagreement(chain, versions):
+        say(f"note: {differs}")
 
 
-def apart(chain: Chain, versions: list[Version]) -> str:
-    """What MLflow's alias says otherwise than the sign-offs do; empty where they agree."""
-    from pipeline.registry.alias import disagreement
+def disagreement(chain: Chain, versions: list[Version]) -> str:
+    """How MLflow's alias differs from the sign-offs; empty where they agree."""
     from pipeline.registry.versions import CHAMPION
 
     bearer = next((v for v in versions if CHAMPION in v.aliases), None)
-    return disagreement(chain, bearer, {v.version for v in versions})
+    return chain.alias_disagreement(bearer, {v.version for v in versions})
 
 
 def versions_table(recipe: str, versions: list[Version]) -> Table:
@@ -83,13 +82,13 @@ def _reviewed(version: Version) -> str:
     if tags.get("review.by"):
         when = tags.get("review.at", "")[:10]
         return f"{status} by {tags['review.by']}, {when}: {tags.get('review.reason', '')}"
-    said = [
+    decisions = [
         f"{word} by {tags[f'{act}.reviewer']}, {tags.get(f'{act}.at', '')[:10]}: "
         f"{tags.get(f'{act}.reason', '')}"
         for act, word in (("signoff", "signed off"), ("withdrawn", "withdrawn"))
         if f"{act}.reviewer" in tags
     ]
-    return "; ".join(said) or status or "pending"
+    return "; ".join(decisions) or status or "pending"
 
 
 def dossier_json(seen: Dossier) -> dict[str, Any]:

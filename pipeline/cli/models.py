@@ -12,9 +12,10 @@ from pipeline.cli import model_tables as tables
 from pipeline.cli.screen import out, say
 
 if TYPE_CHECKING:
-    from pipeline.registry.chain import Chain
-    from pipeline.registry.review import Outcome
-    from pipeline.registry.store import Registry, Version
+    from pipeline.registry.decisions.chain import Chain
+    from pipeline.registry.decisions.review import Outcome, Review
+    from pipeline.registry.store import Registry
+    from pipeline.registry.versions import Version
 
 models = typer.Typer(
     help="Compare, sign off and roll back the registered versions of a recipe.",
@@ -25,7 +26,7 @@ Recipe = Annotated[str, typer.Argument(help="Name of the registered model, e.g. 
 Which = Annotated[str, typer.Argument(help="Number of a version, or an alias of it.")]
 Number = Annotated[str, typer.Option("--version", help="Number of the version, or an alias.")]
 Reviewer = Annotated[str, typer.Option(help="Who answers for it.")]
-Reason = Annotated[str, typer.Option(help="Why, in a sentence for whoever reads it later.")]
+Reason = Annotated[str, typer.Option(help="Why, in a sentence for later readers.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Uri = Annotated[
     str | None,
@@ -35,7 +36,7 @@ Uri = Annotated[
 
 @models.command("list")
 def list_versions(recipe: Recipe, registry: Uri = None, as_json: Json = False) -> None:
-    """Show the versions of a recipe, what the gate said and what people decided."""
+    """Show the versions of a recipe, the gate's results and what people decided."""
     store = _registry(registry)
     chain, versions = _all(store, recipe)
     if as_json:
@@ -44,7 +45,7 @@ def list_versions(recipe: Recipe, registry: Uri = None, as_json: Json = False) -
                 "recipe": recipe,
                 "versions": [tables.version_json(v) for v in versions],
                 "faults": list(chain.faults),
-                "disagreement": tables.apart(chain, versions),
+                "disagreement": tables.disagreement(chain, versions),
             }
         )
         return
@@ -66,12 +67,14 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show one version: gate, figures, sign-offs, hashes and where its files are."""
+    from pipeline.registry.dossier import read_dossier
+
     store = _registry(registry)
     chain, versions = _all(store, recipe)
     if version is None:
         waiting = [v for v in versions if "challenger" in v.aliases]
         version = str((waiting or versions)[-1].version) if versions else "challenger"
-    seen = store.dossier(store.version(recipe, version))
+    seen = read_dossier(store, store.version(recipe, version))
     number = seen.version.version
     signed = [
         r
@@ -98,8 +101,10 @@ def compare(
     recipe: Recipe, a: Which, b: Which, registry: Uri = None, as_json: Json = False
 ) -> None:
     """Put the figures of two versions side by side, and the settings that differ."""
+    from pipeline.registry.dossier import read_dossier
+
     store = _registry(registry)
-    left, right = (store.dossier(store.version(recipe, which)) for which in (a, b))
+    left, right = (read_dossier(store, store.version(recipe, which)) for which in (a, b))
     names = tables.ordered({*left.figures, *right.figures})
     tags = {v: tables.identity(d) for v, d in (("a", left), ("b", right))}
     settings = [
@@ -159,7 +164,7 @@ def promote(
     as_json: Json = False,
 ) -> None:
     """Sign a version off: it becomes the champion, which stations run."""
-    _tell(_registry(registry).promote(recipe, version, reviewer, reason, override), as_json)
+    _print_outcome(_review(registry, recipe).promote(version, reviewer, reason, override), as_json)
 
 
 @models.command()
@@ -172,7 +177,7 @@ def reject(
     as_json: Json = False,
 ) -> None:
     """Refuse a version: it is no challenger then, and is promoted with an override only."""
-    _tell(_registry(registry).reject(recipe, version, reviewer, reason), as_json)
+    _print_outcome(_review(registry, recipe).reject(version, reviewer, reason), as_json)
 
 
 @models.command()
@@ -184,7 +189,7 @@ def rollback(
     as_json: Json = False,
 ) -> None:
     """Withdraw the champion and return to the one before it."""
-    _tell(_registry(registry).rollback(recipe, reviewer, reason), as_json)
+    _print_outcome(_review(registry, recipe).rollback(reviewer, reason), as_json)
 
 
 @models.command()
@@ -200,7 +205,7 @@ def history(recipe: Recipe, registry: Uri = None, as_json: Json = False) -> None
                 "records": [r.model_dump() for r in chain.records],
                 "pending": [r.model_dump() for r in chain.pending],
                 "lost": [r.model_dump() for r in chain.lost],
-                "disagreement": tables.apart(chain, versions),
+                "disagreement": tables.disagreement(chain, versions),
             }
         )
     elif not chain.records and not chain.faults:
@@ -221,18 +226,26 @@ def _registry(uri: str | None) -> Registry:
     return Registry(uri)
 
 
+def _review(uri: str | None, recipe: str) -> Review:
+    from pipeline.registry.decisions.review import Review
+
+    return Review(_registry(uri), recipe)
+
+
 def _all(store: Registry, recipe: str) -> tuple[Chain, list[Version]]:
     """The sign-offs and the versions of a recipe; raises RegistryError where it is unknown."""
-    chain, versions = store.signoffs(recipe).read(), store.versions(recipe)
+    from pipeline.registry.decisions.signoffs import SignoffLog
+
+    chain, versions = SignoffLog(store, recipe).read(), store.versions(recipe)
     if not versions:
         store.require(recipe)
     return chain, versions
 
 
-def _tell(outcome: Outcome, as_json: bool) -> None:
+def _print_outcome(outcome: Outcome, as_json: bool) -> None:
     if not as_json:
-        say(outcome.said)
+        say(outcome.summary)
         return
     record = None if outcome.record is None else outcome.record.model_dump()
     version = tables.version_json(outcome.version)
-    tables.print_json({"said": outcome.said, "version": version, "record": record})
+    tables.print_json({"said": outcome.summary, "version": version, "record": record})

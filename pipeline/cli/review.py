@@ -1,4 +1,4 @@
-"""`lineside review`: what people say of parts that the station judged."""
+"""`lineside review`: people's findings on parts that the station judged."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ def review(
     reviewer: Annotated[str | None, typer.Option(help="Who answers for it.")] = None,
     comment: Annotated[str, typer.Option(help="Why, if there is more to say.")] = "",
 ) -> None:
-    """Say what a part really is, also while the station runs; the next training learns from it."""
+    """Note what a part really is, also while the station runs; the next training learns from it."""
     from pipeline import config
+    from pipeline.daemon.model.cache import cached_taxonomy
     from pipeline.daemon.settings.line import Line
     from pipeline.ledger.reviews import opened
 
@@ -38,19 +39,23 @@ def review(
             "--reviewer and --comment to see what waits"
         )
     line = config.load(line_file, Line)
-    with opened(line) as reviews:
+    with opened(line.ledger, line.station) as reviews:
         if listed:
             _show(reviews.waiting(), None if line.keep is None else line.keep.folder, as_json)
             return
         if record is None or part_class is None or reviewer is None:
             raise DataError("give --record, --class and --reviewer; --list shows what waits")
-        said, judged = reviews.add(record, part_class, reviewer, comment, datetime.now(UTC))
+        given, judged = reviews.add(
+            *(record, part_class, reviewer, comment, datetime.now(UTC)), cached_taxonomy(line)
+        )
         n = len(reviews.of(record))
     if as_json:
-        typer.echo(json.dumps(asdict(said), indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(asdict(given), indent=2, ensure_ascii=False))
         return
     station = " ".join(filter(None, (judged.verdict, judged.part_class)))
-    typer.echo(f"{judged.serial or record}: {said.part_class} ({reviewer}); the station: {station}")
+    typer.echo(
+        f"{judged.serial or record}: {given.part_class} ({reviewer}); the station: {station}"
+    )
     if n > 1:
         typer.echo(f"this is review {n} of the part; the last one counts")
     if not judged.image:

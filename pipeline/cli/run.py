@@ -88,10 +88,10 @@ def check(line_file: LineFile) -> None:
     """Validate a line file and say what it would do, without touching camera or registry."""
     from pipeline import config
     from pipeline.daemon.settings.line import Line
-    from pipeline.registry.connection import default_uri, shown
+    from pipeline.registry.connection import default_uri, redacted
 
     line = config.load(line_file, Line)
-    uri = shown(line.model.registry or default_uri(Path.cwd()))
+    uri = redacted(line.model.registry or default_uri(Path.cwd()))
     say(f"{line_file} is valid: station {line.station} would")
     signed = ", if its sign-offs verify" if line.model.require_signoff else ""
     say(f"  pull    models:/{line.recipe}@{line.model.alias} from {uri}{signed}")

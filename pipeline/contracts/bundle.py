@@ -9,7 +9,7 @@
     provenance.json        Provenance          (recipe, architecture, weights, method)
     golden.json            GoldenFrame         (added by evaluate, where a test part is fit for it)
     golden-frame.<ending>  its picture, as the camera wrote it
-    familiarity.json       Familiarity         (how unlike training a picture may be; not in every
+    familiarity.json       NoveltyLimit         (how unlike training a picture may be; not in every
     familiarity.npy        float16 M,D          bundle), with the embeddings of M training images
     manifest.json          SHA-256 and size of every other file
 
@@ -45,7 +45,7 @@ MANIFEST = "manifest.json"
 MODEL = "model.onnx"
 GOLDEN = "golden.json"
 FORMAT = 1
-FAMILIARITY, EXAMPLES = "familiarity.json", "familiarity.npy"
+NOVELTY, EXAMPLES = "familiarity.json", "familiarity.npy"
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -100,7 +100,7 @@ class Provenance(Strict):
 
 
 class GoldenFrame(Strict):
-    """One real part and what evaluation said of it: a station that sees otherwise is not the same.
+    """One real part and the prediction of evaluation on it: a station must reproduce it.
 
     Another build of ONNX Runtime or OpenCV, or another CPU, may round otherwise; this shows it
     before the first part is judged.
@@ -119,7 +119,7 @@ class GoldenFrame(Strict):
     )
 
 
-class Familiarity(Strict):
+class NoveltyLimit(Strict):
     """How far from all examples in `familiarity.npy` an embedding may lie."""
 
     limit: float | None = Field(
@@ -138,7 +138,7 @@ class FileSeal(Strict):
     bytes: int
 
 
-class Manifest(Strict):
+class BundleManifest(Strict):
     """The seal of a bundle."""
 
     format: Literal[1]
@@ -157,7 +157,7 @@ class Bundle:
     reference: Reference
     provenance: Provenance
     golden: GoldenFrame | None = None
-    familiarity: Familiarity | None = None
+    novelty: NoveltyLimit | None = None
 
     @property
     def model(self) -> Path:
@@ -223,10 +223,10 @@ def open_bundle(folder: Path, expected_sha256: str | None = None) -> Bundle:
     if expected_sha256 is not None and identity != expected_sha256:
         raise BundleError(
             f"{manifest_path} was altered: its SHA-256 is {identity[:12]}…, "
-            f"the registry says {expected_sha256[:12]}…; the bundle is refused"
+            f"the registry has {expected_sha256[:12]}…; the bundle is refused"
         )
     try:
-        manifest = Manifest.model_validate(json.loads(content))
+        manifest = BundleManifest.model_validate(json.loads(content))
     except (ValidationError, ValueError):
         raise BundleError(
             f"{manifest_path} is not a manifest of format {FORMAT}; the bundle is refused"
@@ -263,11 +263,11 @@ def open_bundle(folder: Path, expected_sha256: str | None = None) -> Bundle:
         reference=read_part(folder, "reference.json", Reference),
         provenance=read_part(folder, "provenance.json", Provenance),
         golden=_golden(folder, manifest, taxonomy),
-        familiarity=_familiarity(folder, manifest),
+        novelty=_novelty_limit(folder, manifest),
     )
 
 
-def _golden(folder: Path, manifest: Manifest, taxonomy: Taxonomy) -> GoldenFrame | None:
+def _golden(folder: Path, manifest: BundleManifest, taxonomy: Taxonomy) -> GoldenFrame | None:
     """The golden frame; None in bundles sealed before there were any, or without a fit part."""
     if GOLDEN not in manifest.files:
         return None
@@ -282,11 +282,11 @@ def _golden(folder: Path, manifest: Manifest, taxonomy: Taxonomy) -> GoldenFrame
     return golden
 
 
-def _familiarity(folder: Path, manifest: Manifest) -> Familiarity | None:
+def _novelty_limit(folder: Path, manifest: BundleManifest) -> NoveltyLimit | None:
     """Bundles that are older than this part go on working without."""
-    parts = {FAMILIARITY, EXAMPLES} & set(manifest.files)
+    parts = {NOVELTY, EXAMPLES} & set(manifest.files)
     if not parts:
         return None
-    if lacking := {FAMILIARITY, EXAMPLES} - parts:
+    if lacking := {NOVELTY, EXAMPLES} - parts:
         raise BundleError(f"{folder} has no {min(lacking)}; the bundle is incomplete")
-    return read_part(folder, FAMILIARITY, Familiarity)
+    return read_part(folder, NOVELTY, NoveltyLimit)

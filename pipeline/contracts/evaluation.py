@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from pipeline.plugins import Strict
 
@@ -31,9 +31,14 @@ class Share(Strict):
 class Check(Strict):
     """One condition of the gate."""
 
+    model_config = ConfigDict(populate_by_name=True)
+
     name: str = Field(description="What is asked: promise, golden, champion, leak, ...")
     passed: bool
-    said: str = Field(description="In words: what was found and what was allowed.")
+    sentence: str = Field(
+        alias="said",  # its name in evaluation.json
+        description="In words: what was found and what was allowed.",
+    )
 
 
 class Gate(Strict):
@@ -56,10 +61,10 @@ class Slice(Strict):
 
 
 class Slices(Strict):
-    """All slices, and the worst among those with enough parts to tell."""
+    """All slices, and the worst among those with enough parts to compare."""
 
     slices: tuple[Slice, ...]
-    worst: str = Field(description="A sentence; empty where no slice can be told from the whole.")
+    worst: str = Field(description="A sentence; empty where no slice differs from the whole.")
     counts: dict[str, int] = Field(
         default_factory=dict, description="How many slices of each kind there are, listed or not."
     )
@@ -70,7 +75,7 @@ class Changed(Strict):
     """The same test parts under a change of the line."""
 
     change: str = Field(description="brightness, contrast, blur, noise, jpeg, shift, rotation.")
-    strength: float = Field(description="In the unit of the change; 0 is no change.")
+    strength: float = Field(description="In the unit of the change; 0: unchanged.")
     unit: str
     auroc: float | None
     accuracy: Share
@@ -118,7 +123,7 @@ class Comparison(Strict):
     figures: dict[str, Difference] = Field(
         default_factory=dict, description="escape_rate, overkill_rate, review_rate, accuracy, auroc"
     )
-    sentence: str = Field("", description="For a person: better, worse or no telling.")
+    sentence: str = Field("", description="For a person: better, worse, or no significant one.")
 
 
 class GoldenMiss(Strict):

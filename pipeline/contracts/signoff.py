@@ -24,7 +24,7 @@ TEXT_LENGTH = 1000
 
 
 class Signoff(Strict):
-    """One record of the chain; it says the same for ever."""
+    """One record of the chain; it never changes."""
 
     seq: int = Field(ge=1, description="1 for the first of a recipe, then without a gap.")
     act: Act
@@ -35,7 +35,7 @@ class Signoff(Strict):
     reason: str = Field(min_length=1, max_length=TEXT_LENGTH)
     at: str = Field(description="ISO 8601 in UTC, with microseconds.")
     gate: GateVerdict = Field(
-        description="What the gate said then; of a promotion, as evaluation.json has it."
+        description="What the gate found then; of a promotion, as evaluation.json has it."
     )
     override_reason: str = Field("", max_length=TEXT_LENGTH, description="Why regardless of it.")
     previous: int | None = Field(description="The champion before; None for none, and of a reject.")

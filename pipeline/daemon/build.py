@@ -1,4 +1,4 @@
-"""From a line file to a station that is ready to run."""
+"""Builds a station, ready to run, from its line file."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from pipeline.daemon.status import StationStatus
 from pipeline.daemon.triggers import Trigger
 from pipeline.errors import ConfigError, LedgerError
 from pipeline.inference.inspector import Inspector
-from pipeline.ledger.disk_reserve import Reserve, disk_full
+from pipeline.ledger.disk_reserve import DiskReserve, disk_full
 from pipeline.ledger.ledger import Ledger
 from pipeline.registry.store import Registry
 
@@ -35,17 +35,17 @@ log = logging.getLogger(__name__)
 
 
 class ModelAtWork(Model, Protocol):
-    """The model that judges."""
+    """The model at work."""
 
     @property
     def current(self) -> ReadyModel:
-        """For the next frame; asked once a frame."""
+        """For the next frame; read once a frame."""
         ...
 
 
 @dataclass(frozen=True)
 class FixedModel:
-    """A model that stays as it is, for benchmarks and tests."""
+    """A model that is never swapped, for benchmarks and tests."""
 
     inspector: Inspector
     version: str
@@ -60,12 +60,12 @@ class FixedModel:
         return ModelStatus(self.version, self.inspector.bundle.sha256, self.since)
 
     def renew(self) -> None:
-        """Nothing else can be loaded."""
+        """Does nothing: the model is loaded already."""
 
 
 @dataclass(frozen=True)
 class OpenedCamera:
-    """A camera's settings, and what they opened."""
+    """A camera's settings with its opened source and trigger."""
 
     settings: CameraSettings
     source: Source
@@ -74,10 +74,10 @@ class OpenedCamera:
 
 @contextmanager
 def assembled(line: Line, clock: Clock | None = None) -> Iterator[Station]:
-    """Open sources, model and ledger in that order, so that what fails leaves nothing behind.
+    """Open sources, model and ledger in that order, so that a failure leaves nothing behind.
 
     Raises:
-        LinesideError: whatever is missing or wrong, in words for the line engineer.
+        LinesideError: something is missing or wrong.
     """
     clock = clock or Clock()
     opened = open_cameras(line, clock)
@@ -102,11 +102,11 @@ def assembled(line: Line, clock: Clock | None = None) -> Iterator[Station]:
 
 
 def open_cameras(line: Line, clock: Clock) -> list[OpenedCamera]:
-    """The line's cameras.
+    """Open the sources and triggers of all cameras.
 
     Raises:
-        DataError, ConfigError: one that can never work as it is set.
-        MissingExtra: one whose package is not installed.
+        DataError, ConfigError: settings that can never work.
+        MissingExtra: the package of a source or trigger is not installed.
     """
     opened = [
         OpenedCamera(c, c.source.open(clock), None if c.trigger is None else c.trigger.open(clock))
@@ -125,8 +125,8 @@ def open_cameras(line: Line, clock: Clock) -> list[OpenedCamera]:
 def put_together(
     line: Line, opened: Sequence[OpenedCamera], model: ModelAtWork, ledger: Ledger, clock: Clock
 ) -> Station:
-    """A station of parts that are open already."""
-    reserve = Reserve(line.ledger, clock)
+    """Build a station from opened cameras, a model and a ledger."""
+    reserve = DiskReserve(line.ledger, clock.monotonic_s)
     recorder = Recorder(
         *(ledger, clock),
         takt_ms=line.overload.takt_ms,
@@ -179,7 +179,7 @@ def announcement(status: StationStatus) -> Mapping[str, Any]:
 
 @contextmanager
 def served(line: Line, station: Station) -> Iterator[None]:
-    """Add the web service to the station, if the line asks for one.
+    """Run the web service with the station, if the line file has one.
 
     Raises:
         ConfigError: the port is taken, or the certificate or the tokens cannot be used.
@@ -196,19 +196,19 @@ def served(line: Line, station: Station) -> Iterator[None]:
 
 
 def note_in(ledger: Ledger, clock: Clock) -> Callable[[str, str], None]:
-    """A function that notes events of the station in its ledger, if that can be written."""
+    """A function that notes events of the station in its ledger; a failure is logged."""
 
     def note(kind: str, detail: str) -> None:
         try:
             ledger.note_event(clock.now(), kind, detail)
         except LedgerError as error:
-            log.warning("%s (%s) was not noted: %s", kind, detail, error)
+            log.warning("event %s (%s) was not noted: %s", kind, detail, error)
 
     return note
 
 
 def _shadow(station: Station, line: Line, registry: Registry, clock: Clock) -> None:
-    """Have the challenger judge what the model at work has judged."""
+    """Have the challenger judge the same frames as the model at work."""
 
     def keep(frame: Frame, record: Record) -> None:
         if station.image_writer is not None:

@@ -1,4 +1,4 @@
-"""A line file at work for months: started, ended by a signal, loaded anew at SIGHUP."""
+"""The service of `lineside run`: starts a station, ends it at a signal, reloads it at SIGHUP."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ class _Order(Enum):
 class Service:
     """Runs a station until its sources end or a signal comes.
 
-    SIGTERM and SIGINT let the station finish what waits; a second one ends the process at once. At
-    SIGHUP the line file is read again: a bad one is refused and the station goes on untouched; at a
-    good one the station finishes what waits and is put together anew in the same process. A
+    At SIGTERM and SIGINT the station finishes waiting parts; a second one ends the process at once.
+    At SIGHUP the line file is read again: a bad one is refused and the station goes on unchanged;
+    with a good one the station finishes waiting parts and is built again in the same process. A
     terminal that is closed sends SIGHUP too: then the station ends as at SIGTERM.
 
     Attributes:
-        line: the line file as it was read last, and accepted.
+        line: the line file that was last read and accepted.
     """
 
     def __init__(self, file: Path, clock: Clock | None = None) -> None:
@@ -59,8 +59,8 @@ class Service:
         self.line = config.load(file, Line)
         self._file = file
         self._clock = clock or Clock()
-        # A signal interrupts whatever the main thread is at; only SimpleQueue's put may then be
-        # called without risk of waiting for a lock that the interrupted code holds.
+        # A signal interrupts the main thread anywhere; in its handler only SimpleQueue.put is sure
+        # not to wait for a lock that the interrupted code holds.
         self._orders: queue.SimpleQueue[_Order] = queue.SimpleQueue()
         self._listening = False
 
@@ -69,15 +69,15 @@ class Service:
         on_start: Callable[[Station], None] = lambda station: None,
         on_record: Callable[[Record], None] | None = None,
     ) -> Summary:
-        """Inspect; call it from the main thread. Returns the account since the last reload.
+        """Inspect; called from the main thread. Returns the account since the last reload.
 
         Args:
-            on_start: called with each station before it runs: the first and that of each reload.
+            on_start: called with each station before it runs: at the start and at each reload.
             on_record: called with each record after it is in the ledger.
 
         Raises:
-            StationError: the process must be started anew.
-            LinesideError: the station cannot be put together.
+            StationError: the process must be restarted.
+            LinesideError: the station cannot be built.
         """
         former: Line | None = None
         refusal = ""
@@ -89,18 +89,18 @@ class Service:
                     self._note_reload(station, refusal, reloaded=former is not None)
                     former, refusal = None, ""
                     on_start(station)
-                    # All that was imported and loaded stays. Looking through it for garbage would
-                    # take 0.1 s, for which a part would have to wait.
-                    gc.unfreeze()  # the former line's is garbage by now
+                    # Everything imported and loaded stays. A garbage collection of it would take
+                    # 0.1 s, for which a part would have to wait.
+                    gc.unfreeze()  # that of the former line is garbage by now
                     gc.collect()
                     gc.freeze()
                     summary, wanted = self._inspect(station, on_record)
             except LinesideError as error:
-                # Once the station stood, `former` is gone: then this is its own end.
+                # `former` is None once the station was built: then this ends the service.
                 if former is None:
                     raise
-                refusal = _told(error)
-                log.error("%s: %s; back to the former line file", REFUSED, refusal)
+                refusal = _one_line(error)
+                log.error("%s: %s; going back to the former line file", REFUSED, refusal)
                 self.line, former = former, None
                 continue
             log.info("station %s has ended, %s", summary.station, _account(summary))
@@ -119,13 +119,13 @@ class Service:
     def _inspect(
         self, station: Station, on_record: Callable[[Record], None] | None
     ) -> tuple[Summary, Line | None]:
-        """Run one station; returns the line that is to follow it, None at the end."""
+        """Run one station; returns the line to run after it, None at the end."""
         stop, wanted = threading.Event(), None
         if not self._listening:  # before the first trigger is taken
             self._listen()
         watchdog = Watchdog(station.status, self._clock)
-        # In a thread of its own, so that this one can listen to signals and check a new line file
-        # while parts are inspected.
+        # In a thread of its own, so that this one can handle signals and check a new line file
+        # meanwhile.
         with ThreadPoolExecutor(1, "station") as pool:
             running = pool.submit(station.run, stop, on_record, watchdog.beat)
             running.add_done_callback(lambda _: self._orders.put(_Order.ENDED))
@@ -144,28 +144,28 @@ class Service:
             return running.result(), wanted
 
     def _order(self) -> _Order:
-        """The next order, waited for in short turns.
+        """The next order, with short waits.
 
-        The system may give a signal to another thread than this one, which nothing would wake then;
-        Python runs its handler when this one wakes up.
+        The system may deliver a signal to another thread, which does not wake this one; Python runs
+        the handler when this one wakes up.
         """
         while True:
             with suppress(queue.Empty):
                 return self._orders.get(timeout=WAKE_EVERY_S)
 
     def _checked(self, station: Station) -> Line | None:
-        """The line file as it is now; None, told to everybody, when it cannot be used."""
+        """The line file as it is now; None, logged and noted, when it cannot be used."""
         try:
             line = config.load(self._file, Line)
             check(line, self._clock)
         except LinesideError as error:
-            log.error("%s: %s; the station goes on as it was", REFUSED, _told(error))
-            note_in(station.ledger, self._clock)(REFUSED, _told(error))
+            log.error("%s: %s; the station goes on unchanged", REFUSED, _one_line(error))
+            note_in(station.ledger, self._clock)(REFUSED, _one_line(error))
             return None
         return line
 
     def _listen_for_hangup(self) -> None:
-        """Take SIGHUP as an order: to reload or, from a terminal that was closed, to end."""
+        """Handle SIGHUP: reload or, from a terminal that was closed, end."""
         in_terminal = os.isatty(0)
 
         def hang_up(number: int, _frame: object) -> None:
@@ -175,7 +175,7 @@ class Service:
         signal.signal(signal.SIGHUP, hang_up)
 
     def _listen(self) -> None:
-        """Take SIGINT and SIGTERM as orders; until the station stands they end it at once."""
+        """Handle SIGINT and SIGTERM; before the station is built they end the process at once."""
         self._listening = True
 
         def end(number: int, _frame: object) -> None:
@@ -188,10 +188,10 @@ class Service:
 
 
 def check(line: Line, clock: Clock) -> None:
-    """Find out what would keep a line from being put together, beside one that is running.
+    """Check that a station can be built from a line file, while another one is running.
 
-    Its sources and triggers are opened and closed, and its model is fetched into the cache, so that
-    little is left to do, or to go wrong, when the running one has stopped.
+    Sources and triggers are opened and closed, and the model is fetched into the cache, so that
+    little is left to do, or to fail, when the running one has stopped.
 
     Raises:
         LinesideError: what is missing or wrong.
@@ -215,6 +215,6 @@ def _account(summary: Summary) -> str:
     return f"{summary.triggers} triggers: {parts}{holds}"
 
 
-def _told(error: Exception) -> str:
+def _one_line(error: Exception) -> str:
     """A message on one line."""
     return " ".join(str(error).split())

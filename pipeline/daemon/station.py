@@ -1,11 +1,11 @@
-"""The station at work: its workers started, looked after, and ended without losing a part."""
+"""The station: starts its workers, replaces hung ones, and shuts down without losing a part."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -25,43 +25,43 @@ from pipeline.daemon.runtime.supervisor import Supervisor
 from pipeline.daemon.settings.line import Supervision
 from pipeline.daemon.status import StationStatus
 from pipeline.errors import StationError
-from pipeline.ledger.disk_reserve import Reserve
+from pipeline.ledger.disk_reserve import DiskReserve
 from pipeline.ledger.ledger import Ledger
 
 STEP_S = 0.1
 WAITING = "the part was still waiting"
-RENEWED_WITHIN_S = 20.0  # the largest model loads in far less
+RELOADED_WITHIN_S = 20.0  # the largest model loads in far less
 
 log = logging.getLogger(__name__)
 
 
 class Worker(Protocol):
-    """A worker off the path of a frame: a dispatcher, the image writer, the web service."""
+    """A worker off the path of a frame: dispatcher, image writer, web service."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def idle(self) -> bool:
-        """Has it nothing to finish that could be finished now?"""
+        """Is there no unfinished work that could be finished now?"""
         ...
 
     @property
     def status(self) -> SinkStatus | StorageStatus | None:
-        """What the station's state says of it, if anything."""
+        """Its part of the station's status, if any."""
         ...
 
     def run(self, heartbeat: Heartbeat) -> None: ...
 
 
 class Model(Protocol):
-    """What the station knows of the model at work."""
+    """The model at work, as the station sees it."""
 
     @property
     def status(self) -> ModelStatus: ...
 
     def renew(self) -> None:
-        """Load the model at work anew, for a worker that replaces one that hangs in it."""
+        """Load the model again, for a worker that replaces one that hangs in it."""
         ...
 
 
@@ -70,11 +70,11 @@ class Summary:
     """One run of a station, counted from its ledger.
 
     Attributes:
-        station, model_version, ledger: who inspected, with what, and where it stands.
-        triggers: frames that arrived; it equals the sum of `verdicts`.
-        verdicts: how many records bear each verdict.
+        station, model_version, ledger: who inspected, with what, and where it is recorded.
+        triggers: received; equals the sum of `verdicts`.
+        verdicts: number of records by verdict.
         balances: whether that equation holds; it does not when triggers could not be recorded.
-        seconds: how long it ran.
+        seconds: duration of the run.
         latency_ms_p50, latency_ms_p99: trigger to verdict; None when nothing was inspected.
     """
 
@@ -95,10 +95,11 @@ class Summary:
 
 
 class Station:
-    """Cameras, one model, one ledger, and whoever is told.
+    """Cameras, one model, one ledger, and the workers that notify others.
 
     Attributes:
         stopping: why no more triggers are taken, "" while they are.
+        with_shadow: adds the status of the shadow model to that of the model at work.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class Station:
         inspection: InspectionWorker,
         clock: Clock,
         rules: Supervision,
-        reserve: Reserve,
+        reserve: DiskReserve,
         image_writer: ImageWriter | None = None,
     ) -> None:
         self.cameras = tuple(cameras)
@@ -132,8 +133,8 @@ class Station:
         self._supervisor = Supervisor(clock, rules.hung_after_s)
         self._started_at = clock.now()
         self._alarms = Alarms(clock, log)
-        self._blind = False  # could nobody be shown how it goes?
-        self._doubtful = False  # may a worker that was lost still be inside the model?
+        self._display_failed = False  # has `on_step` raised?
+        self._model_suspect = False  # may a lost worker still be inside the model?
 
     def add_workers(self, *workers: Worker) -> None:
         """Add workers; before `run`."""
@@ -145,15 +146,15 @@ class Station:
         on_record: Callable[[Record], None] | None = None,
         on_step: Callable[[], None] = lambda: None,
     ) -> Summary:
-        """Inspect until every source has ended or `stop` is set; what waits is finished first.
+        """Inspect until every source has ended or `stop` is set; waiting parts are finished first.
 
         Args:
-            stop: set by whoever ends the station.
+            stop: set to end the station.
             on_record: called with each record after it is in the ledger.
-            on_step: called ten times a second while the station looks after its workers.
+            on_step: called ten times a second, by the main loop.
 
         Raises:
-            StationError: too many workers hang; the process must be started anew.
+            StationError: too many workers hang; the process must be restarted.
         """
         started_s = self._clock.monotonic_s()
         if on_record is not None:
@@ -163,7 +164,7 @@ class Station:
             self._supervisor.step()
             self._reserve.restore()
             self.recorder.recover()
-            self._look_for_the_ledger()
+            self._check_ledger_file()
             self._show(on_step)
             self._clock.wait(stop, STEP_S)
         self._end(on_step)
@@ -173,9 +174,8 @@ class Station:
 
     def status(self) -> StationStatus:
         """The station at this moment."""
-        told = [worker.status for worker in self._workers]
+        parts = [worker.status for worker in self._workers]
         model = self._model.status
-        model = replace(model, drift=self._inspection.drift.of(model.version))
         alarms = tuple(filter(None, (self.stopping, self.recorder.alarm, self._alarms.text)))
         return StationStatus(
             station=self.ledger.station,
@@ -184,8 +184,8 @@ class Station:
             started_at=self._started_at,
             model=self.with_shadow(model),
             cameras=tuple(c.status for c in self.cameras),
-            sinks=tuple(s for s in told if isinstance(s, SinkStatus)),
-            storage=next((s for s in told if isinstance(s, StorageStatus)), None),
+            sinks=tuple(s for s in parts if isinstance(s, SinkStatus)),
+            storage=next((s for s in parts if isinstance(s, StorageStatus)), None),
             ledger=self.ledger.status,
             verdicts=self.recorder.counters.verdicts,
             reasons=self.recorder.counters.reasons,
@@ -194,11 +194,12 @@ class Station:
             restarts=self._supervisor.restarts,
             alarms=alarms,
             last=self.recorder.counters.last,
+            drift=self._inspection.drift.of(model.version),
         )
 
     @property
     def silent_s(self) -> float:
-        """Seconds since anybody looked after the workers."""
+        """Seconds since the last step of the supervisor."""
         return self._supervisor.silent_s
 
     @property
@@ -216,36 +217,36 @@ class Station:
             for name in caller:
                 start(name, camera.call)
 
-    def _look_for_the_ledger(self) -> None:
+    def _check_ledger_file(self) -> None:
         if astray := self.ledger.astray:
             self._alarms.raise_("ledger", astray)
         else:
             self._alarms.clear("ledger")
 
     def _inspect(self, heartbeat: Heartbeat) -> None:
-        """Judge, by a model loaded anew if the last worker was lost in it.
+        """Judge, with the model loaded again if the last worker was lost in it.
 
-        Loaded here, not where the loss is noticed: where it hangs again, this worker is replaced in
-        its turn, while the supervisor would take the whole station with it.
+        Loaded here, not in `on_lost`: if loading hangs, this worker is replaced in its turn; a hung
+        supervisor would stop the whole station.
         """
-        if self._doubtful:
-            heartbeat.beat(RENEWED_WITHIN_S)
+        if self._model_suspect:
+            heartbeat.beat(RELOADED_WITHIN_S)
             try:
                 self._model.renew()
-            except Exception:  # the old one must do: parts are to be judged
-                log.exception("the model could not be loaded anew")
-            self._doubtful = False
+            except Exception:  # go on with the old one: parts must be judged
+                log.exception("the model could not be loaded again")
+            self._model_suspect = False
         self._inspection.run(heartbeat)
 
     def _inspection_lost(self, why: str) -> None:
-        self._doubtful = True
+        self._model_suspect = True
         self._inspection.abandon(why)
 
     def _end(self, on_step: Callable[[], None]) -> None:
-        """No more triggers; then what waits; then those who are told of it."""
+        """Stop the triggers, finish waiting parts, then drain sinks and image writer."""
         self.stopping = "the station is stopping"
         self._supervisor.stop(*(name for c in self.cameras for name in _workers_of(c)))
-        # The last part that a camera has opened a record for is let in, then all are finished.
+        # The last part of each camera, whose record is open, is queued; then all are finished.
         self._supervisor.join(1.0)
         self._turn_away()
         self._until(lambda: self._work_queue.idle, on_step)
@@ -254,7 +255,7 @@ class Station:
         self._supervisor.join(1.0)
         self.recorder.recover(at_once=True)
         self._refuse(self.recorder.left_open(), "the part was still being inspected")
-        self._turn_away()  # what has come meanwhile
+        self._turn_away()  # parts that came meanwhile
         self.recorder.settle()
         for worker in self._workers:
             if isinstance(worker, Dispatcher):
@@ -265,7 +266,7 @@ class Station:
         if self.image_writer is not None:
             self.image_writer.drain(1.0)
         if hanging:
-            log.warning("left behind: %s", ", ".join(sorted(hanging)))
+            log.warning("abandoned: %s", ", ".join(sorted(hanging)))
         for camera in self.cameras:
             if hanging.isdisjoint(_workers_of(camera)):
                 camera.source.close()
@@ -277,10 +278,10 @@ class Station:
             camera.turn_away(f"{STOPPED}: {WAITING}")
 
     def _refuse(self, arrivals: Sequence[Arrival], why: str) -> None:
-        """Close records that get no verdict any more.
+        """Close records of parts that will not be judged any more.
 
-        Where the ledger cannot be written each would wait for it, until whoever ends the station
-        kills it: those left open are closed at the next start.
+        If the ledger cannot be written, each would wait for it until the process is killed;
+        therefore records are left open, and closed at the next start.
         """
         for arrival in arrivals:
             if self.recorder.alarm:
@@ -289,17 +290,17 @@ class Station:
             self.recorder.refuse(arrival, f"{STOPPED}: {why}")
 
     def _show(self, on_step: Callable[[], None]) -> None:
-        """Let somebody look on; a terminal that is gone must not end the station."""
-        if self._blind:
+        """Call `on_step`; a terminal that is gone must not end the station."""
+        if self._display_failed:
             return
         try:
             on_step()
         except Exception:
-            self._blind = True
-            log.exception("the station goes on without showing how")
+            self._display_failed = True
+            log.exception("display failed; the station goes on without it")
 
     def _until(self, done: Callable[[], bool], on_step: Callable[[], None]) -> None:
-        """Wait for something, for as long as draining may take."""
+        """Wait until `done`, for `drain_s` at most."""
         until_s = self._clock.monotonic_s() + self._rules.drain_s
         never = threading.Event()
         while not done() and self._clock.monotonic_s() < until_s:
@@ -325,6 +326,6 @@ class Station:
 
 
 def _workers_of(camera: Camera) -> tuple[str, ...]:
-    """Names: who reads its frames and, where it has a trigger, who answers that."""
+    """Names of the workers that read its frames and, with a trigger, answer its calls."""
     reader = f"camera {camera.name}"
     return (reader,) if camera.trigger is None else (reader, f"trigger of {camera.name}")

@@ -13,6 +13,7 @@ from typing import Any
 from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.images.writer import StorageStatus
 from pipeline.daemon.inspection.camera import CameraStatus
+from pipeline.daemon.inspection.drift import DriftStatus
 from pipeline.daemon.model.serving import ModelStatus
 from pipeline.daemon.outbox.dispatcher import SinkStatus
 from pipeline.ledger.database import LedgerStatus
@@ -30,6 +31,7 @@ class StationStatus:
         at: the moment.
         started_at: when the station started.
         model: the model at work.
+        drift: of the parts that it has judged.
         cameras, sinks: one each.
         storage: None where no frames are kept.
         ledger: where the records stand.
@@ -58,6 +60,7 @@ class StationStatus:
     restarts: int = 0
     alarms: tuple[str, ...] = ()
     last: Record | None = None
+    drift: DriftStatus = field(default_factory=DriftStatus)
 
     @property
     def not_ready(self) -> tuple[str, ...]:
@@ -74,4 +77,6 @@ class StationStatus:
         def keyed(fields: list[tuple[str, Any]]) -> dict[str, Any]:
             return {_KEYS.get(key, key): value for key, value in fields}
 
-        return {**asdict(self, dict_factory=keyed), "not_ready": self.not_ready}
+        served = {**asdict(self, dict_factory=keyed), "not_ready": self.not_ready}
+        served["model"]["drift"] = served.pop("drift")
+        return served

@@ -1,7 +1,7 @@
-"""What systemd is told of a station: ready, alive, loading its line file anew, ending.
+"""Notifies systemd of a station: ready, alive, reloading its line file, stopping.
 
 The protocol of sd_notify(3): one datagram of `NAME=value` lines to the socket that systemd names in
-the environment. Without systemd nobody is told.
+the environment. Without systemd nothing is sent.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ EVERY_S = 1.0
 
 
 def notify(*lines: str) -> None:
-    """Tell systemd, if it listens; that it does not is no reason to stop inspecting."""
+    """Send lines to systemd, if it listens; inspection goes on if that fails."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return
@@ -31,46 +31,46 @@ def notify(*lines: str) -> None:
 
 
 def reloading() -> None:
-    """Say that the line file is being loaded anew; `Watchdog` says when that is over."""
+    """Notify that the line file is being reloaded; `Watchdog` notifies when that is over."""
     now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     notify("RELOADING=1", f"MONOTONIC_USEC={now_us}", "WATCHDOG=1")
 
 
 def stopping() -> None:
-    """Say that the station is on its way out."""
+    """Notify that the station is shutting down."""
     notify("STOPPING=1", "STATUS=finishing what waits")
 
 
 class Watchdog:
-    """Tells systemd once a second that the station is alive, and how it is.
+    """Notifies systemd once a second that the station is alive, with its status.
 
-    `beat` is called by the station's own loop, so a loop that hangs is noticed: systemd's watchdog
-    then kills the process and starts it anew. The first beat says that the station is ready.
+    `beat` is called by the station's main loop, so that a hung loop is noticed: systemd's watchdog
+    then kills the process and restarts it. The first beat notifies that the station is ready.
     """
 
-    def __init__(self, state: Callable[[], StationStatus], clock: Clock) -> None:
-        self._state = state
+    def __init__(self, status: Callable[[], StationStatus], clock: Clock) -> None:
+        self._status = status
         self._clock = clock
         self._due_s: float | None = None
 
     def again(self) -> None:
-        """Say at the next beat that the station is ready, after a reload that was refused."""
+        """Notify at the next beat that the station is ready, after a refused reload."""
         self._due_s = None
 
     def beat(self) -> None:
-        """Tell systemd if it is time to."""
+        """Notify systemd if a second has passed."""
         now_s = self._clock.monotonic_s()
         if self._due_s is not None and now_s < self._due_s:
             return
         first = ("READY=1",) if self._due_s is None else ()
         self._due_s = now_s + EVERY_S
         if os.environ.get("NOTIFY_SOCKET"):
-            notify(*first, "WATCHDOG=1", f"STATUS={status(self._state())}")
+            notify(*first, "WATCHDOG=1", f"STATUS={status_line(self._status())}")
 
 
-def status(state: StationStatus) -> str:
+def status_line(status: StationStatus) -> str:
     """One line for `systemctl status`."""
-    away = "; ".join(state.not_ready)
+    away = "; ".join(status.not_ready)
     ready = f"not ready: {away}" if away else "ready"
-    closed = sum(state.verdicts.values())
-    return " ".join(f"{ready}; {closed} inspected with {state.model.version}".split())
+    closed = sum(status.verdicts.values())
+    return " ".join(f"{ready}; {closed} inspected with {status.model.version}".split())

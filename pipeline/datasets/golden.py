@@ -54,22 +54,22 @@ def read(path: Path, table: pd.DataFrame, taxonomy: Taxonomy) -> list[str]:
                 raise DataError(f"{where}: more values than the {len(columns)} columns")
             if name not in known:
                 raise DataError(
-                    f'{where}: "{name}" is no part of the data set; give its sample_id or its '
+                    f'{where}: "{name}" is not a part of the data set; give its sample_id or its '
                     "path, as the manifest has them"
                 )
-            part, said = known[name], (line.get(CLASS) or "").strip()
-            if said and _meant(said, taxonomy, where) != label_of[part]:
+            part, given = known[name], (line.get(CLASS) or "").strip()
+            if given and _meant(given, taxonomy, where) != label_of[part]:
                 raise DataError(
-                    f'{where}: "{name}" is called {said} here, the data set says {label_of[part]}; '
+                    f'{where}: "{name}" is called {given} here, in the data set {label_of[part]}; '
                     "correct one of them"
                 )
             found.append(part)
     return list(dict.fromkeys(found))
 
 
-def _meant(said: str, taxonomy: Taxonomy, where: str) -> str:
+def _meant(given: str, taxonomy: Taxonomy, where: str) -> str:
     try:
-        return taxonomy.names[taxonomy.index(said)]
+        return taxonomy.names[taxonomy.index(given)]
     except DataError as error:
         raise DataError(f"{where}: {error}") from None
 

@@ -32,10 +32,10 @@ _EXPOSURE, _DATE_TIME_ORIGINAL = 0x8769, 0x9003
 _EXIF_FORMAT = "%Y:%m:%d %H:%M:%S"
 
 
-class Source(Strict):
+class SourceGroups(Strict):
     """The groups that the data set names itself, such as a column of a CSV file."""
 
-    by: Literal["source"] = Field(description="What the data set says, such as a CSV's column.")
+    by: Literal["source"] = Field(description="What the data set gives, such as a CSV's column.")
 
     def words(self, samples: Sequence[Sample]) -> str:
         """What a group is, for the report."""
@@ -74,7 +74,7 @@ class Blocks(Strict):
     images: int = Field(ge=1, description="Images in a block, in the order of the source.")
     within: Literal["folder", "variant"] | None = Field(
         None,
-        description="Count anew in each folder (where images of two folders are no neighbours) or "
+        description="Start again in each folder (where no neighbours lie in two folders) or "
         "in each product variant (where variants take turns). None: through the whole data set.",
     )
 
@@ -128,11 +128,11 @@ class Time(Strict):
         try:
             datetime.strptime(moment.strftime(given), given)
         except (ValueError, re.error) as error:
-            raise ValueError(f"is no format of a time: {error}") from None
+            raise ValueError(f"is not a format of a time: {error}") from None
         return given
 
     @model_validator(mode="after")
-    def _name_says_how(self) -> Time:
+    def _check_name_format(self) -> Time:
         given = [key for key in ("pattern", "format") if getattr(self, key) is not None]
         if self.clock == "name" and len(given) < 2:
             raise ValueError(
@@ -199,7 +199,7 @@ class Automatic(Strict):
         return [s.id for s in samples]
 
 
-Grouping = Annotated[Source | Pattern | Blocks | Time | Automatic, Field(discriminator="by")]
+Grouping = Annotated[SourceGroups | Pattern | Blocks | Time | Automatic, Field(discriminator="by")]
 
 
 def regroup(choice: Grouping, samples: Sequence[Sample], root: Place) -> list[Sample]:
@@ -236,7 +236,7 @@ def _matches(pattern: re.Pattern[str], samples: Sequence[Sample], purpose: str) 
     if silent:
         raise DataError(
             f"split.groups.pattern {pattern.pattern} in ingest.yaml reads nothing in "
-            f"{len(silent)} of {len(samples)} paths, such as {silent[0]}, so nothing says "
+            f"{len(silent)} of {len(samples)} paths, such as {silent[0]}, so nothing gives "
             f"{purpose}; mend the pattern or rename the files"
         )
     return texts
@@ -254,7 +254,7 @@ def _seconds(text: str, form: str, what: str) -> float:
         time = datetime.strptime(text, form)
         return time.replace(tzinfo=time.tzinfo or UTC).timestamp()
     except (ValueError, OverflowError) as error:
-        raise DataError(f"{what} is no time by the format {form}: {error}") from None
+        raise DataError(f"{what} does not fit the time format {form}: {error}") from None
 
 
 def _modified(place: Place) -> float | None:

@@ -28,29 +28,29 @@ _UPRIGHT = 1
 
 
 @dataclass(frozen=True)
-class Header:
+class ImageMode:
     """How a file stores its picture.
 
     Attributes:
-        mode: the colours as stored, in words (a value of `MODES`, or with "16-bit" in front).
+        colours: as stored, in words (a value of `MODES`, or with "16-bit" in front).
         rotated: EXIF says that the camera was not held upright.
     """
 
-    mode: str = ""
+    colours: str = ""
     rotated: bool = False
 
 
-def header(data: bytes) -> Header:
+def image_mode(data: bytes) -> ImageMode:
     """Read the header of an encoded image, without its pixels; mode "unknown" if Pillow cannot."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             # Of a PNG without EXIF Pillow would decode the pixels to look behind them for it.
             known = image.format != "PNG" or "exif" in image.info
             turned = known and image.getexif().get(_ORIENTATION, _UPRIGHT) != _UPRIGHT
-            return Header(_mode(image), turned)
+            return ImageMode(_mode(image), turned)
     # Pillow raises SyntaxError for some broken chunks; what OpenCV reads is judged by OpenCV.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return Header(_UNKNOWN)
+        return ImageMode(_UNKNOWN)
 
 
 def _mode(image: Image.Image) -> str:

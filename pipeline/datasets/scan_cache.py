@@ -18,15 +18,14 @@ import numpy as np
 import pandas as pd
 from pyarrow import ArrowException
 
-from pipeline import imaging
 from pipeline.contracts.sample import Sample
-from pipeline.datasets import image_mode, scanning
-from pipeline.datasets.image_mode import Header
+from pipeline.datasets.image_mode import ImageMode
 from pipeline.datasets.location import Place
 from pipeline.datasets.scanning import Scan, scan
-from pipeline.files import sha256, whole_file
+from pipeline.files import whole_file
 from pipeline.imaging.codec import CV2_VERSION
 from pipeline.imaging.quality import Quality
+from pipeline.source_code import code_digest
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +51,7 @@ class ScanCache:
                 self._known[entry["path"], entry["state"]] = Scan(
                     Sample(entry["path"], entry["path"], "", ""),
                     **{name: entry[name] for name in _PLAIN},
-                    header=Header(entry["mode"], entry["rotated"]),
+                    mode=ImageMode(entry["mode"], entry["rotated"]),
                     quality=Quality(entry["brightness"], entry["contrast"], entry["sharpness"]),
                     **{name: vectors[name][row] for name in _VECTORS},
                 )
@@ -77,8 +76,8 @@ class ScanCache:
             log.warning("%s is not written (%s): all is read again next time", self._file, error)
 
     def _state(self, sample: Sample) -> str:
-        """Changes when the image or its mask does; "" where that cannot be told."""
-        told: list[object] = [sample.mask]
+        """Changes when the image or its mask does; "" where that is not known."""
+        parts: list[object] = [sample.mask]
         for name in (sample.path, sample.mask) if sample.mask else (sample.path,):
             place = self._root / name
             if not isinstance(place, Path):
@@ -87,8 +86,8 @@ class ScanCache:
                 status = place.stat()
             except (OSError, ValueError):
                 return ""
-            told += [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
-        return repr(told)
+            parts += [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+        return repr(parts)
 
 
 def _entry(s: Scan, state: str) -> dict[str, Any]:
@@ -97,8 +96,8 @@ def _entry(s: Scan, state: str) -> dict[str, Any]:
         "path": s.sample.path,
         "state": state,
         **{name: getattr(s, name) for name in (*_PLAIN, *_VECTORS)},
-        "mode": s.header.mode,
-        "rotated": s.header.rotated,
+        "mode": s.mode.colours,
+        "rotated": s.mode.rotated,
         "brightness": s.quality.brightness,
         "contrast": s.quality.contrast,
         "sharpness": s.quality.sharpness,
@@ -107,8 +106,6 @@ def _entry(s: Scan, state: str) -> dict[str, Any]:
 
 def _code() -> str:
     """Changes with the code that scans, and with OpenCV."""
-    files = sorted(Path(imaging.__path__[0]).glob("*.py"))
-    files += [Path(scanning.__file__), Path(image_mode.__file__)]
     limit = os.environ.get("OPENCV_IO_MAX_IMAGE_PIXELS", "")
-    texts = [CV2_VERSION, limit, *map(sha256, files)]
+    texts = [CV2_VERSION, limit, code_digest("pipeline.datasets.scanning")]
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()

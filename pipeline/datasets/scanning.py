@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from pipeline.contracts.sample import Sample
 from pipeline.datasets import location
-from pipeline.datasets.image_mode import Header, header
+from pipeline.datasets.image_mode import ImageMode, image_mode
 from pipeline.datasets.location import Place
 from pipeline.errors import UnreadableImage, printable
 from pipeline.imaging.codec import decode, decode_mask
@@ -22,7 +22,7 @@ class Scan:
 
     Attributes:
         sample: the sample as the adapter gave it; with a fault, its path can be printed.
-        header: how the file stores its picture.
+        mode: how the file stores its picture.
         quality: brightness, contrast and sharpness of the whole picture; None with a fault.
         fingerprint: what it shows, to find near-duplicates; None with a fault.
         texture: what its surface is like, to find wrong labels; None with a fault.
@@ -36,7 +36,7 @@ class Scan:
     bytes: int = 0
     sha256: str = ""
     pixels_sha256: str = ""
-    header: Header = field(default_factory=Header)
+    mode: ImageMode = field(default_factory=ImageMode)
     quality: Quality | None = None
     fingerprint: Fingerprint | None = None
     texture: Texture | None = None
@@ -69,7 +69,7 @@ def scan(sample: Sample, root: Place) -> Scan:
         bytes=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
         pixels_sha256=pixels,
-        header=header(data),
+        mode=image_mode(data),
         quality=measure(rgb),
         fingerprint=fingerprint(rgb),
         texture=texture(rgb),
@@ -85,6 +85,6 @@ def _mask(sample: Sample, root: Place, shape: tuple[int, ...]) -> str:
     if (height, width) != shape:
         raise UnreadableImage(
             f"{sample.path} has {shape[1]}x{shape[0]} pixels, its mask {name} "
-            f"{width}x{height}; draw the mask anew"
+            f"{width}x{height}; draw the mask again"
         )
     return hashlib.sha256(data).hexdigest()

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline import imaging
 from pipeline.contracts.spec import PreprocessSpec, reference_file
 from pipeline.datasets.manifest import TABLE, Manifest
 from pipeline.datasets.shards import COLUMNS, IMAGES, INDEX, MASKS, SPEC, name_of, parts_per_shard
@@ -20,6 +19,7 @@ from pipeline.files import sha256, whole_file, write_model
 from pipeline.imaging import Pixels
 from pipeline.imaging.codec import CV2_VERSION
 from pipeline.imaging.prepare import Preparation
+from pipeline.source_code import code_digest
 
 KEY = "interrupted.key"
 NOTES = "notes"
@@ -28,7 +28,7 @@ NOTES = "notes"
 Write = Callable[[int, Pixels], None]
 
 
-class Sharding:
+class ShardWriter:
     """The work of one preprocess run.
 
     All cores fill a shard beside its place, which it takes when it is whole: one that is there is
@@ -90,8 +90,8 @@ class Sharding:
                 masks = files.enter_context(_rows_of(home, shape[:-1]))
             doing = [pool.submit(self._part, row, row - span.start, images, masks) for row in span]
             try:
-                for at, told in enumerate(doing):
-                    notes[at] = told.result()
+                for at, noted in enumerate(doing):
+                    notes[at] = noted.result()
                     yield
             finally:
                 # Nobody may write once the files are closed.
@@ -116,7 +116,7 @@ class Sharding:
             masks(at * n_tiles, drawn)
             if part.masks is not None:
                 defect = part.masks.any(axis=(1, 2)).astype(float).tolist()
-        return [part.confidence, float(part.complaint is None), *defect]
+        return [part.confidence, float(part.reason is None), *defect]
 
     def write_index(self) -> int:
         """Write the index and the spec.
@@ -164,9 +164,7 @@ class Sharding:
 def _key(spec: PreprocessSpec, ingested: Path) -> str:
     """Changes with all that a shard depends on: images, spec, reference pictures, code."""
     files = [ingested / TABLE, *(ingested / reference_file(name) for name in spec.references)]
-    files += sorted(Path(__file__).parent.glob("*.py"))
-    files += sorted(Path(imaging.__path__[0]).glob("*.py"))
-    parts = [spec.model_dump_json(), CV2_VERSION, *map(sha256, files)]
+    parts = [spec.model_dump_json(), CV2_VERSION, code_digest(__name__), *map(sha256, files)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -174,7 +172,7 @@ def _key(spec: PreprocessSpec, ingested: Path) -> str:
 def _rows_of(path: Path, shape: tuple[int, ...]) -> Iterator[Write]:
     """Yield a writer of rows of a uint8 array file, in any order and from several threads.
 
-    Not np.save, which on a full disk does not say what was wrong; not a memory map, which dies.
+    Not np.save, which on a full disk hides what was wrong; not a memory map, which dies.
     """
     with whole_file(path) as handle:
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}

@@ -138,7 +138,7 @@ def complete(
     if untaught:
         raise DataError(
             f"the given split has no training image of class {', '.join(untaught)}, which "
-            "nothing could learn then; set split.given to ignore in ingest.yaml to split anew"
+            "nothing could learn then; set split.given to ignore in ingest.yaml to split again"
         )
     return [str(side) for side in sides]
 

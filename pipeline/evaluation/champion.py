@@ -1,4 +1,4 @@
-"""The champion of the day, which a challenger is compared with."""
+"""The champion of the day, and the comparison of a challenger with it on the same parts."""
 
 from __future__ import annotations
 
@@ -7,14 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.contracts.bundle import Bundle, open_bundle
-from pipeline.errors import BundleError, LinesideError, NoChampion
+from pipeline.contracts.evaluation import Comparison
+from pipeline.datasets.manifest import Manifest
+from pipeline.errors import BundleError, LinesideError, NoChampion, UnreadableImage
+from pipeline.evaluation.predictions import PartPredictions, Watch, predict_parts
+from pipeline.metrics.comparison import Answers, compare, not_compared
 from pipeline.registry.connection import sqlite_file
+from pipeline.registry.resolution import resolve
 from pipeline.registry.store import Registry
 from pipeline.registry.versions import Version
 
 
 @dataclass(frozen=True)
-class Rival:
+class Champion:
     """A champion, or why there is none to compare with.
 
     Attributes:
@@ -30,25 +35,25 @@ class Rival:
     out_of_reach: bool = False
 
 
-def champion(registry: Registry, recipe: str, cache: Path) -> Rival:
+def find_champion(registry: Registry, recipe: str, cache: Path) -> Champion:
     """The champion's bundle, kept in the folder `cache` once it was pulled.
 
     Whatever keeps it from being had is a fact for the report, and for the gate.
     """
     file = sqlite_file(registry.uri)
     if file is not None and not file.exists():
-        return Rival(missing="there is no champion yet")
+        return Champion(missing="no champion is signed off yet")
     try:
-        version = registry.champion(recipe)
+        version = resolve(registry, recipe).version
     except NoChampion:
-        return Rival(missing="there is no champion yet")
+        return Champion(missing="no champion is signed off yet")
     except LinesideError as error:
-        return Rival(missing=str(error), out_of_reach=True)
+        return Champion(missing=str(error), out_of_reach=True)
     folder = cache / f"{recipe}-{version.version}-{version.bundle_sha256[:12]}"
     try:
-        return Rival(version.name, _kept(registry, version, folder), "")
+        return Champion(version.name, _kept(registry, version, folder), "")
     except LinesideError as error:
-        return Rival(version.name, missing=str(error), out_of_reach=True)
+        return Champion(version.name, missing=str(error), out_of_reach=True)
 
 
 def _kept(registry: Registry, version: Version, folder: Path) -> Bundle:
@@ -59,3 +64,47 @@ def _kept(registry: Registry, version: Version, folder: Path) -> Bundle:
             shutil.rmtree(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     return registry.pull(version, folder)
+
+
+def compare_with_champion(
+    champion: Champion,
+    bundle: Bundle,
+    data: Manifest,
+    test: PartPredictions,
+    draws: int,
+    watch: Watch,
+) -> Comparison:
+    """The champion on the same parts, through its own preparation and by its own limits.
+
+    A champion that knows other classes cannot be compared: its verdicts answer another question.
+    """
+    if champion.bundle is None:
+        missing = not_compared(champion.name, champion.missing)
+        return missing.model_copy(update={"out_of_reach": champion.out_of_reach})
+    if champion.bundle.sha256 == bundle.sha256:
+        return not_compared(champion.name, "this bundle is the champion itself")
+    theirs, ours = champion.bundle.taxonomy, bundle.taxonomy
+    if (theirs.names, theirs.passing) != (ours.names, ours.passing):
+        return not_compared(
+            champion.name,
+            f"it knows the classes {', '.join(theirs.names)}, this one {', '.join(ours.names)}"
+            if theirs.names != ours.names
+            else "its classes have other dispositions: another part is good",
+        )
+    try:
+        former = predict_parts(champion.bundle, data, test.rows, watch)
+    except (UnreadableImage, BundleError) as error:
+        return not_compared(champion.name, f"it cannot judge these images: {error}")
+    return compare(
+        champion.name,
+        _answers(former),
+        _answers(test),
+        test.bad,
+        test.questions[0],
+        test.groups(data),
+        draws=draws,
+    )
+
+
+def _answers(judged: PartPredictions) -> Answers:
+    return Answers(judged.predicted == judged.labels, judged.verdicts, judged.questions[1])

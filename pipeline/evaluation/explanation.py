@@ -16,7 +16,7 @@ from pipeline.contracts.records import Verdict
 from pipeline.contracts.spec import PreprocessSpec
 from pipeline.datasets.manifest import Manifest
 from pipeline.errors import TrainingError
-from pipeline.evaluation.predictions import Judged
+from pipeline.evaluation.predictions import PartPredictions
 from pipeline.imaging import Pixels
 from pipeline.imaging.codec import encode_png
 from pipeline.imaging.overlay import inside, overlay
@@ -46,7 +46,7 @@ class ExplanationRules(Strict):
 
 
 @dataclass(frozen=True)
-class Gallery:
+class HeatMapGallery:
     """Parts of one kind beside their heat maps.
 
     Attributes:
@@ -63,10 +63,10 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Heat maps, and what is to be said of them; `said` is None where there are none."""
+    """Heat maps, and their figures; `summary` is None where there are none."""
 
-    said: Explained | None
-    galleries: tuple[Gallery, ...]
+    summary: Explained | None
+    galleries: tuple[HeatMapGallery, ...]
 
     def write(self, folder: Path) -> Iterator[tuple[str, str, Path]]:
         """Write a PNG for each gallery; gives title, lead and path of each."""
@@ -85,7 +85,9 @@ class _Kind:
     which: Ints
 
 
-def explain(trained: Path, data: Manifest, test: Judged, rules: ExplanationRules) -> Explanation:
+def explain(
+    trained: Path, data: Manifest, test: PartPredictions, rules: ExplanationRules
+) -> Explanation:
     """Draw where the defect scores of some test parts come from.
 
     Args:
@@ -110,11 +112,11 @@ def explain(trained: Path, data: Manifest, test: Judged, rules: ExplanationRules
     network = rebuild(trained)
     which = np.concatenate([k.which for k in kinds])
     pictures, masks = _prepared(preparation, data, test, which)
-    said = softmax(attribution.logits(network, pictures))
-    if np.abs(said - test.probabilities[which]).max() > AGREES:
+    predicted = softmax(attribution.logits(network, pictures))
+    if np.abs(predicted - test.probabilities[which]).max() > AGREES:
         raise TrainingError(
-            f"{trained} holds another network than its bundle: they do not say the same of test "
-            "parts, so one cannot explain the other; run `dvc repro`, which trains anew"
+            f"{trained} holds another network than its bundle: their predictions of test "
+            "parts differ, so one cannot explain the other; run `dvc repro`, which trains again"
         )
     typical = np.concatenate([preparation(data.pixels(int(row))).images[:1] for row in good])
     heats = attribution.heat_maps(network, pictures, typical, test.taxonomy.passing)
@@ -124,7 +126,7 @@ def explain(trained: Path, data: Manifest, test: Judged, rules: ExplanationRules
     )
 
 
-def _kinds(test: Judged, each: int) -> Iterator[_Kind]:
+def _kinds(test: PartPredictions, each: int) -> Iterator[_Kind]:
     """Wrong verdicts, the surest first; of right ones a sample from the surest to the doubtful."""
     scores, bad = test.scores, test.bad
     passed, failed = test.verdicts == Verdict.PASS, test.verdicts == Verdict.FAIL
@@ -181,7 +183,7 @@ def _references(data: Manifest) -> Ints:
 
 
 def _prepared(
-    preparation: Preparation, data: Manifest, test: Judged, which: Ints
+    preparation: Preparation, data: Manifest, test: PartPredictions, which: Ints
 ) -> tuple[Pixels, list[Pixels | None]]:
     """What the network saw of each part, of several tiles the worst; and its mask, if any."""
     pictures, masks = [], list[Pixels | None]()
@@ -210,10 +212,10 @@ def _measured(
 def _drawn(
     kinds: list[_Kind],
     data: Manifest,
-    test: Judged,
+    test: PartPredictions,
     pictures: Pixels,
     heats: npt.NDArray[np.float32],
-) -> Iterator[Gallery]:
+) -> Iterator[HeatMapGallery]:
     ids, names = data.table["sample_id"], data.taxonomy.names
     drawn = iter(zip(pictures, heats, strict=True))
     for kind in kinds:
@@ -223,4 +225,4 @@ def _drawn(
             verdict = f"{names[test.labels[i]]}: {test.verdicts[i]} {test.scores[i]:.2f}"
             name = Path(str(ids.iat[test.rows[i]])).name
             tiles += [(verdict, picture), (name, overlay(picture, heat))]
-        yield Gallery(kind.name, kind.title, kind.lead, tuple(tiles))
+        yield HeatMapGallery(kind.name, kind.title, kind.lead, tuple(tiles))

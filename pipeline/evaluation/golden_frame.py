@@ -1,4 +1,4 @@
-"""The golden frame: one test part, sealed into the bundle with what was said of it here.
+"""The golden frame: one test part, sealed into the bundle with the prediction made here.
 
 A station judges it before it takes a bundle to work (`inference.trial`). So the part must tell
 machines apart (one that the network is certain of hides every difference) and must not tell the
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from pipeline.contracts.bundle import GOLDEN, Bundle, GoldenFrame, open_bundle, seal
 from pipeline.contracts.records import Verdict
 from pipeline.datasets.manifest import Manifest
-from pipeline.evaluation.predictions import Judged
+from pipeline.evaluation.predictions import PartPredictions
 from pipeline.files import write_model
 from pipeline.imaging.codec import SUFFIXES
 from pipeline.inference.inspector import Inspection
@@ -26,15 +26,17 @@ DECIMALS = 4
 # that another number of threads makes in float32.
 CLEAR_OF_ROUNDING = 0.2 * 10**-DECIMALS
 CLEAR_OF_LIMITS = 0.02  # of the defect score, and between the two likeliest classes
-TELLING = 0.9  # the likeliest class's probability where a difference shows and is not exaggerated
+INFORMATIVE = (
+    0.9  # the likeliest class's probability where a difference shows and is not exaggerated
+)
 
 
-def add_golden_frame(bundle: Bundle, data: Manifest, test: Judged) -> Bundle:
-    """Seal the bundle anew with a golden frame, or return it as it is where no part is fit.
+def add_golden_frame(bundle: Bundle, data: Manifest, test: PartPredictions) -> Bundle:
+    """Seal the bundle again with a golden frame, or return it as it is where no part is fit.
 
-    Fit is a part that was judged right and without complaint, whose file is small, and whose
+    Fit is a part that was judged right on a faultless picture, whose file is small, and whose
     figures lie clear of the limits and of where they are rounded. Of those it is the one whose
-    likeliest class comes nearest to `TELLING`.
+    likeliest class comes nearest to `INFORMATIVE`.
 
     Raises:
         DataError: the image has changed since it was ingested.
@@ -42,8 +44,8 @@ def add_golden_frame(bundle: Bundle, data: Manifest, test: Judged) -> Bundle:
     right = (test.predicted == test.labels) & _no_mistake(test)
     ids: list[str] = data.table["sample_id"].tolist()
 
-    def telling(i: int) -> tuple[float, str]:
-        return abs(float(test.inspections[i].probabilities.max()) - TELLING), ids[test.rows[i]]
+    def distance_from_informative(i: int) -> tuple[float, str]:
+        return abs(float(test.inspections[i].probabilities.max()) - INFORMATIVE), ids[test.rows[i]]
 
     fit = [
         i
@@ -52,7 +54,7 @@ def add_golden_frame(bundle: Bundle, data: Manifest, test: Judged) -> Bundle:
     ]
     if not fit:
         return bundle
-    chosen = min(fit, key=telling)
+    chosen = min(fit, key=distance_from_informative)
     row, seen = int(test.rows[chosen]), test.inspections[chosen]
     file = f"golden-frame{_ending(data, row)}"
     (bundle.folder / file).write_bytes(data.image(row))
@@ -69,7 +71,7 @@ def add_golden_frame(bundle: Bundle, data: Manifest, test: Judged) -> Bundle:
     return open_bundle(bundle.folder, expected_sha256=seal(bundle.folder))
 
 
-def _no_mistake(test: Judged) -> npt.NDArray[np.bool_]:
+def _no_mistake(test: PartPredictions) -> npt.NDArray[np.bool_]:
     """Which parts are neither escapes nor overkill, bool N; where no class passes, all fail."""
     if not any(test.taxonomy.passing):
         return np.ones(len(test.rows), np.bool_)
@@ -91,7 +93,7 @@ def _is_clear(bundle: Bundle, seen: Inspection) -> bool:
     point, score = bundle.operating_point, seen.decision.defect_score
     from_limits = min(abs(score - point.pass_below), abs(score - point.fail_from))
     return bool(
-        seen.complaint is None
+        seen.image_reason is None
         and from_rounding.min() >= CLEAR_OF_ROUNDING
         and min(from_limits, first - second) >= CLEAR_OF_LIMITS
     )

@@ -15,7 +15,7 @@ from pipeline.contracts.bundle import Bundle, OperatingPoint, open_bundle, seal
 from pipeline.datasets import scores as out_of_fold
 from pipeline.datasets.manifest import Manifest
 from pipeline.evaluation import novelty
-from pipeline.evaluation.predictions import Watch, judge
+from pipeline.evaluation.predictions import Watch, predict_parts
 from pipeline.files import write_model
 from pipeline.inference.decide import defect_scores
 from pipeline.metrics.operating_point import ABOVE_ALL, Choice, Policy, choose, nothing_passes
@@ -45,24 +45,24 @@ class Basis:
         return bool(self.by_validation) and not self.n_kept_out and self.n_validation > 0
 
     @property
-    def said(self) -> str:
-        """Sentences for a person."""
-        told = f"They were chosen on {self.n_validation} validation parts"
+    def sentence(self) -> str:
+        """In words, for people."""
+        text = f"They were chosen on {self.n_validation} validation parts"
         if self.n_kept_out:
-            told += f" that have chosen nothing else; {self.n_kept_out} others had chosen the "
-            told += _listed(self.by_validation)
+            text += f" that have chosen nothing else; {self.n_kept_out} others had chosen the "
+            text += _listed(self.by_validation)
         elif self.reused:
-            told += f", which had chosen the {_listed(self.by_validation)} too"
+            text += f", which had chosen the {_listed(self.by_validation)} too"
         if self.n_out_of_fold:
-            told += f". With them went {self.n_out_of_fold} training parts, each judged by a model "
-            told += "that had not seen its group"
+            text += f". With them went {self.n_out_of_fold} training parts, each judged by a model "
+            text += "that had not seen its group"
             if self.by_out_of_fold:
-                told += f"; these had chosen the {_listed(self.by_out_of_fold)} too"
-        return f"{told}. No test part was among them."
+                text += f"; these had chosen the {_listed(self.by_out_of_fold)} too"
+        return f"{text}. No test part was among them."
 
     def written(self) -> dict[str, Any]:
         """For metrics.json."""
-        return {**asdict(self), "said": self.said}
+        return {**asdict(self), "said": self.sentence}
 
     def notes(self) -> Iterator[str]:
         """Warnings."""
@@ -94,7 +94,7 @@ class _Unseen:
 def choose_limits(
     policy: Policy, data: Manifest, trained: Path, sealed: Path, watch: Watch
 ) -> tuple[Bundle, Choice, Basis]:
-    """Seal the trained bundle with the limits that the policy asks for, and that on unlikeness.
+    """Seal the trained bundle with the limits that the policy asks for, and the limit on novelty.
 
     Args:
         policy: what the plant can accept.
@@ -127,7 +127,7 @@ def _unseen(data: Manifest, trained: Path, sealed: Path, watch: Watch) -> _Unsee
 
     Of several tiles the highest score counts, as in every figure of the report. By it the station
     lets no part pass that is counted as kept here, and fails none that is counted as let through:
-    complaints of a picture and classes that people look at only ever turn a PASS or a FAIL into a
+    a fault of the picture and classes that people look at only ever turn a PASS or a FAIL into a
     REVIEW. So escapes and overkill are what is promised or less; there is more to review.
 
     With them come the out-of-fold scores of the training parts, where training wrote them: more
@@ -140,7 +140,7 @@ def _unseen(data: Manifest, trained: Path, sealed: Path, watch: Watch) -> _Unsee
     apart = held & data.table["sample_id"].isin(consulted.set_aside).to_numpy()
     asked = apart if consulted.by_validation and apart.any() else held
     novelty.add_examples(_sealed(sealed, undecided), data)
-    validation = judge(_sealed(sealed, undecided), data, np.flatnonzero(asked), watch)
+    validation = predict_parts(_sealed(sealed, undecided), data, np.flatnonzero(asked), watch)
     novelty.choose_limit(sealed, validation)
     ids, probabilities = out_of_fold.read(trained / out_of_fold.OUT_OF_FOLD)
     by_id = data.table.set_index("sample_id")

@@ -36,7 +36,7 @@ def lineage(root: Path, recipe: str) -> dict[str, str]:
 
 
 def facts(data: Manifest, ingested: Path, bundle: Bundle) -> dict[str, str]:
-    """What the report says of the data set and the model, by name.
+    """Facts of the report on the data set and the model, by name.
 
     Args:
         data: the data set.
@@ -50,7 +50,7 @@ def facts(data: Manifest, ingested: Path, bundle: Bundle) -> dict[str, str]:
     found = {
         "recipe": bundle.provenance.recipe,
         "source": " ".join([source["type"], *([str(source["root"])] if "root" in source else [])]),
-        "licence": licence or "not known to lineside; whoever owns the images knows",
+        "licence": licence or "not known to lineside; ask the owner of the images",
         "images": f"{len(data.table)}: {sides.get('train', 0)} to train on, {sides.get('val', 0)} "
         f"for validation, {sides.get('test', 0)} for this test",
         "classes": ", ".join(f"{name} {classes.get(name, 0)}" for name in data.taxonomy.names),

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.contracts.bundle import EXAMPLES, FAMILIARITY, Bundle, Familiarity
+from pipeline.contracts.bundle import EXAMPLES, NOVELTY, Bundle, NoveltyLimit
 from pipeline.datasets.manifest import Manifest
-from pipeline.evaluation.predictions import Judged, Rows, ask
+from pipeline.evaluation.predictions import PartPredictions, Rows, run_inspectors
 from pipeline.files import whole_file, write_model
 from pipeline.inference.novelty import limit_of
 
@@ -29,26 +29,28 @@ def add_examples(bundle: Bundle, data: Manifest) -> None:
     rows = spread(data)
     if not len(rows):
         return
-    seen = ask(bundle, rows, lambda inspector, row: inspector.look(data.pixels(row)).embedding)
+    seen = run_inspectors(
+        bundle, rows, lambda inspector, row: inspector.look(data.pixels(row)).embedding
+    )
     table = np.concatenate(list(seen)).astype(np.float16)
     with whole_file(bundle.folder / EXAMPLES) as handle:
         np.save(handle, table, allow_pickle=False)
-    write_model(bundle.folder / FAMILIARITY, Familiarity())
+    write_model(bundle.folder / NOVELTY, NoveltyLimit())
 
 
-def choose_limit(folder: Path, validation: Judged) -> None:
+def choose_limit(folder: Path, validation: PartPredictions) -> None:
     """Write the limit that nearly all validation parts keep, if there are examples."""
     distances = np.array([i.novelty for i in validation.inspections if i.novelty is not None])
     if not len(distances):
         return
     examples = np.load(folder / EXAMPLES, allow_pickle=False).astype(np.float64)
     rounding = HALF_PRECISION * float(np.linalg.norm(examples, axis=1).max())
-    chosen = Familiarity(
+    chosen = NoveltyLimit(
         limit=round(limit_of(distances, EXCEEDED) + rounding, 4),
         median=round(float(np.median(distances)), 4),
         n_chosen_on=len(distances),
     )
-    write_model(folder / FAMILIARITY, chosen)
+    write_model(folder / NOVELTY, chosen)
 
 
 def spread(data: Manifest) -> Rows:

@@ -26,7 +26,7 @@ TIMED = 100  # parts, for the latency
 
 
 @dataclass(frozen=True)
-class Judged:
+class PartPredictions:
     """Some parts and what the station says of them; arrays have one row a part.
 
     Attributes:
@@ -79,8 +79,13 @@ class Judged:
         """PASS, FAIL or REVIEW, str N."""
         return np.array([str(i.decision.verdict) for i in self.inspections], dtype=np.str_)
 
+    def groups(self, data: Manifest) -> list[str]:
+        """The group of each part, N."""
+        groups: list[str] = data.table["group"].iloc[self.rows].tolist()
+        return groups
 
-def judge(bundle: Bundle, data: Manifest, rows: Rows, watch: Watch) -> Judged:
+
+def predict_parts(bundle: Bundle, data: Manifest, rows: Rows, watch: Watch) -> PartPredictions:
     """Inspect parts of a data set, one thread a core.
 
     Args:
@@ -92,13 +97,17 @@ def judge(bundle: Bundle, data: Manifest, rows: Rows, watch: Watch) -> Judged:
     Raises:
         DataError: an image changed since it was ingested.
     """
-    inspected = ask(bundle, rows, lambda inspector, row: inspector.inspect(data.pixels(row)))
+    inspected = run_inspectors(
+        bundle, rows, lambda inspector, row: inspector.inspect(data.pixels(row))
+    )
     inspections = list(watch(inspected, len(rows)))
     labels = [data.taxonomy.names.index(name) for name in data.table["label"].iloc[rows]]
-    return Judged(rows, np.array(labels, np.intp), inspections, data.taxonomy)
+    return PartPredictions(rows, np.array(labels, np.intp), inspections, data.taxonomy)
 
 
-def ask(bundle: Bundle, rows: Rows, question: Callable[[Inspector, int], T]) -> Iterator[T]:
+def run_inspectors(
+    bundle: Bundle, rows: Rows, question: Callable[[Inspector, int], T]
+) -> Iterator[T]:
     """Put a question to the model about each row, in their order, one thread a core.
 
     A thread to a frame is quicker than all threads for one frame after the other.

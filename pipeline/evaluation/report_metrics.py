@@ -1,4 +1,4 @@
-"""The figures of metrics.json: what the station says of test parts, with intervals."""
+"""The figures of metrics.json: the verdicts on test parts, with intervals."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import numpy.typing as npt
 from pipeline.contracts.evaluation import Share
 from pipeline.contracts.records import Verdict
 from pipeline.datasets.manifest import Manifest
-from pipeline.evaluation.predictions import Judged
+from pipeline.evaluation.predictions import PartPredictions
 from pipeline.metrics import classification as figures
 from pipeline.metrics.rates import grouped_bootstrap, grouped_share, percent
 
 
-def measure(
-    test: Judged, data: Manifest, draws: int, naive: dict[str, Any] | None
+def report_metrics(
+    test: PartPredictions, data: Manifest, draws: int, naive: dict[str, Any] | None
 ) -> dict[str, Any]:
     """Figures of test parts, each with `<name>_ci95`, and `notes` on how to read them.
 
     Args:
-        test: the parts and what was said of them.
+        test: the parts and their predictions.
         data: the data set that they come from.
         draws: resamples of whole groups for the intervals of AUROC, average precision and F1.
-        naive: figures on the data set's own split, where that leaks and was made anew.
+        naive: figures on the data set's own split, where that leaks and was made again.
     """
     taxonomy, n = test.taxonomy, len(test.rows)
     groups = data.table["group"].iloc[test.rows].tolist()
@@ -53,7 +53,7 @@ def measure(
     }
 
 
-def _by_ranking(test: Judged) -> dict[str, Callable[[npt.NDArray[np.intp]], float]]:
+def _by_ranking(test: PartPredictions) -> dict[str, Callable[[npt.NDArray[np.intp]], float]]:
     labels, predicted, k = test.labels, test.predicted, len(test.taxonomy.names)
     truth, scores = test.questions
     return {
@@ -63,7 +63,7 @@ def _by_ranking(test: Judged) -> dict[str, Callable[[npt.NDArray[np.intp]], floa
     }
 
 
-def _by_counting(test: Judged, groups: npt.NDArray[np.str_]) -> dict[str, Share]:
+def _by_counting(test: PartPredictions, groups: npt.NDArray[np.str_]) -> dict[str, Share]:
     bad, verdicts = test.bad, test.verdicts
     return {
         "accuracy": grouped_share(test.predicted == test.labels, groups),
@@ -74,7 +74,7 @@ def _by_counting(test: Judged, groups: npt.NDArray[np.str_]) -> dict[str, Share]
 
 
 def _notes(
-    test: Judged,
+    test: PartPredictions,
     rates: dict[str, Share],
     leaky: bool,
     naive: dict[str, Any] | None,
@@ -96,8 +96,8 @@ def _notes(
     accuracy = rates["accuracy"].value
     if naive is not None and accuracy is not None:
         notes.append(
-            "the data set's own split leaks and was made anew by group: on it the same method "
-            f"would say accuracy {percent(naive['accuracy'])} % of {naive['n_test']} parts, here "
+            "the data set's own split leaks and was made again by group: on it the same method "
+            f"would reach accuracy {percent(naive['accuracy'])} % of {naive['n_test']} parts, here "
             f"it is {percent(accuracy)} % of {n}"
         )
     if n_groups < n:

@@ -13,9 +13,9 @@ from scipy.stats import binomtest
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.evaluation import Changed, Robustness, Share
 from pipeline.contracts.records import Verdict
-from pipeline.evaluation.predictions import ask
+from pipeline.evaluation.predictions import run_inspectors
 from pipeline.imaging import Pixels
-from pipeline.imaging.changes import CHANGES, Change, said
+from pipeline.imaging.changes import CHANGES, Change, strength_text
 from pipeline.imaging.sheet import contact_sheet
 from pipeline.inference.inspector import Inspection, Inspector
 from pipeline.metrics import classification as figures
@@ -163,7 +163,7 @@ def sheet(frame: Pixels, seed: int = 0, tile_px: int = 200) -> Pixels:
     tiles = []
     for change in CHANGES:
         tiles.append((f"{change.name}: unchanged", frame))
-        tiles += [(said(change.name, s), change(frame, s, seed)) for s in change.strengths]
+        tiles += [(strength_text(change.name, s), change(frame, s, seed)) for s in change.strengths]
     return contact_sheet(tiles, columns=1 + len(CHANGES[0].strengths), tile_px=tile_px)
 
 
@@ -176,12 +176,12 @@ def _inspect(
 ) -> list[_Answers]:
     """Answers for the parts as they are, then for each step."""
 
-    def judge(inspector: Inspector, row: int) -> list[Inspection]:
+    def inspect_changed(inspector: Inspector, row: int) -> list[Inspection]:
         taken = frame(row)
         frames = [taken, *(change(taken, strength, seed=row) for change, strength in steps)]
         return [inspector.inspect(changed) for changed in frames]
 
-    parts = list(watch(ask(bundle, rows, judge), len(rows)))
+    parts = list(watch(run_inspectors(bundle, rows, inspect_changed), len(rows)))
     return [
         _Answers(
             verdicts=np.array([i.decision.verdict for i in inspections]),
@@ -273,7 +273,7 @@ def _first_to_break(ladder: Sequence[Changed]) -> str:
     if not broken:
         return ""
     at = broken[0]
-    return f"{at.change} breaks it first: at {said(at.change, at.strength)} {at.broken}"
+    return f"{at.change} breaks it first: at {strength_text(at.change, at.strength)} {at.broken}"
 
 
 def _caught(ladders: Sequence[Sequence[Changed]]) -> str:
@@ -285,5 +285,5 @@ def _caught(ladders: Sequence[Sequence[Changed]]) -> str:
         if noticed:
             at = noticed[0]
             share = f"{at.complained.k} of {at.complained.n} pictures"
-            found.append(f"{said(at.change, at.strength)} ({share})")
+            found.append(f"{strength_text(at.change, at.strength)} ({share})")
     return f"the station notices by itself: {', '.join(found)}" if found else ""

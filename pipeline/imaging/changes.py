@@ -52,7 +52,7 @@ class Change:
         return frame if strength == 0 else self.make(frame, strength, seed)
 
 
-def said(change: str, strength: float) -> str:
+def strength_text(change: str, strength: float) -> str:
     """A change at one strength in words: `blur of 0.5 %`, `light -20 %`."""
     return {
         "brightness": f"light {strength:+g} %",

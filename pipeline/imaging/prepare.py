@@ -35,13 +35,13 @@ class Prepared:
         images: uint8 T,H,W,C: one image, or the tiles row by row.
         masks: uint8 T,H,W, 255 where the defect mask given is set; None when none was given.
         confidence: of the place where the part was found, 0 to 1; 1 when none was looked for.
-        complaint: why this may not be the part, or None.
+        reason: why this may not be the part, or None.
     """
 
     images: Pixels
     masks: Pixels | None
     confidence: float
-    complaint: str | None
+    reason: str | None
 
 
 class Preparation:
@@ -117,9 +117,9 @@ class Preparation:
         seen: Steps = [] if steps is None else steps
         seen.append(("camera", rgb))
         image, warps, confidence = self._place(self._even(rgb, seen), seen)
-        complaint = None
+        reason = None
         if spec.locate is not None and confidence < spec.locate.min_confidence:
-            complaint = (
+            reason = (
                 f"part not found: confidence {confidence:.2f} below "
                 f"{spec.locate.min_confidence:.2f}"
             )
@@ -135,7 +135,7 @@ class Preparation:
             # A defect of one pixel must not vanish: whatever it touches is set.
             fitted = [self._fit(defects[box], 0, cv2.INTER_AREA) for box in boxes]
             masks = np.where(np.stack(fitted) > 0, np.uint8(255), np.uint8(0))
-        return Prepared(images, masks, confidence, complaint)
+        return Prepared(images, masks, confidence, reason)
 
     def _even(self, rgb: Pixels, seen: Steps) -> Pixels:
         if self._gain is None:

@@ -43,7 +43,7 @@ def reference(qualities: Sequence[Quality]) -> Reference:
     )
 
 
-def complaint(quality: Quality, reference: Reference) -> str | None:
+def image_reason(quality: Quality, reference: Reference) -> str | None:
     """Why a picture is unlike every training image, or None.
 
     Contrast and sharpness may be half the smallest and twice the largest value seen in training;
@@ -52,19 +52,19 @@ def complaint(quality: Quality, reference: Reference) -> str | None:
     brightness = reference.brightness
     slack = (brightness.high - brightness.low) / 2
     if quality.brightness < brightness.low - slack or quality.brightness < brightness.low / 2:
-        return _say("too dark: mean grey", quality.brightness, brightness)
+        return _reason("too dark: mean grey", quality.brightness, brightness)
     if quality.brightness > brightness.high + slack:
-        return _say("too bright: mean grey", quality.brightness, brightness)
+        return _reason("too bright: mean grey", quality.brightness, brightness)
     if quality.contrast < reference.contrast.low / 2:
-        return _say("no contrast: deviation", quality.contrast, reference.contrast)
+        return _reason("no contrast: deviation", quality.contrast, reference.contrast)
     if quality.sharpness < reference.sharpness.low / 2:
-        return _say("blurred: sharpness", quality.sharpness, reference.sharpness)
+        return _reason("blurred: sharpness", quality.sharpness, reference.sharpness)
     if quality.contrast > reference.contrast.high * 2:
-        return _say("too much contrast: deviation", quality.contrast, reference.contrast)
+        return _reason("too much contrast: deviation", quality.contrast, reference.contrast)
     if quality.sharpness > reference.sharpness.high * 2:
-        return _say("noisy: sharpness", quality.sharpness, reference.sharpness)
+        return _reason("noisy: sharpness", quality.sharpness, reference.sharpness)
     return None
 
 
-def _say(what: str, seen: float, trained: Range) -> str:
+def _reason(what: str, seen: float, trained: Range) -> str:
     return f"{what} {seen:.1f}, training saw {trained.low:.1f} to {trained.high:.1f}"

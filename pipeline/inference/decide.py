@@ -33,7 +33,7 @@ def decide(
     probabilities: Floats,
     taxonomy: Taxonomy,
     point: OperatingPoint,
-    complaint: str | None = None,
+    image_reason: str | None = None,
 ) -> Decision:
     """Judge one part.
 
@@ -41,19 +41,20 @@ def decide(
         probabilities: float32 K, in the taxonomy's order.
         taxonomy: classes and their dispositions.
         point: limits on the defect score.
-        complaint: why the picture is unlike all that the network has learned from, if it is.
+        image_reason: why the picture is unlike all that the network has learned from,
+            if it is.
 
     Returns:
         PASS below `pass_below`; from `fail_from` on FAIL, or REVIEW when the class it looks like is
-        one that people look at; REVIEW in between. With a complaint a PASS becomes REVIEW: nobody
+        one that people look at; REVIEW in between. With an image reason PASS becomes REVIEW: nobody
         has measured how often such a picture hides a defect. A FAIL stays: the part leaves the
         line either way.
     """
     decision = _judge(probabilities, taxonomy, point)
-    if complaint is None:
+    if image_reason is None:
         return decision
     verdict = Verdict.REVIEW if decision.verdict is Verdict.PASS else decision.verdict
-    return replace(decision, verdict=verdict, reason=f"{complaint}; {decision.reason}")
+    return replace(decision, verdict=verdict, reason=f"{image_reason}; {decision.reason}")
 
 
 def _judge(probabilities: Floats, taxonomy: Taxonomy, point: OperatingPoint) -> Decision:

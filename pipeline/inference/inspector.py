@@ -9,9 +9,9 @@ from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.records import Decision
 from pipeline.imaging import Pixels
 from pipeline.imaging.prepare import Preparation
-from pipeline.imaging.quality import Quality, complaint, measure
+from pipeline.imaging.quality import Quality, image_reason, measure
 from pipeline.inference.decide import decide, looks_failing, worst
-from pipeline.inference.novelty import Familiar
+from pipeline.inference.novelty import Novelty
 from pipeline.inference.predictor import Floats, Prediction, Predictor
 
 
@@ -32,7 +32,7 @@ class Inspection:
         tile: which tile was the worst, row by row from 0.
         novelty: distance to the nearest training example, of the tile farthest from all of them;
             None where the bundle has no examples.
-        complaint: why that picture is unlike all that the network has learned from, if it is.
+        image_reason: why that picture is unlike all that the network has learned from, if it is.
         confidence: of the place where the part was found, 0 to 1; 1 when none was looked for.
         prepare_ms, predict_ms, total_ms: time spent, in milliseconds; total is from the decoded
             frame to its verdict.
@@ -48,7 +48,7 @@ class Inspection:
     quality: Quality
     tile: int
     novelty: float | None
-    complaint: str | None
+    image_reason: str | None
     confidence: float
     prepare_ms: float
     predict_ms: float
@@ -65,7 +65,7 @@ class Inspector:
         self.bundle = bundle
         self.preparation = Preparation.read(bundle.preprocess, bundle.folder)
         self._predictor = Predictor(bundle, threads)
-        self._familiar = Familiar.read(bundle)
+        self._novelty = Novelty.read(bundle)
 
     def look(self, rgb: Pixels) -> Prediction:
         """What the network says of each tile of a decoded frame, uint8 height x width x 3 RGB.
@@ -87,16 +87,16 @@ class Inspector:
         prediction = self._predictor.predict(part.images)
         predicted = time.perf_counter()
         qualities = [measure(image) for image in part.images]
-        bundle, familiar = self.bundle, self._familiar
-        complaints = [part.complaint or complaint(q, bundle.reference) for q in qualities]
-        distances = None if familiar is None else familiar.distance(prediction.embedding)
-        if familiar is not None and distances is not None:
-            complaints = [
-                said or familiar.complaint(d) for said, d in zip(complaints, distances, strict=True)
+        bundle, novelty = self.bundle, self._novelty
+        reasons = [part.reason or image_reason(q, bundle.reference) for q in qualities]
+        distances = None if novelty is None else novelty.distance(prediction.embedding)
+        if novelty is not None and distances is not None:
+            reasons = [
+                reason or novelty.reason(d) for reason, d in zip(reasons, distances, strict=True)
             ]
         decisions = [
-            decide(scores, bundle.taxonomy, bundle.operating_point, said)
-            for scores, said in zip(prediction.probabilities, complaints, strict=True)
+            decide(scores, bundle.taxonomy, bundle.operating_point, reason)
+            for scores, reason in zip(prediction.probabilities, reasons, strict=True)
         ]
         failing = [
             decision.defect_score
@@ -115,12 +115,12 @@ class Inspector:
             quality=qualities[tile],
             tile=tile,
             novelty=None if distances is None else float(distances.max()),
-            complaint=complaints[tile],
+            image_reason=reasons[tile],
             confidence=part.confidence,
             prepare_ms=(prepared - started) * 1e3,
             predict_ms=(predicted - prepared) * 1e3,
             total_ms=(time.perf_counter() - started) * 1e3,
             defect_score=max(d.defect_score for d in decisions),
             failing_score=max(failing, default=-1.0),
-            complained=any(said is not None for said in complaints),
+            complained=any(reason is not None for reason in reasons),
         )

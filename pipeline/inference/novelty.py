@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.contracts.bundle import EXAMPLES, Bundle, Familiarity
+from pipeline.contracts.bundle import EXAMPLES, Bundle, NoveltyLimit
 from pipeline.errors import BundleError
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
 
-class Familiar:
+class Novelty:
     """The embeddings of some training parts, and how far from all of them a picture may lie.
 
     The distance to the nearest example, as in Sun et al., "Out-of-Distribution Detection with Deep
@@ -30,13 +30,13 @@ class Familiar:
         self._squares = np.einsum("md,md->m", self._examples, self._examples)
 
     @classmethod
-    def read(cls, bundle: Bundle) -> Familiar | None:
+    def read(cls, bundle: Bundle) -> Novelty | None:
         """What the bundle says, None for a bundle that was sealed without.
 
         Raises:
             BundleError: the examples cannot be read.
         """
-        known: Familiarity | None = bundle.familiarity
+        known: NoveltyLimit | None = bundle.novelty
         if known is None:
             return None
         path: Path = bundle.folder / EXAMPLES
@@ -65,7 +65,7 @@ class Familiar:
         distances: Doubles = np.sqrt(nearest.clip(0))
         return distances
 
-    def complaint(self, distance: float) -> str | None:
+    def reason(self, distance: float) -> str | None:
         """Why a picture at this distance is unlike all that was trained on, or None."""
         if self.limit is None or distance <= self.limit:
             return None

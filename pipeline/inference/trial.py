@@ -1,4 +1,4 @@
-"""A bundle is tried out before it judges parts: it must load, run, and say what evaluation said."""
+"""A bundle is tried before it judges parts: it must load, run and reproduce its golden frame."""
 
 from __future__ import annotations
 
@@ -74,5 +74,5 @@ def check_golden(inspector: Inspector) -> None:
         f"{path} ({golden.sample_id}) is judged otherwise here than in evaluation: {verdict} for "
         f"{golden.verdict}, probability of {worst} off by {off[worst]:.4f} (allowed "
         f"{golden.tolerance:g}); install the ONNX Runtime and OpenCV of constraints.txt here, or "
-        "evaluate anew with those of this station; the bundle is refused"
+        "evaluate again with those of this station; the bundle is refused"
     )

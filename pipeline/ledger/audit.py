@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from pipeline.contracts.records import Verdict
-from pipeline.daemon.settings.line import Line
-from pipeline.ledger.database import in_use
-from pipeline.ledger.read_only import connected
+from pipeline.ledger.database import connected, in_use
+from pipeline.ledger.outbox import depths
+from pipeline.ledger.queries import FOREVER, period, rows_of_serial, stamp
 
 LOST_AFTER = timedelta(minutes=15)  # open for longer: no station is at work on it, running or not
 MOST_GAPS = 100
-FOREVER = ("", "~")  # before and after every time that a record bears
 
 # One pass, sorted in memory: 2 s for a million records.
 GROUPS = """
@@ -50,7 +51,7 @@ GROUP BY shadows.model_version
 
 
 @dataclass(frozen=True)
-class Open:
+class OpenRecord:
     """A record without a verdict: its number, id, part and time of trigger."""
 
     seq: int
@@ -60,8 +61,8 @@ class Open:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What one version saw through one camera; version "" where none judged."""
+class VerdictCounts:
+    """Verdicts of one model version on one camera; version "" where none judged."""
 
     camera: str
     model_version: str
@@ -69,8 +70,8 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Shadowed:
-    """What a second model said: frames that both judged, and how many got another verdict."""
+class ShadowCounts:
+    """A shadow model: frames that both judged, and how many got another verdict."""
 
     model_version: str
     frames: int
@@ -78,8 +79,8 @@ class Shadowed:
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """What one sink is still to be told, and what was given up."""
+class OutboxDepth:
+    """Undelivered records of one sink: those that are due, and dead letters."""
 
     sink: str
     due: int
@@ -87,7 +88,7 @@ class Waiting:
 
 
 @dataclass(frozen=True)
-class Event:
+class StationEvent:
     """What happened to the station."""
 
     at: str
@@ -121,15 +122,15 @@ class Audit:
     until: str
     triggers: int
     verdicts: dict[Verdict, int]
-    at_work: tuple[Open, ...]
-    lost: tuple[Open, ...]
+    at_work: tuple[OpenRecord, ...]
+    lost: tuple[OpenRecord, ...]
     missing: int
     gaps: tuple[tuple[int, int], ...]
     reasons: dict[str, int]
-    judged: tuple[Judged, ...]
-    shadowed: tuple[Shadowed, ...]
-    waiting: tuple[Waiting, ...]
-    events: tuple[Event, ...]
+    judged: tuple[VerdictCounts, ...]
+    shadowed: tuple[ShadowCounts, ...]
+    waiting: tuple[OutboxDepth, ...]
+    events: tuple[StationEvent, ...]
 
     @property
     def balances(self) -> bool:
@@ -138,65 +139,73 @@ class Audit:
 
 
 def audit(
-    line: Line, since: datetime | None, until: datetime | None, now: datetime | None = None
+    path: Path,
+    station: str,
+    since: datetime | None,
+    until: datetime | None,
+    sinks: Sequence[str] = (),
+    now: datetime | None = None,
 ) -> Audit:
     """Account for the triggers from `since` up to, not including, `until`; None: no limit.
 
     Args:
-        line: whose station.
+        path: of the ledger.
+        station: whose it is.
         since: with a time zone.
         until: with a time zone.
-        now: tells how long records have been open; None: this moment.
+        sinks: names of the outboxes that the station has, for the order of `waiting`.
+        now: says how long records have been open; None: this moment.
 
     Raises:
         LedgerError: there is no ledger that could be read.
     """
     # A station that starts or ends meanwhile was at work at one of the two moments.
-    running = in_use(line.ledger)
-    with connected(line, "audits") as db:
+    running = in_use(path)
+    with connected(path, "audits", station) as db:
         db.execute("PRAGMA temp_store = MEMORY")
         db.execute("BEGIN")  # one state of the ledger for all that follows
-        found = _account(db, line, since, until, now or datetime.now(UTC), running)
-        if found.lost and not running and in_use(line.ledger):
+        now = now or datetime.now(UTC)
+        found = _account(db, now, running, since, until)
+        if found["lost"] and not running and in_use(path):
             db.execute("COMMIT")
             db.execute("BEGIN")
-            found = _account(db, line, since, until, now or datetime.now(UTC), True)
-    return found
+            found = _account(db, now, True, since, until)
+        counts = depths(db, sinks, others=True)
+        waiting = tuple(OutboxDepth(sink, *depth) for sink, depth in counts.items())
+    return Audit(
+        station=station,
+        ledger=str(path),
+        since="" if since is None else since.astimezone(UTC).isoformat(),
+        until="" if until is None else until.astimezone(UTC).isoformat(),
+        waiting=waiting,
+        **found,
+    )
 
 
-def of_part(line: Line, serial: str) -> list[dict[str, Any]]:
+def of_part(path: Path, station: str, serial: str) -> list[dict[str, Any]]:
     """All records of a part, the oldest first; `verdict` is None while one is open.
 
     Raises:
         LedgerError: there is no ledger that could be read.
     """
-    with connected(line, "audits") as db:
-        rows = db.execute("SELECT * FROM records WHERE serial = ? ORDER BY seq", (serial,))
-        return [dict(row) for row in rows]
-
-
-def stamp(at: datetime) -> str:
-    """A time as text that sorts among the ledger's, which are in UTC, of whatever precision."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
+    with connected(path, "audits", station) as db:
+        return rows_of_serial(db, serial)
 
 
 def _account(
     db: sqlite3.Connection,
-    line: Line,
-    since: datetime | None,
-    until: datetime | None,
     now: datetime,
     running: bool,
-) -> Audit:
-    period = {
-        "since": FOREVER[0] if since is None else stamp(since),
-        "until": FOREVER[1] if until is None else stamp(until),
-    }
-    first, last = _numbers(db, period)
+    since: datetime | None,
+    until: datetime | None,
+) -> dict[str, Any]:
+    """What the records and events of a period say, by attribute of `Audit`."""
+    within = period(since, until)
+    first, last = _numbers(db, within)
     verdicts, reasons = dict.fromkeys(Verdict, 0), Counter[str]()
     judged: dict[tuple[str, str], Counter[Verdict]] = defaultdict(Counter)
     n_open = 0
-    for row in db.execute(GROUPS, {**period, "first": first, "last": last}):
+    for row in db.execute(GROUPS, {**within, "first": first, "last": last}):
         if row["verdict"] is None:
             n_open += row["n"]
             continue
@@ -207,12 +216,8 @@ def _account(
             reasons[row["kind"]] += row["n"]
     n_records = sum(verdicts.values()) + n_open
     missing, gaps = _gaps(db, first, last, n_records)
-    at_work, lost = _open(db, period, now, running)
-    return Audit(
-        station=line.station,
-        ledger=str(line.ledger),
-        since="" if since is None else since.astimezone(UTC).isoformat(),
-        until="" if until is None else until.astimezone(UTC).isoformat(),
+    at_work, lost = _open(db, within, now, running)
+    return dict(
         triggers=n_records + missing,
         verdicts=verdicts,
         at_work=at_work,
@@ -221,42 +226,41 @@ def _account(
         gaps=gaps,
         reasons=dict(reasons.most_common()),
         judged=tuple(
-            Judged(camera, version, {v: counts[v] for v in Verdict})
+            VerdictCounts(camera, version, {v: counts[v] for v in Verdict})
             for (camera, version), counts in sorted(judged.items())
         ),
-        shadowed=_shadowed(db, period, first, last),
-        waiting=_waiting(db, line),
+        shadowed=_shadowed(db, within, first, last),
         events=tuple(
-            Event(**dict(row))
+            StationEvent(**dict(row))
             for row in db.execute(
                 "SELECT at, kind, detail FROM events WHERE at >= :since AND at < :until "
                 "ORDER BY seq",
-                period,
+                within,
             )
         ),
     )
 
 
-def _numbers(db: sqlite3.Connection, period: dict[str, str]) -> tuple[int, int]:
+def _numbers(db: sqlite3.Connection, within: dict[str, str]) -> tuple[int, int]:
     """First and last number of the period, with those next to it that are missing.
 
     When they were given out nobody knows any more, so they belong to both neighbours.
     """
     given = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'records'").fetchone()
     end = 0 if given is None else given[0]
-    if (period["since"], period["until"]) == FOREVER:
+    if (within["since"], within["until"]) == FOREVER:
         return 1, end
     low, high = db.execute(
         "SELECT min(seq), max(seq) FROM records "
         "WHERE captured_at >= :since AND captured_at < :until",
-        period,
+        within,
     ).fetchone()
     if low is None:
         before = db.execute(
-            "SELECT max(seq) FROM records WHERE captured_at < :since", period
+            "SELECT max(seq) FROM records WHERE captured_at < :since", within
         ).fetchone()[0]
         after = db.execute(
-            "SELECT min(seq) FROM records WHERE captured_at >= :until", period
+            "SELECT min(seq) FROM records WHERE captured_at >= :until", within
         ).fetchone()[0]
     else:
         before = db.execute("SELECT max(seq) FROM records WHERE seq < ?", (low,)).fetchone()[0]
@@ -285,33 +289,25 @@ def _gaps(
 
 
 def _open(
-    db: sqlite3.Connection, period: dict[str, str], now: datetime, running: bool
-) -> tuple[tuple[Open, ...], tuple[Open, ...]]:
+    db: sqlite3.Connection, within: dict[str, str], now: datetime, running: bool
+) -> tuple[tuple[OpenRecord, ...], tuple[OpenRecord, ...]]:
     """Records without a verdict: at work, lost."""
     rows = db.execute(
         "SELECT seq, id, serial, captured_at FROM records INDEXED BY records_open "
         "WHERE verdict IS NULL AND captured_at >= :since AND captured_at < :until ORDER BY seq",
-        period,
+        within,
     )
-    found = [Open(**dict(row)) for row in rows]
+    found = [OpenRecord(**dict(row)) for row in rows]
     young = stamp(now - LOST_AFTER)
     at_work = tuple(r for r in found if running and r.captured_at >= young)
     return at_work, tuple(r for r in found if r not in at_work)
 
 
 def _shadowed(
-    db: sqlite3.Connection, period: dict[str, str], first: int, last: int
-) -> tuple[Shadowed, ...]:
+    db: sqlite3.Connection, within: dict[str, str], first: int, last: int
+) -> tuple[ShadowCounts, ...]:
     """By version. Ids grow with numbers, so those of the period lie between its first and last."""
     ends = "SELECT min(seq), max(seq) FROM records WHERE seq BETWEEN ? AND ?"
     low, high = db.execute(ends, (first, last)).fetchone()
-    rows = db.execute(SHADOWS, {**period, "low": low, "high": high})
-    return tuple(Shadowed(r["version"], r["frames"], r["disagreements"]) for r in rows)
-
-
-def _waiting(db: sqlite3.Connection, line: Line) -> tuple[Waiting, ...]:
-    """By sink: those of the line file, then others that letters are left of."""
-    counts: dict[str, list[int]] = {sink.outbox: [0, 0] for sink in line.sinks}
-    for sink, dead, n in db.execute("SELECT sink, dead, count(*) FROM outbox GROUP BY sink, dead"):
-        counts.setdefault(sink, [0, 0])[dead] = n
-    return tuple(Waiting(sink, due, dead) for sink, (due, dead) in counts.items())
+    rows = db.execute(SHADOWS, {**within, "low": low, "high": high})
+    return tuple(ShadowCounts(r["version"], r["frames"], r["disagreements"]) for r in rows)

@@ -1,20 +1,18 @@
-"""A ledger's file as all see it who open it: who is at work on it, its format, rows and size."""
+"""The ledger's file: the one way to open it for reading, its lock, its format and its size."""
 
 from __future__ import annotations
 
 import fcntl
-import json
 import shutil
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from pipeline.contracts.records import Record, Verdict
 from pipeline.errors import LedgerError
 from pipeline.ledger.schema import APPLICATION_ID, STEPS, VERSION
 
@@ -22,11 +20,75 @@ LOCK_TRIES, LOCK_PAUSE_S = 5, 0.05
 BUSY_MS = 500  # to wait for another program that has locked the file
 
 
-class Reader:
-    """A connection for questions: it waits for no writer of the file, and no writer waits for it.
+def connect(path: Path, *, write: bool = False, timeout_s: float = 5) -> sqlite3.Connection:
+    """Open a ledger that exists, read-only unless `write`, beside a station that may be writing.
 
-    From as many threads as like to ask. It stays with the file that it was opened with, as the
-    writer's does, whatever is moved to its path meanwhile.
+    In SQLite's write-ahead log a reader waits for no writer, and no writer for a reader.
+
+    Args:
+        path: of the file; it is never made.
+        write: for what people add to closed records, such as reviews.
+        timeout_s: how long to wait for another program that has locked the file.
+
+    Raises:
+        sqlite3.Error: it cannot be opened.
+    """
+    db = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={'rw' if write else 'ro'}",
+        uri=True,
+        isolation_level=None,
+        timeout=timeout_s,
+        check_same_thread=False,
+    )
+    db.row_factory = sqlite3.Row
+    return db
+
+
+@contextmanager
+def connected(
+    path: Path,
+    needed_by: str,
+    station: str | None = None,
+    *,
+    write: bool = False,
+    timeout_s: float = 5,
+) -> Iterator[sqlite3.Connection]:
+    """A connection to a ledger of the present format, beside the station that may be writing.
+
+    Args:
+        path: of the ledger.
+        needed_by: for messages, in the plural: `reviews`.
+        station: whose ledger it must be; None: any station's.
+        write: else the connection can change nothing.
+        timeout_s: how long to wait for another program that has locked the file.
+
+    Raises:
+        LedgerError: there is no ledger, it is another station's, of another format, or in a state
+            that cannot be read or written.
+    """
+    if not path.is_file():
+        raise LedgerError(f"{path} is missing; `lineside run` makes it")
+    try:
+        with closing(connect(path, write=write, timeout_s=timeout_s)) as db:
+            version = format_of(db, path)
+            if version != VERSION:
+                raise LedgerError(
+                    f"{path} has ledger format {version}, {needed_by} need {VERSION}; start the "
+                    "station once with this Lineside, which brings an older one up to date"
+                )
+            owner = db.execute("SELECT name FROM station").fetchone()[0]
+            if station is not None and owner != station:
+                raise LedgerError(f'{path} is the ledger of station "{owner}", not "{station}"')
+            yield db
+    except (sqlite3.Error, UnicodeError) as error:
+        raise LedgerError(f"{path} cannot be used as a ledger ({error})") from error
+
+
+class ReadConnection:
+    """A read-only connection that stays open, for the station's own queries from any thread.
+
+    It stays with the file that it was opened with, as the writer's does, whatever is moved to its
+    path meanwhile.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,20 +98,13 @@ class Reader:
             sqlite3.Error: it cannot be read.
         """
         self._path = path
-        self._asking = threading.RLock()
-        self._db = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro",
-            uri=True,
-            isolation_level=None,
-            timeout=BUSY_MS / 1e3,
-            check_same_thread=False,
-        )
-        self._db.row_factory = sqlite3.Row
-        # Until the first question SQLite has not opened the log, and would look for it by its name.
+        self._querying = threading.RLock()
+        self._db = connect(path, timeout_s=BUSY_MS / 1e3)
+        # Until the first query SQLite has not opened the log, and would look for it by its name.
         self._db.execute("SELECT name FROM station").fetchall()
 
     @contextmanager
-    def asking(self) -> Iterator[sqlite3.Connection]:
+    def querying(self) -> Iterator[sqlite3.Connection]:
         """The connection; each query is to be read to its end.
 
         Until then it holds a state of the file, and the write-ahead log grows.
@@ -57,12 +112,12 @@ class Reader:
         Raises:
             LedgerError: it cannot be read.
         """
-        with one_at_a_time(self._path, self._asking):
+        with one_at_a_time(self._path, self._querying):
             yield self._db
 
     def close(self) -> None:
-        """Wait for whoever asks, and close the connection."""
-        with one_at_a_time(self._path, self._asking):
+        """Wait for the query that is running, and close the connection."""
+        with one_at_a_time(self._path, self._querying):
             self._db.close()
 
 
@@ -80,7 +135,7 @@ def one_at_a_time(path: Path, lock: AbstractContextManager[Any]) -> Iterator[Non
 
 
 def locked(path: Path) -> IO[bytes]:
-    """Keep a second station out: it would close this one's open record as lost in a crash.
+    """Lock the ledger against a second station, which would close this one's open record.
 
     Returns:
         What is to be closed to let others in.
@@ -90,7 +145,7 @@ def locked(path: Path) -> IO[bytes]:
     """
     handle = path.with_name(f"{path.name}.lock").open("wb")
     try:
-        # Who only asks whether a station is at work holds it for a moment, too.
+        # `in_use` of another process holds the lock for a moment, too.
         for _ in range(LOCK_TRIES - 1):
             with suppress(BlockingIOError):
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -159,31 +214,13 @@ def _check(db: sqlite3.Connection, path: Path, station: str) -> None:
 
 
 def format_of(db: sqlite3.Connection, path: Path) -> int:
-    """The version of a ledger's format; raises LedgerError when the file is no ledger."""
+    """The version of a ledger's format; raises LedgerError when the file is not a ledger."""
     if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-        raise LedgerError(f"{path} is a SQLite file but no ledger; give another path as `ledger`")
+        raise LedgerError(
+            f"{path} is a SQLite file but not a ledger; give another path as `ledger`"
+        )
     version: int = db.execute("PRAGMA user_version").fetchone()[0]
     return version
-
-
-def record_of(row: Any, station: str) -> Record:
-    """A closed record from its row."""
-    return Record(
-        id=row["id"],
-        station=station,
-        captured_at=row["captured_at"],
-        serial=row["serial"],
-        verdict=Verdict(row["verdict"]),
-        reason=row["reason"],
-        part_class=row["part_class"],
-        defect_score=row["defect_score"],
-        scores=json.loads(row["scores"]),
-        model_version=row["model_version"],
-        latency_ms=row["latency_ms"],
-        image=row["image"],
-        camera=row["camera"],
-        frame_age_ms=row["frame_age_ms"],
-    )
 
 
 @dataclass(frozen=True)
@@ -191,8 +228,8 @@ class LedgerStatus:
     """The ledger's file, which only grows.
 
     Attributes:
-        size_bytes: of the file and its write-ahead log; None when nobody can tell.
-        free_bytes: of its disk; None when nobody can tell.
+        size_bytes: of the file and its write-ahead log; None when the system does not report it.
+        free_bytes: of its disk; None when the system does not report it.
     """
 
     size_bytes: int | None = None

@@ -7,10 +7,10 @@ import logging
 import os
 import shutil
 import sqlite3
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from pipeline.daemon.runtime.clock import Clock
 from pipeline.errors import LedgerError
 
 # Some 29,000 records without outboxes; 4 MB of it go to SQLite's write-ahead log.
@@ -20,21 +20,23 @@ TRY_EVERY_S = 10.0
 log = logging.getLogger(__name__)
 
 
-class Reserve:
+class DiskReserve:
     """A file beside the ledger that holds nothing but space.
 
     When SQLite cannot write for want of space, the station removes it and can go on writing
-    records while frames are thinned out, and makes it anew once there is room. For one thread at
+    records while frames are thinned out, and makes it again once there is room. For one thread at
     a time.
     """
 
-    def __init__(self, ledger: Path, clock: Clock, size_bytes: int = SIZE_BYTES) -> None:
+    def __init__(
+        self, ledger: Path, monotonic_s: Callable[[], float], size_bytes: int = SIZE_BYTES
+    ) -> None:
         """Nothing is made yet: that is for `restore`."""
         self.path = ledger.with_name(f"{ledger.name}.reserve")
-        self._clock = clock
+        self._monotonic_s = monotonic_s
         self._size_bytes = size_bytes
         self._tried_s: float | None = None
-        self._told = False
+        self._warned = False
 
     @property
     def held(self) -> bool:
@@ -58,8 +60,8 @@ class Reserve:
                 "be written for a while; make room on the disk of %s",
                 *(self._size_bytes // 2**20, self.path.parent),
             )
-            self._tried_s = self._clock.monotonic_s()  # not at once again
-            self._told = True
+            self._tried_s = self._monotonic_s()  # not at once again
+            self._warned = True
         return held
 
     def restore(self) -> bool:
@@ -67,7 +69,7 @@ class Reserve:
 
         It is taken only where as much again stays free, so that it never fills the disk itself.
         """
-        now_s = self._clock.monotonic_s()
+        now_s = self._monotonic_s()
         if self._tried_s is not None and now_s - self._tried_s < TRY_EVERY_S:
             return self.held
         self._tried_s = now_s
@@ -78,17 +80,17 @@ class Reserve:
         except OSError as error:
             with suppress(OSError):  # as on a disk that may only be read
                 self.path.unlink(missing_ok=True)
-            if not self._told:
+            if not self._warned:
                 log.warning(
                     "no %d MB can be set aside for the ledger (%s): when this disk is full, no "
                     "record can be written; make room on the disk of %s",
                     *(self._size_bytes // 2**20, error.strerror, self.path.parent),
                 )
-            self._told = True
+            self._warned = True
             return False
-        if self._told:
+        if self._warned:
             log.warning("there is room for the ledger again: its reserve is set aside")
-        self._told = False
+        self._warned = False
         return True
 
     def _take(self) -> None:

@@ -16,14 +16,14 @@ from pipeline.errors import LedgerError
 from pipeline.ledger.database import (
     BUSY_MS,
     LedgerStatus,
-    Reader,
+    ReadConnection,
     bring_up_to_date,
     locked,
     measured,
     one_at_a_time,
-    record_of,
 )
 from pipeline.ledger.ids import Ids
+from pipeline.ledger.queries import record_of
 
 RESTARTED = "station restarted"
 
@@ -99,7 +99,7 @@ class Ledger:
                 )
                 self._prepare()
                 self._file = _inode(path)
-                self._reader = Reader(path)
+                self._reader = ReadConnection(path)
             except BaseException:
                 self._lock.close()
                 raise
@@ -250,7 +250,7 @@ class Ledger:
         Raises:
             LedgerError: it cannot be read.
         """
-        return self._reader.asking()
+        return self._reader.querying()
 
     def note_event(self, at: datetime, kind: str, detail: str) -> None:
         """Note what happened to the station itself, such as `camera lost`."""

@@ -1,22 +1,31 @@
-"""What one sink is still to be told, in the ledger's own file."""
+"""Undelivered records of each sink, in the ledger's own file: the only SQL on the outbox."""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from pipeline.contracts.records import Record
-from pipeline.ledger.database import record_of
+from pipeline.contracts.records import Record, Verdict
 from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.queries import period, record_of
+
+LISTED = """
+SELECT outbox.record, records.captured_at, records.serial, records.verdict, outbox.attempts,
+       outbox.error
+FROM outbox JOIN records ON records.id = outbox.record
+WHERE outbox.sink = ? AND outbox.dead = ? ORDER BY outbox.seq LIMIT ?
+"""
 
 
 @dataclass(frozen=True)
-class Letter:
+class OutboxEntry:
     """One record on its way to one sink.
 
     Attributes:
-        seq: its number in the outbox; letters are delivered in this order.
-        record: what is to be told.
+        seq: its number in the outbox; entries are delivered in this order.
+        record: what is to be delivered.
         attempts: how often that failed.
         error: why it failed the last time, "" when it was never tried.
     """
@@ -27,55 +36,131 @@ class Letter:
     error: str
 
 
+@dataclass(frozen=True)
+class ListedEntry:
+    """An entry as people see it: of which record, how often it was tried and why that failed."""
+
+    record: str
+    captured_at: str
+    serial: str
+    verdict: str
+    attempts: int
+    error: str
+
+
 class Outbox:
-    """The letters of one sink."""
+    """The entries of one sink, for its dispatcher."""
 
     def __init__(self, ledger: Ledger, sink: str) -> None:
         self.sink = sink
         self._ledger = ledger
 
-    def due(self, limit: int) -> list[Letter]:
-        """The oldest letters that are neither delivered nor dead."""
+    def due(self, limit: int) -> list[OutboxEntry]:
+        """The oldest entries that are neither delivered nor dead letters."""
         with self._ledger.reading() as db:
             rows = db.execute(
-                "SELECT records.*, outbox.seq AS letter, attempts, error FROM outbox "
+                "SELECT records.*, outbox.seq AS entry, attempts, error FROM outbox "
                 "JOIN records ON records.id = outbox.record "
                 "WHERE sink = ? AND dead = 0 ORDER BY outbox.seq LIMIT ?",
                 (self.sink, limit),
             ).fetchall()
         station = self._ledger.station
         return [
-            Letter(row["letter"], record_of(row, station), row["attempts"], row["error"])
+            OutboxEntry(row["entry"], record_of(row, station), row["attempts"], row["error"])
             for row in rows
         ]
 
-    def delivered(self, letters: Sequence[Letter]) -> None:
-        """Forget letters that the receiver has."""
+    def delivered(self, entries: Sequence[OutboxEntry]) -> None:
+        """Remove entries that the receiver has acknowledged."""
         with self._ledger.writing() as db:
-            db.executemany("DELETE FROM outbox WHERE seq = ?", [(x.seq,) for x in letters])
+            db.executemany("DELETE FROM outbox WHERE seq = ?", [(x.seq,) for x in entries])
 
-    def failed(self, letters: Sequence[Letter], error: str) -> None:
-        """Note why letters could not be delivered; they stay due."""
+    def failed(self, entries: Sequence[OutboxEntry], error: str) -> None:
+        """Note why entries could not be delivered; they stay due."""
         with self._ledger.writing() as db:
             db.executemany(
                 "UPDATE outbox SET attempts = attempts + 1, error = ? WHERE seq = ?",
-                [(error, x.seq) for x in letters],
+                [(error, x.seq) for x in entries],
             )
 
-    def bury(self, letters: Sequence[Letter], error: str) -> None:
-        """Give letters up: they are kept, and not tried again unless somebody asks."""
+    def give_up(self, entries: Sequence[OutboxEntry], error: str) -> None:
+        """Make entries dead letters: they are kept, and not tried again unless a person asks."""
         with self._ledger.writing() as db:
             db.executemany(
                 "UPDATE outbox SET dead = 1, attempts = attempts + 1, error = ? WHERE seq = ?",
-                [(error, x.seq) for x in letters],
+                [(error, x.seq) for x in entries],
             )
 
     def depth(self) -> tuple[int, int]:
-        """How many letters are due and how many are dead."""
+        """How many entries are due and how many are dead."""
         with self._ledger.reading() as db:
-            row = db.execute(
-                "SELECT count(*) FILTER (WHERE dead = 0), count(*) FILTER (WHERE dead = 1) "
-                "FROM outbox WHERE sink = ?",
-                (self.sink,),
-            ).fetchone()
-        return row[0], row[1]
+            return depths(db, [self.sink])[self.sink]
+
+
+def depths(
+    db: sqlite3.Connection, sinks: Sequence[str], *, others: bool = False
+) -> dict[str, tuple[int, int]]:
+    """How many entries of each sink are due and how many are dead letters.
+
+    Args:
+        db: a connection to the ledger.
+        sinks: names of outboxes.
+        others: also those of sinks that are not named, where entries are left.
+    """
+    marks = ", ".join("?" * len(sinks))
+    where = "" if others else f"WHERE sink IN ({marks}) "
+    query = f"SELECT sink, dead, count(*) FROM outbox {where}GROUP BY sink, dead"
+    counts = {sink: [0, 0] for sink in sinks}
+    for sink, dead, n in db.execute(query, () if others else tuple(sinks)):
+        counts.setdefault(sink, [0, 0])[dead] = n
+    return {sink: (due, dead) for sink, (due, dead) in counts.items()}
+
+
+def listed(db: sqlite3.Connection, sink: str, limit: int, *, dead: bool) -> list[ListedEntry]:
+    """The oldest entries of a sink: those that are due, or its dead letters."""
+    return [ListedEntry(**dict(row)) for row in db.execute(LISTED, (sink, dead, limit))]
+
+
+def revive(db: sqlite3.Connection, sink: str, limit: int) -> int:
+    """Make dead letters due again, the oldest first; returns how many."""
+    done = db.execute(
+        "UPDATE outbox SET dead = 0, attempts = 0, error = '' WHERE seq IN "
+        "(SELECT seq FROM outbox WHERE sink = ? AND dead = 1 ORDER BY seq LIMIT ?)",
+        (sink, limit),
+    )
+    return done.rowcount
+
+
+def records_not_due(
+    db: sqlite3.Connection,
+    sink: str,
+    verdicts: Sequence[Verdict],
+    since: datetime | None,
+    until: datetime | None,
+) -> list[str]:
+    """Ids of the closed records of a period that are not due for a sink, in trigger order."""
+    marks = ", ".join("?" * len(verdicts))
+    within = period(since, until)
+    rows = db.execute(
+        "SELECT id FROM records WHERE captured_at >= ? AND captured_at < ? "
+        f"AND verdict IN ({marks}) "
+        "AND id NOT IN (SELECT record FROM outbox WHERE sink = ? AND dead = 0) ORDER BY seq",
+        (within["since"], within["until"], *verdicts, sink),
+    )
+    return [row["id"] for row in rows.fetchall()]
+
+
+def dead_letters(db: sqlite3.Connection, sink: str) -> dict[str, int]:
+    """The number in the outbox of each dead letter of a sink, by its record's id."""
+    query = "SELECT record, seq FROM outbox WHERE sink = ? AND dead = 1"
+    return dict(db.execute(query, (sink,)).fetchall())
+
+
+def queue_again(
+    db: sqlite3.Connection, sink: str, records: Sequence[str], replaced: Sequence[int]
+) -> None:
+    """Queue records after all that is due, in place of their dead letters."""
+    db.executemany("DELETE FROM outbox WHERE seq = ? AND dead = 1", [(seq,) for seq in replaced])
+    db.executemany(
+        "INSERT INTO outbox (sink, record) VALUES (?, ?)", [(sink, record) for record in records]
+    )

@@ -1,4 +1,4 @@
-"""What people say of parts that the station judged, beside a station that may be at work."""
+"""Reviews: what people find of parts that the station judged, also while the station runs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from pipeline.contracts.records import Record
-from pipeline.daemon.model.cache import cached_taxonomy
-from pipeline.daemon.settings.line import Line
+from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.errors import DataError, choices
-from pipeline.ledger.database import record_of
-from pipeline.ledger.read_only import connected
+from pipeline.ledger.database import connected
+from pipeline.ledger.queries import closed_record, record_of
 
 # PASS as well: only a person's word on a part that passed shows what escaped.
 WAITING = """
@@ -25,8 +25,8 @@ ORDER BY CASE verdict WHEN 'REVIEW' THEN 1 WHEN 'FAIL' THEN 2 WHEN 'PASS' THEN 3
 
 
 @dataclass(frozen=True)
-class Review:
-    """One person's word on one part.
+class PartReview:
+    """One person's finding on one part.
 
     Attributes:
         record: id of the record.
@@ -44,28 +44,35 @@ class Review:
 
 
 class Reviews:
-    """The reviews in the ledger of one line; a connection of its own, so a station may run."""
+    """The reviews in the ledger of one station."""
 
-    def __init__(self, line: Line, db: sqlite3.Connection) -> None:
-        self._line = line
+    def __init__(self, path: Path, station: str, db: sqlite3.Connection) -> None:
+        self._path = path
+        self._station = station
         self._db = db
 
     def waiting(self) -> list[Record]:
         """Records with a kept frame that nobody has reviewed, REVIEW first, then the oldest."""
-        return [record_of(row, self._line.station) for row in self._db.execute(WAITING)]
+        return [record_of(row, self._station) for row in self._db.execute(WAITING)]
 
-    def of(self, identity: str) -> list[Review]:
+    def of(self, identity: str) -> list[PartReview]:
         """All reviews of one record, in the order they were made; the last one counts."""
         rows = self._db.execute(
             "SELECT record, reviewed_at, reviewer, part_class, comment FROM reviews "
             "WHERE record = ? ORDER BY seq",
             (identity,),
         )
-        return [Review(**dict(row)) for row in rows]
+        return [PartReview(**dict(row)) for row in rows]
 
     def add(
-        self, identity: str, part_class: str, reviewer: str, comment: str, at: datetime
-    ) -> tuple[Review, Record]:
+        self,
+        identity: str,
+        part_class: str,
+        reviewer: str,
+        comment: str,
+        at: datetime,
+        taxonomy: Taxonomy | None = None,
+    ) -> tuple[PartReview, Record]:
         """Commit a review; earlier ones of the same record stay.
 
         Args:
@@ -74,25 +81,25 @@ class Reviews:
             reviewer: who answers for it.
             comment: why, "" without.
             at: when, with a time zone.
+            taxonomy: the classes of the station's model; None where there is no model here, as on a
+                desk with a copy of the ledger: then those of the last judged part.
 
         Raises:
             DataError: no such closed record, no such class, or no reviewer.
         """
-        row = self._db.execute(
-            "SELECT * FROM records WHERE id = ? AND verdict IS NOT NULL", (identity,)
-        ).fetchone()
-        if row is None:
+        record = closed_record(self._db, identity, self._station)
+        if record is None:
             raise DataError(
-                f"{self._line.ledger} has no closed record {identity}; `lineside review` with "
+                f"{self._path} has no closed record {identity}; `lineside review` with "
                 "--list shows those that wait"
             )
         if not reviewer.strip():
             raise DataError("--reviewer is empty; name the person who answers for the review")
-        review = Review(
+        review = PartReview(
             record=identity,
             reviewed_at=at.astimezone(UTC).isoformat(timespec="seconds"),
             reviewer=reviewer.strip(),
-            part_class=self._known(part_class),
+            part_class=self._known(part_class, taxonomy),
             comment=comment.strip(),
         )
         self._db.execute(
@@ -100,21 +107,19 @@ class Reviews:
             "VALUES (?, ?, ?, ?, ?)",
             (identity, review.reviewed_at, review.reviewer, review.part_class, review.comment),
         )
-        return review, record_of(row, self._line.station)
+        return review, record
 
-    def _known(self, label: str) -> str:
+    def _known(self, label: str, taxonomy: Taxonomy | None) -> str:
         """The name of the class that a label means."""
-        taxonomy = cached_taxonomy(self._line)
         if taxonomy is not None:
             return taxonomy.names[taxonomy.index(label)]
-        # No model in the cache, as on a desk with a copy of the ledger: what the last one knew.
         row = self._db.execute(
             "SELECT scores FROM records WHERE scores != '{}' ORDER BY seq DESC LIMIT 1"
         ).fetchone()
         if row is None:
             raise DataError(
-                f"nothing says which classes {self._line.recipe} has: no model in "
-                f"{self._line.model.cache} and no judged part in {self._line.ledger}"
+                "the classes are not known: no model in the station's cache (model.cache in the "
+                f"line file) and no judged part in {self._path}"
             )
         names = list(json.loads(row["scores"]))
         if label not in names:
@@ -123,7 +128,7 @@ class Reviews:
 
 
 @contextmanager
-def opened(line: Line) -> Iterator[Reviews]:
-    """The reviews of a line's station; raises LedgerError as `connected` does."""
-    with connected(line, "reviews", write=True) as db:
-        yield Reviews(line, db)
+def opened(path: Path, station: str) -> Iterator[Reviews]:
+    """The reviews in a station's ledger; raises LedgerError as `connected` does."""
+    with connected(path, "reviews", station, write=True) as db:
+        yield Reviews(path, station, db)

@@ -2,8 +2,8 @@
 
 A record bears its verdict from the moment it is closed, unchanged. Beside it stand the image that
 the station kept, noted once, and the reviews of people, of which none is ever changed or removed.
-What sinks are still to be told stands in the outbox, from the transaction that closed the record
-until they have it.
+Undelivered records of each sink stand in the outbox, from the transaction that closed the record
+until the receiver has acknowledged them.
 """
 
 from __future__ import annotations
@@ -101,11 +101,3 @@ CREATE TABLE events (
 # What each version adds to the one before; a new file takes all of them.
 STEPS = (_VERSION_1, _VERSION_2, _VERSION_3)
 VERSION = len(STEPS)
-
-# The records that people have reviewed, each with what was said last, in the order of triggers.
-REVIEWED = """
-SELECT records.id, records.serial, records.image, reviews.part_class
-FROM records JOIN reviews ON reviews.record = records.id
-WHERE reviews.seq = (SELECT max(seq) FROM reviews WHERE record = records.id)
-ORDER BY records.seq
-"""

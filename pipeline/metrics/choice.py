@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.contracts.bundle import OperatingPoint
-from pipeline.metrics.rates import grouped_share, said
+from pipeline.metrics.rates import grouped_share, share_in_words
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -94,6 +94,6 @@ def counted(parts: Parts, point: OperatingPoint) -> str:
         )
     )
     return (
-        f"{said(escapes, 'bad validation parts pass')}, "
-        f"{said(overkill, 'good ones fail')}, {said(review, 'go to review')}"
+        f"{share_in_words(escapes, 'bad validation parts pass')}, "
+        f"{share_in_words(overkill, 'good ones fail')}, {share_in_words(review, 'go to review')}"
     )

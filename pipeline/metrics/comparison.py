@@ -1,4 +1,4 @@
-"""Challenger against champion on the same test parts: which of them is better, or no telling."""
+"""Challenger against champion on the same test parts: which is better, if the parts show it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.floating]
 
 # Draws of the bootstrap that are worked on at once hold about this many weights: some 30 MB.
 AT_ONCE = 4_000_000
-TOLD = {
+WORDS = {
     "escape_rate": "escapes",
     "overkill_rate": "overkill",
     "review_rate": "review",
@@ -196,21 +196,21 @@ def _discordant(worse: int, better: int, p: float) -> str:
 
 
 def _sentence(champion: str, figures: dict[str, Difference]) -> str:
-    """For a person: what changed in the figures that count, and whether that can be told."""
-    said = []
-    for name, word in TOLD.items():
+    """For a person: what changed in the figures that count, and whether it is significant."""
+    sentences = []
+    for name, word in WORDS.items():
         found = figures[name]
         if found.value is None or found.champion is None or found.challenger is None:
-            said.append(f"{word} not defined")
+            sentences.append(f"{word} not defined")
             continue
         between = ""
-        telling = "no telling"
+        judgement = "no significant difference"
         if found.low is not None and found.high is not None:
             between = f", {100 * found.low:+.1f} to {100 * found.high:+.1f}"
             if found.low > 0 or found.high < 0:
-                telling = "worse" if (found.low > 0) == (name in LESS_IS_BETTER) else "better"
-        said.append(
+                judgement = "worse" if (found.low > 0) == (name in LESS_IS_BETTER) else "better"
+        sentences.append(
             f"{word} {percent(found.challenger)} % against {percent(found.champion)} % "
-            f"({100 * found.value:+.1f} points{between}): {telling}"
+            f"({100 * found.value:+.1f} points{between}): {judgement}"
         )
-    return f"against champion {champion}: " + "; ".join(said)
+    return f"against champion {champion}: " + "; ".join(sentences)

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from pipeline.contracts.evaluation import Check, Comparison, Gate, Golden, Share
 from pipeline.contracts.records import Verdict
-from pipeline.metrics.rates import asked, grouped_share, said
+from pipeline.metrics.rates import asked, grouped_share, share_in_words
 from pipeline.plugins import Strict
 
 CHANCE = 0.5  # AUROC of a model that guesses
@@ -39,7 +39,7 @@ class GateRules(Strict):
 
 
 @dataclass(frozen=True)
-class Missed:
+class MissedShare:
     """Escapes among bad test parts, or overkill among good ones.
 
     Attributes:
@@ -63,8 +63,8 @@ class Measured:
         auroc_ci95: [low, high], by a bootstrap over groups.
     """
 
-    escape: Missed
-    overkill: Missed
+    escape: MissedShare
+    overkill: MissedShare
     auroc: float | None
     auroc_ci95: Sequence[float] | None
 
@@ -83,9 +83,9 @@ def measured(
     return Measured(escape, overkill, auroc, auroc_ci95)
 
 
-def _missed(missed: npt.NDArray[np.bool_], groups: npt.NDArray[np.str_]) -> Missed:
+def _missed(missed: npt.NDArray[np.bool_], groups: npt.NDArray[np.str_]) -> MissedShare:
     every = grouped_share(np.ones(len(missed), bool), groups)
-    return Missed(grouped_share(missed, groups), 1.0 if every.low is None else every.low)
+    return MissedShare(grouped_share(missed, groups), 1.0 if every.low is None else every.low)
 
 
 def gate(
@@ -125,14 +125,14 @@ def _promised(
     rules: GateRules, found: Measured, promise: Mapping[str, Any] | None
 ) -> Iterator[Check]:
     if promise is None:
-        told = "no class of this recipe passes: there is no limit, no part can escape"
-        yield Check(name="promise", passed=True, said=told)
+        text = "no class of this recipe passes: without limits no part can escape"
+        yield Check(name="promise", passed=True, sentence=text)
         return
     yield _contradicted("escapes", "bad", "pass", found.escape, promise.get("max_escape"))
     yield _contradicted("overkill", "good", "fail", found.overkill, promise.get("max_overkill"))
     if not promise.get("decides", True):
-        told = "no limit could be chosen: every part goes to review"
-        yield Check(name="supported", passed=False, said=told)
+        text = "no limit could be chosen: every part goes to review"
+        yield Check(name="supported", passed=False, sentence=text)
         return
     supported = bool(promise["supported"])
     words = "can" if supported else "cannot"
@@ -140,90 +140,92 @@ def _promised(
     yield Check(
         name="supported",
         passed=supported or not rules.require_supported,
-        said=f"the validation parts {words} support the limits ({promise['said']}){asked}",
+        sentence=f"the validation parts {words} support the limits ({promise['said']}){asked}",
     )
 
 
-def _contradicted(name: str, kind: str, verb: str, missed: Missed, limit: float | None) -> Check:
+def _contradicted(
+    name: str, kind: str, verb: str, missed: MissedShare, limit: float | None
+) -> Check:
     """Fails when even the lower end of the interval exceeds the limit, or nothing was measured."""
     if missed.share.low is None:
-        told = f"the test split has no {kind} part: {name} cannot be measured; add some"
-        return Check(name=name, passed=False, said=told)
-    told = said(missed.share, f"{kind} test parts {verb}")
+        text = f"the test split has no {kind} part: {name} cannot be measured; add some"
+        return Check(name=name, passed=False, sentence=text)
+    text = share_in_words(missed.share, f"{kind} test parts {verb}")
     if limit is None:
-        return Check(name=name, passed=True, said=f"{told}; no limit was promised")
+        return Check(name=name, passed=True, sentence=f"{text}; no limit was promised")
     if missed.at_worst <= limit:
-        told += f": from too few groups to contradict at most {asked(limit)} %; add some"
-        return Check(name=name, passed=False, said=told)
+        text += f": from too few groups to contradict at most {asked(limit)} %; add some"
+        return Check(name=name, passed=False, sentence=text)
     passed = missed.share.low <= limit
     agrees = "does not contradict" if passed else "contradicts"
     return Check(
         name=name,
         passed=passed,
-        said=f"{told}: {agrees} the promise of at most {asked(limit)} %",
+        sentence=f"{text}: {agrees} the promise of at most {asked(limit)} %",
     )
 
 
 def _ranking(rules: GateRules, found: Measured) -> Check:
     if found.auroc is None:
-        told = "AUROC is not defined: a class does not occur among the test parts"
-        return Check(name="ranking", passed=False, said=told)
+        text = "AUROC is not defined: a class does not occur among the test parts"
+        return Check(name="ranking", passed=False, sentence=text)
     if found.auroc_ci95 is None:
-        told = f"AUROC {found.auroc:.3f} without an interval: too few groups have both answers"
-        return Check(name="ranking", passed=False, said=told)
+        text = f"AUROC {found.auroc:.3f} without an interval: too few groups have both answers"
+        return Check(name="ranking", passed=False, sentence=text)
     low, high = found.auroc_ci95
-    told = f"AUROC {found.auroc:.3f} ({low:.3f} to {high:.3f})"
+    text = f"AUROC {found.auroc:.3f} ({low:.3f} to {high:.3f})"
     if low <= CHANCE:
-        told += f": cannot be told from chance, {CHANCE}"
-        return Check(name="ranking", passed=False, said=told)
-    told += f": better than chance, {CHANCE}"
+        text += f": cannot be distinguished from chance, {CHANCE}"
+        return Check(name="ranking", passed=False, sentence=text)
+    text += f": better than chance, {CHANCE}"
     if rules.min_auroc is None:
-        return Check(name="ranking", passed=True, said=told)
+        return Check(name="ranking", passed=True, sentence=text)
     passed = found.auroc >= rules.min_auroc
-    told += f"; {'reaches' if passed else 'misses'} min_auroc {rules.min_auroc:.3f}"
-    return Check(name="ranking", passed=passed, said=told)
+    text += f"; {'reaches' if passed else 'misses'} min_auroc {rules.min_auroc:.3f}"
+    return Check(name="ranking", passed=passed, sentence=text)
 
 
 def _leak(rules: GateRules, leaky: bool) -> Check:
-    told = "no test part is known from training"
+    text = "no test part is known from training"
     if leaky:
         allowed = "allow_leaky lets it pass" if rules.allow_leaky else "make the split by group"
-        told = f"test parts are known from training, all figures flatter; {allowed}"
-    return Check(name="leak", passed=not leaky or rules.allow_leaky, said=told)
+        text = f"test parts are known from training, all figures flatter; {allowed}"
+    return Check(name="leak", passed=not leaky or rules.allow_leaky, sentence=text)
 
 
 def _golden(golden: Golden | None) -> Check:
     if golden is None:
-        told = "the recipe has no golden.csv: no part is asked for by name"
-        return Check(name="golden", passed=True, said=told)
+        text = "the recipe has no golden.csv: no part is asked for by name"
+        return Check(name="golden", passed=True, sentence=text)
     if not golden.misses:
-        told = f"all {golden.n} golden parts judged right"
+        text = f"all {golden.n} golden parts judged right"
         if golden.splits.get("train"):
-            told += f" ({golden.splits['train']} of them training parts, known to the model)"
-        return Check(name="golden", passed=True, said=told)
+            text += f" ({golden.splits['train']} of them training parts, known to the model)"
+        return Check(name="golden", passed=True, sentence=text)
     named = [
         f"{miss.sample_id} ({miss.verdict}, wanted {miss.wanted})"
         for miss in golden.misses[:MOST_NAMED]
     ]
     more = len(golden.misses) - len(named)
-    told = (
+    text = (
         f"{len(golden.misses)} of {golden.n} golden parts judged wrong: {', '.join(named)}"
         f"{f' and {more} more' if more else ''}; none is allowed"
     )
-    return Check(name="golden", passed=False, said=told)
+    return Check(name="golden", passed=False, sentence=text)
 
 
 def _champion(comparison: Comparison, *, something_passes: bool) -> Check:
     if comparison.out_of_reach:
-        told = f"the champion could not be asked{_because(comparison)}; evaluate again when it can"
-        return Check(name="champion", passed=False, said=told)
+        text = f"the champion could not be asked{_because(comparison)}; evaluate again when it can"
+        return Check(name="champion", passed=False, sentence=text)
     if not comparison.champion:
-        told = f"no champion to compare with{_because(comparison)}"
-        return Check(name="champion", passed=True, said=told)
+        text = f"no champion to compare with{_because(comparison)}"
+        return Check(name="champion", passed=True, sentence=text)
     if comparison.not_run:
-        told = f"not compared with champion {comparison.champion}{_because(comparison)}"
-        return Check(name="champion", passed=True, said=told)
-    told = comparison.sentence
+        text = f"not compared with champion {comparison.champion}{_because(comparison)}"
+        return Check(name="champion", passed=True, sentence=text)
+    text = comparison.sentence
     if something_passes:
         escapes = comparison.figures.get("escape_rate")
         worse = escapes is not None and escapes.low is not None and escapes.low > 0
@@ -232,7 +234,7 @@ def _champion(comparison: Comparison, *, something_passes: bool) -> Check:
         accuracy = comparison.figures.get("accuracy")
         worse = accuracy is not None and accuracy.high is not None and accuracy.high < 0
         refused = "; less accuracy than the champion's is refused"
-    return Check(name="champion", passed=not worse, said=told + (refused if worse else ""))
+    return Check(name="champion", passed=not worse, sentence=text + (refused if worse else ""))
 
 
 def _because(comparison: Comparison) -> str:

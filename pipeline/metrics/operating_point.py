@@ -25,10 +25,10 @@ from pipeline.metrics.promises import (
 from pipeline.metrics.rates import asked
 from pipeline.plugins import Strict
 
-__all__ = ["ABOVE_ALL", "Choice", "Fixed", "Policy", "choose", "nothing_passes", "promise"]
+__all__ = ["ABOVE_ALL", "Choice", "FixedLimits", "Policy", "choose", "nothing_passes", "promise"]
 
 
-class Fixed(Strict):
+class FixedLimits(Strict):
     """Limits that somebody has decided on."""
 
     type: Literal["fixed"] = Field(description="The limits as given.")
@@ -38,14 +38,14 @@ class Fixed(Strict):
     )
 
     @model_validator(mode="after")
-    def _in_order(self) -> Fixed:
+    def _in_order(self) -> FixedLimits:
         if self.fail_from < self.pass_below:
             raise ValueError(f"fail_from {self.fail_from} is below pass_below {self.pass_below}")
         return self
 
 
 Policy = Annotated[
-    MaxEscape | MaxOverkill | Cost | Fixed | Conformal,
+    MaxEscape | MaxOverkill | Cost | FixedLimits | Conformal,
     Field(discriminator="type"),
 ]
 
@@ -57,7 +57,7 @@ def nothing_passes() -> Choice:
 
 
 def choose(
-    policy: MaxEscape | MaxOverkill | Cost | Fixed | Conformal,
+    policy: MaxEscape | MaxOverkill | Cost | FixedLimits | Conformal,
     scores: npt.NDArray[np.floating],
     bad: npt.NDArray[np.bool_],
     groups: Sequence[str] | None = None,
@@ -91,13 +91,13 @@ def choose(
             return choose_cost(policy, parts)
         case Conformal():
             return choose_conformal(policy, parts)
-        case Fixed():
+        case FixedLimits():
             point = OperatingPoint(pass_below=policy.pass_below, fail_from=policy.fail_from)
             return Choice(point, True, (f"the limits are given: {counted(parts, point)}",))
 
 
 def promise(
-    policy: MaxEscape | MaxOverkill | Cost | Fixed | Conformal, choice: Choice
+    policy: MaxEscape | MaxOverkill | Cost | FixedLimits | Conformal, choice: Choice
 ) -> dict[str, Any]:
     """What is promised, for metrics.json: the policy's keys, `policy` and `supported`.
 
@@ -113,30 +113,30 @@ def promise(
     how = (
         f" at {asked(given['confidence'])} % confidence" if "confidence" in given else " on average"
     )
-    said = {"cost": "the least cost a part", "fixed": "limits as given"}.get(
+    text = {"cost": "the least cost a part", "fixed": "limits as given"}.get(
         policy.type, f"at most {' and '.join(shares)}{how}"
     )
     given["policy"] = given.pop("type")
-    return given | {"supported": choice.supported, "said": said}
+    return given | {"supported": choice.supported, "said": text}
 
 
 def _without(
-    name: str, policy: MaxEscape | MaxOverkill | Cost | Fixed | Conformal, parts: Parts
+    name: str, policy: MaxEscape | MaxOverkill | Cost | FixedLimits | Conformal, parts: Parts
 ) -> Choice:
     """Limits where validation has no bad or no good part."""
-    said = f"validation has no {name} part: "
-    if isinstance(policy, Fixed):
+    text = f"validation has no {name} part: "
+    if isinstance(policy, FixedLimits):
         point = OperatingPoint(pass_below=policy.pass_below, fail_from=policy.fail_from)
         missed = "escapes" if name == "bad" else "overkill"
-        said += f"nothing is known about {missed} at the limits that are given"
-        return Choice(point, False, (said,))
+        text += f"nothing is known about {missed} at the limits that are given"
+        return Choice(point, False, (text,))
     if name == "good" and isinstance(policy, MaxEscape):
         bad, _ = parts
         choice = choose_pass_limit(policy, bad)
-        said += "no fail limit can be chosen, what does not pass goes to review"
-        return Choice(choice.point, False, (*choice.sentences, said))
-    said += "no limit can be chosen, every part goes to review"
-    return Choice(OperatingPoint(pass_below=0.0, fail_from=ABOVE_ALL), False, (said,))
+        text += "no fail limit can be chosen, what does not pass goes to review"
+        return Choice(choice.point, False, (*choice.sentences, text))
+    text += "no limit can be chosen, every part goes to review"
+    return Choice(OperatingPoint(pass_below=0.0, fail_from=ABOVE_ALL), False, (text,))
 
 
 def _parts(

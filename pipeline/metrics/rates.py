@@ -83,7 +83,7 @@ def asked(share: float) -> str:
     return f"{share * 100:.4g}"
 
 
-def said(found: Share, what: str) -> str:
+def share_in_words(found: Share, what: str) -> str:
     """A share in words: `3 of 90 bad parts pass (3.3 %, 0.69 to 9.4 %)`."""
     if found.value is None or found.low is None or found.high is None:
         return f"0 of 0 {what}"

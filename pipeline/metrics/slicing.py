@@ -22,7 +22,7 @@ from pipeline.contracts.evaluation import Share, Slice, Slices
 from pipeline.contracts.records import Verdict
 from pipeline.errors import DataError
 from pipeline.metrics import clustering
-from pipeline.metrics.rates import END, Rate, grouped_share, percent, said
+from pipeline.metrics.rates import END, Rate, grouped_share, percent, share_in_words
 
 Bools = npt.NDArray[np.bool_]
 Names = npt.NDArray[np.str_]
@@ -92,7 +92,7 @@ class Suspicion:
         """For a person."""
         done = "pass" if self.kind == "bad" else "fail"
         return (
-            f"{self.by} {self.name}: {said(self.missed, f'{self.kind} parts {done}')}, "
+            f"{self.by} {self.name}: {share_in_words(self.missed, f'{self.kind} parts {done}')}, "
             f"in the others {percent(self.rest)} %"
         )
 

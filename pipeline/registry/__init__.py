@@ -1,9 +1,15 @@
 """The model registry: which bundle of a recipe is proposed, which one is signed off, and why.
 
-Owns every call to MLflow: reaching it (`connection`), versions (`store`) and their files
-(`download`), decisions of people (`review`; what they sign is held against what was evaluated in
-`verification`, signed in `signoffs`, verified in `chain`, compared with MLflow's alias in `alias`),
-what they read (`dossier`), and registration (`push` of a bundle with its `evidence`, which alone
-needs the full MLflow of the train extra, and `reappraisal` of one that is there). May call
-`imaging` and `contracts`. Nothing it downloads is unpickled: a bundle is ONNX and JSON.
+Owns every call to MLflow, the training run's included. From the bottom up:
+
+- `connection` reaches MLflow and translates its errors; `versions` is what it holds for a recipe.
+- `store` reads versions, `download` verifies their bundles, `dossier` is what a reviewer reads.
+- `decisions` of people: verified (`chain`), recorded (`signoffs`), held against what was evaluated
+  (`verification`) and carried out (`review`).
+- `resolution` answers which version a line wants.
+- `runs`: a training's MLflow run, written while it goes on by `training_run` and continued by
+  `push`, which registers a bundle with its `evidence`; `reappraisal` evaluates one again that is
+  registered. These need the full MLflow of the train extra, a station does not.
+
+May call `imaging` and `contracts`. Nothing it downloads is unpickled: a bundle is ONNX and JSON.
 """

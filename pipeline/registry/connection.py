@@ -1,4 +1,4 @@
-"""Reaching MLflow: where it is, whether it is there, and its failures in words for people."""
+"""Reaches MLflow: its address, whether it answers, and its errors translated for people."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def default_uri(root: Path) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{project(root) / 'mlflow.db'}"
 
 
-def shown(uri: str) -> str:
+def redacted(uri: str) -> str:
     """The URI without a password, for messages."""
     # Up to the last @ before a blank: a password may hold one, and a slash.
     hidden = re.sub(r"://[^\s?#]*@", "://***@", uri)
@@ -99,7 +99,7 @@ def connect(uri: str, *, create: bool = False) -> MlflowClient:
 
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    with spoken(uri), alone(uri) if create else nullcontext():
+    with translate_errors(uri), write_lock(uri) if create else nullcontext():
         client = MlflowClient(tracking_uri=uri, registry_uri=uri)
         if create:
             client.search_experiments(max_results=1)  # makes the tables where there are none
@@ -107,8 +107,8 @@ def connect(uri: str, *, create: bool = False) -> MlflowClient:
 
 
 @contextmanager
-def alone(uri: str) -> Iterator[None]:
-    """Keep others who write a SQLite registry waiting; a server sees to its own.
+def write_lock(uri: str) -> Iterator[None]:
+    """Make other writers of a SQLite registry wait; a server orders its own.
 
     Of several trainings that find no registry one makes it, as MLflow's migrations would clash; of
     several registrations of a bundle the second finds what the first has made.
@@ -117,7 +117,7 @@ def alone(uri: str) -> Iterator[None]:
     if file is None:
         yield
         return
-    from filelock import FileLock  # comes with the train extra, as all that writes a registry
+    from filelock import FileLock  # of the train extra, as all that writes a registry
 
     with FileLock(f"{file}.lock"):
         yield
@@ -129,7 +129,9 @@ def _require_sql(uri: str) -> None:
         import sqlalchemy  # noqa: F401
     except ImportError as error:
         package = error.name or "sqlalchemy"
-        raise MissingExtra(package, f"the registry at {shown(uri)}, a database,", "sql") from error
+        raise MissingExtra(
+            package, f"the registry at {redacted(uri)}, a database,", "sql"
+        ) from error
 
 
 def _probe_server(uri: str) -> None:
@@ -145,7 +147,7 @@ def _probe_server(uri: str) -> None:
         if isinstance(reason, ssl.SSLError):
             return  # MLflow has its own settings for certificates
         raise RegistryUnreachable(
-            f"the registry at {shown(uri)} does not answer "
+            f"the registry at {redacted(uri)} does not answer "
             f"({getattr(reason, 'strerror', None) or reason}); start it, or correct the address "
             "(model.registry in the line file, --registry or MLFLOW_TRACKING_URI)"
         ) from error
@@ -179,7 +181,7 @@ def _probe_file(file: Path, create: bool) -> None:
 
 
 @contextmanager
-def spoken(uri: str) -> Iterator[None]:
+def translate_errors(uri: str) -> Iterator[None]:
     """Turn what MLflow and the libraries under it raise into RegistryError.
 
     Raises:
@@ -191,11 +193,11 @@ def spoken(uri: str) -> Iterator[None]:
     from requests import RequestException
 
     try:
-        with _database_spoken(uri) if in_database(uri) else nullcontext():
+        with _translate_database_errors(uri) if in_database(uri) else nullcontext():
             yield
     except ImportError as error:
         raise RegistryError(
-            f"the registry at {shown(uri)} needs the package {error.name or 'of its database'}; "
+            f"the registry at {redacted(uri)} needs the package {error.name or 'of its database'}; "
             "install the driver that the address names (PostgreSQL: psycopg, with an address "
             "postgresql+psycopg2://... its package is psycopg2-binary), or use a server's http://"
         ) from error
@@ -204,7 +206,7 @@ def spoken(uri: str) -> Iterator[None]:
 
 
 @contextmanager
-def _database_spoken(uri: str) -> Iterator[None]:
+def _translate_database_errors(uri: str) -> Iterator[None]:
     """The same for what the layer under a database raises; a server's clients do not have it."""
     _require_sql(uri)
     from sqlalchemy.exc import OperationalError, SQLAlchemyError
@@ -212,14 +214,14 @@ def _database_spoken(uri: str) -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
-        said = shown(" ".join(str(error).split()))
-        raise RegistryUnreachable(f"the registry at {shown(uri)}: {said[:400]}") from error
+        reason = redacted(" ".join(str(error).split()))
+        raise RegistryUnreachable(f"the registry at {redacted(uri)}: {reason[:400]}") from error
     except SQLAlchemyError as error:
         raise _explained(uri, error) from error
 
 
 def _explained(uri: str, error: Exception) -> RegistryError:
-    where = f"the registry at {shown(uri)}"
+    where = f"the registry at {redacted(uri)}"
     text = str(error)
     found = re.search(r"error code (\d{3})", text)
     status = int(found[1]) if found else getattr(error, "get_http_status_code", lambda: 0)()
@@ -235,11 +237,11 @@ def _explained(uri: str, error: Exception) -> RegistryError:
         )
     if found is not None and status == 404:
         return RegistryError(f"{where} answers, but not as MLflow does (404); check the address")
-    said = shown(" ".join(text.split()) or repr(error))
+    reason = redacted(" ".join(text.split()) or repr(error))
     if found is None and ("failed with exception" in text or "Max retries" in text):
-        return RegistryUnreachable(f"{where} stopped answering; is it running? ({said[:160]})")
+        return RegistryUnreachable(f"{where} stopped answering; is it running? ({reason[:160]})")
     if found is None and status == 503:  # MLflow's word for a database that is locked or away
-        return RegistryUnreachable(f"{where} cannot be read at this moment: {said[:400]}")
+        return RegistryUnreachable(f"{where} cannot be read at this moment: {reason[:400]}")
     if found is not None and status >= 500:
         return RegistryUnreachable(f"{where} fails with status {status}; see the server's log")
-    return RegistryError(f"{where}: {said[:400]}")
+    return RegistryError(f"{where}: {reason[:400]}")

@@ -1,17 +1,14 @@
-"""What a reviewer wants to see of a version, gathered from MLflow: figures, settings, places."""
+"""What a reviewer wants to see of a version, read from MLflow: figures, settings, places."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from pipeline.errors import RegistryError
-from pipeline.registry.connection import shown, spoken
+from pipeline.registry.connection import redacted, translate_errors
+from pipeline.registry.store import Registry
 from pipeline.registry.versions import Version
-
-if TYPE_CHECKING:
-    from mlflow.tracking import MlflowClient
 
 LOW, HIGH = "_ci95_low", "_ci95_high"
 
@@ -50,21 +47,22 @@ class Dossier:
     missing: str = ""
 
 
-def gather(client: MlflowClient, uri: str, version: Version) -> Dossier:
-    """Read a version's run and places; what was deleted is said, not raised.
+def read_dossier(registry: Registry, version: Version) -> Dossier:
+    """Read a version's run and places; what was deleted is noted in `missing`, not raised.
 
     Raises:
         RegistryUnreachable: the registry is away.
     """
+    client, uri = registry.client, registry.uri
     number = str(version.version)
-    with spoken(uri):
+    with translate_errors(uri):
         model = client.get_model_version_download_uri(version.recipe, number)
-    at = shown(uri).rstrip("/")
+    at = redacted(uri).rstrip("/")
     page = f"{at}/#/models/{version.recipe}/versions/{number}" if at.startswith("http") else ""
     if not version.run_id:
         return Dossier(version, _tagged(version), model=model, page=page, missing="it has no run")
     try:
-        with spoken(uri):
+        with translate_errors(uri):
             run = client.get_run(version.run_id)
     except RegistryError as error:
         why = f"its run cannot be read, the figures are those of its tags ({error})"
@@ -72,7 +70,7 @@ def gather(client: MlflowClient, uri: str, version: Version) -> Dossier:
     missing = ""
     files: tuple[str, ...] = ()
     try:
-        with spoken(uri):
+        with translate_errors(uri):
             files = tuple(f.path for f in client.list_artifacts(version.run_id))
     except RegistryError as error:
         missing = f"its files cannot be listed ({error})"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.contracts.bundle import open_bundle
 from pipeline.errors import BundleError, RegistryError
-from pipeline.registry.connection import spoken
+from pipeline.registry.connection import translate_errors
 
 BUNDLE_FOLDER = "extra_files"  # where MLflow keeps files that come with a model
 
@@ -25,7 +25,7 @@ def download(uri: str, source: str, into: Path, sha256: str) -> None:
         BundleError: a file was altered, is missing or was added; it is named without `into`.
         RegistryError: there is no bundle, or it cannot be had.
     """
-    with spoken(uri):
+    with translate_errors(uri):
         from mlflow.artifacts import download_artifacts
 
         # MLflow makes the folder itself, one level down.

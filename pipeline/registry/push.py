@@ -1,4 +1,4 @@
-"""Registration: a sealed bundle becomes a version, once. Needs the full MLflow (train extra)."""
+"""Registers a sealed bundle as a version, once. Needs the full MLflow (train extra)."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ from pipeline.contracts.bundle import Bundle
 from pipeline.errors import BundleError, MissingExtra, RegistryError
 from pipeline.files import sha256
 from pipeline.registry import runs
-from pipeline.registry.connection import alone, connect, set_defaults, spoken
+from pipeline.registry.connection import connect, set_defaults, translate_errors, write_lock
+from pipeline.registry.decisions.chain import REVOKED
+from pipeline.registry.decisions.signoffs import SignoffLog
 from pipeline.registry.download import download
 from pipeline.registry.evidence import Evidence
-from pipeline.registry.reappraisal import judge_anew
+from pipeline.registry.reappraisal import reappraise
 from pipeline.registry.store import Registry
 from pipeline.registry.versions import (
     CHALLENGER,
     REVIEW_TAG,
     SHA256_TAG,
-    moment,
-    of_recipe,
+    iso_time,
+    recipe_filter,
 )
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ class Registration:
     Attributes:
         name, version, run_id, bundle_sha256, alias: what was registered, and as what.
         created: when, ISO 8601 in UTC; the same however often it is registered again.
-        new: False when the bundle stood there already.
+        new: False when the bundle was registered already.
     """
 
     name: str
@@ -76,7 +78,7 @@ def push(
         registry: where; a SQLite file that is not there yet is made.
         recipe: name of the registered model and of the experiment.
         bundle: what is registered, byte for byte.
-        evidence: what was measured of it and what people read.
+        evidence: its evaluation, for the gate and for people to read.
 
     Raises:
         RegistryError: the registry refuses or cannot be reached; there is a whole version then or
@@ -88,15 +90,16 @@ def push(
         short = evidence.description[: DESCRIPTION_LENGTH - len(CUT)] + CUT
         evidence = replace(evidence, description=short)
     client = connect(registry.uri, create=True)
-    with alone(registry.uri):
+    with write_lock(registry.uri):
         known = _registered(client, registry, recipe, bundle.sha256)
         if known is not None:
-            judge_anew(client, registry.uri, known.name, known.version, known.run_id, evidence)
+            reappraise(client, registry.uri, known.name, known.version, known.run_id, evidence)
         done = known or _register(client, registry, recipe, bundle, evidence)
-        # What people have refused does not stand for election again because a build ran again.
-        said = registry.signoffs(recipe).read().standing.status.get(done.version)
-        if said not in ("rejected", "withdrawn"):
-            registry.challenge(recipe, done.version)
+        # What people have refused is not proposed again because a build ran again.
+        status = SignoffLog(registry, recipe).read().standing.status.get(done.version)
+        if status not in REVOKED:
+            with translate_errors(registry.uri):
+                client.set_registered_model_alias(recipe, CHALLENGER, str(done.version))
     return done
 
 
@@ -109,7 +112,7 @@ def _register(
     except ImportError as error:
         raise MissingExtra(error.name or "mlflow", "registering a model", "train") from error
 
-    with spoken(registry.uri), _mlflow_at(registry.uri):
+    with translate_errors(registry.uri), _mlflow_at(registry.uri):
         home = runs.experiment(client, registry.uri, recipe)
         mlflow.set_experiment(experiment_id=home)
         identity = {runs.MODEL_TAG: sha256(bundle.model), SHA256_TAG: bundle.sha256}
@@ -158,20 +161,20 @@ def _register(
 def _registered(
     client: MlflowClient, registry: Registry, recipe: str, sha256: str
 ) -> Registration | None:
-    with spoken(registry.uri):
+    with translate_errors(registry.uri):
         first = _oldest(client, recipe, sha256)
     return None if first is None else _registration(first, recipe, sha256, new=False)
 
 
 def _oldest(client: MlflowClient, recipe: str, sha256: str) -> ModelVersion | None:
     """The first of the versions that hold a bundle; there are more for a moment, if at all."""
-    query = f"{of_recipe(recipe)} and tags.{SHA256_TAG} = '{sha256}'"
+    query = f"{recipe_filter(recipe)} and tags.{SHA256_TAG} = '{sha256}'"
     found: list[ModelVersion] = client.search_model_versions(query)
     return min(found, key=lambda v: int(v.version), default=None)
 
 
 def _take_back(client: MlflowClient, made: ModelVersion, first: ModelVersion) -> None:
-    """Delete what this registration made while another of the same bundle was a little quicker.
+    """Delete what this registration made while another of the same bundle was quicker.
 
     MLflow numbers versions one after the other, so both agree on which was first.
     """
@@ -207,9 +210,9 @@ def _run(client: MlflowClient, experiment_id: str, identity: Mapping[str, str]) 
 
 
 def _logged(client: MlflowClient, uri: str, home: str, bundle: Bundle) -> LoggedModel | None:
-    """The bundle as a logged model, from a registration that did not come to its end.
+    """The bundle as a logged model, from a registration that was interrupted.
 
-    One whose files were altered is left alone: a version that was deleted for that is made anew.
+    One whose files were altered is not used: a version that was deleted for that is made again.
     """
     query = f"tags.{SHA256_TAG} = '{bundle.sha256}'"
     for model in client.search_logged_models([home], query):
@@ -230,7 +233,7 @@ def _registration(entry: ModelVersion, recipe: str, sha256: str, *, new: bool) -
         run_id=entry.run_id or "",
         bundle_sha256=sha256,
         alias=CHALLENGER,
-        created=moment(entry.creation_timestamp),
+        created=iso_time(entry.creation_timestamp),
         new=new,
     )
 
@@ -268,7 +271,7 @@ def _flat(bundle: Bundle) -> list[Path]:
 
 
 def _signature(graph: Any, bundle: Bundle) -> ModelSignature:
-    """What the graph takes and gives, stated, not inferred from an example."""
+    """The graph's inputs and outputs, declared, not inferred from an example."""
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec
 

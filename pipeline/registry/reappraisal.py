@@ -1,7 +1,7 @@
-"""A bundle that is registered and judged again: its version and its run say what is true now.
+"""Updates the version and the run of a registered bundle that was evaluated again.
 
-Another gate or another champion may judge the same bundle otherwise. What people have decided
-keeps what the gate said when they did.
+Another gate or another champion may give the same bundle another result. What people have decided
+keeps the gate's result at that time.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pipeline.errors import RegistryError
-from pipeline.registry.connection import spoken
-from pipeline.registry.evidence import Evidence
-from pipeline.registry.verification import verdict_file
+from pipeline.registry.connection import translate_errors
+from pipeline.registry.evidence import Evidence, read_evaluation
 from pipeline.registry.versions import COMPARED_TAG, GATE_TAG
 
 if TYPE_CHECKING:
@@ -25,20 +24,20 @@ log = logging.getLogger(__name__)
 MAY_GO = ("gate.failed", COMPARED_TAG)  # tags that another evaluation may leave out
 
 
-def judge_anew(
+def reappraise(
     client: MlflowClient, uri: str, recipe: str, version: int, run_id: str, evidence: Evidence
 ) -> None:
     """Write what has changed since the version was registered; nothing where nothing has.
 
-    A verdict that turns bad is written first, one that turns good last: what is cut off is never
-    better than the truth, and the next call does the rest.
+    A gate result that turns bad is written first, one that turns good last: what is interrupted is
+    never better than the truth, and the next call does the rest.
 
     Raises:
         RegistryError: the registry refuses or cannot be reached. A run that is gone is no error:
             the version's tags are what a promotion reads first.
     """
     number, tags = str(version), evidence.tags
-    with spoken(uri):
+    with translate_errors(uri):
         written = client.get_model_version(recipe, number).tags
         changed = {key: value for key, value in tags.items() if written.get(key) != value}
         gone = [key for key in MAY_GO if key in written and key not in tags]
@@ -47,24 +46,24 @@ def judge_anew(
         figures = {k: value for k, value in evidence.metrics.items() if logged.get(k) != value}
         if not (changed or gone or figures or (run and _stale(client, uri, run_id, evidence))):
             return
-        verdict = changed.pop(GATE_TAG, None)
-        if verdict == "failed":
-            client.set_model_version_tag(recipe, number, GATE_TAG, verdict)
+        gate = changed.pop(GATE_TAG, None)
+        if gate == "failed":
+            client.set_model_version_tag(recipe, number, GATE_TAG, gate)
         client.update_model_version(recipe, number, evidence.description)
         if run is not None:
-            _log_anew(client, run, figures, evidence)
+            _update_run(client, run, figures, evidence)
         for key in gone:
             client.delete_model_version_tag(recipe, number, key)
         for key, value in changed.items():
             client.set_model_version_tag(recipe, number, key, value)
-        if verdict not in (None, "failed"):
-            client.set_model_version_tag(recipe, number, GATE_TAG, verdict)
+        if gate not in (None, "failed"):
+            client.set_model_version_tag(recipe, number, GATE_TAG, gate)
 
 
 def _run(client: MlflowClient, uri: str, name: str, run_id: str) -> Run | None:
     """The run, None (with a warning) where it cannot be read or was deleted."""
     try:
-        with spoken(uri):
+        with translate_errors(uri):
             run = client.get_run(run_id)
     except RegistryError as error:
         log.warning("%s: its run cannot be read (%s)", name, error)
@@ -77,11 +76,11 @@ def _run(client: MlflowClient, uri: str, name: str, run_id: str) -> Run | None:
 
 def _stale(client: MlflowClient, uri: str, run_id: str, evidence: Evidence) -> bool:
     """Does the run lack this evaluation.json, or hold another?"""
-    mine = evidence.verdict_file
-    return mine is not None and mine.read_bytes() != verdict_file(client, uri, run_id)
+    mine = evidence.evaluation_file
+    return mine is not None and mine.read_bytes() != read_evaluation(client, uri, run_id)
 
 
-def _log_anew(
+def _update_run(
     client: MlflowClient, run: Run, figures: Mapping[str, float], evidence: Evidence
 ) -> None:
     for local, folder in evidence.artifacts:

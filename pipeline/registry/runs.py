@@ -50,7 +50,7 @@ def experiment(client: MlflowClient, uri: str, recipe: str) -> str:
 
     found = client.get_experiment_by_name(recipe)
     if found is None:
-        # Without this, artifacts would land in ./mlruns of whoever happens to run it.
+        # Without this, artifacts would land in ./mlruns of the process that runs it.
         file = sqlite_file(uri)
         beside = (file.absolute().parent / "mlruns" / recipe).as_uri() if file else None
         try:

@@ -1,7 +1,8 @@
-"""What the registry holds for a recipe: versions, their aliases and what their tags say."""
+"""What the registry holds for a recipe: versions with their aliases and tags."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ PREVIOUS = "previous"
 SHA256_TAG = "bundle_sha256"
 GATE_TAG = "gate"  # passed or failed; a version without was registered by an older Lineside
 REVIEW_TAG = "review.status"  # for people: pending, approved, rejected or withdrawn
-RECORD_TAG = "review.record"  # the name of the sign-off that said so
+RECORD_TAG = "review.record"  # the name of the sign-off that decided so
 COMPARED_TAG = "compared_with"  # the champion that the gate compared it with, absent for none
 
 
@@ -50,12 +51,23 @@ class Version:
 
     @property
     def gate(self) -> GateVerdict:
-        """What the gate said when it was registered."""
-        said = self.tags.get(GATE_TAG)
-        return "passed" if said == "passed" else "failed" if said == "failed" else "unknown"
+        """The gate's result when it was registered."""
+        found = self.tags.get(GATE_TAG)
+        return "passed" if found == "passed" else "failed" if found == "failed" else "unknown"
 
 
-def moment(stamp_ms: int | None) -> str:
+def promote_command(recipe: str, version: int | str) -> str:
+    """The command that signs a version off."""
+    name = shlex.quote(recipe)
+    return f"lineside models promote {name} --version {version} --reviewer NAME --reason TEXT"
+
+
+def rollback_command(recipe: str) -> str:
+    """The command that goes back to the champion before."""
+    return f"lineside models rollback {shlex.quote(recipe)} --reviewer NAME --reason TEXT"
+
+
+def iso_time(stamp_ms: int | None) -> str:
     """MLflow's milliseconds as ISO 8601 in UTC, "" where there are none."""
     if not stamp_ms:
         return ""
@@ -77,12 +89,12 @@ def from_mlflow(entry: Any, aliases: dict[str, str]) -> Version:
         run_id=entry.run_id or "",
         aliases=tuple(sorted(a for a, v in aliases.items() if v == number)),
         tags=dict(entry.tags),
-        created_at=moment(entry.creation_timestamp),
+        created_at=iso_time(entry.creation_timestamp),
         description=entry.description or "",
     )
 
 
-def of_recipe(recipe: str) -> str:
+def recipe_filter(recipe: str) -> str:
     """The filter of MLflow's searches for a recipe.
 
     Raises:
@@ -90,13 +102,13 @@ def of_recipe(recipe: str) -> str:
     """
     if not recipe.strip() or any(c in "'\"`/:\\" or not c.isprintable() for c in recipe):
         raise RegistryError(
-            f'the recipe "{printable(recipe)}" is no name of a registered model; it is that of a '
+            f'the recipe "{printable(recipe)}" cannot name a registered model; give the name of a '
             "folder under conf/, without quotes, / : \\ and control characters"
         )
     return f"name = '{recipe}'"
 
 
-def one_of(versions: list[Version], recipe: str, wanted: int | str, where: str) -> Version:
+def find_version(versions: list[Version], recipe: str, wanted: int | str, where: str) -> Version:
     """The version of a number, or that an alias points to.
 
     Raises:

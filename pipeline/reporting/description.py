@@ -34,7 +34,7 @@ def describe(bundle: Bundle, metrics: Mapping[str, Any], evaluation: Evaluation)
     promise = metrics["promise"]
     before = [
         f"**{wording.verdict(gate)}.**",
-        *(f"- {_short(f'{c.name}: {c.said}')}" for c in gate.checks if not c.passed),
+        *(f"- {_short(f'{c.name}: {c.sentence}')}" for c in gate.checks if not c.passed),
         "",
         f"**{markdown(provenance.recipe)}**: {markdown(provenance.architecture)}, weights "
         f"{markdown(provenance.weights)}, method {markdown(provenance.method)}, "
@@ -96,12 +96,12 @@ def _weaknesses(metrics: Mapping[str, Any], evaluation: Evaluation) -> list[str]
     """
     robustness = evaluation.robustness
     notes = sorted(metrics["notes"], key=lambda note: "LEAKY" not in note)
-    said = [
+    texts = [
         *notes,
         evaluation.slices.worst,
         robustness.first_to_break if robustness is not None else "",
     ]
-    return [_short(text) for text in said if text]
+    return [_short(text) for text in texts if text]
 
 
 def _fitting(warnings: list[str], room: int) -> Iterator[str]:
@@ -109,7 +109,7 @@ def _fitting(warnings: list[str], room: int) -> Iterator[str]:
 
     The first that does not fit ends the list: a less important one never stands in its place.
     """
-    lines = [f"> {said}" for said in warnings]
+    lines = [f"> {text}" for text in warnings]
     whole = sum(len(line) + 2 for line in lines) <= room
     left = room if whole else room - len(_left_out(len(lines))) - 2
     shown = 0
@@ -130,12 +130,12 @@ def _left_out(n: int) -> str:
     return f"> **{more} in the report, `{REPORT}`.**"
 
 
-def _short(said: str) -> str:
+def _short(text: str) -> str:
     """One line of Markdown that is never longer than `SENTENCE`."""
-    line = markdown(said)
+    line = markdown(text)
     if len(line) <= SENTENCE:
         return line
-    plain = " ".join(said.split())
+    plain = " ".join(text.split())
     while len(line := markdown(plain)) > SENTENCE - 2:
         plain = plain[: len(plain) - max(1, (len(line) - SENTENCE) // 5)]
     return f"{line} …"

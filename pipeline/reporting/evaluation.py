@@ -197,45 +197,52 @@ def _plots(page: Page, parts: Tradeoff) -> Iterator[Plot]:
     drawn = curves(page)
     auroc = wording.figure("auroc", page.metrics["auroc"])
     if drawn:
-        for name, draw, said in (
+        for name, draw, caption in (
             ("roc", plots.draw_roc, f"ROC curve; the area under it (AUROC) is {auroc}"),
             ("pr", plots.draw_pr, "Precision over recall"),
             ("det", plots.draw_det, "Missed parts over false alarms, on normal deviates"),
         ):
-            yield Plot(drawing(name, partial(draw, curves=drawn), said=said), f"{said}.")
+            yield Plot(drawing(name, partial(draw, curves=drawn), alt_text=caption), f"{caption}.")
     yield from _reliability(page, parts)
     if page.bundle.taxonomy.good and drawn:
-        said = "Share of bad parts that pass over the pass limit, of good parts rejected over the "
-        said += "fail limit"
-        yield Plot(drawing("limits", _tradeoff_drawer(parts), said=said), f"{said}.")
+        caption = (
+            "Share of bad parts that pass over the pass limit, of good parts rejected over the "
+        )
+        caption += "fail limit"
+        yield Plot(drawing("limits", _tradeoff_drawer(parts), alt_text=caption), f"{caption}.")
 
 
 def _reliability(page: Page, parts: Tradeoff) -> Iterator[Plot]:
     ece = f"{page.metrics['ece']:.3f}"
     if page.bundle.taxonomy.good:
-        said, true, what, counted = parts.scores, parts.bad, "defect score", "share of bad parts"
-        words = "Share of bad parts over the defect score: on the dotted line it means what it says"
+        predicted, true, what, counted = (
+            parts.scores,
+            parts.bad,
+            "defect score",
+            "share of bad parts",
+        )
+        words = "Share of bad parts over the defect score: calibrated on the dotted line"
         aside = f" The calibration error ECE, {ece}, asks another question: how far the class that "
         aside += "is most probable is as probable as it is right."
     else:
         names = np.array(page.bundle.taxonomy.names)
         chances = tradeoff.probabilities(page.predictions, page.bundle.taxonomy.names)
-        said, what = chances.max(axis=1), "probability of the likeliest class"
+        predicted, what = chances.max(axis=1), "probability of the likeliest class"
         true = names[chances.argmax(axis=1)] == page.predictions["label"].to_numpy(str)
         counted, words = "share of right classes", "How often the likeliest class is right, over "
-        words += "how probable the model calls it: on the dotted line it means what it says"
+        words += "how probable the model calls it: calibrated on the dotted line"
         aside = f" The distance from that line, in 15 bins, is the ECE: {ece}."
-    if len(said):
+    if len(predicted):
         groups = page.predictions["group"].tolist()
         draw = partial(
             plots.draw_reliability,
-            said=said,
+            predicted=predicted,
             true=true,
             what=what,
             found=counted,
             groups=groups,
         )
-        yield Plot(drawing("reliability", draw, said=words), f"{words}.{aside}")
+        yield Plot(drawing("reliability", draw, alt_text=words), f"{words}.{aside}")
 
 
 def _tradeoff_drawer(parts: Tradeoff) -> Callable[[Axes], None]:
@@ -257,10 +264,10 @@ def _change_plot(robustness: Robustness | None) -> Plot | None:
     for change, steps in groupby(robustness.changes, lambda c: c.change):
         base = still.model_copy(update={"change": change, "unit": "", "strength": 0.0})
         by_change.append(sorted([base, *steps], key=lambda c: c.strength))
-    said = "Escapes (red circles) and overkill (green squares) over the strength of each change"
+    caption = "Escapes (red circles) and overkill (green squares) over the strength of each change"
     draws = [partial(plots.draw_change, steps=steps) for steps in by_change]
-    svg = drawings("robustness", list(draws), said=said, size=(3.2, 2.3), columns=3)
-    return Plot(svg, f"{said}, the most delicate first; shaded: 95 % intervals.")
+    svg = drawings("robustness", list(draws), alt_text=caption, size=(3.2, 2.3), columns=3)
+    return Plot(svg, f"{caption}, the most delicate first; shaded: 95 % intervals.")
 
 
 def _worst_slices(slices: Slices) -> list[tuple[str, str, list[Slice]]]:

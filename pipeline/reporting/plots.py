@@ -140,7 +140,7 @@ def draw_det(axes: Axes, curves: Sequence[Curve]) -> None:
 
 def draw_reliability(
     axes: Axes,
-    said: npt.NDArray[np.floating],
+    predicted: npt.NDArray[np.floating],
     true: npt.NDArray[np.bool_],
     *,
     what: str,
@@ -152,7 +152,7 @@ def draw_reliability(
 
     Args:
         axes: where.
-        said: a probability from the model, float N.
+        predicted: a probability from the model, float N.
         true: whether it is so, bool N.
         what: the probability in words.
         found: what is counted, in words.
@@ -160,19 +160,19 @@ def draw_reliability(
         bins: of the probability, of equal width.
     """
     named = np.asarray(groups, dtype=str)
-    bin_of = np.minimum((said * bins).astype(int), bins - 1)
+    bin_of = np.minimum((predicted * bins).astype(int), bins - 1)
     axes.plot([0, 1], [0, 1], color="grey", linewidth=0.7, linestyle=":")
     filled = [b for b in range(bins) if (bin_of == b).any()]
     for b in filled:
         inside = bin_of == b
-        rate, mean = grouped_share(true[inside], named[inside]), float(said[inside].mean())
+        rate, mean = grouped_share(true[inside], named[inside]), float(predicted[inside].mean())
         assert rate.value is not None
         assert rate.low is not None
         assert rate.high is not None
         axes.plot([mean, mean], [rate.low, rate.high], color=CALM, linewidth=1.4)
         axes.plot([mean], [rate.value], "o", color=CALM, markersize=4)
         axes.annotate(str(rate.n), (mean, rate.high), fontsize=7, ha="center", va="bottom")
-    axes.set(xlabel=f"said: {what}", ylabel=f"found: {found}", xlim=(-0.03, 1.03))
+    axes.set(xlabel=f"predicted: {what}", ylabel=f"observed: {found}", xlim=(-0.03, 1.03))
     axes.set(ylim=(-0.03, 1.1), title="Reliability (with the number of parts)")
 
 

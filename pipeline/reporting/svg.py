@@ -36,7 +36,7 @@ def drawing(
     name: str,
     draw: Callable[[Axes], None],
     *,
-    said: str,
+    alt_text: str,
     size: tuple[float, float] = (5.2, 3.9),
 ) -> Markup:
     """Draw on one pair of axes.
@@ -44,17 +44,17 @@ def drawing(
     Args:
         name: unique on its page; identifiers inside begin with it.
         draw: draws.
-        said: the drawing in words, for those who do not see it.
+        alt_text: the drawing in words, for those who do not see it.
         size: inches at 72 to the inch.
     """
-    return drawings(name, [draw], said=said, size=size, columns=1)
+    return drawings(name, [draw], alt_text=alt_text, size=size, columns=1)
 
 
 def drawings(
     name: str,
     draws: list[Callable[[Axes], None]],
     *,
-    said: str,
+    alt_text: str,
     size: tuple[float, float],
     columns: int,
 ) -> Markup:
@@ -74,13 +74,13 @@ def drawings(
             axes.patch.set_alpha(0)
         written = io.StringIO()
         figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
-    return Markup(_inline(written.getvalue(), name, said))
+    return Markup(_inline(written.getvalue(), name, alt_text))
 
 
-def _inline(svg: str, name: str, said: str) -> str:
+def _inline(svg: str, name: str, alt_text: str) -> str:
     """The element alone, its identifiers its own, told to those who do not see it."""
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\bid="([^"]*)"', rf'id="{name}-\1"', svg)
     svg = re.sub(r'(href="#|url\(#)', rf"\1{name}-", svg)
-    return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(said)}" ', 1)
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{escape(alt_text)}" ', 1)

@@ -100,7 +100,7 @@ def render(
     Args:
         seen: the data set.
         splits: the side of each of its images, "" where there is none.
-        report: what `seen.report(splits)` said, perhaps with more.
+        report: what `seen.report(splits)` returned, perhaps with more.
         root: the folder that the images' paths are relative to; those shown are read again.
         title: what the page is called.
         notes: sentences that stand below the verdict.
@@ -148,22 +148,22 @@ class _Pictures:
 def _fine(report: dict[str, Any]) -> str:
     """The first line where nothing is wrong, or no longer."""
     if report.get("split", {}).get("regrouped"):
-        return "LEAKY as given; split anew by group, and no leak is left"
+        return "LEAKY as given; split again by group, and no leak is left"
     return "OK: no leak, no damaged file" if report["splits"] else "OK: no damaged file"
 
 
 def _faults(report: dict[str, Any], alike: int, groups: int) -> list[str]:
     """What makes the data set unfit as it stands: nothing, or a line each."""
-    said = []
+    sentences = []
     if report["leaky"]:
         pairs = f"{report['identical_pairs_across_splits']} identical and {alike} similar pairs"
-        said.append(
+        sentences.append(
             f"LEAKY: {pairs} of images stand on different sides of the split, "
             f"{groups} groups in all"
         )
     if report["corrupt"]:
-        said.append(f"{len(report['corrupt'])} of the files cannot be used")
-    return said
+        sentences.append(f"{len(report['corrupt'])} of the files cannot be used")
+    return sentences
 
 
 def _to_look_at(report: dict[str, Any]) -> list[tuple[str, str]]:

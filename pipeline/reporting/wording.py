@@ -24,7 +24,7 @@ TITLES = {
 
 
 @dataclass(frozen=True)
-class Figure:
+class ReportFigure:
     """One of the figures that a manager reads.
 
     Attributes:
@@ -74,13 +74,13 @@ def share(found: Share) -> str:
     """`9 of 171: 5.3 % (2.4 to 9.8 %)`."""
     if found.value is None:
         return "none to count"
-    said = f"{found.k} of {found.n}: {percent(found.value)}"
+    text = f"{found.k} of {found.n}: {percent(found.value)}"
     if found.low is None or found.high is None:
-        return said
-    return f"{said} ({interval(found.low, found.high)})"
+        return text
+    return f"{text} ({interval(found.low, found.high)})"
 
 
-def five(metrics: Mapping[str, Any]) -> tuple[Figure, ...]:
+def five(metrics: Mapping[str, Any]) -> tuple[ReportFigure, ...]:
     """The five figures of the first page, from metrics.json; those that matter most come first."""
     n, n_bad = metrics["n_test"], metrics["n_test_bad"]
     promise = metrics["promise"]
@@ -103,7 +103,7 @@ def limits(point: OperatingPoint, metrics: Mapping[str, Any]) -> tuple[str, ...]
             "No class of this recipe passes: every part is judged bad, none can escape.",
             "What the model decides is which defect it is; read accuracy first.",
         )
-    said = [
+    text = [
         f"A part whose defect score is below {point.pass_below:.4f} passes."
         if point.pass_below > 0
         else "No score is low enough to pass.",
@@ -112,16 +112,16 @@ def limits(point: OperatingPoint, metrics: Mapping[str, Any]) -> tuple[str, ...]
         else "No score is high enough to fail.",
     ]
     if point.pass_below < point.fail_from:
-        said.append("In between a person looks at it.")
+        text.append("In between a person looks at it.")
     promise = metrics["promise"]
-    said.append(_chosen(promise))
+    text.append(_chosen(promise))
     if promise["policy"] != "fixed":
-        said.append(metrics["limits_from"]["said"])
+        text.append(metrics["limits_from"]["said"])
         if not promise["supported"]:
-            said.append("There were too few of them to support that promise; see the warnings.")
+            text.append("There were too few of them to support that promise; see the warnings.")
     elif not promise["supported"]:
-        said.append("Too few parts tell what they do; see the warnings.")
-    return tuple(said)
+        text.append("Too few parts show what they do; see the warnings.")
+    return tuple(text)
 
 
 def verdict(gate: Gate) -> str:
@@ -147,7 +147,7 @@ def leakage(split: Mapping[str, Any]) -> str:
 def compared(comparison: Comparison) -> str:
     """The champion in one sentence."""
     if not comparison.champion:
-        return comparison.not_run or "There is no champion: nobody has signed a model off yet."
+        return comparison.not_run or "No champion is signed off yet."
     if comparison.not_run:
         return f"The champion {comparison.champion} was not run: {comparison.not_run}."
     return comparison.sentence
@@ -166,11 +166,11 @@ def difference(key: str, found: Difference) -> str:
         return "not defined"
     scale, unit = (1.0, "") if key == "auroc" else (100.0, f"{NBSP}points")
     digits = 3 if key == "auroc" else 1
-    said = f"{_signed(found.value * scale, digits)}{unit}"
+    text = f"{_signed(found.value * scale, digits)}{unit}"
     if found.low is None or found.high is None:
-        return said
+        return text
     low, high = (_signed(x * scale, digits) for x in (found.low, found.high))
-    return f"{said} ({low} to {high})"
+    return f"{text} ({low} to {high})"
 
 
 def better(key: str, found: Difference) -> str:
@@ -178,16 +178,16 @@ def better(key: str, found: Difference) -> str:
     if found.low is None or found.high is None:
         return ""
     if found.low <= 0 <= found.high:
-        return "no telling"
+        return "no significant difference"
     return "better" if (found.high < 0) == (key in LESS_IS_BETTER) else "worse"
 
 
 def promote(recipe: str, *, passed: bool) -> str:
     """The command that signs a version off."""
-    said = (
+    text = (
         f"lineside models promote {shlex.quote(recipe)} --version N --reviewer NAME --reason TEXT"
     )
-    return said if passed else f"{said} --override WHY"
+    return text if passed else f"{text} --override WHY"
 
 
 def _chosen(promise: Mapping[str, Any]) -> str:
@@ -218,37 +218,37 @@ def _rate(
     kind: str,
     happens: str,
     allowed: float | None = None,
-) -> Figure:
+) -> ReportFigure:
     value, ci95 = metrics[key], metrics[f"{key}_ci95"]
     parts = f"{kind} parts" if kind else "parts"
     if value is None:
-        return Figure(key, TITLES[key], "not defined", f"The test has no {parts}", "", None)
+        return ReportFigure(key, TITLES[key], "not defined", f"The test has no {parts}", "", None)
     sentence = f"Of {n} {parts} {round(value * n)} {happens}"
     low, high = ci95
-    return Figure(
+    return ReportFigure(
         key, TITLES[key], percent(value), sentence, interval(low, high), value, low, high, allowed
     )
 
 
-def _auroc(metrics: Mapping[str, Any]) -> Figure:
+def _auroc(metrics: Mapping[str, Any]) -> ReportFigure:
     value, ci95 = metrics["auroc"], metrics["auroc_ci95"]
     if value is None:
         sentence = "Needs parts of both kinds, or of every class"
-        return Figure("auroc", "AUROC", "not defined", sentence, "", None)
+        return ReportFigure("auroc", "AUROC", "not defined", sentence, "", None)
     sentence = f"{round(value * 100)} of 100 pairs of a good and a bad part are ranked right"
     if not metrics["something_passes"]:
         sentence = "Pairs of a part of a class and another that are ranked right, mean of classes"
     if ci95 is None:
-        return Figure("auroc", "AUROC", f"{value:.3f}", sentence, "", value)
-    said = f"{ci95[0]:.3f} to {ci95[1]:.3f}"
-    return Figure("auroc", "AUROC", f"{value:.3f}", sentence, said, value, ci95[0], ci95[1])
+        return ReportFigure("auroc", "AUROC", f"{value:.3f}", sentence, "", value)
+    text = f"{ci95[0]:.3f} to {ci95[1]:.3f}"
+    return ReportFigure("auroc", "AUROC", f"{value:.3f}", sentence, text, value, ci95[0], ci95[1])
 
 
 def _signed(value: float, digits: int) -> str:
-    said = f"{abs(value):.{digits}f}"
-    if not float(said):
-        return said
-    return f"{MINUS if value < 0 else '+'}{said}"
+    text = f"{abs(value):.{digits}f}"
+    if not float(text):
+        return text
+    return f"{MINUS if value < 0 else '+'}{text}"
 
 
 def _all(n: int) -> str:

@@ -45,7 +45,7 @@ gc.set_threshold(50_000, 20, 100)
 
 @dataclass(frozen=True)
 class Report:
-    """What a stage tells the person who waits for it: one fact a line."""
+    """What a stage reports to the person who waits for it: one fact a line."""
 
     lines: Sequence[str]
 
@@ -77,12 +77,12 @@ def progress(
                 yield item
                 bar.advance(task)
         return
-    started = said = clock()
+    started = reported = clock()
     for n, item in enumerate(items, start=1):
         yield item
         now = clock()
-        if now - said >= LINE_EVERY_S:
-            said = now
+        if now - reported >= LINE_EVERY_S:
+            reported = now
             rate = n / (now - started)
             left = (total - done - n) / rate
             print(f"  {what}: {done + n} of {total}, {rate:.1f}/s, {left:.0f} s left", flush=True)

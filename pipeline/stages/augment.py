@@ -206,9 +206,9 @@ def _paste(
     return index
 
 
-def _factors(labels: Sequence[str], wish: Oversample) -> dict[str, float]:
+def _factors(labels: Sequence[str], settings: Oversample) -> dict[str, float]:
     """How many times as often each class that gets more is shown."""
-    extra = oversampling.extra_views(labels, 0, wish)
+    extra = oversampling.extra_views(labels, 0, settings)
     names = np.asarray(labels)
     means = {name: 1 + float(extra[names == name].mean()) for name in sorted(set(labels))}
     return {name: mean for name, mean in means.items() if mean > 1}

@@ -22,14 +22,17 @@ from pipeline.datasets import golden, manifest
 from pipeline.datasets import scores as unseen_scores
 from pipeline.datasets.manifest import Manifest
 from pipeline.errors import DataError
-from pipeline.evaluation import explanation, findings, lineage, robustness
-from pipeline.evaluation.champion import Rival, champion
+from pipeline.evaluation import explanation, lineage, robustness
+from pipeline.evaluation.champion import Champion, compare_with_champion, find_champion
 from pipeline.evaluation.explanation import ExplanationRules
+from pipeline.evaluation.gate import judge_gate
+from pipeline.evaluation.golden import check_golden
 from pipeline.evaluation.golden_frame import add_golden_frame
 from pipeline.evaluation.limits import choose_limits
-from pipeline.evaluation.predictions import Judged, Watch, judge, latencies_ms
-from pipeline.evaluation.report_metrics import measure
+from pipeline.evaluation.predictions import PartPredictions, Watch, latencies_ms, predict_parts
+from pipeline.evaluation.report_metrics import report_metrics
 from pipeline.evaluation.robustness import RobustnessRules
+from pipeline.evaluation.slices import slice_metrics
 from pipeline.files import cache_folder, project, write_json, write_model
 from pipeline.inference.inspector import Inspection
 from pipeline.metrics import classification as figures
@@ -71,7 +74,7 @@ def run(
     source: Path,
     out: Path,
     *,
-    rival: Rival | None = None,
+    champion: Champion | None = None,
     facts: Mapping[str, str] | None = None,
 ) -> Report:
     """Write metrics.json, evaluation.json, report.html, MODEL_CARD.md, bundle/ (sealed) and more.
@@ -80,7 +83,7 @@ def run(
         config: what the plant can accept.
         source: the recipe's data folder; `ingest/` and `train/` are read.
         out: an empty folder.
-        rival: the champion that is judged on the same parts.
+        champion: the champion that is judged on the same parts.
         facts: what made the figures (commit, hashes, packages), for the report.
 
     Raises:
@@ -91,16 +94,16 @@ def run(
     rows = np.flatnonzero(data.table["split"] == "test")
     if not len(rows):
         raise DataError(
-            f"the test split of {source.name} is empty: there is no part to report on; raise "
+            f"the test split of {source.name} is empty: nothing can be reported; raise "
             "split.test_fraction in ingest.yaml, or add images to the data set's own test split"
         )
     bundle, choice, basis = choose_limits(
         config.policy, data, trained, out / "bundle", _watch("val parts")
     )
-    test = judge(bundle, data, rows, _watch("test parts"))
+    test = predict_parts(bundle, data, rows, _watch("test parts"))
     bundle = add_golden_frame(bundle, data, test)
     report = json.loads((trained / "report.json").read_bytes())
-    metrics = measure(test, data, config.bootstrap_draws, _read_naive(trained))
+    metrics = report_metrics(test, data, config.bootstrap_draws, _read_naive(trained))
     latencies = latencies_ms(bundle, data, rows)
     metrics |= {
         "latency_ms_p50": float(np.percentile(latencies, 50)),
@@ -119,23 +122,28 @@ def run(
         bundle,
         lambda i: data.pixels(int(rows[i])),
         test.labels,
-        findings.groups_of(data, test),
+        test.groups(data),
         config.robustness,
         lambda inspected, total: progress(inspected, "changing the line", total=total),
     )
     listed = source / "ingest" / golden.FILE
-    golden_found = findings.judge_golden(bundle, data, listed, _watch("golden parts"))
-    compared = findings.compare_with(
-        rival or Rival(), bundle, data, test, config.bootstrap_draws, _watch("parts, champion")
+    golden_found = check_golden(bundle, data, listed, _watch("golden parts"))
+    compared = compare_with_champion(
+        champion or Champion(),
+        bundle,
+        data,
+        test,
+        config.bootstrap_draws,
+        _watch("parts, champion"),
     )
     explained = explanation.explain(trained, data, test, config.explanation)
     evaluation = Evaluation(
-        gate=findings.judge_gate(config.gate, data, test, metrics, golden_found, compared),
-        slices=findings.cut(data, test),
+        gate=judge_gate(config.gate, data, test, metrics, golden_found, compared),
+        slices=slice_metrics(data, test),
         robustness=tried,
         comparison=compared,
         golden=golden_found,
-        explained=explained.said,
+        explained=explained.summary,
         lineage={**(facts or {}), "bundle": bundle.sha256},
     )
     write_json(out / "metrics.json", metrics)
@@ -158,7 +166,7 @@ def run(
     write_report(out / REPORT, page)
     write_card(out / MODEL_CARD, page)
     _copy_held_out(out / "held_out", data, test, config.held_out_frames)
-    return Report([_headline(source.name, metrics), *_said(evaluation), *metrics["notes"]])
+    return Report([_headline(source.name, metrics), *_summary(evaluation), *metrics["notes"]])
 
 
 def _chooses(policy: Policy, metrics: dict[str, Any]) -> bool:
@@ -173,17 +181,17 @@ def _watch(what: str) -> Watch:
     return watch
 
 
-def _said(evaluation: Evaluation) -> list[str]:
+def _summary(evaluation: Evaluation) -> list[str]:
     """For the terminal: the gate and what fails it, then what else a person should know."""
     gate, tried = evaluation.gate, evaluation.robustness
     found = [f"gate {'passed' if gate.passed else 'FAILED'}"]
-    found += [f"  {check.name}: {check.said}" for check in gate.checks if not check.passed]
+    found += [f"  {check.name}: {check.sentence}" for check in gate.checks if not check.passed]
     found += [evaluation.comparison.sentence, evaluation.slices.worst]
     return list(filter(None, [*found, tried.first_to_break if tried else ""]))
 
 
 def _read_naive(trained: Path) -> dict[str, Any] | None:
-    """Figures on the data set's own split, where it leaks and was made anew."""
+    """Figures on the data set's own split, where it leaks and was made again."""
     path = trained / unseen_scores.GIVEN_SPLIT
     return json.loads(path.read_bytes()) if path.is_file() else None
 
@@ -203,7 +211,7 @@ def _headline(recipe: str, metrics: dict[str, Any]) -> str:
     )
 
 
-def _draw(out: Path, metrics: dict[str, Any], test: Judged, page: Page) -> None:
+def _draw(out: Path, metrics: dict[str, Any], test: PartPredictions, page: Page) -> None:
     """The plots as PNG, and as CSV for `dvc plots`."""
     out.mkdir()
     taxonomy, point, drawn = test.taxonomy, page.bundle.operating_point, curves(page)
@@ -231,7 +239,7 @@ def _draw(out: Path, metrics: dict[str, Any], test: Judged, page: Page) -> None:
     )
 
 
-def _galleries(out: Path, data: Manifest, test: Judged) -> list[Gallery]:
+def _galleries(out: Path, data: Manifest, test: PartPredictions) -> list[Gallery]:
     """Escapes with the lowest score first, overkills with the highest, and all of a wrong class."""
     out.mkdir()
     ids, names, scores = data.table["sample_id"], data.taxonomy.names, test.scores
@@ -255,21 +263,21 @@ def _galleries(out: Path, data: Manifest, test: Judged) -> list[Gallery]:
     return [*shown, Gallery("Taken for another class", lead, out / "confused.png")]
 
 
-def _predictions(data: Manifest, test: Judged) -> pd.DataFrame:
+def _predictions(data: Manifest, test: PartPredictions) -> pd.DataFrame:
     table = data.table.iloc[test.rows][["sample_id", "label", "group", "variant"]]
     table = table.reset_index(drop=True).assign(
         verdict=test.verdicts,
         defect_score=[i.defect_score for i in test.inspections],
         failing_score=[i.failing_score for i in test.inspections],
         complained=[i.complained for i in test.inspections],
-        complaint=[i.complaint or "" for i in test.inspections],
+        complaint=[i.image_reason or "" for i in test.inspections],
     )
     for c, name in enumerate(data.taxonomy.names):
         table[f"p_{name}"] = test.probabilities[:, c]
     return table
 
 
-def _copy_held_out(out: Path, data: Manifest, test: Judged, most: int) -> None:
+def _copy_held_out(out: Path, data: Manifest, test: PartPredictions, most: int) -> None:
     """The test images as a camera would have written them, for replay; evenly thinned to `most`."""
     out.mkdir()
     rows = test.rows
@@ -286,8 +294,10 @@ def main(argv: Sequence[str] = sys.argv) -> None:
 
     def stage(config: Config, source: Path, out: Path) -> Report:
         registry = Registry(default_uri(Path.cwd()))
-        rival = champion(registry, source.name, cache_folder("champions"))
-        return run(config, source, out, rival=rival, facts=lineage.lineage(project(), source.name))
+        champion = find_champion(registry, source.name, cache_folder("champions"))
+        return run(
+            config, source, out, champion=champion, facts=lineage.lineage(project(), source.name)
+        )
 
     run_stage("evaluate", Config, stage, argv)
 

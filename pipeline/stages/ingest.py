@@ -19,7 +19,7 @@ from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets import golden, location, manifest
 from pipeline.datasets.adapters import ADAPTERS, adapter
 from pipeline.datasets.checks.examination import SHOWN, Examination, examine
-from pipeline.datasets.grouping import Grouping, Source, regroup
+from pipeline.datasets.grouping import Grouping, SourceGroups, regroup
 from pipeline.datasets.location import Location, Place
 from pipeline.datasets.scan_cache import ScanCache
 from pipeline.datasets.splits import (
@@ -38,7 +38,7 @@ from pipeline.plugins import PluginConfig, Strict
 from pipeline.reporting.validation import PAGE, write_page
 from pipeline.stages import Report, progress, run_stage
 
-SAID = 5
+SHOWN_PARTS = 5
 
 
 class Split(Strict):
@@ -48,7 +48,7 @@ class Split(Strict):
     test_fraction: float = Field(0.2, gt=0, lt=0.5, description="Share that only reports.")
     seed: int = Field(0, ge=0, description="The same seed gives the same split.")
     groups: Grouping = Field(
-        Source(by="source"),
+        SourceGroups(by="source"),
         description="Which images belong together and never stand on two sides. `by` is source, "
         "pattern, blocks, time or automatic, see pipeline/datasets/grouping.py.",
     )
@@ -62,8 +62,8 @@ class Split(Strict):
     )
     on_leak: Literal["error", "regroup", "warn"] = Field(
         "regroup",
-        description="When the data set's own split leaks: stop, split anew by group, or keep it "
-        "and say so in every report. error also stops at a split made here that parts "
+        description="When the data set's own split leaks: stop, split again by group, or keep it "
+        "and note it in every report. error also stops at a split made here that parts "
         "near-duplicates.",
     )
     folds: int = Field(
@@ -242,10 +242,10 @@ def run(
             else f"LEAKY: {_parted(seen, splits)}",
             *([decided.on_given] if decided.on_given else []),
             *([f"{len(golden_parts)} golden parts"] if golden_parts else []),
-            *(f"  {first} = {other}" for first, other in (decided.parted or parted)[:SAID]),
+            *(f"  {first} = {other}" for first, other in (decided.parted or parted)[:SHOWN_PARTS]),
             *([fewer] if fewer else []),
             *counts.to_string().splitlines(),
-            *(f"quarantined {s.sample.path}: {s.fault}" for s in seen.damaged[:SAID]),
+            *(f"quarantined {s.sample.path}: {s.fault}" for s in seen.damaged[:SHOWN_PARTS]),
         ]
     )
 
@@ -278,10 +278,10 @@ def _decide(config: Split, names: list[str], seen: Examination) -> _Decided:
     if not seen.leaks(given):
         completed = complete(given, names, seen.groups, config.shares)
         return _Decided(completed, "the given split does not leak")
-    told = f"the given split is leaky: {_parted(seen, given)}"
+    found = f"the given split is leaky: {_parted(seen, given)}"
     if config.on_leak == "error":
         raise DataError(
-            f"{told}; mend the split, or set split.on_leak to regroup or warn in ingest.yaml"
+            f"{found}; mend the split, or set split.on_leak to regroup or warn in ingest.yaml"
         )
     identical, near = seen.across(given)
     pairs = [*identical, *near][:SHOWN]
@@ -291,7 +291,7 @@ def _decide(config: Split, names: list[str], seen: Examination) -> _Decided:
     mendable = bool(crossing(seen.groups, given))
     if config.on_leak == "regroup" and mendable:
         splits = assign(names, seen.groups, config.shares)
-        return _Decided(splits, f"{told}; split anew by group", True, parted)
+        return _Decided(splits, f"{found}; split again by group", True, parted)
     why = "" if mendable else ", since split.near_duplicates is off"
     kept = complete(given, names, seen.groups, config.shares)
     return _Decided(kept, f"the given split is leaky; it is kept{why}", False, parted)

@@ -13,7 +13,7 @@ from pydantic import Field
 from pipeline.contracts.spec import PreprocessSpec, reference_file
 from pipeline.datasets import manifest
 from pipeline.datasets.manifest import Manifest
-from pipeline.datasets.shard_writer import Sharding
+from pipeline.datasets.shard_writer import ShardWriter
 from pipeline.datasets.shards import Shards
 from pipeline.errors import DataError
 from pipeline.imaging import Pixels
@@ -50,7 +50,7 @@ def run(config: Config, source: Path, out: Path) -> Report:
     ingested, spec = source / "ingest", config.spec
     data = manifest.read(ingested)
     preparation = Preparation.read(spec, ingested)
-    job = Sharding(data, preparation, ingested, out)
+    job = ShardWriter(data, preparation, ingested, out)
     kept = job.n_kept
     for _ in progress(job.work(), "preparing images", total=len(data.table), done=kept):
         pass
@@ -70,14 +70,14 @@ def run(config: Config, source: Path, out: Path) -> Report:
     height, width, channels = spec.shape
     bytes_each, n = height * width * channels, len(data.table)
     cut = f" in {spec.n_tiles} tiles" if spec.tiles else ""
-    said = [
+    facts = [
         f"{n} images{cut} of {width}x{height}x{channels}, {bytes_each * spec.n_tiles / 1e3:.0f} kB "
         f"each, {len(stored) * bytes_each / 1e6:.0f} MB in {job.n_shards} shard(s)"
     ]
     if kept:
-        said.append(f"{kept} of them were ready from a run that was interrupted")
+        facts.append(f"{kept} of them were ready from a run that was interrupted")
     if unseen:
-        said.append(
+        facts.append(
             f"{unseen} bad parts show no defect in their mask after this (not marked, or outside "
             "of what is kept); they keep their label"
         )
@@ -85,13 +85,13 @@ def run(config: Config, source: Path, out: Path) -> Report:
     if len(lost):
         shown = [(_caption(stored, i), stored[i]) for i in _spread(lost, SHOWN)]
         (out / "not-found.png").write_bytes(encode_png(contact_sheet(shown, columns=8)))
-        said.append(
+        facts.append(
             f"the part was not found in {len(lost)} images (not-found.png); they are not learned "
             "from, and at the line they never pass"
         )
     _refuse_untaught(stored)
     job.close()
-    return Report(said)
+    return Report(facts)
 
 
 def _refuse_untaught(stored: Shards) -> None:

@@ -1,4 +1,4 @@
-"""Register: the sealed bundle and its figures go to MLflow, once, as the challenger."""
+"""Registers the sealed bundle and its figures in MLflow, once, as the challenger."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from pipeline.plugins import Strict
 from pipeline.registry.evidence import FOLDER, Evidence
 from pipeline.registry.push import push
 from pipeline.registry.runs import MANIFEST_TAG, MODEL_TAG, UP_TO_TRAINING, settings
-from pipeline.registry.store import SHA256_TAG, Registry
+from pipeline.registry.store import Registry
+from pipeline.registry.versions import SHA256_TAG
 from pipeline.reporting.description import describe
 from pipeline.stages import Report, run_stage
 
@@ -64,8 +65,8 @@ def run(
 
     Args:
         config: tags.
-        params: what the recipe's YAML says, by dotted key.
-        provenance: tags that say what code made the figures.
+        params: the settings of the recipe's YAML, by dotted key.
+        provenance: tags that identify the code which made the figures.
         registry: where.
         source: the recipe's data folder; `ingest/`, `train/` and `evaluate/` are read.
         out: an empty folder.
@@ -79,14 +80,14 @@ def run(
     metrics = json.loads((evaluated / "metrics.json").read_bytes())
     numbers = _numbers(metrics)
     evaluation = read_model(evaluated / EVALUATION, Evaluation)
-    failed = [f"{c.name}: {c.said}" for c in evaluation.gate.checks if not c.passed]
+    failed = [f"{c.name}: {c.sentence}" for c in evaluation.gate.checks if not c.passed]
     tags = {
         **config.tags,
         **provenance,
         "gate": "passed" if evaluation.gate.passed else "failed",
         **({"gate.failed": "; ".join(failed)} if failed else {}),
         "comparison": evaluation.comparison.sentence or evaluation.comparison.not_run,
-        **({"compared_with": rival} if (rival := evaluation.comparison.champion) else {}),
+        **({"compared_with": champion} if (champion := evaluation.comparison.champion) else {}),
         "data_md5": evaluation.lineage.get("dvc.ingest", ""),
         "recipe": source.name,
         "architecture": bundle.provenance.architecture,
@@ -115,11 +116,11 @@ def run(
             ),
         ),
     )
-    said = asdict(registration)
-    new = said.pop("new")  # not written: registering again must not change the file
-    write_json(out / REGISTRATION, said)
+    written = asdict(registration)
+    new = written.pop("new")  # not written: registering again must not change the file
+    write_json(out / REGISTRATION, written)
     name = f"{registration.name} version {registration.version}"
-    return Report([f"{name} {'registered' if new else 'stands already'}"])
+    return Report([f"{name} {'registered' if new else 'was registered already'}"])
 
 
 def _numbers(metrics: dict[str, Any]) -> dict[str, float]:

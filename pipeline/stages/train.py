@@ -1,4 +1,4 @@
-"""Train: a head on frozen CNN features or the whole network, and one ONNX graph of both."""
+"""Train: a head on backbone features or the whole network, and one ONNX graph of both."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ from pipeline.imaging.quality import measure, reference
 from pipeline.registry.connection import default_uri
 from pipeline.registry.runs import UP_TO_TRAINING, settings
 from pipeline.registry.store import Registry
+from pipeline.registry.training_run import TrainingInfo
 from pipeline.stages import Report, leave, progress, run_stage
-from pipeline.training import distillation, finetune, leaky_baseline, methods, suspects
-from pipeline.training.checkpoint import Eye, keep
+from pipeline.training import Floats, distillation, finetune, leaky_baseline, methods, suspects
+from pipeline.training.checkpoint import BackboneRecord, keep
 from pipeline.training.distillation import Teacher
-from pipeline.training.features.backbones import Extraction, Eyes, Frozen, eyes, tunes
-from pipeline.training.features.extraction import Floats
-from pipeline.training.heads import logistic
+from pipeline.training.features.backbone_features import BackboneFeatures, FeatureExtractor
+from pipeline.training.features.backbones import Backbones
+from pipeline.training.heads import out_of_fold
 from pipeline.training.methods import Trained
 from pipeline.training.settings import Settings
-from pipeline.training.tracking import About, Tracker, Untracked, open_run, training_key
-from pipeline.training.training_data import Material, gather, soft_targets
+from pipeline.training.tracking import Tracker, Untracked, open_run, training_key
+from pipeline.training.training_data import TrainingData, gather, soft_targets
 
 Config = Settings
 
@@ -53,7 +54,7 @@ def run(
         out: an empty folder.
         cache: a file that keeps features, so that they are not computed again.
         work: for what a killed training leaves to the next; without, that starts afresh.
-        tracker: told what goes on.
+        tracker: logs the training while it goes on.
         teacher: learned from, where `config.distill` says so.
 
     Raises:
@@ -62,8 +63,8 @@ def run(
     """
     tracker = Untracked() if tracker is None else tracker
     doubts: list[str] = []
-    material = _gather(config, source, teacher, doubts)
-    seen = eyes(config, material)
+    data = _gather(config, source, teacher, doubts)
+    backbones = methods.backbones_of(config, data)
     passing, bundle = out / ".passing", out / "bundle"
     work = passing / "work" if work is None else work
     bundle.mkdir()
@@ -72,19 +73,19 @@ def run(
         tracker.log_file(sheet, "samples")
     with finetune.alone():
         graph = passing / "features.onnx"
-        extraction = Extraction(config, material, seen, graph, cache, _watch)
-        frozen = extraction.training()
-    trained = methods.train(config, material, seen, extraction, frozen, work, tracker)
-    difference = methods.write_graph(trained, material, extraction, passing, bundle / MODEL)
+        extractor = methods.extractor_of(config, data, backbones, graph, cache, _watch)
+        features = methods.features_of(config, data, extractor)
+    trained = methods.train(config, data, backbones, extractor, features, work, tracker)
+    difference = methods.write_graph(trained, data, extractor, passing, bundle / MODEL)
     trained.facts["parity_max_relative"] = difference
     lines = [
-        *_write_judged(config, material, trained, extraction, out, tracker),
-        *_write_bundle(config, material, seen, trained, source, out, teacher),
+        *_write_judged(config, data, trained, extractor, out, tracker),
+        *_write_bundle(config, data, backbones, trained, source, out, teacher),
     ]
     if doubts:
         trained.facts["doubts"] = doubts
     trained.consulted.write(out / scores.CONSULTED)
-    report = _write_report(config, material, seen, frozen, trained, out)
+    report = _write_report(config, data, backbones, features, trained, out)
     shutil.rmtree(passing)
     return Report([report, *trained.lines, *lines, *doubts])
 
@@ -95,28 +96,30 @@ def follow(config: Config, source: Path, work: Path, teacher: Teacher | None) ->
     Raises:
         TrainingError: the leader has stopped, or what `run` raises.
     """
-    if tunes(config):
-        material = _gather(config, source, teacher, [])
-        if config.method == "finetune" or material.held is not None:
-            seen = eyes(config, material)
-            methods.tune(config, material, seen, finetune.receive(work), work, Untracked())
+    if config.fine_tunes:
+        data = _gather(config, source, teacher, [])
+        if config.method == "finetune" or data.held is not None:
+            backbones = methods.backbones_of(config, data)
+            methods.tune(config, data, backbones, finetune.receive(work), work, Untracked())
     return Report([])
 
 
-def _gather(config: Config, source: Path, teacher: Teacher | None, doubts: list[str]) -> Material:
-    """Read the material; what is doubtful about its teacher is added to `doubts`."""
+def _gather(
+    config: Config, source: Path, teacher: Teacher | None, doubts: list[str]
+) -> TrainingData:
+    """Read the data; what is doubtful about its teacher is added to `doubts`."""
     distill = config.distill
     if distill is None:
         return gather(source, config.soft_labels)
     assert teacher is not None, "config.distill names a teacher"
-    data = manifest.read(source / "ingest")
+    ingested = manifest.read(source / "ingest")
 
     def teach(ids: Sequence[str], targets: Floats) -> Floats:
         taught = distillation.teacher_targets(
             teacher.bundle,
-            data,
+            ingested,
             ids,
-            data.taxonomy,
+            ingested.taxonomy,
             distill.temperature,
             lambda answers: progress(answers, "asking the teacher", total=len(ids)),
         )
@@ -134,68 +137,68 @@ def _watch(vectors: Iterable[Floats], total: int, found: int) -> Iterator[Floats
 
 def _write_judged(
     config: Config,
-    its: Material,
+    data: TrainingData,
     trained: Trained,
-    extraction: Extraction,
+    extractor: FeatureExtractor,
     out: Path,
     tracker: Tracker,
 ) -> list[str]:
-    """What heads said of parts that they had not seen, and of the given split where it leaks."""
+    """Write scores of parts by heads that had not seen them, and of a leaky given split."""
     lines = []
     if trained.unseen is not None:
-        ids, unseen = its.index["sample_id"].to_numpy(), trained.unseen
+        ids, unseen = data.index["sample_id"].to_numpy(), trained.unseen
         if trained.method == "probe":  # a fine-tuned network is not what gave these scores
-            tiles = logistic.worst_tiles(ids, unseen, its.taxonomy)
-            names = its.taxonomy.names
+            tiles = out_of_fold.worst_tiles(ids, unseen, data.taxonomy)
+            names = data.taxonomy.names
             scores.write(out / scores.OUT_OF_FOLD, ids[tiles].tolist(), unseen[tiles], names)
-        doubted = suspects.find(its.index, unseen, its.taxonomy)
+        doubted = suspects.find(data.index, unseen, data.taxonomy)
         doubted.to_csv(out / suspects.FILE, index=False)
         tracker.log_file(out / suspects.FILE)
         if len(doubted):
             lines.append(f"{len(doubted)} labels look wrong: {suspects.FILE}, the surest first")
-    if leaky_baseline.replaced(its.stored.index) and trained.method == "probe":
+    if leaky_baseline.replaced(data.stored.index) and trained.method == "probe":
         with finetune.alone():
-            naive = _naive(config, its, extraction, trained.facts.get("l2"))
-        if naive is not None:
-            write_json(out / scores.GIVEN_SPLIT, asdict(naive))
-            lines.append(f"accuracy on the given, leaky split: {naive.accuracy:.1%}")
+            baseline = _leaky_baseline(config, data, extractor, trained.facts.get("l2"))
+        if baseline is not None:
+            write_json(out / scores.GIVEN_SPLIT, asdict(baseline))
+            lines.append(f"accuracy on the given, leaky split: {baseline.accuracy:.1%}")
     return lines
 
 
-def _naive(
-    config: Config, its: Material, extraction: Extraction, l2: float | None
-) -> leaky_baseline.Naive | None:
+def _leaky_baseline(
+    config: Config, data: TrainingData, extractor: FeatureExtractor, l2: float | None
+) -> leaky_baseline.LeakyBaseline | None:
     """What the probe would say on the data set's own split, without augmented views."""
-    found = np.flatnonzero(its.stored.index["found"])
-    index = its.stored.index.iloc[found]
-    targets = soft_targets(index, its.taxonomy, config.soft_labels)
-    values = extraction.as_they_are(found)
-    return leaky_baseline.judge(values, index, targets, its.taxonomy, config.head, config.seed, l2)
+    found = np.flatnonzero(data.stored.index["found"])
+    index = data.stored.index.iloc[found]
+    targets = soft_targets(index, data.taxonomy, config.soft_labels)
+    values = extractor.as_they_are(data.stored, found)
+    return leaky_baseline.judge(values, index, targets, data.taxonomy, config.head, config.seed, l2)
 
 
 def _write_bundle(
     config: Config,
-    its: Material,
-    seen: Eyes,
+    data: TrainingData,
+    backbones: Backbones,
     trained: Trained,
     source: Path,
     out: Path,
     teacher: Teacher | None,
 ) -> list[str]:
-    bundle, stored, rows = out / "bundle", its.stored, its.stored.training
-    sees = [Eye(architecture=e.architecture, scales=e.scales) for e in config.networks]
-    keep(out, trained.network, sees, stored.spec.shape[:2])
+    bundle, stored, rows = out / "bundle", data.stored, data.stored.training
+    specs = [BackboneRecord(architecture=s.architecture, scales=s.scales) for s in backbones.specs]
+    keep(out, trained.network, specs, stored.spec.shape[:2])
     write_model(bundle / "preprocess.json", stored.spec)
     for name in stored.spec.references:
         shutil.copy(source / "preprocess" / reference_file(name), bundle)
-    write_model(bundle / "taxonomy.json", its.taxonomy)
+    write_model(bundle / "taxonomy.json", data.taxonomy)
     write_model(bundle / "reference.json", reference([measure(stored[int(i)]) for i in rows]))
     provenance = Provenance(
         recipe=source.name,
-        architecture=seen.names,
+        architecture=backbones.names,
         method=trained.method,
-        weights=seen.weights,
-        n_train=int(its.index["sample_id"].nunique()),
+        weights=backbones.weights,
+        n_train=int(data.index["sample_id"].nunique()),
         teacher=teacher.bundle.sha256 if teacher else "",
     )
     write_model(bundle / "provenance.json", provenance)
@@ -207,14 +210,19 @@ def _write_bundle(
 
 
 def _write_report(
-    config: Config, its: Material, seen: Eyes, frozen: Frozen, trained: Trained, out: Path
+    config: Config,
+    data: TrainingData,
+    backbones: Backbones,
+    features: BackboneFeatures,
+    trained: Trained,
+    out: Path,
 ) -> str:
-    n_parts = int(its.index["sample_id"].nunique())
-    made, extra = len(its.images) - its.images.n_real, int(frozen.extra.sum())
+    n_parts = int(data.index["sample_id"].nunique())
+    made, extra = len(data.images) - data.images.n_real, int(features.extra.sum())
     report = {
-        "architecture": seen.names,
+        "architecture": backbones.names,
         "method": trained.method,
-        "weights": seen.weights,
+        "weights": backbones.weights,
         "n_train": n_parts,
         "n_synthetic": made,
         "n_extra_views": extra,
@@ -222,14 +230,14 @@ def _write_report(
         "loss": float(trained.history["loss"].iloc[-1]),
     }
     write_json(out / "report.json", report)
-    spec = its.stored.spec
+    spec, n = data.stored.spec, len(features.values)
     return (
-        f"{seen.names}, weights {seen.weights}; {n_parts} parts"
+        f"{backbones.names}, weights {backbones.weights}; {n_parts} parts"
         f"{f' in {spec.n_tiles} tiles' if spec.tiles else ''}"
         f"{f' and {made} synthetic' if made else ''} x {1 + config.views} views"
         f"{f' and {extra} of rare classes' if extra else ''}, "
-        f"{frozen.values.shape[1]} features"
-        f"{f', {frozen.found} of {len(frozen.values)} from the cache' if frozen.found else ''}"
+        f"{features.values.shape[1]} features"
+        f"{f', {features.found} of {n} from the cache' if features.found else ''}"
     )
 
 
@@ -244,7 +252,7 @@ def main(argv: Sequence[str] = sys.argv) -> None:
         experiment = os.environ.get("DVC_EXP_NAME", "workspace")
         work = cache_folder("training") / source.name / experiment
         if leads:
-            over = work if tunes(config) else None
+            over = work if config.fine_tunes else None
             try:
                 return _lead(config, source, out, work)
             except BaseException:
@@ -287,9 +295,9 @@ def _track(config: Config, source: Path, uri: str) -> Tracker:
     tags = {"method": config.method, "architecture": config.architecture}
     if experiment := os.environ.get("DVC_EXP_NAME", ""):
         tags["dvc_exp_name"] = experiment
-    data = (source / "preprocess" / INDEX, source / "augment" / "policy.json")
-    key = training_key(source / "train", *map(str, params.items()), *map(sha256, data))
-    return open_run(uri, About(source.name, key, params, tags, experiment))
+    inputs = (source / "preprocess" / INDEX, source / "augment" / "policy.json")
+    key = training_key(source / "train", *map(str, params.items()), *map(sha256, inputs))
+    return open_run(uri, TrainingInfo(source.name, key, params, tags, experiment))
 
 
 if __name__ == "__main__":

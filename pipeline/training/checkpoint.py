@@ -26,7 +26,7 @@ WEIGHTS = "weights.safetensors"
 HEADS: dict[str, type[KernelHead | LinearHead]] = {"kernel": KernelHead, "linear": LinearHead}
 
 
-class Eye(Strict):
+class BackboneRecord(Strict):
     """One backbone, and the sizes at which it sees the image, as shares."""
 
     architecture: str
@@ -36,26 +36,28 @@ class Eye(Strict):
 class Blueprint(Strict):
     """How a network is built."""
 
-    networks: tuple[Eye, ...]
+    networks: tuple[BackboneRecord, ...]
     height_px: int
     width_px: int
     head: Literal["kernel", "linear"]
 
 
-def keep(folder: Path, network: Network, eyes: Sequence[Eye], size_px: tuple[int, int]) -> None:
+def keep(
+    folder: Path, network: Network, backbones: Sequence[BackboneRecord], size_px: tuple[int, int]
+) -> None:
     """Write a trained network: its blueprint and its weights.
 
     Args:
         folder: where to.
         network: trained.
-        eyes: its backbones, in their order.
+        backbones: its backbones, in their order.
         size_px: (height, width) of prepared images.
     """
     height, width = size_px
     head: Literal["kernel", "linear"] = (
         "kernel" if isinstance(network.head, KernelHead) else "linear"
     )
-    blueprint = Blueprint(networks=tuple(eyes), height_px=height, width_px=width, head=head)
+    blueprint = Blueprint(networks=tuple(backbones), height_px=height, width_px=width, head=head)
     write_model(folder / BLUEPRINT, blueprint)
     weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     save_file(weights, folder / WEIGHTS)
@@ -72,8 +74,8 @@ def rebuild(folder: Path) -> Network:
         weights = load_file(folder / WEIGHTS)
         size_px = (blueprint.height_px, blueprint.width_px)
         parts = [
-            Features(architectures.build(eye.architecture, "none", 0), size_px, eye.scales)
-            for eye in blueprint.networks
+            Features(architectures.build(record.architecture, "none", 0), size_px, record.scales)
+            for record in blueprint.networks
         ]
         names = ("projection", "shift", "landmarks", "weight", "bias")
         kind = HEADS[blueprint.head]
@@ -82,12 +84,12 @@ def rebuild(folder: Path) -> Network:
         network.load_state_dict(weights)
     except FileNotFoundError as error:
         raise TrainingError(
-            f"{error.filename or folder / WEIGHTS} is missing; run `dvc repro`, which trains anew"
+            f"{error.filename or folder / WEIGHTS} is missing; run `dvc repro`, which trains again"
         ) from None
     except (ValidationError, SafetensorError, RuntimeError, TypeError) as error:
         first = " ".join(str(error).split())[:160]
         raise TrainingError(
             f"{folder / BLUEPRINT} and {WEIGHTS} do not make a network: {first}; run `dvc repro`, "
-            "which trains anew"
+            "which trains again"
         ) from error
     return network.eval().requires_grad_(False)

@@ -28,8 +28,10 @@ from pipeline.errors import BundleError, TrainingError, UnreadableImage
 from pipeline.files import project
 from pipeline.inference.inspector import Inspector
 from pipeline.plugins import Strict
+from pipeline.registry.resolution import resolve
 from pipeline.registry.runs import MANIFEST_TAG
-from pipeline.registry.store import Registry, Version
+from pipeline.registry.store import Registry
+from pipeline.registry.versions import Version
 
 Floats = npt.NDArray[np.float32]
 REGISTERED = re.compile(r"models:/(?P<recipe>[^/@]+)(?:/(?P<version>\d+)|@(?P<alias>[^/@]+))")
@@ -100,7 +102,7 @@ def open_teacher(config: Distill, registry: Registry, cache: Path) -> Teacher:
     if named["version"]:
         version = registry.version(named["recipe"], int(named["version"]))
     else:
-        version = registry.champion(named["recipe"], named["alias"])
+        version = resolve(registry, named["recipe"], named["alias"]).version
     folder = cache / f"{version.recipe}-{version.version}-{version.bundle_sha256[:12]}"
     return Teacher(_kept(registry, version, folder), version.tags.get(MANIFEST_TAG, ""))
 
@@ -175,7 +177,7 @@ def teacher_targets(
         except UnreadableImage:  # of a size that its preparation cannot take
             return unanswered
         # A picture unlike all that it has learned from: its answer may be anything.
-        return seen.probabilities if seen.complaint is None else unanswered
+        return seen.probabilities if seen.image_reason is None else unanswered
 
     unanswered = np.full(len(taxonomy.names), np.nan, np.float32)
     with ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -1,4 +1,4 @@
-"""What a data set's own, leaky split would have promised: to compare with, never to rely on."""
+"""What a data set's own, leaky split would have promised: for comparison only."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pandas as pd
 
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.metrics.classification import auroc, questions
-from pipeline.training.features.extraction import Floats
-from pipeline.training.heads import logistic
+from pipeline.training import Floats
+from pipeline.training.heads import logistic, out_of_fold
 
 
 @dataclass(frozen=True)
-class Naive:
+class LeakyBaseline:
     """Figures of the same method on the given split.
 
     Attributes:
@@ -31,7 +31,7 @@ class Naive:
 
 
 def replaced(index: pd.DataFrame) -> bool:
-    """Did ingest part the images anew, because the data set's own split leaks?"""
+    """Did ingest split the images again, because the data set's own split leaks?"""
     return bool((index["given_split"] != "").any())
 
 
@@ -43,7 +43,7 @@ def judge(
     config: logistic.Head,
     seed: int,
     l2: float | None = None,
-) -> Naive | None:
+) -> LeakyBaseline | None:
     """Train on the given training side and judge the given test side.
 
     Args:
@@ -64,11 +64,11 @@ def judge(
     head, _ = logistic.fit(features[known], targets[known], config, seed, l2)
     probabilities = logistic.predict(head, features[asked])
     ids = index["sample_id"].to_numpy()
-    tiles = logistic.worst_tiles(ids[asked], probabilities, taxonomy)
+    tiles = out_of_fold.worst_tiles(ids[asked], probabilities, taxonomy)
     names = index["part_label"].iloc[asked].iloc[tiles]
     truth = np.array([taxonomy.names.index(name) for name in names])
     value = auroc(*questions(truth, probabilities[tiles], taxonomy.passing))
-    return Naive(
+    return LeakyBaseline(
         accuracy=float((probabilities[tiles].argmax(axis=1) == truth).mean()),
         auroc=value if math.isfinite(value) else None,
         n_train=len(set(ids[known])),

@@ -1,4 +1,4 @@
-"""The methods of training: a head on frozen features, the whole network, or the better of both."""
+"""The methods of training: a head on backbone features, the whole network, or the better one."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ import pandas as pd
 
 from pipeline.datasets.scores import Consulted
 from pipeline.inference.predictor import softmax
-from pipeline.training import finetune
+from pipeline.training import Floats, finetune
 from pipeline.training.augmentation import oversampling
 from pipeline.training.export import export, join, parity
+from pipeline.training.features import backbones as backbone_room
 from pipeline.training.features import extraction
-from pipeline.training.features.backbones import Extraction, Eyes, Frozen, tunes
-from pipeline.training.features.extraction import Floats
+from pipeline.training.features.backbone_features import BackboneFeatures, FeatureExtractor
+from pipeline.training.features.backbones import Backbones
 from pipeline.training.finetune import Examples
-from pipeline.training.heads import logistic
+from pipeline.training.heads import logistic, out_of_fold
 from pipeline.training.heads.calibration import cool, temperature
 from pipeline.training.network import Features, LinearHead, Network
 from pipeline.training.settings import Settings
 from pipeline.training.tracking import Tracker
-from pipeline.training.training_data import Material
+from pipeline.training.training_data import TrainingData
 
 OUTPUTS = ("logits", "embedding")
 
@@ -52,12 +53,53 @@ class Trained:
     consulted: Consulted = field(default_factory=Consulted)
 
 
+def backbones_of(config: Settings, data: TrainingData) -> Backbones:
+    """Build the networks that a recipe asks for, ready for its method.
+
+    Raises:
+        TrainingError: no such architecture or weights, or images too small for it.
+    """
+    smallest = min(config.finetune.progressive) if config.fine_tunes else 1.0
+    size_px = data.stored.spec.shape[:2]
+    built = backbone_room.build(config.networks, size_px, config.seed, smallest)
+    pretrained, n = config.weights != "none", len(data.images)
+    if config.fine_tunes and not config.finetune.freezes_batch_norm(n, pretrained=pretrained):
+        assert isinstance(built.features, Features), "one network is fine-tuned"
+        finetune.settle_batch_norm(built.features, data.images, n, finetune.cuda(config.trainer))
+    return built
+
+
+def extractor_of(
+    config: Settings,
+    data: TrainingData,
+    backbones: Backbones,
+    graph: Path,
+    cache: Path | None,
+    watch: extraction.Watch,
+) -> FeatureExtractor:
+    """Export the graph of the features; raises TrainingError as `FeatureExtractor` does."""
+    # A machine that fine-tunes on a GPU does not make it wait for features from a CPU.
+    device = finetune.cuda(config.trainer) if config.fine_tunes else None
+    return FeatureExtractor(
+        *(backbones, data.augmenter, config.seed, data.sample(), graph, cache, watch, device)
+    )
+
+
+def features_of(
+    config: Settings, data: TrainingData, extractor: FeatureExtractor
+) -> BackboneFeatures:
+    """Features of the training images and their views."""
+    labels = data.images.index["label"].tolist()
+    extra = oversampling.extra_views(labels, config.views, data.oversample)
+    return extractor.training(data.images, config.views, extra)
+
+
 def train(
     config: Settings,
-    its: Material,
-    seen: Eyes,
-    extracted: Extraction,
-    frozen: Frozen,
+    data: TrainingData,
+    backbones: Backbones,
+    extractor: FeatureExtractor,
+    features: BackboneFeatures,
     work: Path,
     tracker: Tracker,
 ) -> Trained:
@@ -67,20 +109,22 @@ def train(
         TrainingError: it cannot go on; the message says why and what to do.
     """
     if config.method == "finetune":
-        return _tuned(config, its, seen, frozen, work, tracker)
-    probed, logits = _probed(config, its, seen, extracted, frozen, tracker)
+        return _tuned(config, data, backbones, features, work, tracker)
+    probed, logits = _probed(config, data, backbones, extractor, features, tracker)
     if config.method == "probe":
         return probed
-    if its.held is None or not tunes(config):
-        why = "no validation parts could compare" if tunes(config) else "there is no GPU"
+    if data.held is None or not config.fine_tunes:
+        why = "no validation parts could compare" if config.fine_tunes else "there is no GPU"
         probed.lines.append(f"method auto: the probe, since {why}")
         return probed
     if logits is None:
-        logits = logistic.judge(probed.network.head, extracted.as_they_are(its.held.rows))
-    tuned = _tuned(config, its, seen, frozen, work, tracker)
+        logits = logistic.logits_of(
+            probed.network.head, extractor.as_they_are(data.stored, data.held.rows)
+        )
+    tuned = _tuned(config, data, backbones, features, work, tracker)
     # Without temperatures that were fitted on these very parts.
     losses = {
-        "probe": its.held.figures(logits).log_loss,
+        "probe": data.held.figures(logits).log_loss,
         "finetune": float(tuned.facts["val_log_loss"]),
     }
     better = probed
@@ -98,47 +142,47 @@ def train(
 
 def _probed(
     config: Settings,
-    its: Material,
-    seen: Eyes,
-    extracted: Extraction,
-    frozen: Frozen,
+    data: TrainingData,
+    backbones: Backbones,
+    extractor: FeatureExtractor,
+    features: BackboneFeatures,
     tracker: Tracker,
 ) -> tuple[Trained, Floats | None]:
     """Fit a head; also its logits on validation parts before these made its temperature."""
-    folds = its.index["fold"].to_numpy()
+    folds = data.index["fold"].to_numpy()
     n_folds = int(folds.max()) + 1
     facts: dict[str, Any] = {}
     lines: list[str] = []
     unseen = found = logits = None
-    consulted = Consulted(set_aside=its.set_aside)
+    consulted = Consulted(set_aside=data.set_aside)
     with finetune.alone():
         if config.distill is not None:
             lines.append("no out-of-fold scores: the teacher has seen every training part")
         elif not n_folds:
             lines.append("no out-of-fold scores: ingest made no folds")
         else:
-            found = logistic.out_of_fold(
-                frozen.values,
-                frozen.image_of,
-                its.targets,
+            found = out_of_fold.out_of_fold(
+                features.values,
+                features.image_of,
+                data.targets,
                 folds,
                 config.head,
                 config.seed,
-                its.index["group"].tolist(),
-                its.images.kin,
-                extracted.recall,
+                data.index["group"].tolist(),
+                data.images.parents,
+                extractor.recall,
             )
         head, losses = logistic.fit(
-            frozen.values,
-            its.targets[frozen.image_of],
+            features.values,
+            data.targets[features.image_of],
             config.head,
             config.seed,
             found.l2 if found else None,
             tracker.logger("probe"),
-            extracted.recall,
+            extractor.recall,
         )
         if found is not None:
-            factor = _temperature(found.logits, its.index["sample_id"].to_numpy(), its)
+            factor = _temperature(found.logits, data.index["sample_id"].to_numpy(), data)
             unseen = softmax((found.logits / factor).astype(np.float32))
             facts = {"l2": found.l2, "oof_log_loss": found.log_loss[found.l2]}
             facts["temperature"] = factor
@@ -147,9 +191,9 @@ def _probed(
             chose = ("regularisation", "temperature") if several else ("temperature",)
             consulted = replace(consulted, by_out_of_fold=chose)
             lines.append(f"{n_folds} folds out of fold{chosen}, temperature {factor:.2f}")
-        elif its.held is not None:
-            logits = logistic.judge(head, extracted.as_they_are(its.held.rows))
-            facts["temperature"] = _temperature(logits, its.held.ids, its, its.held.targets)
+        elif data.held is not None:
+            logits = logistic.logits_of(head, extractor.as_they_are(data.stored, data.held.rows))
+            facts["temperature"] = _temperature(logits, data.held.ids, data, data.held.targets)
             consulted = replace(consulted, by_validation=("temperature",))
             lines.append(f"temperature {facts['temperature']:.2f} by validation parts")
     if facts:
@@ -157,11 +201,11 @@ def _probed(
         tracker.log_metrics(facts, step=len(losses))
     trained = Trained(
         method="probe",
-        network=Network(seen.features, head),
+        network=Network(backbones.features, head),
         history=pd.DataFrame({"epoch": range(1, len(losses) + 1), "loss": losses}),
         unseen=unseen,
         lines=lines,
-        facts={"n_features": int(frozen.values.shape[1]), **facts},
+        facts={"n_features": int(features.values.shape[1]), **facts},
         consulted=consulted,
     )
     return trained, logits
@@ -170,32 +214,37 @@ def _probed(
 def _temperature(
     logits: Floats,
     ids: npt.NDArray[Any],
-    its: Material,
+    data: TrainingData,
     targets: Floats | None = None,
     log_prior: Floats | None = None,
 ) -> float:
     """Of logits N,K; of several tiles the worst speaks for the part, as at the station."""
-    wanted = its.part_targets if targets is None else targets
-    tiles = logistic.worst_tiles(ids, softmax(logits), its.taxonomy)
+    wanted = data.part_targets if targets is None else targets
+    tiles = out_of_fold.worst_tiles(ids, softmax(logits), data.taxonomy)
     return temperature(logits[tiles], wanted[tiles], log_prior)
 
 
 def _tuned(
-    config: Settings, its: Material, seen: Eyes, frozen: Frozen, work: Path, tracker: Tracker
+    config: Settings,
+    data: TrainingData,
+    backbones: Backbones,
+    features: BackboneFeatures,
+    work: Path,
+    tracker: Tracker,
 ) -> Trained:
     with finetune.alone():
-        targets = its.targets[frozen.image_of]
-        head = finetune.linear_head(frozen.values, targets, config.head, config.seed)
+        targets = data.targets[features.image_of]
+        head = finetune.linear_head(features.values, targets, config.head, config.seed)
     finetune.hand_over(head, work)
-    network, tuned = tune(config, its, seen, head, work, tracker)
-    facts: dict[str, Any] = {"n_features": int(frozen.values.shape[1]), "epoch": tuned.epoch}
-    if tuned.figures is None or tuned.start is None or its.held is None:
+    network, tuned = tune(config, data, backbones, head, work, tracker)
+    facts: dict[str, Any] = {"n_features": int(features.values.shape[1]), "epoch": tuned.epoch}
+    if tuned.figures is None or tuned.start is None or data.held is None:
         lines = [f"fine-tuned {tuned.epoch} epochs; no validation parts: the last epoch is taken"]
         lines.append("neither calibrated nor judged before evaluate: there is nothing to do it on")
         return Trained("finetune", network, tuned.history, None, lines, facts)
-    best, held = tuned.figures, its.held
+    best, held = tuned.figures, data.held
     logits = finetune.answers(network, held, config.trainer, config.finetune.batch_size)
-    factor = _temperature(logits, held.ids, its, held.targets, tuned.log_prior)
+    factor = _temperature(logits, held.ids, data, held.targets, tuned.log_prior)
     cool(network.head, factor)
     facts |= {"val_log_loss": best.log_loss, "val_accuracy": best.accuracy}
     facts |= {"start_val_log_loss": tuned.start.log_loss, "temperature": factor}
@@ -204,32 +253,37 @@ def _tuned(
         f"validation log loss {tuned.start.log_loss:.4f} at the start, {best.log_loss:.4f} at "
         f"best; accuracy {best.accuracy:.1%}, AUROC {best.auroc:.4f}; temperature {factor:.2f}",
         "no out-of-fold scores: evaluate chooses limits on validation parts alone",
-        f"{len(its.set_aside)} validation parts are set aside for the limits"
-        if its.set_aside
+        f"{len(data.set_aside)} validation parts are set aside for the limits"
+        if data.set_aside
         else "too few validation parts to set some aside: the limits are chosen by the same ones",
     ]
-    chose = Consulted(("epoch", "temperature"), set_aside=its.set_aside)
+    chose = Consulted(("epoch", "temperature"), set_aside=data.set_aside)
     return Trained("finetune", network, tuned.history, None, lines, facts, chose)
 
 
 def tune(
-    config: Settings, its: Material, seen: Eyes, head: LinearHead, work: Path, tracker: Tracker
+    config: Settings,
+    data: TrainingData,
+    backbones: Backbones,
+    head: LinearHead,
+    work: Path,
+    tracker: Tracker,
 ) -> tuple[Network, finetune.Tuned]:
     """Fine-tune from a head on; every process of a training calls it."""
-    assert isinstance(seen.features, Features)
-    index = its.images.index
+    assert isinstance(backbones.features, Features)
+    index = data.images.index
     examples = Examples(
-        images=its.images,
+        images=data.images,
         names=extraction.names_of(index).tolist(),
-        targets=its.targets,
-        extra=oversampling.extra_views(index["label"].tolist(), 0, its.wish),
-        augmenter=its.augmenter,
+        targets=data.targets,
+        extra=oversampling.extra_views(index["label"].tolist(), 0, data.oversample),
+        augmenter=data.augmenter,
     )
-    network = Network(copy.deepcopy(seen.features), head)
+    network = Network(copy.deepcopy(backbones.features), head)
     tuned = finetune.fit(
         network,
         examples,
-        its.held,
+        data.held,
         config.finetune,
         config.trainer,
         config.seed,
@@ -241,13 +295,13 @@ def tune(
 
 
 def write_graph(
-    trained: Trained, its: Material, extracted: Extraction, folder: Path, path: Path
+    trained: Trained, data: TrainingData, extractor: FeatureExtractor, folder: Path, path: Path
 ) -> float:
     """Export to ONNX; the probe's head is joined to the graph that its features came from.
 
     Args:
         trained: the network.
-        its, extracted: give examples of images and of features.
+        data, extractor: give examples of images and of features.
         folder: for what is passing.
         path: where the graph goes.
 
@@ -258,16 +312,16 @@ def write_graph(
     Raises:
         TrainingError: by more than `export.PARITY`.
     """
-    sample = its.sample()
+    sample = data.sample()
     if trained.method == "finetune":
         export(trained.network, sample[0], "image", OUTPUTS, path)
         return parity(trained.network, path, sample)
-    features, tail, head = (
-        extracted.as_they_are(its.samples),
+    values, tail, head = (
+        extractor.as_they_are(data.stored, data.samples),
         folder / "head.onnx",
         trained.network.head,
     )
-    export(head, features[0], "features", OUTPUTS, tail)
-    join(extracted.graph, tail, OUTPUTS, path)
+    export(head, values[0], "features", OUTPUTS, tail)
+    join(extractor.graph, tail, OUTPUTS, path)
     tail.unlink()
-    return parity(head, path, sample, features)
+    return parity(head, path, sample, values)

@@ -2,50 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from pipeline.errors import choices
-from pipeline.plugins import Strict
-from pipeline.training import architectures
+from pipeline.training import finetune as finetuning
 from pipeline.training.distillation import Distill
+from pipeline.training.features.backbones import BackboneSpec
 from pipeline.training.finetune import Finetune, TrainerSettings
 from pipeline.training.heads import logistic
 
-WEIGHTS = "^(auto|packaged|hub|none|file:.+)$"
-Scale = Annotated[float, Field(gt=0, le=4)]
 
-
-class Seen(Strict):
-    """One network, and how it sees the image."""
-
-    architecture: str = Field(
-        "tf_efficientnet_lite0", description="A network; `lineside architectures` lists them."
-    )
-    weights: str = Field(
-        "auto",
-        pattern=WEIGHTS,
-        description="auto: those a package ships, else the hub; packaged, hub or file:PATH: those "
-        "and no others; none: a random start.",
-    )
-    scales: tuple[Scale, ...] = Field(
-        (1.0,), min_length=1, description="Sizes at which it sees the image, as shares."
-    )
-
-    @field_validator("architecture")
-    @classmethod
-    def _is_known(cls, name: str) -> str:
-        known = architectures.architectures()
-        if name not in known:
-            raise ValueError(f"unknown; {choices(name, known)}")
-        return name
-
-
-class Settings(Seen):
+class Settings(BackboneSpec):
     """`conf/<recipe>/train.yaml`."""
 
-    beside: tuple[Seen, ...] = Field(
+    beside: tuple[BackboneSpec, ...] = Field(
         (), description="Further networks whose features stand beside the first's; probe only."
     )
     method: Literal["probe", "finetune", "auto"] = Field(
@@ -68,9 +39,15 @@ class Settings(Seen):
     seed: int = Field(0, ge=0, description="The same seed gives the same weights.")
 
     @property
-    def networks(self) -> tuple[Seen, ...]:
+    def networks(self) -> tuple[BackboneSpec, ...]:
         """All of them, the first one first."""
         return (self, *self.beside)
+
+    @property
+    def fine_tunes(self) -> bool:
+        """Does the method fine-tune on this machine?"""
+        wanted = self.method == "auto" and finetuning.on_gpu(self.trainer)
+        return wanted or self.method == "finetune"
 
     @model_validator(mode="after")
     def _one_network_is_tuned(self) -> Settings:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.contracts.taxonomy import Taxonomy
-from pipeline.training.features.extraction import Floats
+from pipeline.training import Floats
 
 FILE = "suspects.csv"
 SURE = 0.5  # another class must be likelier than all the rest together

@@ -1,79 +1,35 @@
-"""One training is one MLflow run, written while it goes on, by a thread: training never waits.
+"""What a training logs, and whether: Lightning's values and files go to its run in the registry.
 
-Importing MLflow and opening a registry take seconds, a new one more, and a server may stop
-answering; none of that is the training's business. What a registry does not take is kept and
-offered again, and what it never took is told at the end.
+`registry.training_run` writes the run; here are its adapter for Lightning and its substitute for a
+training without a record.
 """
 
 from __future__ import annotations
 
 import hashlib
 import platform
-import re
-import sys
-import threading
-import time
-from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.loggers import Logger
 
-from pipeline.errors import MissingExtra, RegistryError
-from pipeline.registry import runs
-from pipeline.registry.connection import check, connect, shown, spoken
-from pipeline.training.live_logger import LiveLogger
+from pipeline.registry.training_run import EVERY_S, TrainingInfo, TrainingRun
 
-if TYPE_CHECKING:
-    from mlflow.tracking import MlflowClient
-
-KEY_TAG = "training_key"
-EVERY_S = 1.0  # between two writes
-RETRY_S = 30.0  # after one that failed, for files apart from values
-PATIENCE_S = 120.0  # for the last write of a training
-HASTE_S = 10.0  # for that of one which failed or was interrupted
-KEPT = 100_000  # values that wait for a registry which does not answer
-PARAMS_PER_CALL, VALUES_PER_CALL = 100, 1000  # MLflow takes no more at once
-VALUES, RUN = "the values", "the run's end"  # what can be refused, beside the path of a file
-NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_/. -]")
+REMEDY = "set tracking: false in train.yaml to train without a record"
 
 
-@dataclass(frozen=True)
-class About:
-    """What a run says of its training from the start.
+class LiveRun(TrainingRun):
+    """The run of a training, with a logger for Lightning."""
 
-    Attributes:
-        recipe: name of the experiment.
-        training_key: names what a killed training resumes, as `training_key` makes it; an
-            unfinished run that bears it is continued.
-        params: settings by dotted key, as registration logs them (`registry.runs.settings`).
-        tags: what people search for.
-        name: of the run; MLflow makes one up where it is empty.
-    """
+    def __init__(self, uri: str, info: TrainingInfo, every_s: float = EVERY_S) -> None:
+        """Open it; arguments and errors as of `TrainingRun`."""
+        super().__init__(uri, info, every_s, REMEDY)
 
-    recipe: str
-    training_key: str
-    params: Mapping[str, str] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-    name: str = ""
-
-
-@dataclass(frozen=True)
-class _Value:
-    name: str
-    value: float
-    at_ms: int
-    step: int
-
-
-@dataclass(frozen=True)
-class _File:
-    path: Path
-    folder: str
+    def logger(self, prefix: str = "") -> Logger:
+        """For `pl.Trainer`; its `finalize` leaves the run open, since a training has many fits."""
+        return LiveLogger(self.log_metrics, prefix)
 
 
 class Untracked:
@@ -100,239 +56,51 @@ class Untracked:
         pass
 
 
+Tracker: TypeAlias = LiveRun | Untracked
+
+
+class LiveLogger(Logger):
+    """Lightning's MLFlowLogger would write in the training's thread and end the run with a fit."""
+
+    def __init__(self, write: Callable[[Mapping[str, float], int], None], prefix: str) -> None:
+        """Give each value's name the prefix and `write` the values with their step."""
+        super().__init__()
+        self._write, self._prefix = write, f"{prefix}/" if prefix else ""
+
+    @property
+    def name(self) -> str:
+        """Unused: nothing is written to a folder of this name."""
+        return "mlflow"
+
+    @property
+    def version(self) -> str:
+        """Likewise."""
+        return ""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Lightning calls it."""
+        values = {f"{self._prefix}{k}": v for k, v in metrics.items()}
+        self._write(values, step or 0)
+
+    def log_hyperparams(self, *_: Any, **__: Any) -> None:
+        """The settings are on the run already."""
+
+
 def training_key(folder: Path, *parts: str) -> str:
-    """A key for `About`: this machine, the training's folder and what its checkpoint depends on."""
+    """A key for `TrainingInfo`: this machine, the folder and what its checkpoint depends on."""
     return hashlib.sha256(
         "\n".join([platform.node(), str(folder.absolute()), *parts]).encode()
     ).hexdigest()
 
 
-def open_run(uri: str, about: About) -> LiveRun | Untracked:
+def open_run(uri: str, info: TrainingInfo) -> Tracker:
     """Begin or continue the run of a training; of several processes only the first has one.
 
     Raises:
-        RegistryError: nothing answers at `uri`, or it is no registry.
+        RegistryError: nothing answers at `uri`, or it is not a registry.
     """
-    return LiveRun(uri, about) if _first_process() else Untracked()
-
-
-class LiveRun:
-    """A run that a thread of its own writes; a `with` block that fails marks it as failed."""
-
-    def __init__(self, uri: str, about: About, every_s: float = EVERY_S) -> None:
-        """See whether the registry answers, then open the run without waiting for it.
-
-        Args:
-            uri: of the registry; a SQLite file that is not there yet is made.
-            about: the training.
-            every_s: seconds between two writes.
-
-        Raises:
-            RegistryError: nothing answers at `uri`, or it is no registry.
-        """
-        try:
-            check(uri, create=True)
-        except RegistryError as error:
-            raise _with_remedy(error) from error
-        self._uri, self._about, self._every_s = uri, about, every_s
-        # The training appends, the thread takes away.
-        self._values: deque[_Value] = deque()
-        self._files: deque[_File] = deque()
-        self._lost = 0
-        self._alarms: dict[str, str] = {}  # by what is refused, until it is taken
-        self._refused: Exception | None = None
-        self._status = ""
-        self._model_sha256 = ""
-        self._closed = False
-        self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="mlflow", daemon=True)
-        self._thread.start()
-
-    def logger(self, prefix: str = "") -> Logger:
-        """For `pl.Trainer`; its `finalize` leaves the run open, since a training has many fits."""
-        return LiveLogger(self.log_metrics, prefix)
-
-    def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Note numbers of this step.
-
-        Raises:
-            RegistryError, MissingExtra: the run could not be opened when training began.
-        """
-        self._raise_refusal()
-        now_ms = int(time.time() * 1000)
-        for name, value in values.items():
-            if len(self._values) < KEPT:
-                said = NOT_IN_NAMES.sub("_", name)
-                self._values.append(_Value(said, float(value), now_ms, step))
-            else:
-                self._lost += 1
-
-    def log_file(self, path: Path, folder: str = "train") -> None:
-        """Note a file, a picture for instance, that lies there until `finish`; raises likewise."""
-        self._raise_refusal()
-        self._files.append(_File(path, folder))
-
-    def finish(self, model_sha256: str) -> list[str]:
-        """Write what is left and end the run, bearing the hash of the model that it made.
-
-        Returns:
-            What to say in the report, where the registry did not take everything.
-
-        Raises:
-            RegistryError, MissingExtra: the run could not be opened at all.
-        """
-        self._model_sha256 = model_sha256
-        self._end("FINISHED", PATIENCE_S)
-        self._raise_refusal()
-        alarms = dict(self._alarms)
-        late = f"{shown(self._uri)} took longer than {PATIENCE_S:.0f} s"
-        open_because = alarms.pop(RUN, late)
-        said = []
-        if self._lost:
-            said.append(f"{self._lost} value(s) are not in MLflow: more than {KEPT} waited for it")
-        if left := len(self._values) + len(self._files):
-            because = next(iter(alarms.values()), late)
-            said.append(f"{left} value(s) and file(s) did not reach MLflow: {because}")
-        if not self._closed:
-            said.append(
-                f"the run stays open in MLflow, registration may make another: {open_because}"
-            )
-        return said
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
-        ill = kind is not None and issubclass(kind, Exception)
-        self._end("FAILED" if ill else "KILLED", HASTE_S)
-
-    def _end(self, status: str, within_s: float) -> None:
-        """The first end counts."""
-        if self._ending.is_set():
-            return
-        self._status = status
-        self._ending.set()
-        self._thread.join(within_s)
-
-    def _raise_refusal(self) -> None:
-        if self._refused is not None:
-            raise self._refused
-
-    def _work(self) -> None:
-        try:
-            client, run_id = self._open()
-        except RegistryError as error:
-            self._refused = _with_remedy(error)
-            return
-        except ImportError as error:
-            self._refused = MissingExtra(error.name or "mlflow", "logging a training", "train")
-            return
-        except Exception as error:  # for whoever logs next, who must not see a traceback
-            said = f"{shown(self._uri)} opens no run ({type(error).__name__}: {error})"
-            self._refused = _with_remedy(RegistryError(said))
-            self._refused.__cause__ = error
-            return
-        pause_s, ending, files_from = self._every_s, False, 0.0
-        while not ending:
-            ending = self._ending.wait(pause_s)
-            taken = self._write_values(client, run_id)
-            pause_s = self._every_s if taken else RETRY_S
-            if ending:
-                # Before the files: a store of artifacts that hangs must not keep the run open.
-                self._offer(RUN, self._close, client, run_id)
-            if (ending or time.monotonic() >= files_from) and not self._write_files(
-                client, run_id, every_one=ending
-            ):
-                files_from = time.monotonic() + RETRY_S
-
-    def _open(self) -> tuple[MlflowClient, str]:
-        """The unfinished run of the same training, or a new one."""
-        client = connect(self._uri, create=True)
-        about = self._about
-        tags = {"recipe": about.recipe, KEY_TAG: about.training_key, **about.tags}
-        with spoken(self._uri):
-            from mlflow.entities import Param, RunTag
-
-            home = runs.experiment(client, self._uri, about.recipe)
-            begun = runs.tagged(client, home, **{KEY_TAG: about.training_key})
-            # One that bears a model was trained to its end; its registration may have failed.
-            unfinished = (
-                r
-                for r in begun
-                if r.info.status != "FINISHED" and runs.MODEL_TAG not in r.data.tags
-            )
-            run = next(unfinished, None)
-            if run is None:
-                run = client.create_run(home, tags=tags, run_name=about.name or None)
-            else:
-                client.update_run(run.info.run_id, "RUNNING")
-                client.log_batch(run.info.run_id, tags=[RunTag(k, v) for k, v in tags.items()])
-            run_id = str(run.info.run_id)
-            params = [Param(k, v) for k, v in runs.new_params(run, about.params).items()]
-            for start in range(0, len(params), PARAMS_PER_CALL):
-                client.log_batch(run_id, params=params[start : start + PARAMS_PER_CALL])
-        return client, run_id
-
-    def _write_values(self, client: MlflowClient, run_id: str) -> bool:
-        """Hand over what was told; what is refused stays for the next time."""
-        while self._values:
-            some = [self._values[i] for i in range(min(len(self._values), VALUES_PER_CALL))]
-            if not self._offer(VALUES, _log, client, run_id, some):
-                return False
-            for _ in some:
-                self._values.popleft()
-        return True
-
-    def _write_files(self, client: MlflowClient, run_id: str, *, every_one: bool) -> bool:
-        """Likewise; where not every one is to be tried, the first refusal puts off the others."""
-        all_taken = True
-        for _ in range(len(self._files)):
-            path, folder = str(self._files[0].path), self._files[0].folder
-            if self._offer(path, client.log_artifact, run_id, path, folder):
-                self._files.popleft()
-                continue
-            self._files.rotate(-1)  # next time another one comes first
-            all_taken = False
-            if not every_one:
-                break
-        return all_taken
-
-    def _close(self, client: MlflowClient, run_id: str) -> None:
-        if self._model_sha256:
-            client.set_tag(run_id, runs.MODEL_TAG, self._model_sha256)
-        client.set_terminated(run_id, self._status)
-        self._closed = True
-
-    def _offer(self, what: str, send: Callable[..., object], *args: object) -> bool:
-        """Whether the registry took it."""
-        try:
-            with spoken(self._uri):
-                send(*args)
-        except Exception as error:  # whatever it is, it is no reason to end a training
-            if not self._alarms:
-                print(f"warning: {error}; training goes on", file=sys.stderr, flush=True)
-            self._alarms[what] = str(error)
-            return False
-        self._alarms.pop(what, None)
-        return True
-
-
-Tracker: TypeAlias = LiveRun | Untracked
-
-
-def _log(client: MlflowClient, run_id: str, values: list[_Value]) -> None:
-    from mlflow.entities import Metric
-
-    metrics = [Metric(v.name, v.value, v.at_ms, v.step) for v in values]
-    # Said, because MLFLOW_ENABLE_ASYNC_LOGGING would hide what goes wrong.
-    client.log_batch(run_id, metrics=metrics, synchronous=True)
+    return LiveRun(uri, info) if _first_process() else Untracked()
 
 
 def _first_process() -> bool:
     return getattr(rank_zero_only, "rank", 0) == 0
-
-
-def _with_remedy(error: RegistryError) -> RegistryError:
-    return type(error)(f"{error}; or set tracking: false in train.yaml to train without a record")

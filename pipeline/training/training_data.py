@@ -16,9 +16,9 @@ from pipeline.datasets.splits import assign_folds
 from pipeline.errors import TrainingError
 from pipeline.files import read_model
 from pipeline.imaging import Pixels
+from pipeline.training import Floats
 from pipeline.training.augmentation import Augmenter, oversampling
 from pipeline.training.augmentation.synthetic import FOLDER, TrainingImages
-from pipeline.training.features.extraction import Floats
 from pipeline.training.finetune import HeldOut
 
 SAMPLES = 16
@@ -28,7 +28,7 @@ ENOUGH_PARTS, ENOUGH_GROUPS = 30, 3
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainingData:
     """`targets` float32 N,K has the order of `images`: those of cameras, then synthetic ones.
 
     Attributes:
@@ -42,7 +42,7 @@ class Material:
     stored: Shards
     taxonomy: Taxonomy
     augmenter: Augmenter
-    wish: oversampling.Oversample
+    oversample: oversampling.Oversample
     images: TrainingImages
     targets: Floats
     part_targets: Floats
@@ -68,7 +68,7 @@ class Material:
 Teach = Callable[[Sequence[str], Floats], Floats]
 
 
-def gather(source: Path, soft_labels: float, teach: Teach | None = None) -> Material:
+def gather(source: Path, soft_labels: float, teach: Teach | None = None) -> TrainingData:
     """Read what the stages before wrote.
 
     Args:
@@ -95,11 +95,11 @@ def gather(source: Path, soft_labels: float, teach: Teach | None = None) -> Mate
         ids = images.index["sample_id"].iloc[: images.n_real].tolist()
         targets[: images.n_real] = teach(ids, targets[: images.n_real])
     aside = set_aside(stored.index[stored.index["split"] == "val"], taxonomy)
-    return Material(
+    return TrainingData(
         stored=stored,
         taxonomy=taxonomy,
         augmenter=Augmenter.read(source / "augment" / "policy.json"),
-        wish=oversampling.read(source / "augment"),
+        oversample=oversampling.read(source / "augment"),
         images=images,
         targets=targets,
         part_targets=_of_parts(images.index.iloc[: images.n_real], taxonomy, soft_labels),

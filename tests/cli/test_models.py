@@ -47,7 +47,7 @@ def registered(
                 params={"train.head.l2": str(escape), "train.seed": "0"},
                 description="**worth** a look",
                 git_commit="abc123",
-                comparison="no telling",
+                comparison="no significant difference",
             ),
         )
     return home
@@ -86,7 +86,7 @@ def asked(models: Models, *arguments: str) -> Any:
     return json.loads(said)
 
 
-def test_list_tells_gate_and_review(models: Models) -> None:
+def test_list_shows_gate_and_review(models: Models) -> None:
     models("promote", "cells", "--version", "1", *SIGNED)
     _, said, _ = models("list", "cells")
     (one,) = (line for line in said.splitlines() if "champion" in line and "│" in line)
@@ -120,11 +120,19 @@ def test_list_still_shows_the_sign_off_of_an_older_lineside(
     assert "cells/1 bears the alias champion without a sign-off (promoted by an older" in said
 
 
-def test_show_tells_all_a_reviewer_asks(models: Models, reviewed: Registry) -> None:
+def test_show_prints_all_a_reviewer_asks(models: Models, reviewed: Registry) -> None:
     _, said, _ = models("show", "cells")
     version = reviewed.version("cells", 2)
     for words in (
-        *("cells/2", "challenger", "failed", "no telling", "abc123", "worth a look", "auroc"),
+        *(
+            "cells/2",
+            "challenger",
+            "failed",
+            "no significant difference",
+            "abc123",
+            "worth a look",
+            "auroc",
+        ),
         *("0.0500", "0.0300 to 0.0700", version.bundle_sha256, version.run_id, "mlruns/cells"),
     ):
         assert words in said
@@ -144,7 +152,7 @@ def test_show_of_a_version_by_alias_holds_its_sign_offs(models: Models) -> None:
     assert shown["faults"] == []
 
 
-def test_show_of_a_version_whose_run_was_deleted_says_so(
+def test_show_of_a_version_whose_run_was_deleted_notes_it(
     models: Models, reviewed: Registry
 ) -> None:
     reviewed.client.delete_run(reviewed.version("cells", 1).run_id)
@@ -189,7 +197,7 @@ def test_a_name_that_no_model_can_bear_is_refused_in_a_sentence(
 ) -> None:
     code, said, complaint = models(command, recipe)
     assert (code, said) == (2, "")
-    assert "is no name of a registered model" in complaint
+    assert "cannot name a registered model" in complaint
     assert "a folder under conf/" in complaint
 
 
@@ -276,7 +284,7 @@ def test_history_shows_decisions_that_were_interrupted_and_overtaken(
     assert asked(models, "history", "cells")["lost"] == [interrupted.model_dump()]
 
 
-def test_history_of_an_untouched_recipe_says_so(models: Models) -> None:
+def test_history_of_an_untouched_recipe_reports_it(models: Models) -> None:
     assert models("history", "cells")[1] == "nobody has decided about a version of cells yet\n"
 
 
@@ -293,7 +301,7 @@ def test_history_names_what_does_not_verify_and_ends_with_one(
     assert "verified:" not in said
 
 
-def test_history_tells_a_decision_whose_alias_did_not_follow(
+def test_history_reports_a_decision_whose_alias_did_not_follow(
     models: Models, reviewed: Registry
 ) -> None:
     models("promote", "cells", "--version", "1", *SIGNED)
@@ -303,7 +311,7 @@ def test_history_tells_a_decision_whose_alias_did_not_follow(
     assert "repeat what was signed off last: lineside models promote cells --version 1" in said
 
 
-def test_history_tells_that_the_champion_was_deleted(models: Models, reviewed: Registry) -> None:
+def test_history_reports_that_the_champion_was_deleted(models: Models, reviewed: Registry) -> None:
     models("promote", "cells", "--version", "1", *SIGNED)
     reviewed.client.delete_model_version("cells", "1")
     _, said, _ = models("history", "cells")

@@ -19,6 +19,7 @@ from pipeline.daemon.triggers import Trigger, TriggerConfig
 from pipeline.imaging import Pixels, codec
 from pipeline.inference.inspector import Inspector
 from pipeline.ledger.ledger import Ledger
+from pipeline.registry.decisions.review import Review
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
 from tests.conftest import SealBundle
@@ -53,7 +54,7 @@ def promoted(
     registry = registry_from(empty_registry, home)
     bundle = seal_bundle(home / "bundle")
     push(registry, "cells", bundle, judged(bundle))
-    registry.promote("cells", 1, "A. Weber", "first release")
+    Review(registry, "cells").promote(1, "A. Weber", "first release")
     return home
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import shutil
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from pipeline.contracts.bundle import Bundle, open_bundle
 from pipeline.contracts.signoff import Signoff
-from pipeline.errors import BundleError, NoChampion
+from pipeline.errors import BundleError
 from pipeline.files import whole_folder
-from pipeline.registry.chain import HEAD, PREFIX, Chain, read_chain
-from pipeline.registry.store import Registry, Version
+from pipeline.registry.decisions.chain import HEAD, PREFIX, read_chain
+from pipeline.registry.store import Registry
+from pipeline.registry.versions import Version
 
 
 class FakeRegistry(Registry):
@@ -22,9 +24,9 @@ class FakeRegistry(Registry):
         aliases: alias to version.
         pulled: the versions that were downloaded, in order.
         damaged: versions whose files do not arrive as they were sealed.
-        trouble: raised instead of any answer.
+        failure: raised instead of any answer.
         answers: cleared, it does not answer at all.
-        asked: how often it was asked for an alias.
+        asked: how often it was asked for the versions.
     """
 
     def __init__(self, *bundles: Bundle, **aliases: int) -> None:
@@ -32,27 +34,32 @@ class FakeRegistry(Registry):
         self.aliases = aliases
         self.pulled: list[int] = []
         self.damaged: set[int] = set()
-        self.trouble: Exception | None = None
+        self.failure: Exception | None = None
         self.asked = 0
         self.answers = threading.Event()
         self.answers.set()
         self._bundles = dict(enumerate(bundles, start=1))
         self._tags: dict[str, str] = {}
 
+    @property
+    def client(self) -> Any:
+        """In place of MLflow's client: it finds the sign-offs among the tags."""
+        return SimpleNamespace(search_registered_models=self._registered_models)
+
+    def _registered_models(self, _query: str) -> list[SimpleNamespace]:
+        if self.failure is not None:
+            raise self.failure
+        return [SimpleNamespace(tags=dict(self._tags))]
+
     def versions(self, recipe: str) -> list[Version]:
+        self.asked += 1
+        self.answers.wait()
+        if self.failure is not None:
+            raise self.failure
         return [
             Version(recipe, n, b.sha256, "run", tuple(a for a, v in self.aliases.items() if v == n))
             for n, b in self._bundles.items()
         ]
-
-    def champion(self, recipe: str, alias: str = "champion") -> Version:
-        self.asked += 1
-        self.answers.wait()
-        if self.trouble is not None:
-            raise self.trouble
-        if alias not in self.aliases:
-            raise NoChampion(f'recipe {recipe} has no version with alias "{alias}"')
-        return self.version(recipe, alias)
 
     def pull(self, version: Version, into: Path) -> Bundle:
         self.pulled.append(version.version)
@@ -67,18 +74,9 @@ class FakeRegistry(Registry):
                 raise BundleError(f"{version.name}: model.onnx was altered") from error
         return open_bundle(into, version.bundle_sha256)
 
-    def signoffs(self, recipe: str) -> Any:
-        return self
-
-    def read(self) -> Chain:
-        """The sign-offs, as a book of them gives them."""
-        if self.trouble is not None:
-            raise self.trouble
-        return read_chain("cells", self._tags)
-
     def sign(self, number: int) -> None:
         """Sign a version off."""
-        last = self.read().last
+        last = read_chain("cells", self._tags).last
         record = Signoff(
             seq=1 if last is None else last.seq + 1,
             act="promote",

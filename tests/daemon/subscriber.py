@@ -48,7 +48,7 @@ class Subscriber:
         self.heard.append((message.topic, json.loads(message.payload), message.retain))
 
     def of(self, topic: str) -> list[dict[str, Any]]:
-        return [told for t, told, _ in self.heard if t == topic]
+        return [received for t, received, _ in self.heard if t == topic]
 
     def close(self) -> None:
         self.client.disconnect()

@@ -25,6 +25,7 @@ import pytest
 from pipeline.contracts.bundle import Bundle
 from pipeline.daemon.settings.line import Line
 from pipeline.ledger.ledger import Ledger
+from pipeline.registry.decisions.review import Review
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
 from tests.judgements import judged
@@ -125,14 +126,14 @@ def test_signal_ends_the_station_with_a_summary(
     process = start(line_file(loop="true", rate_hz=50))
     wait_for("max(seq) > 2", line.ledger, process)
     process.send_signal(number)
-    said, complaints = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 0, complaints
-    assert "triggers" in said
-    assert "cells/1" in said
-    assert "Traceback" not in complaints
+    output, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0, errors
+    assert "triggers" in output
+    assert "cells/1" in output
+    assert "Traceback" not in errors
     account = Ledger(line.ledger, "west-1").account()
     assert account.balances
-    assert re.search(rf"triggers\s+\D*{account.triggers}\b", said)
+    assert re.search(rf"triggers\s+\D*{account.triggers}\b", output)
 
 
 def test_record_open_at_a_kill_is_closed_at_the_next_start(
@@ -145,12 +146,12 @@ def test_record_open_at_a_kill_is_closed_at_the_next_start(
     hanging.kill()
     hanging.wait(TIMEOUT_S)
     again = start(line_file())
-    _, complaints = again.communicate(timeout=TIMEOUT_S)
-    assert again.returncode == 0, complaints
+    _, errors = again.communicate(timeout=TIMEOUT_S)
+    assert again.returncode == 0, errors
     ledger = Ledger(line.ledger, "west-1")
     records = list(ledger.records())
     lost = [r.serial for r in records if r.reason == "station restarted"]
-    assert f"{len(lost)} record(s) left open by a crash are now NOT_INSPECTED" in complaints
+    assert f"{len(lost)} record(s) left open by a crash are now NOT_INSPECTED" in errors
     assert lost[0] == "tray/d_doubt.png"
     assert ledger.account().triggers == len(records)
 
@@ -159,10 +160,10 @@ def test_station_ends_by_itself_when_the_replay_does(
     line: Line, line_file: LineFile, kept_model: Bundle, start: Start
 ) -> None:
     process = start(line_file())
-    said, complaints = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 0, complaints
+    output, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0, errors
     assert Ledger(line.ledger, "west-1").account().triggers == 4
-    assert "every trigger accounted for" in said
+    assert "every trigger accounted for" in output
 
 
 def test_sigterm_under_load_finishes_what_waits(
@@ -171,8 +172,8 @@ def test_sigterm_under_load_finishes_what_waits(
     process = start(line_file(loop="true"))
     wait_for("max(seq) > 100", line.ledger, process)
     process.terminate()
-    _, complaints = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 0, complaints
+    _, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0, errors
     ledger = Ledger(line.ledger, "west-1")
     assert ledger.closed_at_start == 0
     assert ledger.account().balances
@@ -197,10 +198,10 @@ def test_sighup_puts_the_changed_line_file_to_work_and_loses_nothing(
     process.send_signal(signal.SIGHUP)
     wait_for("max(seq) > 2", other, process)
     process.terminate()
-    said, complaints = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 0, complaints
-    assert "line reloaded" in complaints
-    assert "other.sqlite" in said
+    output, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0, errors
+    assert "line reloaded" in errors
+    assert "other.sqlite" in output
     assert asked("count(*) FILTER (WHERE kind = 'line reloaded')", other, "events") == 1
     for path in (line.ledger, other):
         ledger = Ledger(path, "west-1")
@@ -224,19 +225,19 @@ def test_sighup_with_a_bad_line_file_is_refused_and_the_station_goes_on(
     file = line_file(loop="true", rate_hz=50)
     process = start(file)
     wait_for("max(seq) > 2", line.ledger, process)
-    old, new, complaint = REFUSALS[why]
+    old, new, error = REFUSALS[why]
     change(file, old, new)
     process.send_signal(signal.SIGHUP)
     wait_for("count(*) FILTER (WHERE kind = 'reload refused')", line.ledger, process, "events")
     came = asked("max(seq)", line.ledger)
     wait_for(f"max(seq) > {came + 2}", line.ledger, process)
     process.terminate()
-    _, complaints = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 0, complaints
-    assert "reload refused" in complaints
-    assert complaint in complaints
-    assert complaints.count("inspects with") == 1
-    assert "Traceback" not in complaints
+    _, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0, errors
+    assert "reload refused" in errors
+    assert error in errors
+    assert errors.count("inspects with") == 1
+    assert "Traceback" not in errors
     assert Ledger(line.ledger, "west-1").account().balances
 
 
@@ -254,9 +255,9 @@ def test_line_that_cannot_be_put_together_after_all_gives_way_to_the_former_one(
     came = asked("max(seq)", line.ledger)
     wait_for(f"max(seq) > {came + 2}", line.ledger, process)
     process.terminate()
-    _, complaints = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 0, complaints
-    assert 'is the ledger of station "east-1"' in complaints
+    _, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0, errors
+    assert 'is the ledger of station "east-1"' in errors
     assert Ledger(line.ledger, "west-1").account().balances
 
 
@@ -269,13 +270,13 @@ def test_part_at_a_hung_inspection_is_not_inspected_and_the_line_goes_on(
     wait_for("count(*) FILTER (WHERE reason LIKE 'inspection lost: %')", line.ledger, process)
     wait_for("count(*) FILTER (WHERE verdict = 'REVIEW') > 1", line.ledger, process)
     process.terminate()
-    _, complaints = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 0, complaints
+    _, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0, errors
     ledger = Ledger(line.ledger, "west-1")
     assert ledger.account().balances
     lost = [r for r in ledger.records() if r.reason.startswith("inspection lost: no sign of life")]
     assert lost[0].serial == "tray/d_doubt.png"
-    assert "inspection: no sign of life for 2 s" in complaints
+    assert "inspection: no sign of life for 2 s" in errors
 
 
 def test_station_that_cannot_go_on_ends_with_exit_code_3(
@@ -285,10 +286,10 @@ def test_station_that_cannot_go_on_ends_with_exit_code_3(
     file.write_text(file.read_text() + "supervision:\n  hung_after_s: 2\n  drain_s: 1\n")
     exhausted = "from pipeline.daemon.runtime import supervisor\nsupervisor.MOST_ABANDONED = 1"
     process = start(file, first=f"{HANGING}\n{exhausted}")
-    _, complaints = process.communicate(timeout=TIMEOUT_S)
+    _, errors = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 3
-    assert "the process must start anew" in complaints
-    assert "Traceback" not in complaints
+    assert "the process must be restarted" in errors
+    assert "Traceback" not in errors
     assert Ledger(line.ledger, "west-1").account().balances
 
 
@@ -297,25 +298,25 @@ def test_json_log_of_a_station_that_cannot_start_is_json_too(
 ) -> None:
     (tmp_path / "mlflow.db").unlink()
     process = start(line_file(), "--log", "json")
-    _, complaints = process.communicate(timeout=TIMEOUT_S)
+    _, errors = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 2
-    told = json.loads(complaints)
-    assert told["level"] == "CRITICAL"
-    assert "no registry there yet" in told["message"]
+    entry = json.loads(errors)
+    assert entry["level"] == "CRITICAL"
+    assert "no registry there yet" in entry["message"]
 
 
 def test_json_log_is_one_object_a_line_and_nothing_for_each_frame(
     line: Line, line_file: LineFile, kept_model: Bundle, start: Start
 ) -> None:
     process = start(line_file(), "--log", "json")
-    said, complaints = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 0, complaints
-    assert said == ""
-    told = [json.loads(written) for written in complaints.splitlines()]
-    assert {t["station"] for t in told} == {"west-1"}
+    output, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0, errors
+    assert output == ""
+    lines = [json.loads(written) for written in errors.splitlines()]
+    assert {t["station"] for t in lines} == {"west-1"}
     for what in ("no registry there yet", "starting OFFLINE", "has no golden frame"):
-        assert what in told.pop(0)["message"]
-    assert [t["message"].split(",")[0] for t in told] == [
+        assert what in lines.pop(0)["message"]
+    assert [t["message"].split(",")[0] for t in lines] == [
         "station west-1 inspects with cells/1",
         "camera camera: frames come",
         "station west-1 has ended",
@@ -340,12 +341,12 @@ def test_station_whose_terminal_was_closed_finishes_what_waits_and_ends(
         wait_for("max(seq) > 2", line.ledger, process)
         os.close(ours)
         process.send_signal(signal.SIGHUP)
-        _, complaints = process.communicate(timeout=TIMEOUT_S)
+        _, errors = process.communicate(timeout=TIMEOUT_S)
     finally:
         process.kill()
         process.communicate()
-    assert process.returncode == 0, complaints
-    assert "reload" not in complaints
+    assert process.returncode == 0, errors
+    assert "reload" not in errors
     assert Ledger(line.ledger, "west-1").account().balances
 
 
@@ -399,13 +400,13 @@ def test_station_takes_its_model_from_a_server_without_what_opens_databases(
 ) -> None:
     there = Registry(mlflow_server)
     push(there, "cells", sealed_bundle, judged(sealed_bundle))
-    there.promote("cells", 1, "A. Weber", "first release")
+    Review(there, "cells").promote(1, "A. Weber", "first release")
     file = line_file()
     file.write_text(file.read_text().replace(str(line.model.registry), mlflow_server))
     process = start(file, first=NO_SQL)
-    said, complaints = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 0, complaints
-    assert "cells/1" in said
+    output, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0, errors
+    assert "cells/1" in output
     assert Ledger(line.ledger, "west-1").account().balances
 
 
@@ -413,9 +414,9 @@ def test_a_registry_that_is_a_database_names_the_extra_that_opens_it(
     line: Line, line_file: LineFile, champion: Registry, start: Start
 ) -> None:
     process = start(line_file(), first=NO_SQL)
-    _, complaints = process.communicate(timeout=TIMEOUT_S)
-    assert process.returncode == 2, complaints
-    complaint = " ".join(complaints.split())
-    assert "a database, needs the package alembic" in complaint
-    assert "'.[sql]'" in complaint
-    assert "Traceback" not in complaint
+    _, errors = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 2, errors
+    error = " ".join(errors.split())
+    assert "a database, needs the package alembic" in error
+    assert "'.[sql]'" in error
+    assert "Traceback" not in error

@@ -12,18 +12,17 @@ import pytest
 
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.records import Record, Verdict
-from pipeline.daemon.build import FixedModel, assembled
+from pipeline.daemon.build import FixedModel
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.settings.line import Line, Supervision
 from pipeline.daemon.sources import Frame, Source
 from pipeline.daemon.station import Summary
 from pipeline.daemon.triggers import Call, Trigger, TriggerConfig
-from pipeline.errors import LedgerError, NoChampion, UnreadableImage
+from pipeline.errors import LedgerError, UnreadableImage
 from pipeline.imaging import Pixels
 from pipeline.inference.inspector import Inspection, Inspector
 from pipeline.ledger.ledger import Ledger
-from pipeline.registry.store import Registry
 from pipeline.testing import FakeClock, FakeSource
 from tests.conftest import NOW
 from tests.daemon.conftest import station_of
@@ -195,7 +194,7 @@ def test_an_inspection_that_hangs_keeps_a_station_from_its_end_no_longer_than_dr
     assert {r.reason for r in others} <= {"station stopped: the part was still waiting"}
 
 
-def test_the_part_of_a_lost_worker_is_closed_though_its_model_does_not_load_anew(
+def test_the_part_of_a_lost_worker_is_closed_though_its_model_does_not_load_again(
     sealed_bundle: Bundle, line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Dying(Inspector):
@@ -218,7 +217,7 @@ def test_the_part_of_a_lost_worker_is_closed_though_its_model_does_not_load_anew
 
 
 @pytest.mark.parametrize("replaced", [False, True])
-def test_a_station_whose_ledger_was_moved_away_says_so(
+def test_a_station_whose_ledger_was_moved_away_raises_an_alarm(
     sealed_bundle: Bundle, line: Line, caplog: pytest.LogCaptureFixture, replaced: bool
 ) -> None:
     class Idle(Source):
@@ -228,11 +227,11 @@ def test_a_station_whose_ledger_was_moved_away_says_so(
             yield
 
     stop = threading.Event()
-    told: list[str] = []
+    alarms: list[str] = []
 
     def look() -> None:
-        told.extend(station.status().alarms)
-        if told:
+        alarms.extend(station.status().alarms)
+        if alarms:
             stop.set()
 
     with closing(Ledger(line.ledger, "west-1")) as ledger:
@@ -241,7 +240,7 @@ def test_a_station_whose_ledger_was_moved_away_says_so(
             line.ledger.write_bytes(b"")
         station = station_of(line, Idle(), Inspector(sealed_bundle, 1), ledger)
         station.run(stop, on_step=look)
-    assert "was moved, removed or replaced" in told[0]
+    assert "was moved, removed or replaced" in alarms[0]
     assert caplog.text.count("was moved, removed or replaced") == 1
 
 
@@ -293,18 +292,3 @@ def test_triggers_that_were_never_recorded_keep_the_account_from_balancing(
         monkeypatch.setattr(ledger, "add_refused", full)
         summary = station.run(threading.Event())
     assert (summary.triggers, summary.balances) == (1, False)
-
-
-def test_station_is_assembled_from_its_line_file(line: Line, champion: Registry) -> None:
-    with assembled(line) as station:
-        summary = station.run(threading.Event())
-        serials = [r.serial for r in station.ledger.records()]
-    assert summary.model_version == "cells/1"
-    assert serials == ["a_good.png", "b_bad.png", "c_damaged.png", "tray/d_doubt.png"]
-    assert summary.verdicts == dict.fromkeys(Verdict, 1)
-
-
-def test_station_without_a_champion_leaves_no_ledger_behind(line: Line, registry: Registry) -> None:
-    with pytest.raises(NoChampion), assembled(line):
-        pass
-    assert not line.ledger.parent.exists()

@@ -1,4 +1,4 @@
-"""What systemd is told, and the unit that it is given."""
+"""What systemd is sent, and the unit that it is given."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.contracts.records import Verdict
 from pipeline.daemon.inspection.camera import CameraStatus
 from pipeline.daemon.model.serving import ModelStatus
 from pipeline.daemon.status import StationStatus
-from pipeline.daemon.systemd import Watchdog, notify, reloading, status, stopping
+from pipeline.daemon.systemd import Watchdog, notify, reloading, status_line, stopping
 from pipeline.testing import FakeClock
 
 UNIT = Path(__file__).parents[2] / "deploy" / "lineside@.service"
@@ -61,7 +61,7 @@ def heard(systemd: socket.socket) -> list[list[str]]:
             return messages
 
 
-def test_first_beat_says_ready_and_each_second_alive(systemd: socket.socket) -> None:
+def test_first_beat_notifies_ready_and_each_second_alive(systemd: socket.socket) -> None:
     clock = FakeClock()
     watchdog = Watchdog(lambda: STATE, clock)
     for _ in range(9):
@@ -89,9 +89,9 @@ def test_end_is_announced(systemd: socket.socket) -> None:
     assert heard(systemd)[0][0] == "STOPPING=1"
 
 
-def test_status_is_one_line_and_says_why_the_station_is_not_ready() -> None:
+def test_status_is_one_line_with_the_reason_why_the_station_is_not_ready() -> None:
     away = replace(STATE, cameras=(CameraStatus("west", alarm="refused\nREADY=1"),))
-    assert status(away) == "not ready: camera west: refused READY=1; 7 inspected with cells/3"
+    assert status_line(away) == "not ready: camera west: refused READY=1; 7 inspected with cells/3"
 
 
 def test_systemd_that_does_not_listen_stops_nobody(
@@ -102,10 +102,10 @@ def test_systemd_that_does_not_listen_stops_nobody(
 
 
 def test_unit_gives_the_station_no_rights_and_waits_for_its_beats() -> None:
-    told = [line.split("=", 1) for line in UNIT.read_text("utf-8").splitlines() if "=" in line]
+    sent = [line.split("=", 1) for line in UNIT.read_text("utf-8").splitlines() if "=" in line]
     # A second line of the same key would change what the first says.
-    assert {key: [v for k, v in told if k == key] for key in RIGHTS} == RIGHTS
-    (limit_s,) = (int(v) for k, v in told if k == "WatchdogSec")
+    assert {key: [v for k, v in sent if k == key] for key in RIGHTS} == RIGHTS
+    (limit_s,) = (int(v) for k, v in sent if k == "WatchdogSec")
     assert limit_s > 0
 
 
@@ -117,7 +117,7 @@ def test_unit_is_understood_to_the_last_line(tmp_path: Path) -> None:
     checked = subprocess.run(
         ["systemd-analyze", "verify", "--man=no", str(unit)], capture_output=True, text=True
     )
-    # An unknown key is told, and the exit code is 0 all the same.
+    # An unknown key is sent, and the exit code is 0 all the same.
     assert (checked.returncode, checked.stderr) == (0, "")
 
 

@@ -122,7 +122,9 @@ def test_a_name_without_a_time_is_named() -> None:
 
 
 def test_a_name_whose_digits_are_no_time_is_named_with_the_format() -> None:
-    with pytest.raises(DataError, match=r"20261340-100000\.png.*no time by the format %Y%m%d"):
+    with pytest.raises(
+        DataError, match=r"20261340-100000\.png.*does not fit the time format %Y%m%d"
+    ):
         groups(["20261340-100000.png"], by="time", gap_s=5, **FROM_NAME)
 
 
@@ -156,7 +158,7 @@ def test_an_image_without_a_time_in_exif_is_named_with_the_remedy(tmp_path: Path
 
 def test_a_clock_that_was_never_set_is_named(tmp_path: Path) -> None:
     path = exposed(tmp_path / "a.jpg", "0000:00:00 00:00:00")
-    with pytest.raises(DataError, match=r"a\.jpg: its EXIF DateTimeOriginal is no time"):
+    with pytest.raises(DataError, match=r"a\.jpg: its EXIF DateTimeOriginal does not fit the time"):
         groups([path], tmp_path, by="time", gap_s=5, clock="exif")
 
 
@@ -216,8 +218,8 @@ def test_the_words_for_a_group_follow_from_the_choice(raw: dict[str, Any], said:
         ({"by": "time", "gap_s": float("inf"), "clock": "exif"}, "finite"),
         ({"by": "time", "gap_s": 1, "clock": "name"}, "needs pattern and format"),
         ({"by": "time", "gap_s": 1, "clock": "exif", "format": "%Y"}, "no use for format"),
-        ({"by": "time", "gap_s": 1, **FROM_NAME, "format": "%Y%Q"}, "no format of a time"),
-        ({"by": "time", "gap_s": 1, **FROM_NAME, "format": "%Y %Y"}, "no format of a time"),
+        ({"by": "time", "gap_s": 1, **FROM_NAME, "format": "%Y%Q"}, "not a format of a time"),
+        ({"by": "time", "gap_s": 1, **FROM_NAME, "format": "%Y %Y"}, "not a format of a time"),
         ({"by": "pattern", "pattern": "(P"}, "valid regular expression"),
     ],
 )

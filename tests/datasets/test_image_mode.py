@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.datasets.image_mode import Header, header
+from pipeline.datasets.image_mode import ImageMode, image_mode
 
 
 def stored(mode: str, suffix: str, **options: Any) -> bytes:
@@ -34,22 +34,22 @@ def stored(mode: str, suffix: str, **options: Any) -> bytes:
     ],
 )
 def test_the_mode_is_told_in_words(mode: str, suffix: str, words: str) -> None:
-    assert header(stored(mode, suffix)) == Header(words)
+    assert image_mode(stored(mode, suffix)) == ImageMode(words)
 
 
 def test_sixteen_bits_of_colour_are_not_taken_for_eight() -> None:
     _, data = cv2.imencode(".png", np.zeros((4, 6, 3), np.uint16))
-    assert header(data.tobytes()) == Header("16-bit colour")
+    assert image_mode(data.tobytes()) == ImageMode("16-bit colour")
 
 
 def test_a_camera_that_was_turned_is_told_by_exif() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    assert header(stored("RGB", "jpeg", exif=exif)) == Header("colour", rotated=True)
+    assert image_mode(stored("RGB", "jpeg", exif=exif)) == ImageMode("colour", rotated=True)
     exif[0x0112] = 1
-    assert header(stored("RGB", "jpeg", exif=exif)) == Header("colour")
+    assert image_mode(stored("RGB", "jpeg", exif=exif)) == ImageMode("colour")
 
 
 @pytest.mark.parametrize("data", [b"", b"no image", b"\x89PNG\r\n\x1a\n"])
 def test_what_pillow_cannot_read_is_unknown(data: bytes) -> None:
-    assert header(data) == Header("unknown")
+    assert image_mode(data) == ImageMode("unknown")

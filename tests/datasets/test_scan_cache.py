@@ -57,7 +57,7 @@ def test_untouched_files_are_not_read_again_and_look_the_same(
     for before, after in zip(first.scans, again.scans, strict=True):
         for name in ("fingerprint", "texture"):
             np.testing.assert_array_equal(getattr(before, name), getattr(after, name))
-        for name in ("sample", "width_px", "sha256", "pixels_sha256", "header", "quality"):
+        for name in ("sample", "width_px", "sha256", "pixels_sha256", "mode", "quality"):
             assert getattr(before, name) == getattr(after, name)
     assert first.report([""] * 6) == again.report([""] * 6)
 

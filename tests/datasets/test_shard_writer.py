@@ -16,7 +16,7 @@ import pytest
 from pipeline.contracts.spec import PreprocessSpec, Tiles
 from pipeline.datasets import manifest
 from pipeline.datasets.adapters import masks
-from pipeline.datasets.shard_writer import Sharding
+from pipeline.datasets.shard_writer import ShardWriter
 from pipeline.datasets.shards import Shards
 from pipeline.imaging.codec import encode_png
 from pipeline.imaging.prepare import Preparation
@@ -43,12 +43,12 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.datasets.shards.SHARD_BYTES", PER_SHARD * 32 * 32)
 
 
-def sharding(ingested: Path, out: Path, spec: PreprocessSpec = SPEC) -> Sharding:
+def shard_writer(ingested: Path, out: Path, spec: PreprocessSpec = SPEC) -> ShardWriter:
     out.mkdir(exist_ok=True)
-    return Sharding(manifest.read(ingested), Preparation(spec), ingested, out)
+    return ShardWriter(manifest.read(ingested), Preparation(spec), ingested, out)
 
 
-def finish(work: Sharding) -> None:
+def finish(work: ShardWriter) -> None:
     """Do what is left."""
     for _ in work.work():
         pass
@@ -65,10 +65,10 @@ def interrupted(work: Iterator[None], after: int) -> None:
 def test_finished_shards_of_an_interrupted_run_are_not_made_again(
     ingested: Path, tmp_path: Path
 ) -> None:
-    interrupted(sharding(ingested, tmp_path).work(), 2 * PER_SHARD + 1)
+    interrupted(shard_writer(ingested, tmp_path).work(), 2 * PER_SHARD + 1)
     finished = {p.name: p.stat().st_mtime_ns for p in tmp_path.glob("images-*.npy")}
     assert sorted(finished) == ["images-0000.npy", "images-0001.npy"]
-    again = sharding(ingested, tmp_path)
+    again = shard_writer(ingested, tmp_path)
     assert again.n_kept == 2 * PER_SHARD
     assert len(list(again.work())) == 16 - 2 * PER_SHARD
     again.write_index()
@@ -77,9 +77,9 @@ def test_finished_shards_of_an_interrupted_run_are_not_made_again(
 
 
 def test_a_resumed_run_gives_what_an_undisturbed_one_gives(ingested: Path, tmp_path: Path) -> None:
-    interrupted(sharding(ingested, tmp_path / "resumed").work(), PER_SHARD + 2)
+    interrupted(shard_writer(ingested, tmp_path / "resumed").work(), PER_SHARD + 2)
     for name in ("resumed", "whole"):
-        finish(sharding(ingested, tmp_path / name))
+        finish(shard_writer(ingested, tmp_path / name))
     files = {p.name: p.read_bytes() for p in (tmp_path / "whole").iterdir()}
     assert files == {p.name: p.read_bytes() for p in (tmp_path / "resumed").iterdir()}
     assert not any("notes" in name or "key" in name for name in files)
@@ -88,9 +88,9 @@ def test_a_resumed_run_gives_what_an_undisturbed_one_gives(ingested: Path, tmp_p
 def test_shards_of_another_spec_or_other_images_are_made_again(
     ingested: Path, tmp_path: Path
 ) -> None:
-    interrupted(sharding(ingested, tmp_path).work(), 2 * PER_SHARD)
+    interrupted(shard_writer(ingested, tmp_path).work(), 2 * PER_SHARD)
     lighter = SPEC.model_copy(update={"pad_value": 1})
-    assert sharding(ingested, tmp_path, lighter).n_kept == 0
+    assert shard_writer(ingested, tmp_path, lighter).n_kept == 0
     assert list(tmp_path.glob("images-*.npy")) == []
 
 
@@ -98,14 +98,14 @@ CHILD = """
 import os, signal
 from pathlib import Path
 from pipeline.datasets import manifest, shards
-from pipeline.datasets.shard_writer import Sharding
+from pipeline.datasets.shard_writer import ShardWriter
 from pipeline.contracts.spec import PreprocessSpec
 from pipeline.imaging.prepare import Preparation
 
 shards.SHARD_BYTES = {per_shard} * 32 * 32
 spec = PreprocessSpec(colour="grey", width_px=32, height_px=32)
 ingested, out = Path({ingested!r}), Path({out!r})
-work = Sharding(manifest.read(ingested), Preparation(spec), ingested, out).work()
+work = ShardWriter(manifest.read(ingested), Preparation(spec), ingested, out).work()
 {act}
 """
 
@@ -132,7 +132,7 @@ def test_a_process_killed_at_work_leaves_whole_shards_only(ingested: Path, tmp_p
     assert done.returncode == -signal.SIGKILL
     assert [p.name for p in tmp_path.glob("images-*")] == ["images-0000.npy"]
     assert np.load(tmp_path / "images-0000.npy").shape == (PER_SHARD, 32, 32, 1)
-    again = sharding(ingested, tmp_path)
+    again = shard_writer(ingested, tmp_path)
     assert again.n_kept == PER_SHARD
     finish(again)
     assert len(Shards(tmp_path)) == 16
@@ -185,7 +185,7 @@ def test_only_the_tiles_with_a_defect_are_bad_where_masks_tell(
     spec = SPEC.model_copy(update={"tiles": Tiles(rows=2, columns=2, overlap=0)})
     out = tmp_path / "out"
     out.mkdir()
-    finish(sharding(masked, out, spec))
+    finish(shard_writer(masked, out, spec))
     stored = Shards(out)
     bad = stored.index[stored.index["label"] == "defective"]
     assert len(stored) == 8 * 4
@@ -200,7 +200,7 @@ def test_parts_keep_their_shard_together_with_all_their_tiles(
     ingested: Path, tmp_path: Path
 ) -> None:
     spec = SPEC.model_copy(update={"tiles": Tiles(rows=3, columns=1)})
-    finish(sharding(ingested, tmp_path, spec))
+    finish(shard_writer(ingested, tmp_path, spec))
     index = pd.read_parquet(tmp_path / "index.parquet")
     assert index["tile"].tolist() == [0, 1, 2] * 16
     assert index.groupby("sample_id")["shard"].nunique().max() == 1
@@ -211,7 +211,7 @@ def test_parts_keep_their_shard_together_with_all_their_tiles(
 def test_a_run_interrupted_while_it_cleans_up_can_go_on(
     ingested: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    work = sharding(ingested, tmp_path)
+    work = shard_writer(ingested, tmp_path)
     list(work.work())
     work.write_index()
     left, unlink = iter(range(step)), Path.unlink
@@ -225,13 +225,13 @@ def test_a_run_interrupted_while_it_cleans_up_can_go_on(
         patched.setattr(Path, "unlink", fails)
         with pytest.raises(KeyboardInterrupt):
             work.close()
-    finish(sharding(ingested, tmp_path))
+    finish(shard_writer(ingested, tmp_path))
     assert len(Shards(tmp_path)) == 16
 
 
 def test_files_of_someone_else_are_left_alone(ingested: Path, tmp_path: Path) -> None:
     (tmp_path / "precious.txt").write_text("mine")
-    sharding(ingested, tmp_path)
+    shard_writer(ingested, tmp_path)
     assert (tmp_path / "precious.txt").read_text() == "mine"
 
 
@@ -242,7 +242,7 @@ def test_bad_parts_whose_defect_is_cut_away_keep_their_label_and_are_counted(
     spec = PreprocessSpec.model_validate(
         SPEC.model_dump() | {"roi": lower, "tiles": {"columns": 2, "overlap": 0}}
     )
-    work = sharding(masked, tmp_path / "out", spec)
+    work = shard_writer(masked, tmp_path / "out", spec)
     list(work.work())
     assert work.write_index() == 4
     assert (Shards(tmp_path / "out").index["label"] == "defective").sum() == 8

@@ -16,7 +16,7 @@ from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
 from pipeline.datasets.manifest import Manifest
 from pipeline.errors import TrainingError
 from pipeline.evaluation.explanation import ExplanationRules, explain
-from pipeline.evaluation.predictions import Judged
+from pipeline.evaluation.predictions import PartPredictions
 from pipeline.files import write_model
 from pipeline.imaging import Pixels
 from pipeline.imaging.codec import read
@@ -26,7 +26,7 @@ from pipeline.inference.inspector import Inspection
 from pipeline.inference.predictor import softmax
 from pipeline.training import architectures
 from pipeline.training.attribution import logits
-from pipeline.training.checkpoint import Eye, keep
+from pipeline.training.checkpoint import BackboneRecord, keep
 from pipeline.training.network import Features, LinearHead, Network
 
 SIDE_PX, N = 32, 8
@@ -72,7 +72,7 @@ class Frames(Manifest):
 class Recipe:
     trained: Path
     data: Frames
-    test: Judged
+    test: PartPredictions
 
 
 def recipe(home: Path, spec: PreprocessSpec = SPEC, classes: Taxonomy | None = None) -> Recipe:
@@ -102,12 +102,12 @@ def recipe(home: Path, spec: PreprocessSpec = SPEC, classes: Taxonomy | None = N
                 decision, said, said, quality, tile, None, None, 1.0, 0.0, 0.0, 0.0, bad, bad, False
             )
         )
-    return Recipe(home, data, Judged(np.arange(N), LABELS, inspections, classes))
+    return Recipe(home, data, PartPredictions(np.arange(N), LABELS, inspections, classes))
 
 
 def _trained(home: Path, spec: PreprocessSpec) -> Network:
     """LeNet with random weights; the head likes what is bright anywhere."""
-    eye = Eye(architecture="lenet5", scales=(1.0,))
+    eye = BackboneRecord(architecture="lenet5", scales=(1.0,))
     size_px = spec.shape[:2]
     features = Features(architectures.build("lenet5", "none", seed=0), size_px, eye.scales)
     width = 3 * (6 + 16 + 120)
@@ -135,8 +135,8 @@ def test_escapes_overkills_and_right_verdicts_have_a_gallery_each(made: Recipe) 
     assert parts["heat-overkills"] == ["part-2.png"]
     assert sorted(parts["heat-failed"]) == ["part-1.png", "part-5.png"]
     assert sorted(parts["heat-passed"]) == ["part-0.png", "part-4.png"]
-    assert found.said is not None
-    assert found.said.n == 6
+    assert found.summary is not None
+    assert found.summary.n == 6
 
 
 def test_each_part_stands_beside_its_heat(made: Recipe) -> None:
@@ -156,11 +156,11 @@ def test_no_more_than_were_asked_for_are_drawn(made: Recipe) -> None:
 
 def test_nothing_is_drawn_where_nothing_was_asked_for(made: Recipe) -> None:
     found = explain(made.trained, made.data, made.test, ExplanationRules(each=0))
-    assert (found.said, found.galleries) == (None, ())
+    assert (found.summary, found.galleries) == (None, ())
 
 
 def test_the_share_inside_the_mask_is_measured_beside_chance(made: Recipe) -> None:
-    said = explain(made.trained, made.data, made.test, ExplanationRules()).said
+    said = explain(made.trained, made.data, made.test, ExplanationRules()).summary
     assert said is not None
     assert said.n_masks == 3
     assert said.area_of_mask == pytest.approx(1 / 16)
@@ -170,7 +170,7 @@ def test_the_share_inside_the_mask_is_measured_beside_chance(made: Recipe) -> No
 
 def test_without_masks_no_share_is_given(made: Recipe) -> None:
     data = replace(made.data, masked=False)
-    said = explain(made.trained, data, made.test, ExplanationRules()).said
+    said = explain(made.trained, data, made.test, ExplanationRules()).summary
     assert said is not None
     assert (said.inside_mask, said.area_of_mask, said.n_masks) == (None, None, 0)
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 
 from pipeline.contracts.bundle import Bundle, OperatingPoint, open_bundle, seal
 from pipeline.datasets.manifest import Manifest
 from pipeline.evaluation.golden_frame import LARGEST_BYTES, add_golden_frame
-from pipeline.evaluation.predictions import Judged, judge
-from pipeline.files import sha256, write_model
-from pipeline.imaging.codec import encode_png
+from pipeline.files import write_model
+from tests.evaluation.conftest import parts, predictions
 
 # The network's probability of good is 0.979, 0.893 and 0.816; that of defective 0.859.
 BRIGHTNESS = {"sure": 152, "fit": 141, "other": 137, "bad": 116}
@@ -28,25 +25,8 @@ def deciding(sealed_bundle: Bundle) -> Bundle:
     return open_bundle(sealed_bundle.folder, seal(sealed_bundle.folder))
 
 
-def parts(bundle: Bundle, root: Path, brightness: dict[str, int], ending: str = ".png") -> Manifest:
-    """Even grey pictures, one a part, all good but those called `bad`."""
-    root.mkdir()
-    rows = []
-    for name, grey in brightness.items():
-        path = root / f"{name}{ending}"
-        path.write_bytes(encode_png(np.full((16, 16, 3), grey, np.uint8)))
-        label = "defective" if name == "bad" else "good"
-        rows.append((name, path.name, label, path.stat().st_size, sha256(path)))
-    table = pd.DataFrame(rows, columns=["sample_id", "path", "label", "bytes", "sha256"])
-    return Manifest(table, bundle.taxonomy, root, {})
-
-
-def judged(bundle: Bundle, data: Manifest) -> Judged:
-    return judge(bundle, data, np.arange(len(data.table)), lambda inspections, total: inspections)
-
-
 def chosen(bundle: Bundle, data: Manifest) -> str | None:
-    golden = add_golden_frame(bundle, data, judged(bundle, data)).golden
+    golden = add_golden_frame(bundle, data, predictions(bundle, data)).golden
     return None if golden is None else golden.sample_id
 
 
@@ -59,7 +39,7 @@ def test_the_part_whose_likeliest_class_has_nearest_to_nine_tenths_is_golden(
 
 def test_the_picture_travels_as_the_camera_wrote_it(deciding: Bundle, tmp_path: Path) -> None:
     data = parts(deciding, tmp_path / "parts", FIT)
-    bundle = add_golden_frame(deciding, data, judged(deciding, data))
+    bundle = add_golden_frame(deciding, data, predictions(deciding, data))
     assert bundle.golden is not None
     assert (bundle.folder / bundle.golden.file).read_bytes() == data.image(0)
     assert bundle.sha256 != deciding.sha256
@@ -68,7 +48,9 @@ def test_the_picture_travels_as_the_camera_wrote_it(deciding: Bundle, tmp_path: 
 
 def test_sealing_twice_gives_one_identity(deciding: Bundle, tmp_path: Path) -> None:
     data = parts(deciding, tmp_path / "parts", BRIGHTNESS)
-    first, second = (add_golden_frame(deciding, data, judged(deciding, data)) for _ in range(2))
+    first, second = (
+        add_golden_frame(deciding, data, predictions(deciding, data)) for _ in range(2)
+    )
     assert first.sha256 == second.sha256
 
 
@@ -95,4 +77,4 @@ def test_a_file_that_is_too_large_to_travel_is_not_golden(deciding: Bundle, tmp_
 
 def test_without_a_fit_part_the_bundle_stays_as_it_is(deciding: Bundle, tmp_path: Path) -> None:
     data = parts(deciding, tmp_path / "parts", FIT, ending=".raw")
-    assert add_golden_frame(deciding, data, judged(deciding, data)) is deciding
+    assert add_golden_frame(deciding, data, predictions(deciding, data)) is deciding

@@ -37,7 +37,7 @@ TUNED = ("epoch", "temperature")
 def test_the_parts_that_chose_the_limits_are_told_with_what_else_they_chose(
     basis: Basis, said: str
 ) -> None:
-    assert basis.said == said
+    assert basis.sentence == said
     assert basis.written()["said"] == said
 
 

@@ -125,7 +125,7 @@ class Running:
     log: Path
 
     @property
-    def said(self) -> str:
+    def logged(self) -> str:
         """All that it has logged."""
         return self.log.read_text("utf-8", "replace")
 
@@ -133,7 +133,7 @@ class Running:
         """Poll until something is true, while the station runs."""
 
         def check() -> Any:
-            assert self.process.poll() is None, f"the station ended: {self.said}"
+            assert self.process.poll() is None, f"the station ended: {self.logged}"
             return true()
 
         return eventually(check, f"{what}\n{self.log}", within_s)
@@ -147,21 +147,23 @@ class Running:
         return time.monotonic() - started
 
     def wait_for_words(self, words: str, times: int = 1) -> None:
-        """Wait until its log has said something so many times."""
-        self.wait_for(lambda: self.said.count(words) >= times, f"to be said: {words}")
+        """Wait until its log contains some words so many times."""
+        self.wait_for(lambda: self.logged.count(words) >= times, f"to be logged: {words}")
 
     def wait_for_none_due(self, sink: str) -> float:
-        """Wait until a sink was told everything there was; returns the seconds that took."""
+        """Wait until a sink's outbox is empty; returns the seconds that took."""
         started = time.monotonic()
-        self.wait_for(lambda: self.book.due(sink) < 3, f"letters to {sink}")  # more come at 50 Hz
+        self.wait_for(
+            lambda: self.book.due(sink) < 3, f"outbox entries for {sink}"
+        )  # more come at 50 Hz
         return time.monotonic() - started
 
     def end(self) -> None:
         """SIGTERM; the station ends well, without a traceback, and its account balances."""
-        assert self.process.poll() is None, f"the station ended: {self.said}"
+        assert self.process.poll() is None, f"the station ended: {self.logged}"
         self.process.terminate()
-        assert self.process.wait(DEADLINE_S) == 0, self.said
-        assert "Traceback" not in self.said
+        assert self.process.wait(DEADLINE_S) == 0, self.logged
+        assert "Traceback" not in self.logged
         self.book.assert_balanced()
 
     @contextmanager
@@ -253,8 +255,8 @@ class Plant:
         env = {**os.environ, "PYTHONPATH": str(SOURCES)}
         done = subprocess.run(command, cwd=self.home, env=env, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr
-        said: dict[str, Any] = json.loads(done.stdout)
-        return said
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
 
     def stop(self) -> None:
         """Kill what still runs."""

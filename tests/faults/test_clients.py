@@ -135,8 +135,8 @@ def test_bad_clients_keep_nobody_else_from_a_verdict_nor_the_station_from_its_en
     ended_s = time.monotonic() - started
     recovered("bad clients still there; station ended", ended_s)
     assert ended_s < MOST_END_S
-    assert client.token not in station.said
-    assert stranger.token not in station.said
+    assert client.token not in station.logged
+    assert stranger.token not in station.logged
     assert plant.book.ask("SELECT serial FROM records WHERE camera = 'pushed'") == [("A-1",)]
 
 
@@ -157,8 +157,10 @@ def test_too_many_pictures_at_once_are_each_answered_and_each_answer_stands_in_t
     station.end()
     answered = by_serial(replies)
     assert answered == dict(plant.book.ask(VERDICTS))
-    said = Counter(reply.json["reason"] for reply in replies.values() if reply.status == 200).keys()
-    assert "overload: 4 frames were waiting (limit 4)" in said
+    reasons = Counter(
+        reply.json["reason"] for reply in replies.values() if reply.status == 200
+    ).keys()
+    assert "overload: 4 frames were waiting (limit 4)" in reasons
     assert "PASS" in answered.values()
 
 
@@ -183,6 +185,6 @@ VERDICTS = "SELECT serial, verdict FROM records WHERE camera = 'pushed'"
 
 
 def by_serial(replies: dict[str, Reply]) -> dict[str, str]:
-    """The verdicts that were given; who was told that the station takes no more has none."""
+    """The verdicts that were given; a sender that was refused at shutdown has none."""
     assert {reply.status for reply in replies.values()} <= {200, 503}
     return {s: reply.json["verdict"] for s, reply in replies.items() if reply.status == 200}

@@ -35,8 +35,8 @@ def asked(port: int, path: str) -> dict[str, Any]:
     except HTTPError as refused:
         answer = refused
     with answer:
-        said: dict[str, Any] = json.load(answer)
-    return said
+        status: dict[str, Any] = json.load(answer)
+    return status
 
 
 def test_no_verdict_is_given_that_cannot_be_recorded_and_every_part_is_accounted_for_later(
@@ -56,7 +56,7 @@ def test_no_verdict_is_given_that_cannot_be_recorded_and_every_part_is_accounted
         recovered("disk full, reserve given up; next verdicts", station.wait_for_more(20))
         assert not_ready() == []
         fill(small / "more.bin")
-        station.wait_for(not_ready, "readiness says so")
+        station.wait_for(not_ready, "readiness reports it")
         assert "full" in not_ready()[0]
         before = plant.book.closed
         time.sleep(1)  # the fault itself
@@ -68,8 +68,8 @@ def test_no_verdict_is_given_that_cannot_be_recorded_and_every_part_is_accounted
     came = asked(port, "status")["cameras"][0]["frames"]
     station.end()
     assert plant.book.closed >= came
-    assert "its reserve of 16 MB was given up" in station.said
-    assert "no part can be inspected" in station.said
+    assert "its reserve of 16 MB was given up" in station.logged
+    assert "no part can be inspected" in station.logged
     assert plant.book.count("reason LIKE 'ledger: %full%'") > 30
     assert plant.book.count("reason LIKE 'ledger:%'") < plant.book.closed
     plant.book.assert_no_part_was_missed()
@@ -95,21 +95,21 @@ def test_a_folder_of_frames_on_a_full_disk_stops_no_inspection(
 
 
 @pytest.mark.soak
-def test_a_station_that_ends_on_a_full_disk_says_what_is_lost_and_leaves_a_sound_ledger(
+def test_a_station_that_ends_on_a_full_disk_logs_what_is_lost_and_leaves_a_sound_ledger(
     plant: Plant, tmp_path: Path, recovered: Callable[[str, float], None]
 ) -> None:
     with small_disk(tmp_path / "station", 4 * MB) as disk:
         station = plant.inspecting(plant.line())
-        assert "no 16 MB can be set aside for the ledger" in station.said
+        assert "no 16 MB can be set aside for the ledger" in station.logged
         fill(disk / "others.bin")
         station.wait_for_words("no part can be inspected")
         time.sleep(0.5)  # some triggers that cannot be recorded
         started = time.monotonic()
         station.process.terminate()
-        assert station.process.wait(60) == 1, station.said
+        assert station.process.wait(60) == 1, station.logged
         recovered("disk still full; station ended", time.monotonic() - started)
-        assert "triggers are not in the ledger" in station.said
-        assert "Traceback" not in station.said
+        assert "triggers are not in the ledger" in station.logged
+        assert "Traceback" not in station.logged
         (disk / "others.bin").unlink()
         Ledger(plant.book.path, "west-1").close()  # as the next start does
         plant.book.assert_balanced()

@@ -15,10 +15,10 @@ import pytest
 
 from pipeline.contracts.bundle import (
     EXAMPLES,
-    FAMILIARITY,
     MANIFEST,
+    NOVELTY,
     Bundle,
-    Familiarity,
+    NoveltyLimit,
     Range,
     Reference,
     open_bundle,
@@ -89,7 +89,7 @@ def sealed_bundle(tmp_path: Path, seal_bundle: SealBundle) -> Bundle:
     examples = [Inspector(plain, 1).look(part(shade)).embedding[0] for shade in (50, 128, 200)]
     (folder / MANIFEST).unlink()
     np.save(folder / EXAMPLES, np.array(examples, np.float32), allow_pickle=False)
-    write_model(folder / FAMILIARITY, Familiarity(limit=60, median=10, n_chosen_on=3))
+    write_model(folder / NOVELTY, NoveltyLimit(limit=60, median=10, n_chosen_on=3))
     reference = Reference(
         n_images=3,
         brightness=Range(low=150, median=200, high=210),
@@ -126,9 +126,9 @@ def test_no_sick_picture_passes_and_the_next_good_one_does(
     station = plant.start(file)
     station.wait_for(lambda: client.ready, "ready")
     slowest = 0.0
-    for i, (name, (data, expected, said)) in enumerate(SICK.items()):
+    for i, (name, (data, expected, because)) in enumerate(SICK.items()):
         verdict, reason = client.verdict(data)
-        assert (verdict, reason[: len(said)]) == (expected, said), name
+        assert (verdict, reason[: len(because)]) == (expected, because), name
         started = time.monotonic()
         good = codec.encode_png(part(195 + i))  # another each time, or they would seem frozen
         assert client.verdict(good)[0] == "PASS", f"after a picture that is {name}"

@@ -14,10 +14,10 @@ KILLS = 50 if SOAK else 2
 def test_a_station_killed_at_random_moments_keeps_its_account(
     plant: Plant, recovered: Callable[[str, float], None]
 ) -> None:
-    told = plant.home / "told"
+    delivered = plant.home / "delivered"
     file = plant.line(
         source={"type": "replay", "path": "parts", "loop": True},
-        sinks=[{"type": "jsonl", "folder": "told"}],
+        sinks=[{"type": "jsonl", "folder": "delivered"}],
     )
     moments, slowest = random.Random(6), 0.0
     for _ in range(KILLS):
@@ -26,14 +26,14 @@ def test_a_station_killed_at_random_moments_keeps_its_account(
         slowest = max(slowest, time.monotonic() - started)
         time.sleep(moments.uniform(0, 0.3))
         station.kill()
-        published = {line["id"] for line in lines_of(told)}
+        published = {line["id"] for line in lines_of(delivered)}
         rows = plant.book.ask("SELECT id, verdict FROM records")
         assert published <= {identity for identity, verdict in rows if verdict}
-    station = plant.inspecting(plant.line(sinks=[{"type": "jsonl", "folder": "told"}]))
+    station = plant.inspecting(plant.line(sinks=[{"type": "jsonl", "folder": "delivered"}]))
     station.wait_for(lambda: not plant.book.ask("SELECT 1 FROM outbox LIMIT 1"), "outbox empty")
     station.end()
     recovered(f"{KILLS} kills; slowest start to first verdict", slowest)
     closed = {identity for (identity,) in plant.book.ask("SELECT id FROM records")}
-    assert {line["id"] for line in lines_of(told)} == closed
+    assert {line["id"] for line in lines_of(delivered)} == closed
     # At each kill 16 may wait, one is being judged, and the camera has one in its hands.
     assert plant.book.count("reason = 'station restarted'") <= KILLS * 18

@@ -32,7 +32,7 @@ def test_a_ledger_locked_by_another_program_loses_no_trigger(
     recovered("ledger unlocked; next verdicts", station.wait_for_more())
     station.end()
     assert plant.book.count("reason LIKE 'ledger: %locked%'") > 0
-    assert "the ledger can be written again" in station.said
+    assert "the ledger can be written again" in station.logged
 
 
 def test_a_reader_that_stays_for_long_stops_nothing(

@@ -23,18 +23,18 @@ TEN_TIMES = {"type": "replay", "path": "parts", "rate_hz": 50, "loop": True}
 
 
 @pytest.mark.parametrize(
-    ("policy", "said"),
+    ("policy", "because"),
     [
         ("queue", "overload: 4 frames were waiting (limit 4)"),
         ("latest", "overload: a later frame took its place"),
         ("reject", "overload: another part was being inspected"),
     ],
 )
-def test_of_ten_times_too_many_parts_each_is_accounted_for_and_told(
-    plant: Plant, policy: str, said: str, recovered: Callable[[str, float], None]
+def test_of_ten_times_too_many_parts_each_is_accounted_for_and_answered(
+    plant: Plant, policy: str, because: str, recovered: Callable[[str, float], None]
 ) -> None:
     overload = {"policy": policy, "waiting": 4}
-    sinks = [{"type": "jsonl", "folder": "told"}]
+    sinks = [{"type": "jsonl", "folder": "delivered"}]
     file = plant.line(source=TEN_TIMES, overload=overload, sinks=sinks)
     station = plant.start(file, first=FIVE_A_SECOND)
     station.wait_for_more(5)
@@ -42,10 +42,10 @@ def test_of_ten_times_too_many_parts_each_is_accounted_for_and_told(
     station.end()
     ended_s = time.monotonic() - started
     judged = plant.book.count(JUDGED)
-    refused = plant.book.count("verdict = 'NOT_INSPECTED' AND reason = ?", said)
+    refused = plant.book.count("verdict = 'NOT_INSPECTED' AND reason = ?", because)
     assert refused > 5 * (judged - 4)  # four waited when the load was over
-    told = [record["id"] for record in lines_of(plant.home / "told")]
-    assert sorted(told) == sorted(plant.book.closed_ids)  # a refusal overtakes what waits
+    delivered = [record["id"] for record in lines_of(plant.home / "delivered")]
+    assert sorted(delivered) == sorted(plant.book.closed_ids)  # a refusal overtakes what waits
     recovered(f"{refused} of {plant.book.closed} parts refused; station ended", ended_s)
 
 

@@ -11,6 +11,7 @@ import pytest
 from pipeline import config
 from pipeline.daemon.model.cache import fetch_champion
 from pipeline.daemon.settings.line import Line
+from pipeline.registry.decisions.review import Review
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
 from tests.conftest import SealBundle
@@ -74,12 +75,12 @@ def test_what_is_not_fit_is_refused_and_the_old_model_stays(
 
     def refused(why: str) -> None:
         station.wait_for_words(why)
-        recovered(f'"{why}" is said; next verdicts', station.wait_for_more())
+        recovered(f'"{why}" is logged; next verdicts', station.wait_for_more())
 
     moved(challenged)()
     refused("nobody has signed it off")
     with station.looking_away():  # only what is whole can be signed off
-        challenged.promote("cells", 2, "A. Weber", "fewer escapes")
+        Review(challenged, "cells").promote(2, "A. Weber", "fewer escapes")
         bundle_file(challenged, 2, "taxonomy.json").write_bytes(b"{}")
     refused("taxonomy.json was altered")
     challenged.client.delete_model_version("cells", "2")
@@ -100,7 +101,7 @@ def test_a_station_starts_without_its_registry_and_follows_that_once_it_is_back(
     fetch_champion(config.load(file, Line), challenged)  # as a start before this one did
     away = database.rename(plant.home / "away.db")
     station = plant.inspecting(file)
-    assert "starting OFFLINE from the last good model, cells/1" in station.said
+    assert "starting OFFLINE from the last good model, cells/1" in station.logged
     station.wait_for_more(20)
     away.rename(database)
     seconds = taken_over(station, moved(challenged))
@@ -126,7 +127,7 @@ def test_a_server_of_models_killed_while_parts_come_stops_no_inspection(
     plant.book.assert_no_part_was_missed()
 
 
-def test_a_challenger_in_shadow_has_no_say_and_its_disagreements_are_counted(
+def test_a_challenger_in_shadow_changes_no_verdict_and_its_disagreements_are_counted(
     plant: Plant, challenged: Registry
 ) -> None:
     file = plant.line(model={**OFTEN, "shadow": True})

@@ -1,4 +1,4 @@
-"""A broker that is killed, or lets us in no more, delays what it is told and loses none of it."""
+"""A broker that is killed, or refuses our login, delays records and loses none of them."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def sink(broker: Mosquitto, name: str, ca: str = "ca.crt") -> dict[str, object]:
 def end(station: Running) -> None:
     """As every station ends; and its log tells nobody a password."""
     station.end()
-    assert PASSWORD not in station.said
-    assert WRONG not in station.said
+    assert PASSWORD not in station.logged
+    assert WRONG not in station.logged
 
 
 @pytest.fixture
@@ -75,8 +75,8 @@ def heard(broker: Mosquitto) -> Iterator[Callable[[str], list[str]]]:
         broker.save()  # that it subscribed; a kill would have the broker forget it
 
         def ids(name: str) -> list[str]:
-            told = subscriber.of(f"lineside/{name}/west-1/verdict")
-            return list(dict.fromkeys(record["id"] for record in told))
+            delivered = subscriber.of(f"lineside/{name}/west-1/verdict")
+            return list(dict.fromkeys(record["id"] for record in delivered))
 
         yield ids
 
@@ -104,7 +104,7 @@ def test_a_broker_killed_while_parts_come_loses_no_record(
         with station.looking_away():
             eventually(lambda: not taken_and_not_heard(), "all that was delivered arrives")
         station.wait_for_more(1)
-        outages = station.said.count(down)
+        outages = station.logged.count(down)
         broker.kill()
         station.wait_for_words(down, outages + 1)
         station.wait_for_more()
@@ -121,7 +121,7 @@ def test_a_broker_killed_while_parts_come_loses_no_record(
     recovered(f"{KILLS} kills of mosquitto; a record arrives", slowest)
     eventually(lambda: not taken_and_not_heard(), "all that was delivered arrives")
     assert plant.book.due("plant") == 0
-    assert station.said.count(up) == station.said.count(down)  # a slow machine has more of them
+    assert station.logged.count(up) == station.logged.count(down)  # a slow machine has more of them
 
 
 def keep_out(plant: Plant, broker: Mosquitto) -> None:
@@ -131,7 +131,7 @@ def keep_out(plant: Plant, broker: Mosquitto) -> None:
     for name, why in (("guest", "Not authorized"), ("stranger", "certificate")):
         down = f"sink {name} is down: broker localhost:{broker.port}: "
         station.wait_for_words(down)
-        assert why in station.said.split(down)[1].splitlines()[0]
+        assert why in station.logged.split(down)[1].splitlines()[0]
     station.wait_for_more()
     end(station)
     for name in ("guest", "stranger"):
@@ -181,7 +181,7 @@ def test_a_station_that_is_killed_is_soon_known_to_be_offline(
         recovered("SIGKILL; its last will is heard", time.monotonic() - killed)
     with listening() as later:
         eventually(lambda: (STATE, {"online": False}, True) in later.heard, "the will is retained")
-    assert PASSWORD not in station.said
+    assert PASSWORD not in station.logged
 
 
 def test_each_message_of_a_gateway_is_a_part_with_its_serial(

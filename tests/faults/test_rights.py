@@ -50,10 +50,10 @@ def nobodys(plant: Plant) -> Iterator[Plant]:
 
 
 def test_a_station_needs_no_rights(nobodys: Plant) -> None:
-    file = nobodys.line(sinks=[{"type": "jsonl", "folder": "told"}])
+    file = nobodys.line(sinks=[{"type": "jsonl", "folder": "delivered"}])
     station = nobodys.inspecting(file, user=NOBODY)
     station.wait_for_more()
     assert nobodys.book.path.stat().st_uid == NOBODY
     station.end()
-    told = [record["id"] for record in lines_of(nobodys.home / "told")]
-    assert told == nobodys.book.closed_ids
+    delivered = [record["id"] for record in lines_of(nobodys.home / "delivered")]
+    assert delivered == nobodys.book.closed_ids

@@ -1,4 +1,4 @@
-"""A station that hangs as a whole is killed and started anew by systemd: a real one, of our own.
+"""A station that hangs as a whole is killed and restarted by systemd: a real one, of our own.
 
 The user manager runs in a namespace of its own. It leaves empty control groups behind, therefore
 not on a machine whose own systemd looks after them.
@@ -60,7 +60,7 @@ def can_run() -> bool:
     not can_run(), reason="no systemd here, or it is at work, or no namespaces for this user"
 )
 @pytest.mark.soak
-def test_a_station_that_hangs_is_started_anew_by_the_watchdog(
+def test_a_station_that_hangs_is_restarted_by_the_watchdog(
     plant: Plant, recovered: Callable[[str, float], None]
 ) -> None:
     config = plant.home / "config"
@@ -83,17 +83,17 @@ def test_a_station_that_hangs_is_started_anew_by_the_watchdog(
     finally:
         manager.kill()
         manager.wait()
-    anew = plant.inspecting(plant.line())
-    anew.end()
+    again = plant.inspecting(plant.line())
+    again.end()
     assert plant.book.count("reason = 'station restarted'") <= 2 * MOST_LOST
 
 
 def service(plant: Plant, line: Path) -> str:
     """The unit that is shipped, as far as a manager without rights can follow it."""
     _, _, rest = SHIPPED.read_text("utf-8").partition("[Service]\n")
-    told, _, _ = rest.partition("[Install]\n")
+    settings, _, _ = rest.partition("[Install]\n")
     left_out = (*SYSTEM_ONLY, "#", *(part.partition("=")[0] + "=" for part in HERE.splitlines()))
-    kept = [part for part in told.splitlines() if part and not part.startswith(left_out)]
+    kept = [part for part in settings.splitlines() if part and not part.startswith(left_out)]
     here = HERE.format(home=plant.home, python=sys.executable, file=line)
     return "\n".join(["[Service]", *kept, here])
 

@@ -24,7 +24,7 @@ def hang(self, rgb):
     return inspect(self, rgb)
 module.Inspector.inspect = hang
 """
-# Neither is any later one, those that a model is tried with when it is loaded anew included.
+# Neither is any later one, those that a model is tried with when it is loaded again included.
 ALWAYS_HUNG = f"""
 {HUNG_PREDICTOR.replace("== 20", "> 20")}
 import pipeline.daemon.runtime.supervisor, pipeline.daemon.station
@@ -79,10 +79,10 @@ def test_a_predictor_that_hangs_costs_one_part_and_is_replaced(
     station.wait_for_more(20)
     station.end()
     assert plant.book.count(LOST) == 1
-    assert "inspection: no sign of life" in station.said
+    assert "inspection: no sign of life" in station.logged
 
 
-def test_a_source_that_dies_or_hangs_is_opened_anew(
+def test_a_source_that_dies_or_hangs_is_opened_again(
     plant: Plant, recovered: Callable[[str, float], None]
 ) -> None:
     station = plant.start(plant.line(supervision=QUICK), first=BAD_SOURCE)
@@ -96,26 +96,28 @@ def test_a_source_that_dies_or_hangs_is_opened_anew(
     assert len(plant.book.ask(events, "camera connected")) == 3
 
 
-def test_a_sink_that_hangs_is_opened_anew_and_misses_no_record(
+def test_a_sink_that_hangs_is_opened_again_and_misses_no_record(
     plant: Plant, recovered: Callable[[str, float], None]
 ) -> None:
-    sink = {"type": "jsonl", "folder": "told", "timeout_s": 0.5}
+    sink = {"type": "jsonl", "folder": "delivered", "timeout_s": 0.5}
     station = plant.start(plant.line(supervision=QUICK, sinks=[sink]), first=HUNG_SINK)
-    told = plant.home / "told"
-    station.wait_for(lambda: lines_of(told), "the first delivery")
-    station.wait_for(lambda: "sink jsonl: no sign of life" in station.said, "the hung sink is seen")
+    delivered = plant.home / "delivered"
+    station.wait_for(lambda: lines_of(delivered), "the first delivery")
+    station.wait_for(
+        lambda: "sink jsonl: no sign of life" in station.logged, "the hung sink is seen"
+    )
     at_work = plant.book.closed
     recovered("sink hangs; verdicts go on", station.wait_for_more(10))
     started = time.monotonic()
-    station.wait_for(lambda: len(lines_of(told)) > at_work, "the outbox is taken up again")
-    recovered("sink replaced; all told", time.monotonic() - started)
+    station.wait_for(lambda: len(lines_of(delivered)) > at_work, "the outbox is taken up again")
+    recovered("sink replaced; all delivered", time.monotonic() - started)
     station.end()
     closed = [identity for (identity,) in plant.book.ask("SELECT id FROM records ORDER BY seq")]
-    assert [record["id"] for record in lines_of(told)] == closed
+    assert [record["id"] for record in lines_of(delivered)] == closed
 
 
 @pytest.mark.soak
-def test_a_station_whose_model_hangs_even_when_loaded_anew_ends_and_can_be_started_again(
+def test_a_station_whose_model_hangs_even_when_loaded_again_ends_and_can_be_started_again(
     plant: Plant, recovered: Callable[[str, float], None]
 ) -> None:
     station = plant.start(plant.line(supervision=QUICK), first=ALWAYS_HUNG)
@@ -123,14 +125,14 @@ def test_a_station_whose_model_hangs_even_when_loaded_anew_ends_and_can_be_start
     started = time.monotonic()
     assert station.process.wait(2 * DEADLINE_S) > 0
     recovered(f"{MOST} hung workers; process ended", time.monotonic() - started)
-    assert "workers hang and cannot be ended; the process must start anew" in " ".join(
-        station.said.split()  # as the terminal's width has broken them
+    assert "workers hang and cannot be ended; the process must be restarted" in " ".join(
+        station.logged.split()  # as the terminal's width has broken them
     )
-    assert "Traceback" not in station.said
+    assert "Traceback" not in station.logged
     plant.book.assert_balanced()
     assert plant.book.count(LOST) == 1
-    anew = plant.inspecting(plant.line())
-    anew.end()
+    again = plant.inspecting(plant.line())
+    again.end()
 
 
 @pytest.mark.soak
@@ -138,7 +140,7 @@ def test_a_disk_that_stalls_for_longer_than_a_worker_may_be_silent_stops_nothing
     plant: Plant, recovered: Callable[[str, float], None]
 ) -> None:
     station = plant.start(plant.line(supervision=QUICK), first=STALLED_DISK)
-    station.wait_for(lambda: "inspection: no sign of life" in station.said, "given up")
+    station.wait_for(lambda: "inspection: no sign of life" in station.logged, "given up")
     recovered("disk stalls; next verdict", station.wait_for_more(1))
     time.sleep(STALL_S)  # until the one that was given up comes back to life
     recovered("it comes back to life; next verdicts", station.wait_for_more(20))

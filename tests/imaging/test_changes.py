@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.imaging import Pixels
-from pipeline.imaging.changes import CHANGES, Change, said
+from pipeline.imaging.changes import CHANGES, Change, strength_text
 
 GRADES = [(change, strength) for change in CHANGES for strength in change.strengths]
 NAMES = [f"{change.name} {strength:g}" for change, strength in GRADES]
@@ -129,6 +129,6 @@ def test_a_rotation_turns_about_the_middle_by_its_angle() -> None:
 
 
 def test_a_grade_is_said_in_words_of_the_line() -> None:
-    assert said("brightness", -25) == "light -25 %"
-    assert said("jpeg", 80) == "JPEG quality 20"
-    assert len({said(one.name, strength) for one, strength in GRADES}) == len(GRADES)
+    assert strength_text("brightness", -25) == "light -25 %"
+    assert strength_text("jpeg", 80) == "JPEG quality 20"
+    assert len({strength_text(one.name, strength) for one, strength in GRADES}) == len(GRADES)

@@ -221,13 +221,13 @@ def test_a_part_that_lies_elsewhere_is_brought_to_the_same_place() -> None:
     there[80:180, 170:270] = piece
     seen = [Preparation(spec)(scene) for scene in (here, there)]
     assert np.abs(seen[0].images.astype(int) - seen[1].images).max() <= 2
-    assert all(s.complaint is None and s.confidence > 0.5 for s in seen)
+    assert all(s.reason is None and s.confidence > 0.5 for s in seen)
 
 
-def test_a_part_that_is_not_there_is_a_complaint() -> None:
+def test_a_part_that_is_not_there_is_reported() -> None:
     spec = PreprocessSpec(width_px=16, height_px=16, locate=Contour(by="contour", part="brighter"))
     seen = Preparation(spec)(np.full((40, 50, 3), 80, np.uint8))
-    assert seen.complaint == "part not found: confidence 0.00 below 0.50"
+    assert seen.reason == "part not found: confidence 0.00 below 0.50"
     assert seen.images.shape == (1, 16, 16, 3)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.contracts.bundle import Range, Reference
 from pipeline.imaging import Pixels
-from pipeline.imaging.quality import Quality, complaint, measure, reference
+from pipeline.imaging.quality import Quality, image_reason, measure, reference
 
 TRAINED = Reference(
     n_images=10,
@@ -61,18 +61,18 @@ def test_the_reference_holds_smallest_median_and_largest() -> None:
     )
 
 
-def test_a_picture_like_those_in_training_has_no_complaint() -> None:
-    assert complaint(HEALTHY, TRAINED) is None
+def test_a_picture_like_those_in_training_is_not_refused() -> None:
+    assert image_reason(HEALTHY, TRAINED) is None
 
 
 @pytest.mark.parametrize("extreme", ["low", "high"])
-def test_no_training_picture_has_a_complaint(extreme: str) -> None:
+def test_no_training_picture_is_refused(extreme: str) -> None:
     quality = Quality(
         getattr(TRAINED.brightness, extreme),
         getattr(TRAINED.contrast, extreme),
         getattr(TRAINED.sharpness, extreme),
     )
-    assert complaint(quality, TRAINED) is None
+    assert image_reason(quality, TRAINED) is None
 
 
 @pytest.mark.parametrize(
@@ -87,25 +87,25 @@ def test_no_training_picture_has_a_complaint(extreme: str) -> None:
 def test_a_picture_beyond_a_limit_is_told_with_what_training_saw(
     quality: Quality, sentence: str
 ) -> None:
-    assert complaint(quality, TRAINED) == sentence
+    assert image_reason(quality, TRAINED) == sentence
 
 
 @pytest.mark.parametrize(
     "quality",
     [Quality(90, 30, 60), Quality(130, 30, 60), Quality(110, 10, 60), Quality(110, 30, 25)],
 )
-def test_a_picture_just_at_a_limit_has_no_complaint(quality: Quality) -> None:
-    assert complaint(quality, TRAINED) is None
+def test_a_picture_just_at_a_limit_is_not_refused(quality: Quality) -> None:
+    assert image_reason(quality, TRAINED) is None
 
 
 def test_a_dark_picture_is_told_even_where_training_saw_a_wide_range() -> None:
     wide = TRAINED.model_copy(update={"brightness": Range(low=40, median=100, high=200)})
-    said = complaint(Quality(19, 30, 60), wide)
+    said = image_reason(Quality(19, 30, 60), wide)
     assert said is not None
     assert said.startswith("too dark")
 
 
 def test_a_covered_lens_is_too_dark_and_a_saturated_one_too_bright() -> None:
     dark, bright = (measure(np.full((8, 8, 1), v, np.uint8)) for v in (0, 255))
-    assert str(complaint(dark, TRAINED)).startswith("too dark")
-    assert str(complaint(bright, TRAINED)).startswith("too bright")
+    assert str(image_reason(dark, TRAINED)).startswith("too dark")
+    assert str(image_reason(bright, TRAINED)).startswith("too bright")

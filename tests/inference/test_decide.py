@@ -122,7 +122,7 @@ def test_reasons_give_the_score_and_the_limit() -> None:
     ]
 
 
-def test_a_complaint_sends_a_pass_to_review_and_stands_first_in_the_reason() -> None:
+def test_an_image_reason_sends_a_pass_to_review_and_stands_first_in_the_reason() -> None:
     decision = decide(row(1, 0, 0, 0, 0), PARTS, POINT, "too dark")
     assert decision.verdict is Verdict.REVIEW
     assert decision.reason == "too dark; defect score 0.000 below pass limit 0.250"
@@ -130,7 +130,7 @@ def test_a_complaint_sends_a_pass_to_review_and_stands_first_in_the_reason() -> 
 
 
 @pytest.mark.parametrize(("score", "verdict"), [(0.5, Verdict.REVIEW), (1.0, Verdict.FAIL)])
-def test_a_complaint_leaves_review_and_fail_as_they_are(score: float, verdict: Verdict) -> None:
+def test_an_image_reason_leaves_review_and_fail_as_they_are(score: float, verdict: Verdict) -> None:
     decision = decide(row(1 - score, 0, 0, score, 0), PARTS, POINT, "too dark")
     assert decision.verdict is verdict
     assert decision.reason.startswith("too dark; ")
@@ -152,7 +152,7 @@ def test_only_a_score_below_the_pass_limit_passes(
 
 @settings(max_examples=80, deadline=None, derandomize=True)
 @given(PROBABILITIES)
-def test_a_complaint_never_lets_a_part_pass(probabilities: npt.NDArray[np.float32]) -> None:
+def test_an_image_reason_never_lets_a_part_pass(probabilities: npt.NDArray[np.float32]) -> None:
     assert decide(probabilities, PARTS, POINT, "blurred").verdict is not Verdict.PASS
 
 
@@ -178,7 +178,7 @@ def test_of_tiles_with_one_verdict_the_highest_score_decides_and_of_equals_the_f
     assert worst(tiles) == 1
 
 
-def test_a_tile_with_a_complaint_decides_before_one_that_passes() -> None:
+def test_a_tile_with_an_image_reason_decides_before_one_that_passes() -> None:
     good = decide(row(0.8, 0, 0.2, 0, 0), PARTS, POINT)
-    dark = decide(row(1, 0, 0, 0, 0), PARTS, POINT, complaint="too dark")
+    dark = decide(row(1, 0, 0, 0, 0), PARTS, POINT, image_reason="too dark")
     assert worst([good, dark]) == 1

@@ -119,7 +119,7 @@ CELLS = Taxonomy(
 )
 
 
-def test_highest_scores_and_complaints_say_the_verdict_at_any_limits(
+def test_highest_scores_and_reasons_give_the_verdict_at_any_limits(
     sealed_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever tile decides: what limits are chosen by is what the station decides by."""

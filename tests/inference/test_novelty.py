@@ -10,10 +10,10 @@ import pytest
 
 from pipeline.contracts.bundle import (
     EXAMPLES,
-    FAMILIARITY,
     MANIFEST,
+    NOVELTY,
     Bundle,
-    Familiarity,
+    NoveltyLimit,
     open_bundle,
     seal,
 )
@@ -21,27 +21,27 @@ from pipeline.contracts.records import Verdict
 from pipeline.errors import BundleError
 from pipeline.files import write_model
 from pipeline.inference.inspector import Inspector
-from pipeline.inference.novelty import Familiar, limit_of
+from pipeline.inference.novelty import Novelty, limit_of
 from tests.daemon.conftest import picture
 
 
 def test_distance_is_that_to_the_nearest_example() -> None:
-    familiar = Familiar(np.array([[0, 0], [3, 4]], np.float32), limit=1.0)
-    distances = familiar.distance(np.array([[0, 1], [3, 4], [6, 8]], np.float32))
+    novelty = Novelty(np.array([[0, 0], [3, 4]], np.float32), limit=1.0)
+    distances = novelty.distance(np.array([[0, 1], [3, 4], [6, 8]], np.float32))
     assert distances == pytest.approx([1, 0, 5])
 
 
 def test_long_embeddings_that_are_close_are_told_apart() -> None:
     far = np.array([[1e4, 1e4]], np.float32)
     near = far + np.array([[0.01, 0]], np.float32)
-    assert Familiar(far, 1.0).distance(near) == pytest.approx([0.0098], abs=1e-3)
+    assert Novelty(far, 1.0).distance(near) == pytest.approx([0.0098], abs=1e-3)
 
 
 def test_only_what_lies_beyond_the_limit_is_complained_of() -> None:
-    familiar = Familiar(np.zeros((1, 2), np.float32), limit=1.0)
-    assert familiar.complaint(1.0) is None
-    assert familiar.complaint(1.5) == "unlike anything in training: distance 1.50, limit 1.00"
-    assert Familiar(np.zeros((1, 2), np.float32), limit=None).complaint(1e9) is None
+    novelty = Novelty(np.zeros((1, 2), np.float32), limit=1.0)
+    assert novelty.reason(1.0) is None
+    assert novelty.reason(1.5) == "unlike anything in training: distance 1.50, limit 1.00"
+    assert Novelty(np.zeros((1, 2), np.float32), limit=None).reason(1e9) is None
 
 
 def test_about_the_share_of_further_parts_exceeds_the_limit() -> None:
@@ -62,7 +62,7 @@ def with_examples(bundle: Bundle, folder: Path, limit: float | None, width: int 
     shutil.copytree(bundle.folder, folder)
     (folder / MANIFEST).unlink()
     np.save(folder / EXAMPLES, np.full((1, width), 100, np.float16))
-    write_model(folder / FAMILIARITY, Familiarity(limit=limit, n_chosen_on=10))
+    write_model(folder / NOVELTY, NoveltyLimit(limit=limit, n_chosen_on=10))
     seal(folder)
     return open_bundle(folder)
 
@@ -85,7 +85,7 @@ def test_without_a_limit_nothing_is_complained_of(sealed_bundle: Bundle, tmp_pat
     n = width_of(sealed_bundle)
     measured = Inspector(with_examples(sealed_bundle, tmp_path / "b", None, n), threads=1)
     seen = measured.inspect(picture(200))
-    assert (seen.decision.verdict, seen.complaint) == (Verdict.PASS, None)
+    assert (seen.decision.verdict, seen.image_reason) == (Verdict.PASS, None)
     assert seen.novelty is not None
 
 
@@ -104,7 +104,7 @@ def test_examples_without_their_limit_are_half_a_bundle(
 ) -> None:
     bundle = with_examples(sealed_bundle, tmp_path / "b", 0.1)
     (bundle.folder / MANIFEST).unlink()
-    (bundle.folder / FAMILIARITY).unlink()
+    (bundle.folder / NOVELTY).unlink()
     seal(bundle.folder)
     with pytest.raises(BundleError, match=r"has no familiarity\.json"):
         open_bundle(bundle.folder)

@@ -1,4 +1,4 @@
-"""The account of a period, and what may be done about letters, beside a running station."""
+"""The account of a period, taken beside a running station."""
 
 from __future__ import annotations
 
@@ -15,12 +15,10 @@ import pytest
 
 from pipeline import cli, config
 from pipeline.contracts.records import Record, Verdict
-from pipeline.daemon.outbox.admin import opened
 from pipeline.daemon.settings.line import Line
-from pipeline.errors import DataError, LedgerError
+from pipeline.errors import LedgerError
 from pipeline.ledger.audit import LOST_AFTER, Audit, audit, of_part
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.outbox import Outbox
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -66,8 +64,18 @@ def judge(
     return identity
 
 
+def account(
+    line: Line,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    now: datetime | None = None,
+) -> Audit:
+    """As `lineside audit` asks for it."""
+    return audit(line.ledger, line.station, since, until, [s.outbox for s in line.sinks], now)
+
+
 def whole(line: Line) -> Audit:
-    return audit(line, None, None, AT + MINUTE)
+    return account(line, now=AT + MINUTE)
 
 
 def tamper(line: Line, sql: str) -> None:
@@ -119,7 +127,7 @@ def test_period_sees_what_is_missing_within_it_and_at_its_ends(line: Line, ledge
     tamper(line, "DELETE FROM records WHERE seq = 6")
 
     def between(first: int, last: int) -> tuple[int, bool]:
-        found = audit(line, AT + first * MINUTE, AT + last * MINUTE)
+        found = account(line, AT + first * MINUTE, AT + last * MINUTE)
         return found.triggers, found.balances
 
     assert between(0, 4) == (4, True)
@@ -135,21 +143,21 @@ def test_period_of_which_every_record_is_missing_does_not_balance(
     for minute in range(10):
         judge(ledger, Verdict.PASS, minute)
     tamper(line, "DELETE FROM records WHERE seq IN (5, 6)")
-    found = audit(line, AT + 4 * MINUTE, AT + 6 * MINUTE)
+    found = account(line, AT + 4 * MINUTE, AT + 6 * MINUTE)
     assert (found.triggers, found.gaps) == (2, ((5, 6),))
 
 
 def test_period_ends_before_its_last_moment(line: Line, ledger: Ledger) -> None:
     for minute in range(3):
         judge(ledger, Verdict.PASS, minute)
-    found = audit(line, AT + MINUTE, AT + 2 * MINUTE)
+    found = account(line, AT + MINUTE, AT + 2 * MINUTE)
     assert [found.triggers, found.since] == [1, "2026-11-22T12:01:00+00:00"]
 
 
 def test_clock_that_was_set_back_makes_no_gap(line: Line, ledger: Ledger) -> None:
     for minute in (0, 1, 60, 61, 2, 3):
         judge(ledger, Verdict.PASS, minute)
-    found = audit(line, AT, AT + 10 * MINUTE)
+    found = account(line, AT, AT + 10 * MINUTE)
     assert (found.triggers, found.missing, found.balances) == (4, 0, True)
 
 
@@ -165,7 +173,7 @@ def test_record_that_has_been_open_for_long_is_lost_though_the_station_runs(
     line: Line, ledger: Ledger
 ) -> None:
     ledger.open_record(AT, "part-7")
-    found = audit(line, None, None, AT + LOST_AFTER + MINUTE)
+    found = account(line, now=AT + LOST_AFTER + MINUTE)
     assert ([r.serial for r in found.lost], found.balances) == (["part-7"], False)
 
 
@@ -207,7 +215,7 @@ def test_audit_changes_nothing(line: Line, ledger: Ledger) -> None:
     ledger.close()
     before = line.ledger.read_bytes()
     whole(line)
-    of_part(line, "part-0")
+    of_part(line.ledger, line.station, "part-0")
     assert line.ledger.read_bytes() == before
 
 
@@ -278,106 +286,4 @@ def test_command_takes_a_period_in_any_zone(command: Command, ledger: Ledger) ->
 def test_command_says_what_a_time_looks_like(command: Command, ledger: Ledger) -> None:
     code, _, said = command("audit", "--since", "yesterday")
     assert code == 2
-    assert 'error: --since "yesterday" is no time; write 2026-11-23' in said
-
-
-def bury_all(ledger: Ledger, sink: str) -> None:
-    box = Outbox(ledger, sink)
-    box.bury(box.due(100), "gone")
-
-
-def test_retried_letters_are_due_in_their_old_order(line: Line, ledger: Ledger) -> None:
-    ids = [judge(ledger, Verdict.FAIL, m) for m in range(3)]
-    bury_all(ledger, "mes")
-    ids.append(judge(ledger, Verdict.FAIL, 9))
-    with opened(line, write=True) as postroom:
-        assert postroom.retry("mes") == 3
-    due = Outbox(ledger, "mes").due(10)
-    assert [x.record.id for x in due] == ids
-    assert {(x.attempts, x.error) for x in due} == {(0, "")}
-
-
-def test_replay_queues_what_the_sink_is_told_of_and_not_twice(line: Line, ledger: Ledger) -> None:
-    ids = [judge(ledger, v, m) for m, v in enumerate([Verdict.FAIL, Verdict.PASS] * 3)]
-    box = Outbox(ledger, "mes")
-    box.delivered(box.due(1))
-    box.bury(box.due(1), "gone")
-    with opened(line, write=True) as postroom:
-        assert postroom.replay("mes", AT, None) == 2
-        assert postroom.replay("mes", AT, None) == 0
-    assert sorted(x.record.id for x in box.due(10)) == [ids[0], ids[2], ids[4]]
-    assert box.depth() == (3, 0)
-
-
-def test_replay_keeps_to_its_period(line: Line, ledger: Ledger) -> None:
-    ids = [judge(ledger, Verdict.FAIL, m) for m in range(5)]
-    box = Outbox(ledger, "mes")
-    box.delivered(box.due(10))
-    with opened(line, write=True) as postroom:
-        postroom.replay("mes", AT + MINUTE, AT + 3 * MINUTE)
-    assert [x.record.id for x in box.due(10)] == ids[1:3]
-
-
-def test_open_record_is_not_replayed(line: Line, ledger: Ledger) -> None:
-    ledger.open_record(AT, "part-1")
-    with opened(line, write=True) as postroom:
-        assert postroom.replay("jsonl", AT, None) == 0
-
-
-def test_replay_of_many_takes_short_transactions(
-    line: Line, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ids = [judge(ledger, Verdict.FAIL, m) for m in range(5)]
-    box = Outbox(ledger, "mes")
-    box.delivered(box.due(10))
-    monkeypatch.setattr("pipeline.daemon.outbox.admin.AT_ONCE", 2)
-    with opened(line, write=True) as postroom:
-        assert postroom.replay("mes", AT, None) == 5
-    assert [x.record.id for x in box.due(10)] == ids
-
-
-def test_sink_that_there_is_not_lists_those_there_are(line: Line, ledger: Ledger) -> None:
-    with (
-        opened(line, write=True) as postroom,
-        pytest.raises(DataError, match='no sink is called "mse"; did you mean "mes"'),
-    ):
-        postroom.retry("mse")
-
-
-def test_command_lists_revives_and_replays(command: Command, ledger: Ledger) -> None:
-    identity = judge(ledger, Verdict.FAIL)
-    bury_all(ledger, "mes")
-    code, said, _ = command("outbox")
-    assert code == 0
-    assert "mes: the first 1 of 1 dead" in said
-    assert identity in said
-    assert json.loads(command("outbox", "--json")[1])["sinks"][1]["n_dead"] == 1
-    assert "1 record(s) revived for mes" in command("outbox", "--retry", "mes")[1]
-    queued = command("outbox", "--replay", "mes", "--since", "2026-11-22", "--json")[1]
-    assert json.loads(queued) == {"sink": "mes", "queued": 0}
-
-
-def test_replay_without_a_period_is_refused(command: Command, ledger: Ledger) -> None:
-    code, _, said = command("outbox", "--replay", "mes")
-    assert code == 2
-    assert "--replay needs a period" in said
-
-
-def test_letters_of_a_sink_that_was_removed_are_shown(line: Line, ledger: Ledger) -> None:
-    identity = judge(ledger, Verdict.PASS)
-    tamper(line, f"INSERT INTO outbox (sink, record) VALUES ('old', '{identity}')")
-    with opened(line) as postroom:
-        shown = {h.sink: (h.known, h.n_due) for h in postroom.letters(5)}
-    assert shown == {"jsonl": (True, 1), "mes": (True, 0), "old": (False, 1)}
-
-
-def test_replay_works_beside_a_station_that_writes(line: Line, ledger: Ledger) -> None:
-    ids = [judge(ledger, Verdict.FAIL, m) for m in range(3)]
-    with opened(line, write=True) as postroom:
-        late = judge(ledger, Verdict.FAIL, 9)
-        assert postroom.replay("jsonl", AT, None) == 0
-        box = Outbox(ledger, "jsonl")
-        box.delivered(box.due(10))
-        assert postroom.replay("jsonl", AT, AT + 5 * MINUTE) == 3
-    assert [x.record.id for x in box.due(10)] == ids
-    assert late not in ids
+    assert 'error: --since "yesterday" is not a time; write 2026-11-23' in said

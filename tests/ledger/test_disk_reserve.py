@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.contracts.records import Record, Verdict
 from pipeline.errors import LedgerError
-from pipeline.ledger.disk_reserve import Reserve, disk_full
+from pipeline.ledger.disk_reserve import DiskReserve, disk_full
 from pipeline.ledger.ledger import Ledger
 from pipeline.testing import FakeClock
 from tests.daemon.disk import fill, small_disk
@@ -58,13 +58,13 @@ def test_a_folder_that_may_not_be_written_is_told_and_nothing_worse(
     tmp_path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
-    reserve = Reserve(tmp_path / "file" / "ledger.sqlite", clock, MB)
+    reserve = DiskReserve(tmp_path / "file" / "ledger.sqlite", clock.monotonic_s, MB)
     assert not reserve.restore()
     assert "can be set aside for the ledger" in caplog.text
 
 
 def test_space_is_really_taken_and_given_back(tmp_path: Path, clock: FakeClock) -> None:
-    reserve = Reserve(tmp_path / "ledger.sqlite", clock, MB)
+    reserve = DiskReserve(tmp_path / "ledger.sqlite", clock.monotonic_s, MB)
     assert reserve.restore()
     assert reserve.path == tmp_path / "ledger.sqlite.reserve"
     assert reserve.path.stat().st_blocks * 512 >= MB
@@ -73,13 +73,13 @@ def test_space_is_really_taken_and_given_back(tmp_path: Path, clock: FakeClock) 
 
 
 def test_without_a_reserve_there_is_nothing_to_release(tmp_path: Path, clock: FakeClock) -> None:
-    assert not Reserve(tmp_path / "ledger.sqlite", clock, MB).release()
+    assert not DiskReserve(tmp_path / "ledger.sqlite", clock.monotonic_s, MB).release()
 
 
 def test_on_a_full_disk_thousands_of_records_are_written_once_the_reserve_is_released(
     disk: Path, clock: FakeClock
 ) -> None:
-    reserve = Reserve(disk / "ledger.sqlite", clock, 6 * MB)
+    reserve = DiskReserve(disk / "ledger.sqlite", clock.monotonic_s, 6 * MB)
     assert reserve.restore()
     ledger = Ledger(disk / "ledger.sqlite", "west-1")
     inspect(ledger)
@@ -97,7 +97,7 @@ def test_reserve_is_made_anew_once_as_much_again_would_stay_free(
     disk: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    reserve = Reserve(disk / "ledger.sqlite", clock, MB)
+    reserve = DiskReserve(disk / "ledger.sqlite", clock.monotonic_s, MB)
     assert reserve.restore()
     fill(disk / "others")
     assert reserve.release()
@@ -118,7 +118,7 @@ def test_station_without_room_for_a_reserve_says_so_once(
     disk: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     fill(disk / "others")
-    reserve = Reserve(disk / "ledger.sqlite", clock, MB)
+    reserve = DiskReserve(disk / "ledger.sqlite", clock.monotonic_s, MB)
     for _ in range(3):
         assert not reserve.restore()
         clock.advance(60)
@@ -127,7 +127,7 @@ def test_station_without_room_for_a_reserve_says_so_once(
 
 
 def test_released_reserve_is_not_taken_back_at_once(tmp_path: Path, clock: FakeClock) -> None:
-    reserve = Reserve(tmp_path / "ledger.sqlite", clock, MB)
+    reserve = DiskReserve(tmp_path / "ledger.sqlite", clock.monotonic_s, MB)
     clock.advance(60)
     reserve.restore()
     clock.advance(60)
@@ -138,7 +138,7 @@ def test_released_reserve_is_not_taken_back_at_once(tmp_path: Path, clock: FakeC
 
 
 def test_reserve_cut_short_by_a_crash_is_made_whole(tmp_path: Path, clock: FakeClock) -> None:
-    reserve = Reserve(tmp_path / "ledger.sqlite", clock, MB)
+    reserve = DiskReserve(tmp_path / "ledger.sqlite", clock.monotonic_s, MB)
     reserve.path.write_bytes(b"half of it")
     assert not reserve.held
     assert reserve.restore()

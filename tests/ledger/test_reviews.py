@@ -1,4 +1,4 @@
-"""What people say of judged parts, and the command they say it with."""
+"""Reviews of judged parts, and the command that takes them."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from pipeline import cli
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.records import Verdict
 from pipeline.daemon.build import assembled
+from pipeline.daemon.model.cache import cached_taxonomy
 from pipeline.daemon.settings.line import Keep, Line
 from pipeline.errors import DataError, LedgerError
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.reviews import Review, opened
+from pipeline.ledger.reviews import PartReview, opened
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -51,7 +52,7 @@ def test_every_part_with_a_frame_waits_the_doubtful_first_then_the_oldest(
     for _ in range(2):
         with assembled(line) as station:
             station.run(threading.Event())
-    with opened(line) as reviews:
+    with opened(line.ledger, line.station) as reviews:
         waiting = reviews.waiting()
     order = [Verdict.REVIEW, Verdict.FAIL, Verdict.PASS, Verdict.NOT_INSPECTED]
     assert [r.verdict for r in waiting] == [v for v in order for _ in range(2)]
@@ -59,32 +60,34 @@ def test_every_part_with_a_frame_waits_the_doubtful_first_then_the_oldest(
 
 
 def test_part_without_a_frame_does_not_wait(judged: Line) -> None:
-    with opened(judged) as reviews:
+    with opened(judged.ledger, judged.station) as reviews:
         waiting = [r.serial for r in reviews.waiting()]
     assert waiting == ["tray/d_doubt.png", "b_bad.png"]
 
 
 def test_reviewed_part_waits_no_longer(judged: Line) -> None:
-    with opened(judged) as reviews:
+    with opened(judged.ledger, judged.station) as reviews:
         reviews.add(ids(judged)["b_bad.png"], "good", "A. Weber", "a shadow", AT)
         assert [r.serial for r in reviews.waiting()] == ["tray/d_doubt.png"]
 
 
 def test_every_review_stays_in_order(judged: Line) -> None:
     part = ids(judged)["b_bad.png"]
-    with opened(judged) as reviews:
+    with opened(judged.ledger, judged.station) as reviews:
         reviews.add(part, "good", "A. Weber", "", AT)
         reviews.add(part, "defective", "B. Kim", "seen under the lamp", AT)
-    with opened(judged) as reviews:
+    with opened(judged.ledger, judged.station) as reviews:
         assert reviews.of(part) == [
-            Review(part, "2026-11-22T12:00:00+00:00", "A. Weber", "good"),
-            Review(part, "2026-11-22T12:00:00+00:00", "B. Kim", "defective", "seen under the lamp"),
+            PartReview(part, "2026-11-22T12:00:00+00:00", "A. Weber", "good"),
+            PartReview(
+                part, "2026-11-22T12:00:00+00:00", "B. Kim", "defective", "seen under the lamp"
+            ),
         ]
 
 
 @pytest.mark.parametrize("act", ["UPDATE reviews SET part_class = 'good'", "DELETE FROM reviews"])
 def test_review_can_neither_be_changed_nor_removed(judged: Line, act: str) -> None:
-    with opened(judged) as reviews:
+    with opened(judged.ledger, judged.station) as reviews:
         reviews.add(ids(judged)["b_bad.png"], "defective", "A. Weber", "", AT)
     with (
         closing(sqlite3.connect(judged.ledger)) as db,
@@ -96,7 +99,7 @@ def test_review_can_neither_be_changed_nor_removed(judged: Line, act: str) -> No
 def test_review_changes_no_record(judged: Line) -> None:
     ledger = Ledger(judged.ledger, "west-1")
     before = list(ledger.records())
-    with opened(judged) as reviews:
+    with opened(judged.ledger, judged.station) as reviews:
         reviews.add(before[1].id, "good", "A. Weber", "", AT)
     assert list(ledger.records()) == before
 
@@ -104,7 +107,7 @@ def test_review_changes_no_record(judged: Line) -> None:
 def test_part_is_reviewed_while_the_station_works(judged: Line) -> None:
     station = Ledger(judged.ledger, "west-1")
     part = station.open_record(AT, "part-9")
-    with opened(judged) as reviews:
+    with opened(judged.ledger, judged.station) as reviews:
         reviews.add(ids(judged)["b_bad.png"], "good", "A. Weber", "", AT)
         with pytest.raises(DataError, match=f"no closed record {part}"):
             reviews.add(part, "good", "A. Weber", "", AT)
@@ -113,17 +116,19 @@ def test_part_is_reviewed_while_the_station_works(judged: Line) -> None:
 
 def test_class_must_be_one_of_the_stations_model(judged: Line) -> None:
     with (
-        opened(judged) as reviews,
+        opened(judged.ledger, judged.station) as reviews,
         pytest.raises(DataError, match=r'class "defectiv" is not .*did you mean "defective"'),
     ):
-        reviews.add(ids(judged)["b_bad.png"], "defectiv", "A. Weber", "", AT)
-    with opened(judged) as reviews:
+        reviews.add(
+            *(ids(judged)["b_bad.png"], "defectiv", "A. Weber", "", AT), cached_taxonomy(judged)
+        )
+    with opened(judged.ledger, judged.station) as reviews:
         assert reviews.of(ids(judged)["b_bad.png"]) == []
 
 
 def test_without_a_cached_model_the_ledger_says_which_classes_there_are(judged: Line) -> None:
     shutil.rmtree(judged.model.cache)
-    with opened(judged) as reviews:
+    with opened(judged.ledger, judged.station) as reviews:
         reviews.add(ids(judged)["b_bad.png"], "good", "A. Weber", "", AT)
         with pytest.raises(DataError, match=r'class "scratch" is not .*choose defective, good'):
             reviews.add(ids(judged)["b_bad.png"], "scratch", "A. Weber", "", AT)
@@ -134,17 +139,26 @@ def test_nothing_is_taken_for_a_class_where_nothing_says_what_is(
 ) -> None:
     Ledger(line.ledger, "west-1").open_record(AT, "part-1")
     Ledger(line.ledger, "west-1").close()  # closes the record, which was never judged
-    with opened(line) as reviews, pytest.raises(DataError, match="nothing says which classes"):
+    with (
+        opened(line.ledger, line.station) as reviews,
+        pytest.raises(DataError, match="the classes are not known"),
+    ):
         reviews.add(ids(line)["part-1"], "good", "A. Weber", "", AT)
 
 
 def test_reviewer_must_have_a_name(judged: Line) -> None:
-    with opened(judged) as reviews, pytest.raises(DataError, match="--reviewer is empty"):
+    with (
+        opened(judged.ledger, judged.station) as reviews,
+        pytest.raises(DataError, match="--reviewer is empty"),
+    ):
         reviews.add(ids(judged)["b_bad.png"], "good", "  ", "", AT)
 
 
 def test_missing_ledger_is_not_made(line: Line) -> None:
-    with pytest.raises(LedgerError, match="is missing; `lineside run` makes it"), opened(line):
+    with (
+        pytest.raises(LedgerError, match="is missing; `lineside run` makes it"),
+        opened(line.ledger, line.station),
+    ):
         pass
     assert not line.ledger.exists()
 
@@ -152,20 +166,26 @@ def test_missing_ledger_is_not_made(line: Line) -> None:
 def test_ledger_of_an_older_format_asks_for_a_start(judged: Line) -> None:
     with closing(sqlite3.connect(judged.ledger)) as db:
         db.execute("PRAGMA user_version = 1")
-    with pytest.raises(LedgerError, match="format 1, reviews need 3; start"), opened(judged):
+    with (
+        pytest.raises(LedgerError, match="format 1, reviews need 3; start"),
+        opened(judged.ledger, judged.station),
+    ):
         pass
 
 
 def test_ledger_of_another_station_is_refused(judged: Line) -> None:
     other = judged.model_copy(update={"station": "east-2"})
-    with pytest.raises(LedgerError, match='of station "west-1", not "east-2"'), opened(other):
+    with (
+        pytest.raises(LedgerError, match='of station "west-1", not "east-2"'),
+        opened(other.ledger, other.station),
+    ):
         pass
 
 
 def test_file_that_is_no_ledger_is_refused(line: Line) -> None:
     line.ledger.parent.mkdir(parents=True)
     line.ledger.write_text("not a database, but long enough to look at\n" * 20)
-    with pytest.raises(LedgerError, match="not a database"), opened(line):
+    with pytest.raises(LedgerError, match="not a database"), opened(line.ledger, line.station):
         pass
 
 

@@ -63,9 +63,9 @@ def verdict(
 
 def refusals(given: Gate) -> dict[str, str]:
     """What each failed check says; the gate must agree with its checks."""
-    failed = {check.name: check.said for check in given.checks if not check.passed}
+    failed = {check.name: check.sentence for check in given.checks if not check.passed}
     assert given.passed == (not failed)
-    assert all(check.said for check in given.checks)
+    assert all(check.sentence for check in given.checks)
     return failed
 
 
@@ -96,7 +96,7 @@ def test_overkill_that_contradicts_the_promise_is_refused() -> None:
 def test_more_escapes_than_promised_that_may_be_chance_are_not_refused() -> None:
     given = verdict(found(escapes=15))
     assert given.passed
-    assert "does not contradict the promise of at most 10 %" in given.checks[0].said
+    assert "does not contradict the promise of at most 10 %" in given.checks[0].sentence
 
 
 def test_escapes_of_one_module_contradict_less_than_escapes_of_many() -> None:
@@ -120,7 +120,7 @@ def test_a_policy_without_promise_is_measured_and_not_held_to_one() -> None:
     choice = choose(policy, np.linspace(0, 1, 100), np.arange(100) > 50)
     given = verdict(found(escapes=90), promised=promise(policy, choice))
     assert given.passed
-    assert given.checks[0].said.endswith("no limit was promised")
+    assert given.checks[0].sentence.endswith("no limit was promised")
 
 
 def test_a_recipe_in_which_no_class_passes_promises_nothing() -> None:
@@ -128,12 +128,12 @@ def test_a_recipe_in_which_no_class_passes_promises_nothing() -> None:
     result = measured(bad, np.full(50, "FAIL"), UNGROUPED[:50], 0.9, [0.8, 0.95])
     given = verdict(result, promised=None)
     assert given.passed
-    assert given.checks[0].said.startswith("no class of this recipe passes")
+    assert given.checks[0].sentence.startswith("no class of this recipe passes")
 
 
 def test_a_promise_without_support_is_said_and_refused_only_when_asked() -> None:
     unsupported = PROMISE | {"supported": False}
-    said = {c.name: c.said for c in verdict(promised=unsupported).checks}["supported"]
+    said = {c.name: c.sentence for c in verdict(promised=unsupported).checks}["supported"]
     assert verdict(promised=unsupported).passed
     assert said == (
         "the validation parts cannot support the limits (at most 10 % escapes and 10 % overkill "
@@ -172,7 +172,7 @@ def test_a_challenger_with_more_escapes_than_the_champion_is_refused() -> None:
 def test_a_champion_that_could_not_be_run_is_said() -> None:
     given = verdict(comparison=not_compared("cell/3", "it knows other classes"))
     assert given.passed
-    assert given.checks[-1].said == "not compared with champion cell/3: it knows other classes"
+    assert given.checks[-1].sentence == "not compared with champion cell/3: it knows other classes"
 
 
 def test_a_required_auroc_must_be_reached() -> None:
@@ -206,7 +206,7 @@ def test_a_challenger_trained_on_shuffled_labels_is_refused() -> None:
     result = measured(bad, verdicts, groups, ranking(np.arange(300)), interval)
     failed = refusals(verdict(result))
     assert set(failed) == {"ranking"}
-    assert "cannot be told from chance" in failed["ranking"]
+    assert "cannot be distinguished from chance" in failed["ranking"]
 
 
 def test_parts_of_a_single_group_contradict_nothing_and_so_prove_nothing() -> None:
@@ -233,6 +233,6 @@ def test_limits_that_decide_nothing_are_refused() -> None:
 
 def test_golden_parts_that_training_has_seen_are_told_as_such() -> None:
     golden = Golden(n=12, misses=(), splits={"train": 9, "val": 1, "test": 2})
-    said = next(c.said for c in verdict(golden=golden).checks if c.name == "golden")
+    said = next(c.sentence for c in verdict(golden=golden).checks if c.name == "golden")
     assert said.endswith("(9 of them training parts, known to the model)")
     assert golden.origin == "9 training, 1 validation and 2 test parts"

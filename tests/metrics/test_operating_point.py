@@ -18,7 +18,7 @@ from pipeline.metrics.conformal import Conformal
 from pipeline.metrics.costs import Cost
 from pipeline.metrics.operating_point import (
     Choice,
-    Fixed,
+    FixedLimits,
     Policy,
     choose,
     nothing_passes,
@@ -28,7 +28,7 @@ from pipeline.metrics.promises import MaxEscape, MaxOverkill
 from pipeline.metrics.rates import upper_bound
 from pipeline.plugins import Strict
 
-AnyPolicy = MaxEscape | MaxOverkill | Cost | Fixed | Conformal
+AnyPolicy = MaxEscape | MaxOverkill | Cost | FixedLimits | Conformal
 
 LEVELS = st.lists(
     st.tuples(st.sampled_from(np.linspace(0, 1, 11).tolist()), st.booleans()),
@@ -173,7 +173,7 @@ SCORES, BAD = np.linspace(0, 1, 200), np.arange(200) >= 120
 
 
 def test_fixed_limits_stay_as_given_with_what_they_do_in_words() -> None:
-    choice = choose(Fixed(type="fixed", pass_below=0.2, fail_from=0.8), SCORES, BAD)
+    choice = choose(FixedLimits(type="fixed", pass_below=0.2, fail_from=0.8), SCORES, BAD)
     assert choice.point == OperatingPoint(pass_below=0.2, fail_from=0.8)
     assert choice.sentences[0].startswith(
         "the limits are given: 0 of 80 bad validation parts pass (0 %, 0 to 4.5 %), 0 of 120 "
@@ -183,7 +183,7 @@ def test_fixed_limits_stay_as_given_with_what_they_do_in_words() -> None:
 
 @pytest.mark.parametrize(("kind", "unknown"), [(True, "overkill"), (False, "escapes")])
 def test_fixed_limits_stay_where_validation_lacks_a_kind_of_part(kind: bool, unknown: str) -> None:
-    policy = Fixed(type="fixed", pass_below=0.2, fail_from=0.8)
+    policy = FixedLimits(type="fixed", pass_below=0.2, fail_from=0.8)
     choice = choose(policy, np.array([0.1, 0.9]), np.full(2, kind))
     assert (choice.point.pass_below, choice.point.fail_from) == (0.2, 0.8)
     assert not choice.supported
@@ -219,7 +219,7 @@ def test_parts_without_label_or_group_are_refused() -> None:
         ),
         (
             "type: fixed\n  pass_below: 0.3\n  fail_from: 0.6",
-            Fixed(type="fixed", pass_below=0.3, fail_from=0.6),
+            FixedLimits(type="fixed", pass_below=0.3, fail_from=0.6),
         ),
         ("type: conformal", Conformal(type="conformal")),
     ],
@@ -270,7 +270,7 @@ def test_fixed_limits_out_of_order_are_refused_in_their_line(tmp_path: Path) -> 
             {"escape", "reject", "review", "bad_share"},
         ),
         (
-            Fixed(type="fixed", pass_below=0.1, fail_from=0.2),
+            FixedLimits(type="fixed", pass_below=0.1, fail_from=0.2),
             "limits as given",
             {"pass_below", "fail_from"},
         ),

@@ -15,9 +15,9 @@ from pipeline.metrics.rates import (
     grouped_share,
     lower_bound,
     percent,
-    said,
     samples_needed,
     share,
+    share_in_words,
     upper_bound,
 )
 
@@ -89,8 +89,11 @@ def test_fewer_parts_at_the_same_share_give_wider_bounds() -> None:
 
 
 def test_a_share_in_words_has_its_counts_and_its_interval() -> None:
-    assert said(share(3, 90), "bad parts pass") == "3 of 90 bad parts pass (3.3 %, 0.69 to 9.4 %)"
-    assert said(share(0, 0), "bad parts pass") == "0 of 0 bad parts pass"
+    assert (
+        share_in_words(share(3, 90), "bad parts pass")
+        == "3 of 90 bad parts pass (3.3 %, 0.69 to 9.4 %)"
+    )
+    assert share_in_words(share(0, 0), "bad parts pass") == "0 of 0 bad parts pass"
     assert share(0, 0).model_dump() == {"k": 0, "n": 0, "value": None, "low": None, "high": None}
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.contracts.bundle import Bundle
+from pipeline.registry.decisions.review import Review
 from pipeline.registry.push import Registration, push
 from pipeline.registry.store import Registry
 from tests.conftest import SealBundle
@@ -66,7 +67,7 @@ def three_promoted(
     register_cells(registry, seal_bundle(home / "third", fail_from=0.6))
     judge(registry, 3, against="cells/2")
     for number, reason in ((1, "first release"), (2, "fewer escapes"), (3, "less overkill")):
-        registry.promote("cells", number, "A. Weber", reason)
+        Review(registry, "cells").promote(number, "A. Weber", reason)
     return home
 
 

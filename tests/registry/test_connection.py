@@ -19,7 +19,8 @@ from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 from sqlalchemy.exc import OperationalError
 
 from pipeline.errors import RegistryError, RegistryUnreachable
-from pipeline.registry.connection import check, default_uri, shown, spoken
+from pipeline.registry.connection import check, default_uri, redacted, translate_errors
+from pipeline.registry.resolution import resolve
 from pipeline.registry.store import Registry
 
 
@@ -47,7 +48,7 @@ def refusing_server(status: int) -> Iterator[str]:
         server.server_close()
 
 
-def test_closed_port_is_told_within_seconds() -> None:
+def test_closed_port_is_reported_within_seconds() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -55,21 +56,21 @@ def test_closed_port_is_told_within_seconds() -> None:
     with pytest.raises(
         RegistryUnreachable, match=rf"127\.0\.0\.1:{port} does not answer .*refused"
     ):
-        Registry(f"http://127.0.0.1:{port}").champion("cells")
+        resolve(Registry(f"http://127.0.0.1:{port}"), "cells")
     assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize(
     ("status", "remedy"), [(401, "MLFLOW_TRACKING_USERNAME"), (403, "--allowed-hosts")]
 )
-def test_server_that_refuses_us_tells_the_remedy(status: int, remedy: str) -> None:
+def test_server_that_refuses_us_names_the_remedy(status: int, remedy: str) -> None:
     with refusing_server(status) as uri, pytest.raises(RegistryUnreachable, match=remedy):
-        Registry(uri).champion("cells")
+        resolve(Registry(uri), "cells")
 
 
-def test_server_that_is_no_mlflow_is_told_as_such() -> None:
+def test_server_that_is_not_mlflow_is_reported_as_such() -> None:
     with refusing_server(404) as uri, pytest.raises(RegistryError, match="not as MLflow does"):
-        Registry(uri).champion("cells")
+        resolve(Registry(uri), "cells")
 
 
 def test_missing_sqlite_file_is_not_made_by_a_read(tmp_path: Path) -> None:
@@ -93,7 +94,7 @@ def test_a_user_and_password_in_the_address_reach_the_server() -> None:
 
 
 def test_password_is_not_shown() -> None:
-    assert shown("http://ann:secret@mlflow:5000") == "http://***@mlflow:5000"
+    assert redacted("http://ann:secret@mlflow:5000") == "http://***@mlflow:5000"
 
 
 @pytest.mark.parametrize(
@@ -105,11 +106,11 @@ def test_password_is_not_shown() -> None:
     ],
 )
 def test_no_part_of_a_password_is_shown(uri: str) -> None:
-    assert "sec" not in shown(uri)
-    assert "ret" not in shown(uri)
+    assert "sec" not in redacted(uri)
+    assert "ret" not in redacted(uri)
 
 
-def test_a_database_without_its_driver_is_told_in_one_message(
+def test_a_database_without_its_driver_is_reported_in_one_message(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, "psycopg2", None)
@@ -157,16 +158,16 @@ def test_a_database_that_somebody_has_locked_is_unreachable_so_a_station_may_sta
     locked = MlflowException("database is locked", TEMPORARILY_UNAVAILABLE)
     with (
         pytest.raises(RegistryUnreachable, match=r"at sqlite.*at this moment: database is locked"),
-        spoken("sqlite:///mlflow.db"),
+        translate_errors("sqlite:///mlflow.db"),
     ):
         raise locked
 
 
-def test_what_the_database_layer_says_of_a_lost_connection_is_unreachable() -> None:
+def test_what_the_database_layer_reports_of_a_lost_connection_is_unreachable() -> None:
     with (
         pytest.raises(
             RegistryUnreachable, match=r"registry at postgresql://\*\*\*@db/mlflow: .*gone"
         ),
-        spoken("postgresql://ann:secret@db/mlflow"),
+        translate_errors("postgresql://ann:secret@db/mlflow"),
     ):
         raise OperationalError("SELECT 1", {}, Exception("the server has gone away"))

@@ -24,7 +24,10 @@ from pipeline.daemon.model.cache import fetch_champion
 from pipeline.daemon.settings.line import Line, ModelSource
 from pipeline.daemon.sources import replay
 from pipeline.errors import RegistryForbidden, RegistryUnreachable, SignoffError
+from pipeline.registry.decisions.review import Review
+from pipeline.registry.decisions.signoffs import SignoffLog
 from pipeline.registry.push import Registration
+from pipeline.registry.resolution import resolve
 from pipeline.registry.store import Registry
 from tests.judgements import judged
 from tests.registry.conftest import free_port, serving
@@ -139,13 +142,13 @@ def promoted(
         bundle = seal_bundle(home / str(fail_from), fail_from=fail_from)
         against = "" if fail_from == 0.8 else "cells/1"
         push(administrator, "cells", bundle, judged(bundle, against=against))
-    administrator.promote("cells", 1, "Ä. Weber", "first release")
+    Review(administrator, "cells").promote(1, "Ä. Weber", "first release")
     return administrator
 
 
 def test_a_plain_user_reads_and_verifies(promoted: Registry, reader: Registry) -> None:
-    champion = reader.champion("cells")
-    chain = reader.signoffs("cells").read()
+    champion = resolve(reader, "cells").version
+    chain = SignoffLog(reader, "cells").read()
     assert chain.faults == ()
     assert chain.approval(champion).reviewer == "Ä. Weber"
 
@@ -164,7 +167,7 @@ def test_a_station_of_a_plain_user_starts_with_its_sign_off_verified(
 
 
 @pytest.mark.parametrize("act", ["promote", "reject", "rollback"])
-def test_a_plain_user_decides_nothing_and_is_told_what_to_do(
+def test_a_plain_user_decides_nothing_and_is_given_the_remedy(
     promoted: Registry, reader: Registry, act: str
 ) -> None:
     before = promoted.client.get_registered_model("cells").tags
@@ -172,31 +175,31 @@ def test_a_plain_user_decides_nothing_and_is_told_what_to_do(
     if act == "rollback":
         promoted.client.set_registered_model_alias("cells", "champion", "2")
     with pytest.raises(RegistryForbidden, match=r"may read cells .*\(403\).*grant MANAGE"):
-        getattr(reader, act)("cells", *number, "Mallory", "because")
+        getattr(Review(reader, "cells"), act)(*number, "Mallory", "because")
     assert promoted.client.get_registered_model("cells").tags == before
     promoted.client.set_registered_model_alias("cells", "champion", "1")
 
 
-def test_a_wrong_password_is_told(server: str) -> None:
+def test_a_wrong_password_is_reported(server: str) -> None:
     wrong = Registry(server.replace("://", "://reader:wrong@"))
     with pytest.raises(RegistryUnreachable, match=r"wants a user and password \(401\)"):
-        wrong.champion("cells")
+        resolve(wrong, "cells")
 
 
-def test_the_database_says_the_same_without_the_server(promoted: Registry, database: str) -> None:
+def test_the_database_holds_the_same_without_the_server(promoted: Registry, database: str) -> None:
     direct = Registry(database)
-    assert direct.signoffs("cells").read() == promoted.signoffs("cells").read()
-    assert direct.champion("cells") == promoted.champion("cells")
+    assert SignoffLog(direct, "cells").read() == SignoffLog(promoted, "cells").read()
+    assert resolve(direct, "cells").version == resolve(promoted, "cells").version
 
 
 def test_the_longest_texts_fit_in_the_database(promoted: Registry) -> None:
     quoted = '"' * 1000
-    done = promoted.reject("cells", 2, "ß" * 100, quoted)
-    assert promoted.signoffs("cells").read().last == done.record
+    done = Review(promoted, "cells").reject(2, "ß" * 100, quoted)
+    assert SignoffLog(promoted, "cells").read().last == done.record
 
 
 def test_of_people_who_promote_at_once_no_two_win_unseen(promoted: Registry) -> None:
-    before = promoted.signoffs("cells").read()
+    before = SignoffLog(promoted, "cells").read()
     start = Barrier(3)
 
     def promote(name: str) -> str:
@@ -204,24 +207,24 @@ def test_of_people_who_promote_at_once_no_two_win_unseen(promoted: Registry) -> 
         mine.versions("cells")
         start.wait(30)
         try:
-            mine.promote("cells", 2, name, "good", "rejected by mistake")
+            Review(mine, "cells").promote(2, name, "good", "rejected by mistake")
         except SignoffError as error:
             return str(error)
         return ""
 
     with ThreadPoolExecutor(3) as people:
         said = list(people.map(promote, ("Ann", "Bo", "Cy")))
-    chain = promoted.signoffs("cells").read()
+    chain = SignoffLog(promoted, "cells").read()
     assert (chain.faults, chain.pending) == ((), ())
     new = chain.records[len(before.records) :]
     assert len(new) <= said.count("")
     assert all("moment" in s for s in said if s)
     if new:
-        assert chain.approval(promoted.champion("cells")) == chain.last
+        assert chain.approval(resolve(promoted, "cells").version) == chain.last
 
 
 def test_rollback_through_the_server_restores_the_champion(promoted: Registry) -> None:
-    if promoted.champion("cells").version == 1:
-        promoted.promote("cells", 2, "Ann", "good", "rejected by mistake")
-    assert promoted.rollback("cells", "Ann", "misses cracks").version.version == 1
-    assert promoted.champion("cells").version == 1
+    if resolve(promoted, "cells").version.version == 1:
+        Review(promoted, "cells").promote(2, "Ann", "good", "rejected by mistake")
+    assert Review(promoted, "cells").rollback("Ann", "misses cracks").version.version == 1
+    assert resolve(promoted, "cells").version.version == 1

@@ -1,9 +1,10 @@
-"""Registration, against a real MLflow database."""
+"""Registration, also twice at once or refused: one whole version in the end, or none."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -14,12 +15,16 @@ from mlflow.models import Model
 from mlflow.tracking import MlflowClient
 
 from pipeline.contracts.bundle import Bundle
-from pipeline.errors import RegistryError
+from pipeline.errors import RegistryError, RegistryForbidden
 from pipeline.files import sha256
+from pipeline.registry import push as pushing
 from pipeline.registry import runs
+from pipeline.registry.decisions.review import Review
 from pipeline.registry.evidence import Evidence
 from pipeline.registry.push import Registration, push
+from pipeline.registry.resolution import resolve
 from pipeline.registry.store import Registry
+from tests.judgements import judge
 
 Register = Callable[[Registry, Bundle], Registration]
 
@@ -44,9 +49,9 @@ def test_registering_an_older_bundle_again_makes_it_the_challenger(
 ) -> None:
     register(registry, sealed_bundle)
     register(registry, seal_bundle(tmp_path / "other", fail_from=0.7))
-    assert registry.champion("cells", alias="challenger").version == 2
+    assert resolve(registry, "cells", alias="challenger").version.version == 2
     register(registry, sealed_bundle)
-    assert registry.champion("cells", alias="challenger").version == 1
+    assert resolve(registry, "cells", alias="challenger").version.version == 1
 
 
 def test_version_carries_tags_description_and_run(
@@ -71,7 +76,7 @@ def registered(registry: Registry, bundle: Bundle, figure: float, **tags: str) -
     ).run_id
 
 
-def test_a_bundle_judged_anew_says_all_that_is_true_now(
+def test_a_bundle_evaluated_again_shows_what_is_true_now(
     registry: Registry, sealed_bundle: Bundle
 ) -> None:
     first = {"gate": "failed", "gate.failed": "escapes", "compared_with": "cells/7"}
@@ -85,7 +90,7 @@ def test_a_bundle_judged_anew_says_all_that_is_true_now(
     assert version.description.startswith("0.9")
 
 
-def test_a_bundle_judged_anew_after_its_run_was_deleted_keeps_its_tags_true(
+def test_a_bundle_evaluated_again_after_its_run_was_deleted_keeps_its_tags_true(
     registry: Registry, sealed_bundle: Bundle, caplog: pytest.LogCaptureFixture
 ) -> None:
     registry.client.delete_run(registered(registry, sealed_bundle, 0.8, gate="passed"))
@@ -229,3 +234,102 @@ def test_a_registration_cut_off_before_its_version_leaves_no_orphan(
     (model,) = client.search_logged_models([run.info.experiment_id])
     assert (done.version, done.run_id) == (1, run.info.run_id)
     assert client.get_model_version("cells", "1").source == f"models:/{model.model_id}"
+
+
+@pytest.fixture
+def late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if, when this registration looked, no other had come to its end yet."""
+    monkeypatch.setattr(pushing, "_registered", lambda *_: None)
+    monkeypatch.setattr(pushing, "_logged", lambda *_: None)
+    monkeypatch.setattr(pushing, "_run", lambda *_: {"run_name": "another"})
+
+
+def test_of_two_registrations_at_once_the_later_takes_its_version_back(
+    registry: Registry, sealed_bundle: Bundle, register: Register, request: pytest.FixtureRequest
+) -> None:
+    first = register(registry, sealed_bundle)
+    request.getfixturevalue("late")
+    second = register(registry, sealed_bundle)
+    assert (second.version, second.run_id, second.new) == (1, first.run_id, False)
+    (version,) = registry.versions("cells")
+    assert version.aliases == ("challenger",)
+    home = registry.client.get_run(first.run_id).info.experiment_id
+    assert [r.info.run_id for r in registry.client.search_runs([home])] == [first.run_id]
+    assert len(registry.client.search_logged_models([home])) == 1
+
+
+def test_a_duplicate_that_may_not_be_deleted_is_reported_and_harmless(
+    registry: Registry,
+    sealed_bundle: Bundle,
+    register: Register,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    from mlflow.exceptions import MlflowException
+
+    def forbidden(*_: object) -> None:
+        raise MlflowException("API request failed with error code 403")
+
+    register(registry, sealed_bundle)
+    request.getfixturevalue("late")
+    monkeypatch.setattr(MlflowClient, "delete_model_version", forbidden)
+    assert register(registry, sealed_bundle).version == 1
+    assert "cells/2 holds the same bundle as version 1" in caplog.text
+    assert resolve(registry, "cells", "challenger").version.version == 1
+
+
+def test_two_registrations_in_one_database_wait_for_each_other(
+    registry: Registry, sealed_bundle: Bundle, register: Register
+) -> None:
+    with ThreadPoolExecutor(2) as both:
+        done = list(both.map(lambda _: register(Registry(registry.uri), sealed_bundle), range(2)))
+    assert sorted(d.new for d in done) == [False, True]
+    assert {d.version for d in done} == {1}
+    assert len(registry.versions("cells")) == 1
+
+
+def test_a_registration_refused_leaves_no_version(
+    registry: Registry,
+    sealed_bundle: Bundle,
+    register: Register,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from mlflow.exceptions import MlflowException
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise MlflowException("API request failed with error code 403")
+
+    monkeypatch.setattr(MlflowClient, "create_registered_model", forbidden)
+    with pytest.raises(RegistryForbidden):
+        register(registry, sealed_bundle)
+    assert registry.versions("cells") == []
+
+
+def test_a_new_version_waits_for_review(
+    registry: Registry, sealed_bundle: Bundle, register: Register
+) -> None:
+    register(registry, sealed_bundle)
+    assert registry.version("cells", 1).tags["review.status"] == "pending"
+
+
+def test_building_again_brings_no_rejected_version_back(
+    registry: Registry, sealed_bundle: Bundle, register: Register
+) -> None:
+    register(registry, sealed_bundle)
+    Review(registry, "cells").reject(1, "B. Sato", "misses cracks")
+    register(registry, sealed_bundle)
+    assert registry.version("cells", 1).aliases == ()
+    with pytest.raises(RegistryError):
+        resolve(registry, "cells", "challenger")
+
+
+def test_building_again_brings_no_withdrawn_version_back(
+    two_versions: Registry, sealed_bundle: Bundle, register: Register
+) -> None:
+    Review(two_versions, "cells").promote(2, "A. Weber", "good", "seen by eye")
+    judge(two_versions, 1, against="cells/2")
+    Review(two_versions, "cells").promote(1, "A. Weber", "better")
+    Review(two_versions, "cells").rollback("B. Sato", "misses cracks")
+    register(two_versions, sealed_bundle)
+    assert "challenger" not in two_versions.version("cells", 1).aliases

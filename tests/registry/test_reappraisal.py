@@ -9,6 +9,7 @@ from mlflow.tracking import MlflowClient
 
 from pipeline.contracts.bundle import Bundle
 from pipeline.errors import RegistryError
+from pipeline.registry.decisions.review import Review
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
 from tests.judgements import judged
@@ -77,7 +78,7 @@ def test_wherever_it_is_cut_off_the_verdict_is_never_better_than_the_truth(
         assert version.gate == ("failed" if writes or before == "failed" else "passed")
         if writes:
             with pytest.raises(RegistryError, match=r"cannot be (signed off|promoted)"):
-                registry.promote("cells", 1, "A. Weber", "looks fine")
+                Review(registry, "cells").promote(1, "A. Weber", "looks fine")
         push(registry, "cells", sealed_bundle, old)
         assert registry.version("cells", 1).gate == before
         writes += 1
@@ -100,7 +101,7 @@ def test_what_was_cut_off_is_done_by_registering_again(
     assert cut_off(lambda: push(registry, "cells", sealed_bundle, evidence), cut)
     push(registry, "cells", sealed_bundle, evidence)
     assert registry.version("cells", 1).tags["auroc"] == "0.9"
-    assert registry.promote("cells", 1, "A. Weber", "better").record
+    assert Review(registry, "cells").promote(1, "A. Weber", "better").record
 
 
 def test_the_same_judgement_writes_nothing(

@@ -14,7 +14,9 @@ import pytest
 
 from pipeline.contracts.bundle import Bundle
 from pipeline.errors import RegistryUnreachable
+from pipeline.registry.decisions.review import Review
 from pipeline.registry.push import Registration, push
+from pipeline.registry.resolution import resolve
 from pipeline.registry.store import Registry
 from tests.judgements import judged
 
@@ -27,8 +29,8 @@ def test_bundle_travels_through_a_real_server(
     registry = Registry(mlflow_server)
     assert register(registry, sealed_bundle).new
     assert not register(registry, sealed_bundle).new
-    registry.promote("cells", 1, "A. Weber", "first release")
-    pulled = registry.pull(registry.champion("cells"), tmp_path / "cache" / "1")
+    Review(registry, "cells").promote(1, "A. Weber", "first release")
+    pulled = registry.pull(resolve(registry, "cells").version, tmp_path / "cache" / "1")
     assert pulled.sha256 == sealed_bundle.sha256
 
 

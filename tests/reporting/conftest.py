@@ -267,10 +267,10 @@ def evaluate(table: pd.DataFrame, taxonomy: Taxonomy) -> Evaluation:
         gate=Gate(
             passed=True,
             checks=(
-                Check(name="promise", passed=True, said="the limits keep what was promised"),
-                Check(name="golden", passed=True, said="12 golden parts, none judged wrong"),
-                Check(name="champion", passed=True, said="not worse than solar-cell/3"),
-                Check(name="leak", passed=True, said="the split was checked and does not leak"),
+                Check(name="promise", passed=True, sentence="the limits keep what was promised"),
+                Check(name="golden", passed=True, sentence="12 golden parts, none judged wrong"),
+                Check(name="champion", passed=True, sentence="not worse than solar-cell/3"),
+                Check(name="leak", passed=True, sentence="the split was checked and does not leak"),
             ),
         ),
         slices=Slices(

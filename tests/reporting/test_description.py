@@ -123,8 +123,8 @@ def test_a_failed_gate_names_what_failed_and_asks_for_an_override(
     sealed_bundle: Bundle, metrics: dict[str, Any], evaluation: Evaluation
 ) -> None:
     checks = (
-        Check(name="leak", passed=True, said="no leak"),
-        Check(name="promise", passed=False, said="escapes of 12 %, allowed are 10 %"),
+        Check(name="leak", passed=True, sentence="no leak"),
+        Check(name="promise", passed=False, sentence="escapes of 12 %, allowed are 10 %"),
     )
     evaluation = evaluation.model_copy(update={"gate": Gate(passed=False, checks=checks)})
     lines = describe(sealed_bundle, metrics, evaluation).splitlines()
@@ -151,7 +151,7 @@ def test_without_a_champion_there_is_no_table(
 ) -> None:
     evaluation = evaluation.model_copy(update={"comparison": Comparison(champion="")})
     said = describe(sealed_bundle, metrics, evaluation)
-    assert "There is no champion: nobody has signed a model off yet." in said
+    assert "No champion is signed off yet." in said
     assert "| challenger |" not in said
 
 
@@ -225,7 +225,7 @@ def test_no_sentence_takes_the_room_of_all_others(
 ) -> None:
     long = letter * 3000
     metrics["notes"] = [long]
-    checks = tuple(Check(name=f"check {i}", passed=False, said=long) for i in range(7))
+    checks = tuple(Check(name=f"check {i}", passed=False, sentence=long) for i in range(7))
     rival = Comparison(champion="cells/3", not_run=long)
     evaluation = evaluation.model_copy(
         update={"gate": Gate(passed=False, checks=checks), "comparison": rival}

@@ -94,8 +94,8 @@ def test_the_verdict_of_the_gate_comes_first_with_every_check_in_words(html: byt
 @pytest.mark.usefixtures("undrawn")
 def test_a_failed_check_stands_above_those_that_passed(page: Page) -> None:
     checks = (
-        Check(name="promise", passed=True, said="kept"),
-        Check(name="golden", passed=False, said="1 of 12 golden parts is judged wrong"),
+        Check(name="promise", passed=True, sentence="kept"),
+        Check(name="golden", passed=False, sentence="1 of 12 golden parts is judged wrong"),
     )
     text = read(changed(page, gate=Gate(passed=False, checks=checks))).text
     assert "Gate failed: 1 of 2 checks." in text
@@ -167,7 +167,7 @@ def test_nothing_but_the_evaluation_is_needed(page: Page) -> None:
         lineage={},
     )
     shown = read(replace(page, evaluation=none, galleries=(), facts={}, title=""))
-    assert "There is no champion: nobody has signed a model off yet." in shown.text
+    assert "No champion is signed off yet." in shown.text
     assert "Changes of the line were not tried." in shown.text
     assert "data/solar-cell/golden.csv" in shown.text
     assert shown.pictures == []
@@ -222,7 +222,7 @@ def test_no_name_can_break_the_page(sealed_bundle: Bundle) -> None:
     comparison = page.evaluation.comparison.model_copy(
         update={"champion": NASTY, "sentence": NASTY}
     )
-    check = Check(name=NASTY, passed=False, said=NASTY)
+    check = Check(name=NASTY, passed=False, sentence=NASTY)
     page = replace(
         changed(page, comparison=comparison, gate=Gate(passed=False, checks=(check,))),
         recipe=NASTY,

@@ -15,13 +15,13 @@ def line(axes: Axes) -> None:
 
 
 def test_the_same_drawing_is_the_same_bytes() -> None:
-    assert drawing("a", line, said="a line") == drawing("a", line, said="a line")
+    assert drawing("a", line, alt_text="a line") == drawing("a", line, alt_text="a line")
 
 
 def test_two_drawings_share_no_identifier_and_point_at_their_own() -> None:
     seen: list[set[str]] = []
     for name in "ab":
-        root = ET.fromstring(drawing(name, line, said="a line"))
+        root = ET.fromstring(drawing(name, line, alt_text="a line"))
         ids = {e.attrib["id"] for e in root.iter() if "id" in e.attrib}
         links = {v[1:] for e in root.iter() for k, v in e.attrib.items() if k.endswith("href")}
         assert links
@@ -31,7 +31,7 @@ def test_two_drawings_share_no_identifier_and_point_at_their_own() -> None:
 
 
 def test_it_is_told_in_words_and_takes_the_ink_of_the_page() -> None:
-    svg = drawing("a", line, said='a "line" & more')
+    svg = drawing("a", line, alt_text='a "line" & more')
     root = ET.fromstring(svg)
     assert root.attrib["role"] == "img"
     assert root.attrib["aria-label"] == 'a "line" & more'
@@ -40,11 +40,11 @@ def test_it_is_told_in_words_and_takes_the_ink_of_the_page() -> None:
 
 
 def test_names_in_it_are_neither_elements_nor_formulas() -> None:
-    root = ET.fromstring(drawing("a", line, said="a line"))
+    root = ET.fromstring(drawing("a", line, alt_text="a line"))
     assert any((e.text or "").strip() == "<b>$x$</b>" for e in root.iter())
 
 
 def test_several_stand_in_rows() -> None:
-    svg = drawings("a", [line] * 4, said="four lines", size=(2, 2), columns=3)
+    svg = drawings("a", [line] * 4, alt_text="four lines", size=(2, 2), columns=3)
     root = ET.fromstring(svg)
     assert root.attrib["viewBox"] == "0 0 432 288"

@@ -70,7 +70,7 @@ def test_a_share_of_nothing_is_none_to_count() -> None:
 
 
 def test_a_failed_gate_counts_what_failed() -> None:
-    checks = tuple(Check(name=n, passed=p, said="") for n, p in (("a", True), ("b", False)))
+    checks = tuple(Check(name=n, passed=p, sentence="") for n, p in (("a", True), ("b", False)))
     assert wording.verdict(Gate(passed=False, checks=checks)) == "Gate failed: 1 of 2 checks"
     assert wording.verdict(Gate(passed=True, checks=checks[:1])) == "Gate passed: its one check"
 
@@ -82,8 +82,8 @@ def test_a_failed_gate_counts_what_failed() -> None:
         ("escape_rate", 0.01, 0.04, "worse"),
         ("accuracy", 0.01, 0.04, "better"),
         ("auroc", -0.04, -0.01, "worse"),
-        ("auroc", -0.01, 0.02, "no telling"),
-        ("overkill_rate", 0.0, 0.02, "no telling"),
+        ("auroc", -0.01, 0.02, "no significant difference"),
+        ("overkill_rate", 0.0, 0.02, "no significant difference"),
     ],
 )
 def test_a_difference_is_told_only_where_its_interval_is_on_one_side(
@@ -102,7 +102,7 @@ def test_differences_of_shares_are_points_and_have_a_sign() -> None:
 def test_a_champion_that_was_not_run_is_said_with_the_reason() -> None:
     none = Comparison(champion="")
     gone = Comparison(champion="cells/3", not_run="its classes are others")
-    assert wording.compared(none) == "There is no champion: nobody has signed a model off yet."
+    assert wording.compared(none) == "No champion is signed off yet."
     assert wording.compared(gone) == ("The champion cells/3 was not run: its classes are others.")
 
 

@@ -145,7 +145,7 @@ def test_a_given_split_that_leaks_is_made_anew_by_group(split_images: Path) -> N
     assert table.groupby("pixels_sha256")["split"].nunique().max() == 1
     assert split["leaky"] is False
     assert "the given split is leaky: 1 identical" in printed
-    assert "split anew by group" in split["given"]
+    assert "split again by group" in split["given"]
     assert split["regrouped"] is True
 
 
@@ -426,7 +426,7 @@ def test_the_page_shows_the_split_that_was_decided_and_why(split_images: Path) -
     leak(split_images)
     given(split_images)
     page = (split_images.parent / "out/report.html").read_text("utf-8")
-    assert "LEAKY as given; split anew by group, and no leak is left" in page
+    assert "LEAKY as given; split again by group, and no leak is left" in page
     assert "The given split is leaky: 1 identical" in page
     assert "Copies and near-duplicates on one side" in page
 

@@ -118,7 +118,7 @@ def test_what_people_say_of_a_stations_parts_is_what_the_next_model_learns(
     records = {r.serial: r for r in ledger.records()}
     # People look at all parts but two, while the station is still there.
     truth = dict(rows[1:-1])
-    with opened(line) as reviews:
+    with opened(line.ledger, line.station) as reviews:
         for serial, label in truth.items():
             reviews.add(records[serial].id, label, "A. Weber", "", datetime.now(UTC))
     ledger.close()

@@ -14,6 +14,7 @@ from pipeline.contracts.bundle import open_bundle
 from pipeline.contracts.evaluation import Check, Evaluation, Gate
 from pipeline.errors import BundleError, ConfigError, RegistryError
 from pipeline.files import read_model, sha256, write_model
+from pipeline.registry.decisions.review import Review
 from pipeline.registry.store import Registry
 from pipeline.stages import register
 from tests.stages.conftest import Ran
@@ -101,7 +102,7 @@ def test_the_command_logs_the_recipes_settings_by_dotted_key(project: Path) -> N
     assert version.tags["plant"] == "west"
 
 
-def test_a_bundle_that_is_judged_again_says_what_the_gate_says_now(
+def test_a_bundle_that_is_evaluated_again_shows_the_gates_result_now(
     ran: Ran, tmp_path: Path
 ) -> None:
     data = Path(shutil.copytree(ran.data, tmp_path / "cells"))
@@ -110,7 +111,7 @@ def test_a_bundle_that_is_judged_again_says_what_the_gate_says_now(
     judged = data / "evaluate/evaluation.json"
     found = read_model(judged, Evaluation)
     for passed in (not found.gate.passed, found.gate.passed):
-        checks = (Check(name="golden", passed=passed, said="1 golden part passed"),)
+        checks = (Check(name="golden", passed=passed, sentence="1 golden part passed"),)
         gate = Gate(passed=passed, checks=checks)
         write_model(judged, found.model_copy(update={"gate": gate}))
         out = tmp_path / str(passed)
@@ -143,6 +144,6 @@ def test_what_was_registered_can_be_signed_off(ran: Ran, tmp_path: Path) -> None
     registry = Registry(f"sqlite:///{tmp_path / 'mlflow.db'}")
     (version,) = registry.versions("cells")
     override = "" if version.gate == "passed" else "trial"
-    done = registry.promote("cells", 1, "A. Weber", "first release", override)
+    done = Review(registry, "cells").promote(1, "A. Weber", "first release", override)
     assert done.record is not None
     assert done.record.gate == version.gate

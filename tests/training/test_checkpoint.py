@@ -10,14 +10,17 @@ import torch
 
 from pipeline.errors import TrainingError
 from pipeline.training import architectures
-from pipeline.training.checkpoint import BLUEPRINT, WEIGHTS, Eye, keep, rebuild
+from pipeline.training.checkpoint import BLUEPRINT, WEIGHTS, BackboneRecord, keep, rebuild
 from pipeline.training.network import Features, KernelHead, LinearHead, Network, Together
 
 SIZE_PX = (40, 48)
-EYES = (Eye(architecture="lenet5", scales=(1.0, 0.9)), Eye(architecture="alexnet", scales=(1.6,)))
+EYES = (
+    BackboneRecord(architecture="lenet5", scales=(1.0, 0.9)),
+    BackboneRecord(architecture="alexnet", scales=(1.6,)),
+)
 
 
-def network(eyes: tuple[Eye, ...], *, linear: bool) -> Network:
+def network(eyes: tuple[BackboneRecord, ...], *, linear: bool) -> Network:
     """With random weights everywhere."""
     parts = [
         Features(architectures.build(eye.architecture, "none", seed=7), SIZE_PX, eye.scales)
@@ -41,7 +44,7 @@ def network(eyes: tuple[Eye, ...], *, linear: bool) -> Network:
 @pytest.mark.parametrize("linear", [False, True], ids=["kernel", "linear"])
 @pytest.mark.parametrize("eyes", [EYES[:1], EYES], ids=["one", "two"])
 def test_it_says_what_the_trained_one_says(
-    tmp_path: Path, eyes: tuple[Eye, ...], linear: bool
+    tmp_path: Path, eyes: tuple[BackboneRecord, ...], linear: bool
 ) -> None:
     trained = network(eyes, linear=linear).eval()
     keep(tmp_path, trained, eyes, SIZE_PX)

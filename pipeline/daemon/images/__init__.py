@@ -1,5 +1,5 @@
-"""Frames that the station keeps on disk: the writer, and the retention that decides which go first.
+"""Frames kept on disk: the image writer, and the retention that decides which are removed first.
 
-Written after the verdict, which waits for no disk; each file is noted in the ledger once it is
-there.
+Written after the verdict, which never waits for the disk; a file is noted in the ledger once it
+exists.
 """

@@ -1,4 +1,4 @@
-"""For how many days there is room, at the rate at which frames were kept of late."""
+"""For how many days there is room, at the rate at which frames were written lately."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pipeline.daemon.runtime.clock import Clock
 
 DAY_S = 86_400.0
 BUCKET_S = 3600.0
-TELLING_S = 600.0  # a shorter time says nothing about a rate
+MEANINGFUL_S = 600.0  # over a shorter time a rate means nothing
 
 
 class Forecast:
-    """Bytes written over the last 24 hours, by the hour, or since the start."""
+    """Bytes written by the hour, over the last 24 hours or since the start."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -20,7 +20,7 @@ class Forecast:
         self._buckets: deque[list[float]] = deque(maxlen=int(DAY_S / BUCKET_S))  # start_s, bytes
 
     def add(self, size: int) -> None:
-        """Count a frame of so many bytes, written now."""
+        """Count a frame of `size` bytes, written now."""
         now_s = self._clock.monotonic_s()
         if self._buckets and now_s - self._buckets[-1][0] < BUCKET_S:
             self._buckets[-1][1] += size
@@ -28,7 +28,7 @@ class Forecast:
             self._buckets.append([now_s, size])
 
     def days(self, room: int) -> float | None:
-        """Until so many bytes are written at this rate.
+        """Days until `room` bytes are written at this rate.
 
         Returns:
             0 where there is no room; None in the first ten minutes, and where nothing was written.
@@ -38,6 +38,6 @@ class Forecast:
         now_s = self._clock.monotonic_s()
         over_s = min(now_s - self._started_s, DAY_S)
         written = sum(size for start_s, size in list(self._buckets) if now_s - start_s <= DAY_S)
-        if over_s < TELLING_S or not written:
+        if over_s < MEANINGFUL_S or not written:
             return None
         return room * over_s / written / DAY_S

@@ -1,8 +1,8 @@
-"""Room for kept frames: how much they take, and which go first.
+"""Disk space of kept frames: how much they take, and which are removed first.
 
-When a frame is to be kept and there is no room, older frames that are worth no more than it are
-removed, the least worthy first and among those the oldest. So a flood of good parts never
-displaces a defective one, and what people have reviewed, which training needs, is never removed.
+When there is no room for a frame, older frames that are worth no more are removed: the least worth
+first and among those the oldest. So a flood of good parts never displaces a defective one, and
+reviewed frames, which training needs, are never removed.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from pipeline.daemon.settings.line import Keep
 from pipeline.errors import LedgerError
 from pipeline.ledger.ledger import Ledger
 
-# Rows and directory entries at a time: some 2 ms, and no worker hogs the ledger.
+# Rows and directory entries at a time: some 2 ms, so that the ledger is never blocked for long.
 WINDOW = 128
 BATCH = 32  # frames removed at a time, in one transaction
-LOOK_EVERY_S = 1.0  # at the disk; between looks, what was written and removed is added up
-SEARCH_ANEW_S = 600.0  # for frames that were noted behind the place where the search stands
+LOOK_EVERY_S = 1.0  # at the free disk space; in between, writes and removals are added up
+SEARCH_AGAIN_S = 600.0  # from the start, for frames noted behind the position of the search
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
-# Without the index named, SQLite may walk through the parts of which nothing was kept.
+# Without naming the index, SQLite may scan the parts of which no frame was kept.
 _KEPT = """
 SELECT seq, id, image, verdict,
        EXISTS (SELECT 1 FROM reviews WHERE record = records.id) AS reviewed,
@@ -41,7 +41,7 @@ SELECT seq, id, image, verdict,
 FROM records INDEXED BY records_kept
 WHERE image != '' AND seq > ? ORDER BY seq LIMIT ?
 """
-# A person may have reviewed it a moment ago, beside the running station.
+# A person may have reviewed it a moment ago, while the station runs.
 _FORGET = """
 UPDATE records SET image = ''
 WHERE id = ? AND image = ? AND NOT EXISTS (SELECT 1 FROM reviews WHERE record = records.id)
@@ -51,11 +51,11 @@ log = logging.getLogger(__name__)
 
 
 class Worth(IntEnum):
-    """What a kept frame is worth, rising.
+    """Worth of a kept frame, in rising order.
 
-    A part that nobody judged teaches the next model nothing; good parts there are many of; about a
-    defective one the model was sure; one in doubt, or that two models judge differently, is the
-    first that people should see.
+    A part that was not judged teaches the next model nothing; of good parts there are many; about a
+    defective one the model was sure; one in doubt, or that two models judge differently, should be
+    reviewed first.
     """
 
     NOT_INSPECTED = 0
@@ -66,11 +66,11 @@ class Worth(IntEnum):
 
 
 class Room(Enum):
-    """Is there room for a frame?"""
+    """Answer to whether there is room for a frame."""
 
     YES = auto()
     NO = auto()
-    NOT_YET = auto()  # some was made, or looked for: ask again
+    NOT_YET = auto()  # some was made, or the search goes on: ask again
 
 
 @dataclass(frozen=True)
@@ -82,31 +82,31 @@ class Kept:
 
 
 class Retention:
-    """The room in one station's folder of kept frames; for one thread at a time.
+    """Disk space in one station's folder of kept frames; for one thread at a time.
 
-    At the start it counts what is there, a window a `step`, and notes frames that a crash left
-    without their name in the ledger; until then nothing is removed. A ledger that forgot a frame
-    and crashed before removing it looks the same, and will forget it again.
+    At the start it counts the files that are there, one window a `step`, and notes frames whose
+    names a crash kept from the ledger; until then nothing is removed. A crash after the name was
+    removed from the ledger and before the file was removed looks the same, and is repeated.
 
     Attributes:
         kept_bytes: of all files in the day folders.
-        strangers: of those, how many the ledger does not know. They count, and are left alone.
+        unknown: number of those that are not in the ledger. They count, and are never removed.
         removed: frames removed since the start, by worth.
     """
 
     def __init__(
         self, settings: Keep, ledger: Ledger, clock: Clock, at_disk: Container[str] = ()
     ) -> None:
-        """Begin to count.
+        """Start to count.
 
         Args:
-            settings: of the line file.
+            settings: `keep` of the line file.
             ledger: names the frames.
-            clock: tells when to look at the disk again.
-            at_disk: paths below the folder that are being written and will be told of by `wrote`.
+            clock: when to look at the disk again.
+            at_disk: paths below the folder that are being written; `wrote` will count them.
         """
         self.kept_bytes = 0
-        self.strangers = 0
+        self.unknown = 0
         self.removed = dict.fromkeys(Worth, 0)
         self.quota_bytes = None if settings.quota_gb is None else int(settings.quota_gb * 1e9)
         self._min_free_bytes = int(settings.min_free_gb * 1e9)
@@ -119,19 +119,19 @@ class Retention:
         self._free_bytes = 0
         self._fresh: set[str] = set()  # written while counting, so not to be counted again
         self._counting: Iterator[None] | None = self._count()
-        self._search_anew()
+        self._restart_search()
 
     @property
     def counting(self) -> bool:
-        """Is the start's count not finished yet?"""
+        """Is the initial count still going on?"""
         return self._counting is not None
 
     @property
     def lacking_bytes(self) -> int:
-        """What is to be removed for the quota and the disk's reserve; below 0, what is left.
+        """Bytes to remove for the quota and `min_free_gb`; a negative number is the room left.
 
         Raises:
-            OSError: there is no such folder, or no looking at its disk.
+            OSError: the folder or its disk cannot be read.
         """
         lacking = self._min_free_bytes - self._free()
         if self.quota_bytes is not None and not self.counting:
@@ -139,7 +139,7 @@ class Retention:
         return lacking
 
     def worth(self, verdict: Verdict, *, reviewed: bool = False, disputed: bool = False) -> Worth:
-        """What a frame is worth."""
+        """The worth of a frame."""
         if reviewed or verdict in self._protected:
             return Worth.PROTECTED
         if disputed or verdict is Verdict.REVIEW:
@@ -147,7 +147,7 @@ class Retention:
         return Worth[verdict.value]
 
     def step(self) -> bool:
-        """Count some of what is there; once counted, remove some of what is too much.
+        """Count the next files; once all are counted, remove some if there are too many.
 
         Returns:
             Is there more to do?
@@ -157,8 +157,8 @@ class Retention:
             LedgerError: the ledger cannot be used.
         """
         if self._counting is None:
-            # Another program may fill the disk, or the quota be smaller than it was: rather a
-            # frame less than a record that cannot be written.
+            # Another program may fill the disk, or the quota was lowered. Losing a frame is better
+            # than a record that cannot be written.
             return self.room(0, Worth.DOUBT) is Room.NOT_YET
         try:
             next(self._counting)
@@ -166,13 +166,13 @@ class Retention:
             self._counting = None
             self._fresh = set()
         except Exception:
-            self.kept_bytes, self.strangers, self._fresh = 0, 0, set()
+            self.kept_bytes, self.unknown, self._fresh = 0, 0, set()
             self._counting = self._count()
             raise
         return True
 
     def room(self, size: int, worth: Worth) -> Room:
-        """Make room for a frame by removing some of those that are worth no more.
+        """Make room for a frame by removing some that are worth no more.
 
         Raises:
             OSError: the folder cannot be read.
@@ -186,7 +186,7 @@ class Retention:
         batch: list[tuple[Kept, Worth, int]] = []
         more = Room.NO
         for i, found in enumerate(self._least_worthy(worth), start=1):
-            # One that is not there frees nothing. Its name stays: the disk it lies on may be away.
+            # A missing file frees nothing. Its name stays: its disk may be unmounted.
             if found is not None and (its_bytes := self._size(found[0])) is not None:
                 batch.append((*found, its_bytes))
                 lacking -= its_bytes
@@ -195,13 +195,13 @@ class Retention:
                 break
         if batch:
             self._remove(batch)
-        elif more is Room.NO and self._clock.monotonic_s() - self._searched_s > SEARCH_ANEW_S:
-            self._search_anew()
+        elif more is Room.NO and self._clock.monotonic_s() - self._searched_s > SEARCH_AGAIN_S:
+            self._restart_search()
             more = Room.NOT_YET
         return more
 
     def wrote(self, path: str, size: int) -> None:
-        """Count a frame that was written to this path below the folder."""
+        """Count a frame that was written to `path` below the folder."""
         self.kept_bytes += size
         self._free_bytes -= size
         if self.counting:
@@ -214,11 +214,11 @@ class Retention:
                 while window := list(islice(entries, WINDOW)):
                     self._count_window(day, window)
                     yield
-        if self.strangers:
+        if self.unknown:
             log.warning(
-                "%d files in %s are in no record of the ledger; they count for the quota and are "
-                "left alone: move them away if nobody needs them",
-                *(self.strangers, self._folder),
+                "%d files in %s belong to no record of the ledger; they count for the quota and "
+                "are never removed: move them away if they are not needed",
+                *(self.unknown, self._folder),
             )
 
     def _count_window(self, day: str, entries: Sequence[os.DirEntry[str]]) -> None:
@@ -230,7 +230,7 @@ class Retention:
             if path in self._at_disk or path in self._fresh:
                 continue
             if half:
-                Path(entry.path).unlink(missing_ok=True)  # a crash in the midst of writing
+                Path(entry.path).unlink(missing_ok=True)  # left by a crash while writing
             elif entry.is_file(follow_symlinks=False):
                 self.kept_bytes += entry.stat(follow_symlinks=False).st_size
                 found[name.partition(".")[0]] = path
@@ -239,14 +239,14 @@ class Retention:
             rows = db.execute(
                 f"SELECT id, image FROM records WHERE id IN ({marks})", list(found)
             ).fetchall()
-        self.strangers += len(found) - len(rows)
+        self.unknown += len(found) - len(rows)
         for row in rows:
             if not row["image"]:
                 self._ledger.note_image(row["id"], found[row["id"]])
-                log.info("%s, which a crash left without a name, is kept", found[row["id"]])
+                log.info("%s, whose name a crash kept from the ledger, is noted", found[row["id"]])
 
     def _free(self) -> int:
-        """Bytes of the disk that are free to us."""
+        """Free bytes of the disk."""
         now_s = self._clock.monotonic_s()
         if self._looked_s is None or now_s - self._looked_s >= LOOK_EVERY_S:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -254,13 +254,13 @@ class Retention:
             self._looked_s = now_s
         return self._free_bytes
 
-    def _search_anew(self) -> None:
+    def _restart_search(self) -> None:
         self._searched_s = self._clock.monotonic_s()
         self._after = dict.fromkeys(Worth, 0)  # how far the ledger was searched
         self._found: dict[Worth, deque[Kept]] = {w: deque() for w in Worth}
 
     def _least_worthy(self, most: Worth) -> Iterator[tuple[Kept, Worth] | None]:
-        """What may go for a frame that is worth `most`; None where a window was read in vain."""
+        """Frames to remove for one that is worth `most`; None after a window without any."""
         for worth in (w for w in Worth if w <= most and w is not Worth.PROTECTED):
             while True:
                 while self._found[worth]:
@@ -271,7 +271,7 @@ class Retention:
                     yield None
 
     def _search(self, worth: Worth) -> bool:
-        """Read on through the kept frames for those of this worth; False at their end."""
+        """Read the next window of kept frames for those of this worth; False at the end."""
         with self._ledger.reading() as db:
             rows = db.execute(_KEPT, (self._after[worth], WINDOW)).fetchall()
         for row in rows:
@@ -290,7 +290,7 @@ class Retention:
             return None
 
     def _remove(self, batch: Sequence[tuple[Kept, Worth, int]]) -> None:
-        # First the name: a crash between the two must not leave a record of a file that is gone.
+        # The name first: a crash in between must not leave a record that names a missing file.
         forgotten = []
         try:
             with self._ledger.writing() as db:

@@ -1,4 +1,4 @@
-"""Frames that the station keeps: what people will review and the next model will learn from."""
+"""Writes frames to disk, for review and for training the next model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pipeline.imaging import Pixels
 from pipeline.imaging.codec import encode_png
 from pipeline.ledger.ledger import Ledger
 
-BACKLOG = 64  # frames; a longer one costs memory, and a disk that is too slow never catches up
+BACKLOG = 64  # frames; more would cost memory, and a disk that is too slow never catches up
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Offered:
         path: where it goes, POSIX below the folder.
         picture: the file's bytes, or uint8 RGB pixels that are still to be encoded.
         verdict: its record's.
-        disputed: does a second model say otherwise?
+        disputed: did the shadow model give another verdict?
     """
 
     identity: str
@@ -48,19 +48,19 @@ class Offered:
 
     @property
     def size(self) -> int:
-        """Bytes of memory."""
+        """Memory of the picture, in bytes."""
         return len(self.picture) if isinstance(self.picture, bytes) else self.picture.nbytes
 
 
 @dataclass(frozen=True)
 class StorageStatus:
-    """Where frames are kept.
+    """Status of the kept frames.
 
     Attributes:
         alarm: why frames are not kept as the line file asks, "" if they are.
         kept_bytes: of the frames there.
         quota_bytes: how many there may be; None without a limit.
-        days_left: until the quota is reached at the present rate; None when nobody can tell.
+        days_left: until the quota is reached at the present rate; None while it is not known.
         left_out: frames that were wanted and not kept since the start.
     """
 
@@ -72,23 +72,20 @@ class StorageStatus:
 
 
 class ImageWriter:
-    """The worker that writes frames, each then named in the ledger.
+    """Writes frames to `<folder>/<day in UTC>/<record id><ending>`, then notes them in the ledger.
 
-    They go to `<folder>/<day in UTC>/<record id><ending>`.
-
-    Encoding 12 MP as PNG takes some 0.4 s, and the next part does not wait: `offer`, from any
-    thread, only puts a frame into the backlog, and `run`, a worker of the station, writes it. Room
-    is made by `Retention`. Whatever goes wrong here is counted and told, and the line goes on:
-    keeping decides nothing about a part. A kill loses the frames in the backlog.
+    Encoding 12 MP as PNG takes some 0.4 s, for which no part waits: `offer`, thread-safe, only
+    appends a frame to the backlog, and `run`, a worker of the station, writes it. `Retention` makes
+    room. Any failure here is counted and raises an alarm, and inspection goes on: no verdict
+    depends on a kept frame. A kill loses the frames in the backlog.
     """
 
     def __init__(self, settings: Keep, ledger: Ledger, clock: Clock) -> None:
         self._settings = settings
         self._ledger = ledger
         self._clock = clock
-        self._at_disk: set[str] = (
-            set()
-        )  # paths, each from before its file is there till it is named
+        # Paths, each from before its file exists until it is noted in the ledger.
+        self._at_disk: set[str] = set()
         self._retention = Retention(settings, ledger, clock, self._at_disk)
         self._forecast = Forecast(clock)
         self._alarms = Alarms(clock, log)
@@ -101,19 +98,19 @@ class ImageWriter:
         self._offered = threading.Event()
 
     def wants(self, record: Record) -> bool:
-        """Is the frame of this record to be kept? The same record always gets the same answer."""
+        """Should the frame of this record be kept? Deterministic for each record."""
         if record.verdict is Verdict.PASS:
             drawn = int.from_bytes(hashlib.sha256(record.id.encode()).digest()[:8]) / 2**64
             return drawn < self._settings.pass_share
         return record.verdict.value in self._settings.verdicts
 
     def offer(self, frame: Frame, record: Record, *, disputed: bool = False) -> None:
-        """Have the frame of a closed record written, if it is wanted; waits for nothing.
+        """Queue the frame of a closed record for writing, if it is wanted; never blocks.
 
         Args:
-            frame: its pixels are not altered any more.
+            frame: its pixels are not changed any more.
             record: closed; a second offer of the same record changes nothing.
-            disputed: a second model judged it otherwise, so it is wanted in any case.
+            disputed: the shadow model gave another verdict, so the frame is always wanted.
         """
         picture = frame.pixels if frame.data is None else frame.data
         if picture is None or not (disputed or self.wants(record)):
@@ -142,9 +139,9 @@ class ImageWriter:
             self._offered.set()
 
     def run(self, heartbeat: Heartbeat) -> None:
-        """Write what is offered, and keep the room in order, until the heartbeat says stop.
+        """Write offered frames and enforce the quota, until asked to stop.
 
-        May be called again after it was left behind, hanging at a disk: it counts anew.
+        May be called again after a thread that hung at a disk was abandoned: it counts again.
         """
         self._retention = Retention(self._settings, self._ledger, self._clock, self._at_disk)
         while not heartbeat.stopping:
@@ -154,9 +151,9 @@ class ImageWriter:
                 self._clock.wait(self._offered, BEAT_EVERY_S)
 
     def drain(self, limit_s: float) -> int:
-        """Write what still waits, once `run` has ended; returns how many frames were lost.
+        """Write the backlog, once `run` has ended; returns how many frames were lost.
 
-        A disk that hangs does not hang the caller for longer than the limit.
+        A disk that hangs blocks the caller no longer than the limit.
         """
         too_late = threading.Event()
 
@@ -164,8 +161,8 @@ class ImageWriter:
             while not too_late.is_set() and self._write_next(self._retention):
                 pass
 
-        # A daemon: such a disk must not keep the process from ending either.
-        worker = threading.Thread(target=work, name="image writer-drain", daemon=True)
+        # A daemon thread: such a disk must not keep the process from ending either.
+        worker = threading.Thread(target=work, name="image writer drain", daemon=True)
         worker.start()
         worker.join(limit_s)
         too_late.set()
@@ -179,7 +176,7 @@ class ImageWriter:
         return lost
 
     def step(self) -> bool:
-        """Do the next bit of work: count, remove or write; returns whether there was any."""
+        """Do the next unit of work: count, remove or write; returns whether there was any."""
         retention = self._retention  # `run` may be called again while this hangs at a disk
         unreviewed = retention.removed[Worth.DOUBT]
         worked = self._in_order(retention)
@@ -201,7 +198,7 @@ class ImageWriter:
 
     @property
     def status(self) -> StorageStatus:
-        """How full it is, and for how long; from any thread, without a look at the disk."""
+        """How full the folder is, without a look at the disk. Thread-safe."""
         return StorageStatus(
             alarm=self._alarms.text,
             kept_bytes=self._retention.kept_bytes,
@@ -211,7 +208,7 @@ class ImageWriter:
         )
 
     def _in_order(self, retention: Retention) -> bool:
-        """Count what is there, or remove what is too much, even if no frame comes."""
+        """Count the files, or remove those that are too many, even if no frame comes."""
         try:
             more = retention.step()
             self._room = None if retention.counting else -retention.lacking_bytes
@@ -245,13 +242,13 @@ class ImageWriter:
             self._leave_out(offered, "encode", f"frames cannot be encoded: {error}")
         except Exception:
             log.exception("the frame of %s was not kept", offered.identity)
-            self._leave_out(offered, "encode", "frames cannot be encoded; the log says why")
+            self._leave_out(offered, "encode", "frames cannot be encoded; see the log")
         return True
 
     def _write(self, offered: Offered, retention: Retention) -> None:
         target = self._settings.folder / offered.path
         if target.exists():
-            return  # it was offered twice
+            return  # offered twice
         data = offered.picture
         if not isinstance(data, bytes):
             data = encode_png(data)
@@ -277,8 +274,8 @@ class ImageWriter:
 
     def _put(self, target: Path, data: bytes, offered: Offered) -> None:
         write_whole(target, data)
-        # The file before its name: a crash between the two must not leave a record of a file that
-        # is not there.
+        # The file before its name: a crash in between must not leave a record that names a missing
+        # file.
         try:
             self._ledger.note_image(offered.identity, offered.path)
         except LedgerError:

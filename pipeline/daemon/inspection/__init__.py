@@ -1,5 +1,5 @@
 """A frame's way from the camera to its closed record.
 
 camera (record opened) → work_queue → worker (frame_check, then predict and decide) → recorder
-(record closed). `drift` and `counters` look at what was closed.
+(record closed). `drift` and `counters` add up closed records.
 """

@@ -1,4 +1,4 @@
-"""One camera at work: its source, its trigger, and the records that they open."""
+"""One camera: reads its source, answers its trigger, and opens a record for each part."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ OnEvent = Callable[[str, str], None]
 
 @dataclass(frozen=True)
 class CameraStatus:
-    """One camera.
+    """Status of one camera.
 
     Attributes:
         name: of the camera.
-        connected: do frames come, or could they?
+        connected: do frames arrive, or could they?
         alarm: why not, "" when they do.
-        frames: how many came since the start of the station.
-        frame_age_s: since the last one; None before the first.
-        reconnects: how often the source was opened anew.
+        frames: received since the start of the station.
+        frame_age_s: seconds since the last one; None before the first.
+        reconnects: how often the source was opened again.
     """
 
     name: str
@@ -49,11 +49,11 @@ class CameraStatus:
 
 
 class Camera:
-    """Reads a source for ever and turns triggers into arrivals.
+    """Reads a source, reconnecting without end, and turns triggers into arrivals.
 
     Attributes:
         name: of the camera.
-        ended: has the source said that there will never be another frame?
+        ended: has the source ended for good (a replay's end)?
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Camera:
         self._clock = clock
         self._on_event = on_event
         self._alarm = "not connected yet"
-        self._deaf = ""  # why no triggers come
+        self._trigger_alarm = ""  # why no triggers arrive
         self._frames = 0
         self._reconnects = 0
         self._latest: Frame | None = None
@@ -84,12 +84,12 @@ class Camera:
 
     @property
     def status(self) -> CameraStatus:
-        """What others are told of it."""
+        """The camera at this moment."""
         latest = self._latest
         age_s = None if latest is None else self._clock.monotonic_s() - latest.captured_s
         alarm = "" if self.source.connected else self._alarm
         if self.trigger is not None and not self.trigger.connected:
-            alarm = alarm or self._deaf or "its trigger is not connected"
+            alarm = alarm or self._trigger_alarm or "its trigger is not connected"
         return CameraStatus(
             name=self.name,
             connected=not alarm,
@@ -100,10 +100,10 @@ class Camera:
         )
 
     def read(self, heartbeat: Heartbeat) -> None:
-        """Read frames, connecting again for ever, until asked to end or the source has ended."""
+        """Read frames, reconnecting without end, until asked to stop or the source has ended."""
         pause_s = FIRST_PAUSE_S
         while not heartbeat.stopping:
-            seen = self._frames
+            frames_before = self._frames
             try:
                 for frame in self.source.frames(heartbeat):
                     if heartbeat.stopping:
@@ -114,27 +114,28 @@ class Camera:
             except SourceLost as lost:
                 self.lost(str(lost))
             else:
-                # One that was left behind and wakes up does not speak for its successor.
+                # An abandoned thread that wakes up does not end its replacement's source.
                 self.ended = self.ended or not heartbeat.stopping
                 return
             self._reconnects += 1
-            pause_s = FIRST_PAUSE_S if self._frames > seen else min(2 * pause_s, LONGEST_PAUSE_S)
+            pause_s = FIRST_PAUSE_S if self._frames > frames_before else 2 * pause_s
+            pause_s = min(pause_s, LONGEST_PAUSE_S)
             heartbeat.wait(pause_s)
 
     def call(self, heartbeat: Heartbeat) -> None:
-        """Answer triggers with the latest frame until asked to end."""
-        assert self.trigger is not None, "a camera without a trigger has nobody to answer"
+        """Answer triggers with the latest frame until asked to stop."""
+        assert self.trigger is not None, "a camera without a trigger has no calls to answer"
         pause_s = FIRST_PAUSE_S
         while not heartbeat.stopping:
             try:
                 for call in self.trigger.calls(heartbeat):
-                    pause_s, self._deaf = FIRST_PAUSE_S, ""
+                    pause_s, self._trigger_alarm = FIRST_PAUSE_S, ""
                     self._answer(call, heartbeat)
                     heartbeat.beat()
             except SourceLost as lost:
                 self.trigger.connected = False
-                if str(lost) != self._deaf:
-                    self._deaf = str(lost)
+                if str(lost) != self._trigger_alarm:
+                    self._trigger_alarm = str(lost)
                     log.error("camera %s: no triggers come: %s", self.name, lost)
                     self._on_event("trigger lost", f"{self.name}: {lost}")
             else:
@@ -143,13 +144,13 @@ class Camera:
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     def turn_away(self, why: str) -> None:
-        """Record the parts that its trigger still knows of, once nobody asks it any more."""
+        """Record the parts that wait in the trigger as NOT_INSPECTED, once `call` has ended."""
         left = iter(() if self.trigger is None else self.trigger.left())
         while some := [MissedTrigger(c.at, c.serial, self.name) for c in islice(left, AT_ONCE)]:
             self._recorder.refuse_all(some, why)
 
     def lost(self, why: str) -> None:
-        """Note that no frames come."""
+        """Raise the alarm that no frames arrive."""
         if self._alarm != why or self.source.connected:
             log.error("camera %s: %s", self.name, why)
             self._on_event("camera lost", f"{self.name}: {why}")
@@ -165,7 +166,7 @@ class Camera:
             self._latest = frame
             self._came.notify_all()
         if self.trigger is None:
-            # What can wait does, instead of being missed while the ledger cannot be written.
+            # A source that can wait does so while the ledger cannot be written: no part is missed.
             while (
                 not self.source.live and self._recorder.alarm and not heartbeat.wait(LEDGER_PAUSE_S)
             ):
@@ -178,11 +179,11 @@ class Camera:
             )
             if arrival is not None:
                 self._offer(arrival, heartbeat)
-        if first:  # noted last: the part does not wait for it
+        if first:  # noted last, so that the part does not wait for it
             self._on_event("camera connected", self.name)
 
     def _answer(self, call: Call, heartbeat: Heartbeat) -> None:
-        """Record a trigger, then find the frame that belongs to it."""
+        """Open a record for a trigger, then find the frame that belongs to it."""
         arrival = self._recorder.open(
             self.name, call.at, call.at_s, call.serial, answer=call.answer
         )
@@ -195,12 +196,12 @@ class Camera:
         if frame is None:
             self._recorder.refuse(arrival, self._no_frame())
             return
-        self._offer(self._recorder.seen(arrival, frame), heartbeat)
+        self._offer(self._recorder.add_frame(arrival, frame), heartbeat)
 
     def _fresh(self, call: Call, heartbeat: Heartbeat) -> Frame | None:
-        """The latest frame if it is young enough, waiting a little for one; None without.
+        """The latest frame if it is fresh enough, waiting up to `wait_ms` for one; else None.
 
-        Neither may it be much younger: a call that had to wait its turn would get the next part's.
+        A frame far too new is rejected as well: a call that was delayed would get the next part's.
         """
         assert self._rules is not None
         oldest_s = call.at_s - self._rules.max_age_ms / 1e3
@@ -222,15 +223,15 @@ class Camera:
         return f"no frame: none came within {self._rules.max_age_ms:.0f} ms of the trigger"
 
     def _offer(self, arrival: Arrival, heartbeat: Heartbeat) -> None:
-        # Decoded here, beside the network, unless it will be turned away at once.
+        # Decoded in this thread, parallel to inference, unless it would be turned away at once.
         if not (arrival.live and self._work_queue.full(arrival.camera)):
             arrival = arrival.decoded()
         turned_away: TurnedAway | None = self._work_queue.offer(arrival, heartbeat)
         if turned_away is not None:
-            # Without the heartbeat: were the ledger away, frames would go unseen while this waits.
+            # Without a heartbeat, so as not to wait for the ledger while frames arrive.
             self._recorder.refuse(turned_away.arrival, turned_away.reason)
 
     def _forget(self, frame: Frame) -> None:
-        """A frame that came when the station was ending is no trigger any more."""
+        """Drop a frame that arrived during shutdown: it is not recorded as a trigger."""
         if frame.answer is not None:
             frame.answer(None)

@@ -1,4 +1,4 @@
-"""Counts of what was closed since the start: for the summary, the web service and the terminal."""
+"""Counts of closed records since the start: for summary, web service and terminal."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pipeline.contracts.records import Record, Verdict
 
 # Upper edges in milliseconds; a takt is rarely shorter than the first or longer than the last.
 EDGES_MS = (2.0, 5.0, 10.0, 20.0, 35.0, 50.0, 75.0, 100.0, 150.0, 250.0, 500.0, 1000.0, 2500.0)
-STOPPED = "station stopped"  # the kind of reason of parts that waited when the station ended
+STOPPED = "station stopped"  # kind of reason of parts that waited when the station ended
 REMEMBERED = 100_000  # latencies, for the quantiles of the summary
 
 
 @dataclass(frozen=True)
 class Histogram:
-    """Latencies of judged parts: how many in each interval (the last has no upper edge)."""
+    """Latencies of judged parts: the number in each interval (the last has no upper edge)."""
 
     edges_ms: Sequence[float]
     counts: Sequence[int]
@@ -26,7 +26,7 @@ class Histogram:
 
 
 class Counters:
-    """Adds up records. May be used from any thread."""
+    """Adds up closed records. Thread-safe."""
 
     def __init__(self) -> None:
         self.last: Record | None = None
@@ -53,35 +53,35 @@ class Counters:
 
     @property
     def verdicts(self) -> dict[Verdict, int]:
-        """How many records bear each verdict."""
+        """Number of records by verdict."""
         with self._lock:
             return {v: self._verdicts[v] for v in Verdict}
 
     @property
     def by_camera(self) -> dict[tuple[str, Verdict], int]:
-        """The same for each camera."""
+        """Number of records by camera and verdict."""
         with self._lock:
             return dict(self._by_camera)
 
     @property
     def reasons(self) -> dict[str, int]:
-        """Why parts were not inspected, by kind."""
+        """Number of NOT_INSPECTED records by kind of reason."""
         with self._lock:
             return dict(self._reasons)
 
     @property
     def histogram(self) -> Histogram:
-        """Trigger to verdict of judged parts."""
+        """Latencies from trigger to verdict of judged parts."""
         with self._lock:
             return Histogram(EDGES_MS, tuple(self._counts), self._sum_ms)
 
     def latency_ms(self, fraction: float) -> float | None:
-        """A quantile of trigger to verdict over the last judged parts, None without any."""
+        """A quantile of the latencies of the last judged parts, None without any."""
         with self._lock:
             known = sorted(self._latencies)
         return known[min(len(known) - 1, int(fraction * len(known)))] if known else None
 
 
 def kind(reason: str) -> str:
-    """What kind of reason it is: what stands before the colon."""
+    """The kind of a reason: the text before the colon."""
     return reason.partition(":")[0]

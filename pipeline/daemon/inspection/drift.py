@@ -1,4 +1,4 @@
-"""Do parts look to the model as they did when it took over? Two weighted means that move slowly."""
+"""Drift of defect score and novelty since the model was swapped in: two weighted means."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from pipeline.inference.inspector import Inspection
 
-PARTS = 200  # a part's weight has fallen to 37 % after so many more; so many make up what is usual
+PARTS = 200  # a part's weight falls to 37 % after so many more; as many make up the baseline
 
 
 @dataclass(frozen=True)
 class Level:
-    """One figure of the parts that a model has judged.
+    """Level of one figure over the parts that a model has judged.
 
     Attributes:
         now: its exponentially weighted mean; None before the first part.
@@ -25,17 +25,17 @@ class Level:
 
 @dataclass(frozen=True)
 class DriftStatus:
-    """What the model at work has seen since it took over.
+    """Drift of the model at work since it was swapped in.
 
-    A bundle does not say what scores to expect of this line, so the first parts after a model took
-    over stand for what is usual: drift before that, or during it, does not show in the scores. For
-    the novelty the bundle says it: 1 is the median of the parts that evaluation judged.
+    A bundle does not contain the scores to expect on this line, so the first parts after the swap
+    are the baseline: drift before or during them does not show in the scores. For the novelty the
+    bundle has one: 1 is the median of the parts that evaluation judged.
 
     Attributes:
-        parts: judged by it.
+        parts: judged by this model.
         defect_score: 0 to 1.
-        novelty: distance to the nearest training example, in medians of evaluation; without values
-            where the bundle has no examples.
+        novelty: distance to the nearest training example, in medians of evaluation; None where the
+            bundle has no examples.
     """
 
     parts: int = 0
@@ -44,36 +44,36 @@ class DriftStatus:
 
 
 class Drift:
-    """Follows the parts of one model after the other. May be used from any thread."""
+    """Follows the parts of one model after the other. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._version = ""
-        self._state = DriftStatus()
+        self._status = DriftStatus()
 
-    def add(self, version: str, seen: Inspection, median: float | None) -> None:
-        """Take a judged part in; the first one of another model begins anew.
+    def add(self, version: str, result: Inspection, median: float | None) -> None:
+        """Add a judged part; the first one of another model starts again from zero.
 
         Args:
             version: of the model that judged it.
-            seen: what it saw.
-            median: of the novelty in evaluation; None or 0 where nobody knows.
+            result: of the inspection.
+            median: of the novelty in evaluation; None or 0 where it is not known.
         """
         with self._lock:
             if version != self._version:
-                self._version, self._state = version, DriftStatus()
-            parts, known = self._state.parts + 1, self._state
+                self._version, self._status = version, DriftStatus()
+            parts, known = self._status.parts + 1, self._status
             novelty = known.novelty
-            if seen.novelty is not None and median:
-                novelty = _moved(novelty, seen.novelty / median, parts)
-            self._state = DriftStatus(
-                parts, _moved(known.defect_score, seen.defect_score, parts), novelty
+            if result.novelty is not None and median:
+                novelty = _moved(novelty, result.novelty / median, parts)
+            self._status = DriftStatus(
+                parts, _moved(known.defect_score, result.defect_score, parts), novelty
             )
 
     def of(self, version: str) -> DriftStatus:
-        """What a model has seen; nothing yet where it has not judged a part."""
+        """Drift of a model; all empty where it has not judged a part yet."""
         with self._lock:
-            return self._state if version == self._version else DriftStatus()
+            return self._status if version == self._version else DriftStatus()
 
 
 def _moved(level: Level, value: float, parts: int) -> Level:

@@ -1,4 +1,4 @@
-"""Opening and closing records, whatever the disk does: the station's only way to the ledger."""
+"""Opens and closes records, and buffers triggers while the ledger cannot be written."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from pipeline.daemon.sources import Answer, Frame
 from pipeline.errors import LedgerError
 from pipeline.ledger.ledger import Ledger, MissedTrigger, NotOpen
 
-AGAIN_AFTER_S = 0.5
-REMEMBERED = 100_000  # triggers that could not be recorded
+RETRY_AFTER_S = 0.5
+REMEMBERED = 100_000  # triggers buffered while the ledger cannot be written
 
 T = TypeVar("T")
 OnClosed = Callable[[Record, Frame | None], None]
@@ -30,18 +30,18 @@ log = logging.getLogger(__name__)
 
 
 class Recorder:
-    """Opens a record at each trigger and closes it once, by whoever is first.
+    """Opens a record at each trigger and closes it once; the first of several closers wins.
 
-    When the ledger cannot be written no verdict is given: triggers are remembered, `alarm` says
-    why, and as soon as it can be written again they are recorded as NOT_INSPECTED. Until then it is
-    tried every half second and not at each trigger: a ledger that another program has locked lets
-    each who tries wait, and cameras have frames to read. May be used from any thread.
+    While the ledger cannot be written no verdict is given: triggers are buffered, `alarm` gives the
+    reason, and once it can be written again they are recorded as NOT_INSPECTED. Writing is retried
+    every half second and not at each trigger: each attempt on a ledger that another program has
+    locked blocks, and cameras have frames to read. Thread-safe.
 
     Attributes:
         alarm: why the ledger cannot be written, "" while it can.
-        triggers: how many came since the start, but for the forgotten.
-        forgotten: triggers that found no room even in memory.
-        counters: counts of what was closed.
+        triggers: received since the start, without the forgotten ones.
+        forgotten: triggers that did not fit into the buffer either.
+        counters: counts of closed records.
     """
 
     def __init__(
@@ -52,13 +52,13 @@ class Recorder:
         takt_ms: float | None = None,
         make_room: Callable[[LedgerError], bool] = lambda error: False,
     ) -> None:
-        """Take the ledger.
+        """Start with nothing open.
 
         Args:
-            ledger: the station's.
-            clock: the time.
-            takt_ms: a verdict later than this after its trigger is none.
-            make_room: is called when nothing could be written; True where it may be now.
+            ledger: of the station.
+            clock: of the station.
+            takt_ms: a verdict later than this after its trigger becomes NOT_INSPECTED.
+            make_room: called when a write failed; True where another attempt may succeed.
         """
         self.alarm = ""
         self.triggers = 0
@@ -71,11 +71,11 @@ class Recorder:
         self._open: dict[str, Arrival] = {}
         self._missed: deque[MissedTrigger] = deque()
         self._missed_why = ""
-        self._owed: deque[tuple[Arrival, Record]] = deque()  # closed, but for writing it down
+        self._owed: deque[tuple[Arrival, Record]] = deque()  # verdict given, not written yet
         self._lock = threading.Lock()
         self._subscribers: list[OnClosed] = []
-        self._untold = 0  # of the forgotten: those that the ledger does not count yet
-        self._again_s = 0.0  # when to try the ledger again
+        self._uncounted = 0  # of the forgotten: those that the ledger does not count yet
+        self._retry_s = 0.0  # when to try the ledger again
 
     def subscribe(self, callback: OnClosed) -> None:
         """Call `callback` with each closed record and its frame, in the thread that closed it.
@@ -95,9 +95,9 @@ class Recorder:
         live: bool = True,
         answer: Answer | None = None,
     ) -> Arrival | None:
-        """Record that a trigger came; None where the ledger cannot be written."""
+        """Open a record for a trigger; None where the ledger cannot be written."""
         missed = MissedTrigger(at, serial, camera)
-        if self.alarm and self._clock.monotonic_s() < self._again_s:
+        if self.alarm and self._clock.monotonic_s() < self._retry_s:
             self._miss(missed, self.alarm, answer)
             return None
         self._catch_up()
@@ -114,7 +114,7 @@ class Recorder:
             self._open[identity] = arrival
         return arrival
 
-    def seen(self, arrival: Arrival, frame: Frame) -> Arrival:
+    def add_frame(self, arrival: Arrival, frame: Frame) -> Arrival:
         """The arrival with the frame that was found for its trigger."""
         arrival = replace(arrival, frame=frame)
         with self._lock:
@@ -125,14 +125,14 @@ class Recorder:
     def close(
         self, arrival: Arrival, record: Record, heartbeat: Heartbeat | None = None
     ) -> Record | None:
-        """Commit a verdict and tell everybody; None where the record was closed before, or is gone.
+        """Commit a verdict, then notify; None where the record was closed before, or is gone.
 
-        While the ledger cannot be written this waits, beating, until the worker is asked
-        to end. Then, or without a heartbeat, `recover` closes the record later.
+        While the ledger cannot be written this waits, beating, until the worker is asked to stop.
+        Then, or without a heartbeat, `recover` closes the record later.
 
         Args:
             arrival: whose record it is.
-            record: with the verdict; its latency is that of the moment of writing.
+            record: with the verdict; its latency is taken when it is written.
             heartbeat: of the worker that closes.
         """
         with self._lock:
@@ -149,8 +149,8 @@ class Recorder:
                 return None
             except LedgerError as error:
                 self._raise_alarm(str(error))
-                if heartbeat is None or heartbeat.wait(AGAIN_AFTER_S):
-                    # Without the frame: nobody knows how many these will be.
+                if heartbeat is None or heartbeat.wait(RETRY_AFTER_S):
+                    # Without the frame: there may be many of these.
                     arrival = replace(arrival, frame=None)
                     with self._lock:
                         self._open[arrival.record] = arrival
@@ -168,7 +168,7 @@ class Recorder:
         return self.close(arrival, self.refusal(arrival, reason), heartbeat)
 
     def refuse_all(self, triggers: Sequence[MissedTrigger], reason: str) -> None:
-        """Record triggers that nobody opened a record for as NOT_INSPECTED, all at once."""
+        """Record triggers that have no open record as NOT_INSPECTED, in one transaction."""
         try:
             closed = self._written(lambda: self._ledger.add_refused(triggers, reason))
         except LedgerError as error:
@@ -232,11 +232,11 @@ class Recorder:
         for call in calls:
             try:
                 call()
-            except Exception:  # who listens must not keep the next part from its verdict
+            except Exception:  # a subscriber must not keep the next part from its verdict
                 log.exception("record callback failed", extra={"record": record.id})
 
     def _written(self, write: Callable[[], T]) -> T:
-        """Write, and once more if that made room on a full disk."""
+        """Write, and retry once if room was made on a full disk."""
         try:
             return write()
         except LedgerError as error:
@@ -252,22 +252,22 @@ class Recorder:
                 self._missed_why = why
             else:
                 self.forgotten += 1
-                self._untold += 1
+                self._uncounted += 1
                 self._missed_why = why
         if answer is not None:
             answer(None)
 
     def recover(self, *, at_once: bool = False) -> None:
-        """Write down what could not be written, if that is possible now; call it often.
+        """Write what could not be written before, if that is possible now; call it often.
 
         Args:
-            at_once: however short ago it was tried.
+            at_once: do not wait for the next retry to be due.
         """
-        if not (self.alarm or self._missed or self._untold or self._owed):
+        if not (self.alarm or self._missed or self._uncounted or self._owed):
             return
-        if self._clock.monotonic_s() < self._again_s and not at_once:
+        if self._clock.monotonic_s() < self._retry_s and not at_once:
             return
-        self._again_s = self._clock.monotonic_s() + AGAIN_AFTER_S
+        self._retry_s = self._clock.monotonic_s() + RETRY_AFTER_S
         if self.alarm:
             try:
                 self._written(
@@ -283,26 +283,26 @@ class Recorder:
 
     @property
     def lost(self) -> int:
-        """Triggers that came and of which the ledger knows nothing."""
-        return len(self._missed) + self._untold
+        """Triggers that the ledger does not contain."""
+        return len(self._missed) + self._uncounted
 
     def settle(self) -> None:
-        """Write down what can be written yet, when the station ends; say what is lost."""
+        """Write what can still be written at shutdown, and log how many triggers are lost."""
         self.recover(at_once=True)
         if lost := self.lost:
             log.error("%d triggers are not in the ledger: %s", lost, self._missed_why)
 
     def _catch_up(self) -> None:
-        """Record the triggers that could not be recorded when they came."""
+        """Record the buffered triggers."""
         if self._missed and not self._record_missed():
             return
-        if self._untold:
+        if self._uncounted:
             self._count_forgotten()
 
     def _count_forgotten(self) -> None:
-        """Have the ledger's account show the triggers of which nothing else is known."""
+        """Add the forgotten triggers to the ledger's account."""
         with self._lock:
-            n, self._untold = self._untold, 0
+            n, self._uncounted = self._uncounted, 0
             why = self._missed_why
         if n == 0:  # another thread was faster
             return
@@ -310,7 +310,7 @@ class Recorder:
             self._ledger.add_forgotten(self._clock.now(), n, f"{n}: {why}")
         except LedgerError as error:
             with self._lock:
-                self._untold += n
+                self._uncounted += n
             self._raise_alarm(str(error))
             return
         log.error("%d triggers have no record, and the account shows it: %s", n, why)
@@ -336,7 +336,7 @@ class Recorder:
         if not self.alarm:
             log.error("no part can be inspected: %s", why)
         self.alarm = why
-        self._again_s = self._clock.monotonic_s() + AGAIN_AFTER_S
+        self._retry_s = self._clock.monotonic_s() + RETRY_AFTER_S
 
     def _clear_alarm(self) -> None:
         if self.alarm:

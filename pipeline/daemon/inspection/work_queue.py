@@ -1,4 +1,4 @@
-"""Between the cameras and the network: what waits, and what happens when too much comes."""
+"""Frames that wait for inspection, and what happens when they come too fast."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Arrival:
         camera: whose trigger it was.
         at: when the trigger came, in UTC.
         at_s: the same moment on the clock's monotonic scale.
-        serial: of the part, "" where nobody told.
-        frame: the picture; None where there is none yet.
-        live: does it come from a camera that does not wait?
-        answer: is told the record once it is closed.
+        serial: of the part, "" where it is not known.
+        frame: the picture; None before one was found.
+        live: from a source that does not wait for the station?
+        answer: called with the record once it is closed.
     """
 
     record: str
@@ -39,7 +39,7 @@ class Arrival:
 
     @property
     def size_bytes(self) -> int:
-        """Memory that its picture takes."""
+        """Memory that the picture takes."""
         frame = self.frame
         if frame is None:
             return 0
@@ -47,7 +47,7 @@ class Arrival:
         return pixels + len(frame.data or b"")
 
     def decoded(self) -> Arrival:
-        """The same with the picture decoded, or with the reason why that cannot be."""
+        """The same with the picture decoded, or with the reason why it cannot be."""
         frame = self.frame
         if frame is None or frame.pixels is not None or frame.fault:
             return self
@@ -67,7 +67,7 @@ class TurnedAway:
 
 
 class WorkQueue:
-    """Arrivals in the order of their triggers. May be used from any thread."""
+    """Arrivals in the order of their triggers. Thread-safe."""
 
     def __init__(self, overload: Overload) -> None:
         self._overload = overload
@@ -77,7 +77,7 @@ class WorkQueue:
 
     @property
     def waiting(self) -> int:
-        """How many arrivals wait."""
+        """Number of waiting arrivals."""
         return len(self._waiting)
 
     @property
@@ -92,10 +92,10 @@ class WorkQueue:
             return self._refusal(camera) is not None
 
     def offer(self, arrival: Arrival, heartbeat: Heartbeat) -> TurnedAway | None:
-        """Let an arrival wait for the network; returns who is turned away for it, if anyone.
+        """Append an arrival; returns the one that is turned away for it, if any.
 
-        One that is not live waits here until there is room. When its worker is asked to end it is
-        let in without: its record is open, and it is the last of its camera.
+        One that is not live blocks until there is room. When its worker is asked to stop it is
+        appended in any case: its record is open, and it is the last of its camera.
         """
         with self._changed:
             while not arrival.live and self._refusal(arrival.camera) is not None:
@@ -115,9 +115,9 @@ class WorkQueue:
         return None
 
     def take(self, timeout_s: float) -> Arrival | None:
-        """The arrival whose turn it is, None after `timeout_s` without one.
+        """The oldest arrival, None after `timeout_s` without one.
 
-        Whoever takes one calls `done` when it is closed.
+        Call `done` once its record is closed.
         """
         with self._changed:
             if not self._waiting:
@@ -125,17 +125,17 @@ class WorkQueue:
             if not self._waiting:
                 return None
             self._busy = True
-            self._changed.notify_all()  # who can wait has room now
+            self._changed.notify_all()  # sources that can wait have room now
             return self._waiting.popleft()
 
     def done(self) -> None:
-        """Nothing is being inspected any more."""
+        """The arrival that was taken last is finished."""
         with self._changed:
             self._busy = False
             self._changed.notify_all()
 
     def clear(self) -> list[Arrival]:
-        """Take all that wait."""
+        """Remove and return all waiting arrivals."""
         with self._changed:
             left = list(self._waiting)
             self._waiting.clear()
@@ -143,7 +143,7 @@ class WorkQueue:
         return left
 
     def _refusal(self, camera: str) -> str | None:
-        """Why nothing more of a camera can wait, None while something can."""
+        """Why no further arrival of a camera can wait, None while it can."""
         rules, waiting = self._overload, len(self._waiting)
         if rules.policy == "reject":
             taken = self._busy or waiting > 0
@@ -153,13 +153,13 @@ class WorkQueue:
         megabytes = sum(a.size_bytes for a in self._waiting) / 1e6
         if rules.policy == "queue" and megabytes >= rules.waiting_mb:
             return f"overload: {megabytes:.0f} MB of frames were waiting (limit {rules.waiting_mb})"
-        # For sources that can wait, `latest` is a queue of one, beside those of other cameras.
+        # For sources that can wait, `latest` is a queue of one for each camera.
         if rules.policy == "latest" and any(a.camera == camera for a in self._waiting):
             return "overload: a later frame took its place"
         return None
 
     def _replace(self, arrival: Arrival) -> TurnedAway | None:
-        """Let an arrival take the place of the one of the same camera."""
+        """Replace the waiting arrival of the same camera."""
         displaced = next((a for a in self._waiting if a.camera == arrival.camera), None)
         if displaced is not None:
             self._waiting.remove(displaced)

@@ -1,4 +1,4 @@
-"""The worker that judges: one arrival after the other, from the work queue to its closed record."""
+"""The inspection worker: takes arrivals from the work queue, judges them, closes their records."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Gate = Callable[[str, Frame, Pixels], str | None]
 
 
 class ReadyModel(Protocol):
-    """A model that is ready to judge."""
+    """A loaded model."""
 
     @property
     def inspector(self) -> Inspector: ...
@@ -40,12 +40,12 @@ class ReadyModel(Protocol):
 
 
 class InspectionWorker:
-    """Judges what waits. A hung or dead worker is replaced: `run` is called anew, in a new thread.
+    """Judges waiting arrivals. To replace a hung or dead worker, `run` is called in a new thread.
 
-    The model is asked for once a frame, so that another takes over between two of them.
+    The model is read once a frame, so that it is swapped between two frames.
 
     Attributes:
-        drift: of the parts that it has judged.
+        drift: of the judged parts.
     """
 
     def __init__(
@@ -55,44 +55,44 @@ class InspectionWorker:
         model: Callable[[], ReadyModel],
         gate: Gate = lambda camera, frame, pixels: None,
     ) -> None:
-        """Take what it needs.
+        """Start idle.
 
         Args:
-            work queue: what waits.
-            recorder: where records are closed.
-            model: the model at work.
-            gate: why a camera's frame is not to be inspected at all, or None.
+            work_queue: with the arrivals to judge.
+            recorder: closes records.
+            model: returns the model at work.
+            gate: the reason why a camera's frame is not to be inspected at all, or None.
         """
         self._work_queue = work_queue
         self._recorder = recorder
         self._model = model
         self.drift = Drift()
         self._gate = gate
-        # More than one only where a worker was given up for hung and is about to wake up.
+        # More than one only where an abandoned worker is about to wake up.
         self._at_work: dict[str, Arrival] = {}
-        self._handing = threading.Lock()
+        self._hand_over = threading.Lock()
 
     def run(self, heartbeat: Heartbeat) -> None:
-        """Judge until asked to end; the arrival at work is finished first."""
+        """Judge until asked to stop; the current arrival is finished first."""
         while not heartbeat.stopping:
             heartbeat.beat()
             arrival = self._work_queue.take(BEAT_EVERY_S)
             if arrival is None:
                 continue
-            with self._handing:
+            with self._hand_over:
                 self._at_work[arrival.record] = arrival
             record = self._record(arrival)
             heartbeat.beat()
             self._recorder.close(arrival, record, heartbeat)
-            with self._handing:
+            with self._hand_over:
                 if self._at_work.pop(arrival.record, None) is None:
-                    # Given up for hung meanwhile: the record is closed and another does the work.
+                    # Abandoned meanwhile: the record is closed and a replacement is running.
                     return
                 self._work_queue.done()
 
     def abandon(self, why: str) -> None:
-        """Close the record of the part that a lost worker was at."""
-        with self._handing:
+        """Close the record of the part that a lost worker was judging."""
+        with self._hand_over:
             left = list(self._at_work.values())
             self._at_work.clear()
             self._work_queue.done()
@@ -110,8 +110,8 @@ class InspectionWorker:
             pixels = frame.decoded()
             if (unfit := self._gate(arrival.camera, frame, pixels)) is not None:
                 return refusal(arrival, unfit)
-            loaded = self._model()
-            seen = loaded.inspector.inspect(pixels)
+            model = self._model()
+            result = model.inspector.inspect(pixels)
         except UnreadableImage as error:
             return refusal(arrival, f"unreadable: {error}")
         except Exception as error:
@@ -119,17 +119,19 @@ class InspectionWorker:
             log.exception(
                 "frame %s was not inspected", arrival.serial, extra={"record": arrival.record}
             )
-            told = " ".join(str(error).split())
-            return refusal(arrival, f"{type(error).__name__}: {told}")
-        decision, bundle = seen.decision, loaded.inspector.bundle
-        if arrival.record in self._at_work:  # who was given up for hung may have had another model
-            known = bundle.familiarity
-            self.drift.add(loaded.version, seen, None if known is None else known.median)
+            one_line = " ".join(str(error).split())
+            return refusal(arrival, f"{type(error).__name__}: {one_line}")
+        decision, bundle = result.decision, model.inspector.bundle
+        if arrival.record in self._at_work:  # an abandoned worker may have had another model
+            known = bundle.novelty
+            self.drift.add(model.version, result, None if known is None else known.median)
         names = bundle.taxonomy.names
         return replace(
             self._recorder.record(arrival, decision.verdict, decision.reason),
             part_class=decision.part_class,
             defect_score=decision.defect_score,
-            scores={n: round(float(p), 6) for n, p in zip(names, seen.probabilities, strict=True)},
-            model_version=loaded.version,
+            scores={
+                n: round(float(p), 6) for n, p in zip(names, result.probabilities, strict=True)
+            },
+            model_version=model.version,
         )

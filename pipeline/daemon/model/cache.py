@@ -1,4 +1,4 @@
-"""The station's model: pulled by alias, verified at every start, kept for a start offline."""
+"""Bundles on this disk: pulled by alias, verified at every start, kept for a start offline."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import logging
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -16,38 +15,17 @@ from pipeline.contracts.bundle import Bundle, open_bundle
 from pipeline.contracts.signoff import Signoff
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.daemon.settings.line import Line
-from pipeline.errors import (
-    BundleError,
-    LinesideError,
-    NoChampion,
-    RegistryUnreachable,
-    SignoffError,
-)
+from pipeline.errors import BundleError, LinesideError, RegistryUnreachable, SignoffError
 from pipeline.files import read_model, write_json, write_model
-from pipeline.registry.alias import disagreement
-from pipeline.registry.chain import Chain
-from pipeline.registry.store import CHAMPION, Registry, Version
+from pipeline.registry.resolution import Resolution, Resolved
+from pipeline.registry.store import Registry
+from pipeline.registry.versions import Version
 
 LAST_GOOD = "last_good.json"
-# A bundle's folder, the sign-off beside it, and what a download that was cut off has left.
+# A bundle's folder, its sign-off, and the remains of an interrupted download.
 CACHED = re.compile(r"\.?(\d+-[0-9a-f]{12})(\.signoff\.json)?(\.partial|\.former)?")
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """The version that a line wants.
-
-    Attributes:
-        version: which.
-        approval: the verified record that made it the champion; None where the line asks for none.
-        doubt: what does not fit though it may run, "" for nothing.
-    """
-
-    version: Version
-    approval: Signoff | None = None
-    doubt: str = ""
 
 
 def fetch_champion(
@@ -56,50 +34,41 @@ def fetch_champion(
     """Find the version that the line's alias points to and open its bundle, verified.
 
     When the registry is away, the last good bundle in the cache is used, with a warning. A registry
-    that answers "no champion" is obeyed: somebody has withdrawn the model.
+    that answers "no champion" is obeyed: the model was withdrawn.
 
-    With `require_signoff` the sign-offs say which version is the champion, not the alias, which
-    anybody may move and which a command that was cut off leaves behind. Where the sign-offs do not
-    verify, or the champion's bundle does not, or it fails its trial, the last good one stays,
-    unless a sign-off that is intact takes it back (`Chain.taken_back`).
+    With `require_signoff` the sign-offs name the champion, not the alias. Where the sign-offs do
+    not verify, or the champion's bundle does not, or it fails its trial, the last good one stays,
+    unless a sign-off that is intact revokes it (`Resolution.revocation`).
 
     Args:
         line: the station.
         registry: where its model comes from.
-        try_out: is given the champion's bundle before that counts as good; raises BundleError.
+        try_out: validates the champion's bundle before it counts as good; raises BundleError.
 
     Raises:
         NoChampion: no version bears the alias, or the one signed off was deleted.
         RegistryUnreachable: the registry is away and nothing fitting is in the cache.
         SignoffError: the sign-offs do not verify and nothing signed off is in the cache, or it was
-            taken back.
+            revoked.
         BundleError: the bundle is altered or fails its trial, and nothing good is in the cache.
     """
-    chain: Chain | None = None
+    look = Resolution(
+        registry, line.recipe, line.model.alias, require_signoff=line.model.require_signoff
+    )
     try:
-        chain = _sign_offs(line, registry)
-        wanted = _wanted(line, registry, chain)
+        wanted = look.resolve()
         bundle = obtain(line, registry, wanted.version)
         try_out(bundle)
     except RegistryUnreachable as away:
-        return _last_good_one(line, away, "starting OFFLINE from the last good model", chain)
+        return _last_good_one(line, away, "starting OFFLINE from the last good model", look)
     except (SignoffError, BundleError) as refused:
-        if chain is None and _is_withdrawn(line, registry):
+        if not line.model.require_signoff and _is_withdrawn(line, look):
             raise
-        return _last_good_one(line, refused, "staying with the last good model", chain)
-    if wanted.doubt:
-        log.warning("%s; running %s", wanted.doubt, wanted.version.name)
+        return _last_good_one(line, refused, "staying with the last good model", look)
+    if wanted.warning:
+        log.warning("%s; running %s", wanted.warning, wanted.version.name)
     remember(line, wanted)
     return bundle, wanted.version
-
-
-def ask(line: Line, registry: Registry) -> Wanted:
-    """Which version the line wants now; nothing is downloaded.
-
-    Raises:
-        NoChampion, RegistryUnreachable, SignoffError: as `fetch_champion`.
-    """
-    return _wanted(line, registry, _sign_offs(line, registry))
 
 
 def obtain(line: Line, registry: Registry, version: Version) -> Bundle:
@@ -112,7 +81,7 @@ def obtain(line: Line, registry: Registry, version: Version) -> Bundle:
     return _cached(line, version) or _pulled(line, registry, version)
 
 
-def remember(line: Line, wanted: Wanted) -> None:
+def remember(line: Line, wanted: Resolved) -> None:
     """Note that a version is good: it starts the station when the registry is away."""
     version = wanted.version
     known = {
@@ -133,7 +102,7 @@ def remember(line: Line, wanted: Wanted) -> None:
 def tidy(line: Line, *needed: Bundle) -> None:
     """Remove from the cache all bundles but those needed and the last good one.
 
-    What does not bear the name of a bundle is left alone: the folder may not be ours alone.
+    Files that are not named like a bundle stay: others may use the folder too.
     """
     last = _last_good(line)
     kept = {bundle.folder.name for bundle in needed}
@@ -153,7 +122,7 @@ def tidy(line: Line, *needed: Bundle) -> None:
 
 
 def cached_taxonomy(line: Line) -> Taxonomy | None:
-    """The classes of the model that the station ran last, None where the cache holds none.
+    """The classes of the model that the station ran last, None where the cache has none.
 
     Raises:
         BundleError: a file in the cache was altered.
@@ -163,43 +132,10 @@ def cached_taxonomy(line: Line) -> Taxonomy | None:
     return None if bundle is None else bundle.taxonomy
 
 
-def _sign_offs(line: Line, registry: Registry) -> Chain | None:
-    """The sign-offs as they stand; None where the line asks for none."""
-    return registry.signoffs(line.recipe).read() if line.model.require_signoff else None
-
-
-def _wanted(line: Line, registry: Registry, chain: Chain | None) -> Wanted:
-    if chain is not None:
-        return _signed_off(chain, registry)
-    return Wanted(registry.champion(line.recipe, line.model.alias))
-
-
-def _is_withdrawn(line: Line, registry: Registry) -> bool:
-    """Do sign-offs that verify say of the last good model that it may not run any more?"""
+def _is_withdrawn(line: Line, look: Resolution) -> bool:
+    """Do sign-offs that verify withdraw or reject the last good model?"""
     last = _last_good(line)
-    try:
-        chain = registry.signoffs(line.recipe).read()
-    except RegistryUnreachable:
-        return False
-    said = "" if last is None else chain.standing.status.get(last.version)
-    return not chain.faults and said in ("withdrawn", "rejected")
-
-
-def _signed_off(chain: Chain, registry: Registry) -> Wanted:
-    """The version that the sign-offs name as the champion, and the record that made it so."""
-    chain.check()
-    signed = chain.standing.champion
-    if signed is None:
-        # Nobody has, or somebody has given the alias to a version: each has its message.
-        aliased = registry.champion(chain.recipe)
-        return Wanted(aliased, chain.approval(aliased))
-    versions = registry.versions(chain.recipe)
-    bearer = next((v for v in versions if CHAMPION in v.aliases), None)
-    apart = disagreement(chain, bearer, {v.version for v in versions})
-    for version in versions:
-        if version.version == signed:
-            return Wanted(version, chain.approval(version), apart)
-    raise NoChampion(apart)
+    return last is not None and look.revocation(last) != ""
 
 
 def _kept_approval(line: Line, version: Version) -> Path:
@@ -207,7 +143,7 @@ def _kept_approval(line: Line, version: Version) -> Path:
 
 
 def _last_good_one(
-    line: Line, cause: LinesideError, instead: str, chain: Chain | None
+    line: Line, cause: LinesideError, instead: str, look: Resolution
 ) -> tuple[Bundle, Version]:
     """The last good bundle, verified once more; raises `cause` where there is none."""
     last = _last_good(line)
@@ -216,9 +152,9 @@ def _last_good_one(
         raise cause
     if line.model.require_signoff:
         since = _checked_approval(line, last, cause).seq
-        if chain is not None and (act := chain.taken_back(last.version, since)):
+        if revoked := look.revocation(last, since):
             raise SignoffError(
-                f"{cause}; and the last good model {last.name} was {act}, so it does not stay"
+                f"{cause}; and the last good model {last.name} was {revoked}, so it does not stay"
             ) from cause
     log.warning("%s", cause)
     log.warning("%s, %s, in %s", instead, last.name, kept.folder)

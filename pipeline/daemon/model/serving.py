@@ -1,13 +1,12 @@
-"""The model at work: never none, and changed between two frames."""
+"""The model at work: there always is one, and it is swapped between two frames."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from pipeline.contracts.bundle import Bundle
-from pipeline.daemon.inspection.drift import DriftStatus
 from pipeline.daemon.model.cache import fetch_champion, tidy
 from pipeline.daemon.model.follower import Follower, LoadedModel
 from pipeline.daemon.runtime.clock import Clock
@@ -23,17 +22,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ModelStatus:
-    """The model at work.
+    """Status of the model at work.
 
     Attributes:
         version: `<recipe>/<version>`.
         bundle_sha256: its bundle's identity.
-        since: when it took over.
+        since: when it was swapped in.
         alarm: why the newest version was refused or the registry could not be asked, "" if fine.
-        shadow: the version that runs beside it, "" for none.
+        shadow: the version of the shadow model, "" for none.
         shadowed: frames that both have judged.
-        disagreements: of those, how many got another verdict from it.
-        drift: how parts look to the model at work, beside those it saw first.
+        disagreements: frames for which it gave another verdict.
     """
 
     version: str
@@ -43,29 +41,28 @@ class ModelStatus:
     shadow: str = ""
     shadowed: int = 0
     disagreements: int = 0
-    drift: DriftStatus = field(default_factory=DriftStatus)
 
 
 class Serving:
-    """What the inspection judges with. Whatever happens to the registry, a good model stays.
+    """Gives the inspection its model. Whatever happens to the registry, a good model stays.
 
     Attributes:
-        follower: the worker that looks where the alias points; its `on_event` is told of changes
-            and refusals.
+        follower: the worker that watches the alias; its `on_event` is called with changes and
+            refusals.
     """
 
     def __init__(self, follower: Follower) -> None:
-        """Take a follower that has a model and does not let it go."""
+        """Start with a follower that has a model and keeps one."""
         self.follower = follower
 
     @classmethod
     def start(cls, line: Line, registry: Registry, clock: Clock) -> Serving:
-        """Fetch the line's model, verify it and try it out; the last good one if need be.
+        """Fetch, verify and validate the line's model; fall back to the last good one.
 
         Raises:
             NoChampion, RegistryUnreachable, SignoffError, BundleError: as `fetch_champion`; also
                 when the model does not load here or judges otherwise than in evaluation, and no
-                last good one does better.
+                last good one passes.
         """
         tried: list[Inspector] = []
 
@@ -83,14 +80,14 @@ class Serving:
 
     @property
     def current(self) -> LoadedModel:
-        """The model for the next frame; to be read once a frame."""
+        """The model for the next frame; read once a frame."""
         loaded = self.follower.current
         assert loaded is not None
         return loaded
 
     @property
     def status(self) -> ModelStatus:
-        """The model at work, and what is wrong with it."""
+        """The model at work and its alarm."""
         loaded = self.current
         return ModelStatus(
             version=loaded.version,
@@ -100,15 +97,15 @@ class Serving:
         )
 
     def run(self, heartbeat: Heartbeat) -> None:
-        """Follow the alias until asked to end; a new version is swapped in between two frames."""
+        """Follow the alias until asked to stop; a new version is swapped in between two frames."""
         self.follower.run(heartbeat)
 
     def renew(self) -> None:
-        """Load the current model anew, for a worker that replaces one that hangs in it.
+        """Load the current model again, for a worker that replaces one that hangs in it.
 
-        Where that fails the old one stays: parts must be judged.
+        If that fails the old one stays: parts must be judged.
         """
         try:
             self.follower.renew()
         except LinesideError as error:
-            log.error("%s could not be loaded anew: %s", self.current.version, error)
+            log.error("%s could not be loaded again: %s", self.current.version, error)

@@ -1,7 +1,7 @@
-"""A second model on the same frames, without any say: what it would have done is written down.
+"""Runs the challenger on the same frames and records its verdicts, which have no effect.
 
-It runs behind the first one, in a thread of lower priority, and is left out where it cannot keep
-up: a verdict never waits for it.
+It runs after the model at work, in a thread of lower priority, and skips frames where it cannot
+keep up: a verdict never waits for it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ NICENESS = 10  # beside the inspection's 0: a tenth of the weight where cores ar
 
 log = logging.getLogger(__name__)
 
-# What two models said of the same frames, by the versions of both.
+# Verdicts of two models on the same frames, by the versions of both.
 AGREEMENT = """
 SELECT records.model_version AS judged_by, shadows.model_version AS shadow, count(*) AS frames,
        count(*) FILTER (WHERE records.verdict != shadows.verdict) AS disagreements
@@ -44,7 +44,7 @@ GROUP BY 1, 2 ORDER BY 1, 2
 
 @dataclass(frozen=True)
 class Agreement:
-    """How often two versions have judged the same frame, and how often otherwise."""
+    """How many frames two versions have both judged, and how many differently."""
 
     judged_by: str
     shadow: str
@@ -53,16 +53,16 @@ class Agreement:
 
 
 def agreements(db: sqlite3.Connection) -> list[Agreement]:
-    """Count a ledger's frames that had a shadow, by the versions of both models."""
+    """Agreements of a ledger's shadowed frames, by the versions of both models."""
     return [Agreement(*row) for row in db.execute(AGREEMENT)]
 
 
 class Shadow:
-    """The challenger, as long as there is one.
+    """Runs the challenger, as long as there is one.
 
     Attributes:
-        follower: looks where the alias points.
-        left_out: frames that it did not judge because it was behind.
+        follower: watches the alias.
+        left_out: frames skipped because it could not keep up.
     """
 
     def __init__(
@@ -73,22 +73,22 @@ class Shadow:
         clock: Clock,
         on_disagreement: Callable[[Frame, Record], object] = lambda frame, record: None,
     ) -> None:
-        """Take what it needs; nothing is asked or loaded before `run`.
+        """Start without a challenger; the registry is not queried before `run`.
 
         Args:
-            line: the station; its cache gets a folder for challengers.
-            registry: where they come from.
-            ledger: takes what they say.
-            clock: the time.
-            on_disagreement: is given each frame that got another verdict from it, and the record,
-                to keep it for people; called from the shadow's thread.
+            line: of the station; its cache gets a folder for challengers.
+            registry: of the challengers.
+            ledger: stores their verdicts.
+            clock: of the station.
+            on_disagreement: called in the shadow's thread with each frame that got another verdict,
+                and its record, to keep it for review.
         """
         self.left_out = 0
         model = {"alias": CHALLENGER, "require_signoff": False}
         model["cache"] = line.model.cache / CHALLENGER
-        theirs = line.model_copy(update={"model": line.model.model_copy(update=model)})
-        # One thread: no pool that would spin on a core which the verdict needs.
-        self.follower = Follower(theirs, registry, clock, threads=1, lets_go=True)
+        of_challenger = line.model_copy(update={"model": line.model.model_copy(update=model)})
+        # One thread: a pool would spin on a core that the verdict needs.
+        self.follower = Follower(of_challenger, registry, clock, threads=1, drops_with_alias=True)
         self._ledger = ledger
         self._on_disagreement = on_disagreement
         self._frames: queue.Queue[tuple[Record, Frame]] = queue.Queue(WAITING)
@@ -97,30 +97,30 @@ class Shadow:
 
     @property
     def name(self) -> str:
-        """What the worker is called."""
+        """Name of the worker."""
         return "shadow"
 
     @property
     def idle(self) -> bool:
-        """Nothing here is worth waiting for when the station ends."""
+        """Always: the shutdown does not wait for it."""
         return True
 
     @property
     def status(self) -> None:
-        """What there is to tell is told with the model that it shadows: `with_shadow`."""
+        """None: its status is part of the model's, see `with_shadow`."""
         return None
 
     @property
     def waiting(self) -> int:
-        """How many frames it has still to judge."""
+        """Number of frames still to judge."""
         return self._frames.qsize()
 
     def offer(self, record: Record, frame: Frame) -> None:
-        """Let the challenger judge a frame some time after its record was closed; returns at once.
+        """Queue a frame for the challenger after its record was closed; returns at once.
 
         Args:
             record: as it was closed.
-            frame: as the source gave it; where it is a file still, the shadow decodes it.
+            frame: as the source gave it; the shadow decodes it if need be.
         """
         loaded = self.follower.current
         if (
@@ -138,10 +138,10 @@ class Shadow:
         """Follow the alias challenger and judge what was offered, until the heartbeat stops.
 
         Raises:
-            BundleError: after a hang, the challenger does not load any more.
+            BundleError: the challenger does not load any more, after a hang.
         """
         _yield_to_others()
-        self.follower.renew()  # who was replaced may be inside the former inspector
+        self.follower.renew()  # an abandoned thread may still be inside the former inspector
         while not heartbeat.stopping:
             heartbeat.beat()
             self.follower.tick(heartbeat)
@@ -149,18 +149,18 @@ class Shadow:
                 record, frame = self._frames.get(timeout=BEAT_EVERY_S)
                 self._judge(record, frame)
 
-    def with_shadow(self, state: ModelStatus) -> ModelStatus:
-        """The state of the model at work, with what there is to tell of its shadow."""
+    def with_shadow(self, status: ModelStatus) -> ModelStatus:
+        """The status of the model at work, completed with that of its shadow."""
         loaded = self.follower.current
-        alarms = [state.alarm, self._alarm]
-        if (refused := self.follower.alarm) and not state.alarm:
+        alarms = [status.alarm, self._alarm]
+        if (refused := self.follower.alarm) and not status.alarm:
             alarms.append(f"challenger: {refused}")
         version, shadowed, disagreements = self._counted
-        current = "" if loaded is None or loaded.version == state.version else loaded.version
+        current = "" if loaded is None or loaded.version == status.version else loaded.version
         if version != current:
             shadowed = disagreements = 0
         return replace(
-            state,
+            status,
             alarm="; ".join(filter(None, alarms)),
             shadow=current,
             shadowed=shadowed,
@@ -170,18 +170,21 @@ class Shadow:
     def _judge(self, record: Record, frame: Frame) -> None:
         loaded = self.follower.current
         if loaded is None or loaded.version == record.model_version:
-            return  # it went, or took over, while the frame waited
+            return  # it was withdrawn or swapped in while the frame waited
         try:
-            said = loaded.inspector.inspect(frame.decoded()).decision
-        except Exception as error:  # a challenger on trial: whatever it is, it is what is learned
+            decision = loaded.inspector.inspect(frame.decoded()).decision
+        except Exception as error:  # any failure of a challenger is a result of the trial
             reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
             self._note(record, loaded, Verdict.NOT_INSPECTED, reason)
             return
-        self._note(record, loaded, said.verdict, said.reason, said.part_class, said.defect_score)
+        self._note(
+            *(record, loaded, decision.verdict, decision.reason),
+            *(decision.part_class, decision.defect_score),
+        )
         version, shadowed, disagreements = self._counted
         if version != loaded.version:
             shadowed = disagreements = 0
-        differs = said.verdict != record.verdict
+        differs = decision.verdict != record.verdict
         self._counted = loaded.version, shadowed + 1, disagreements + differs
         if differs:
             self._on_disagreement(frame, record)
@@ -202,15 +205,15 @@ class Shadow:
             self._alarm = ""
         except LedgerError as error:
             if not self._alarm:
-                log.warning("what %s said cannot be written: %s", loaded.version, error)
+                log.warning("verdicts of %s cannot be recorded: %s", loaded.version, error)
             self._alarm = f"shadow: {error}"
 
 
 def _yield_to_others() -> None:
-    """Lower the priority of the thread that calls, and of those that it begins.
+    """Lower the priority of the calling thread, and of those that it starts.
 
-    Linux counts threads as processes here. Elsewhere the whole station would step back, so nothing
-    is done there.
+    On Linux priorities are per thread. Elsewhere this would slow down the whole station, so it does
+    nothing there.
     """
     if os.uname().sysname == "Linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

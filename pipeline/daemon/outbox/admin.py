@@ -1,4 +1,4 @@
-"""What waits for the sinks, and what a person may do about it, beside a station that may run.
+"""Undelivered records of all sinks, and what a person may do about them while the station runs.
 
 The station gives up on the ledger after half a second, so every transaction here is a short one.
 """
@@ -15,39 +15,28 @@ from itertools import islice
 from pipeline.daemon.settings.line import Line
 from pipeline.daemon.sinks import SinkConfig
 from pipeline.errors import DataError, choices
-from pipeline.ledger.audit import FOREVER, stamp
-from pipeline.ledger.read_only import connected
+from pipeline.ledger.database import connected
+from pipeline.ledger.outbox import (
+    ListedEntry,
+    dead_letters,
+    depths,
+    listed,
+    queue_again,
+    records_not_due,
+    revive,
+)
 
-AT_ONCE = 1000  # letters in one transaction: some 10 ms
-
-LISTED = """
-SELECT outbox.record, records.captured_at, records.serial, records.verdict, outbox.attempts,
-       outbox.error
-FROM outbox JOIN records ON records.id = outbox.record
-WHERE outbox.sink = ? AND outbox.dead = ? ORDER BY outbox.seq LIMIT ?
-"""
-
-
-@dataclass(frozen=True)
-class Listed:
-    """One letter: of which record, how often it was tried and why that failed the last time."""
-
-    record: str
-    captured_at: str
-    serial: str
-    verdict: str
-    attempts: int
-    error: str
+AT_ONCE = 1000  # entries in one transaction: some 10 ms
 
 
 @dataclass(frozen=True)
-class Pigeonhole:
-    """The letters of one sink.
+class SinkBacklog:
+    """Undelivered records of one sink.
 
     Attributes:
         sink: the name of its outbox.
         known: does the line file still have that sink?
-        n_due, n_dead: how many letters there are.
+        n_due, n_dead: how many entries are due, how many are dead letters.
         due, dead: the oldest of them.
     """
 
@@ -55,35 +44,30 @@ class Pigeonhole:
     known: bool
     n_due: int
     n_dead: int
-    due: tuple[Listed, ...]
-    dead: tuple[Listed, ...]
+    due: tuple[ListedEntry, ...]
+    dead: tuple[ListedEntry, ...]
 
 
-class Postroom:
+class OutboxAdmin:
     """The outboxes of one line."""
 
     def __init__(self, line: Line, db: sqlite3.Connection) -> None:
         self._line = line
         self._db = db
 
-    def letters(self, limit: int) -> list[Pigeonhole]:
-        """By sink, up to `limit` letters due and as many dead."""
+    def backlogs(self, limit: int) -> list[SinkBacklog]:
+        """By sink, up to `limit` entries that are due and as many dead letters."""
         known = [sink.outbox for sink in self._line.sinks]
-        counts: dict[str, list[int]] = {sink: [0, 0] for sink in known}
-        for sink, dead, n in self._db.execute(
-            "SELECT sink, dead, count(*) FROM outbox GROUP BY sink, dead"
-        ):
-            counts.setdefault(sink, [0, 0])[dead] = n
         return [
-            Pigeonhole(
+            SinkBacklog(
                 *(sink, sink in known, due, dead),
-                *(tuple(self._listed(sink, which, limit)) for which in (0, 1)),
+                *(tuple(listed(self._db, sink, limit, dead=which)) for which in (False, True)),
             )
-            for sink, (due, dead) in counts.items()
+            for sink, (due, dead) in depths(self._db, known, others=True).items()
         ]
 
     def retry(self, sink: str) -> int:
-        """Make dead letters due again, before all younger ones; returns how many.
+        """Make dead letters due again, before all younger entries; returns how many.
 
         Raises:
             DataError: no such sink in the line file.
@@ -92,14 +76,10 @@ class Postroom:
         revived = 0
         while True:
             with self._writing():
-                done = self._db.execute(
-                    "UPDATE outbox SET dead = 0, attempts = 0, error = '' WHERE seq IN "
-                    "(SELECT seq FROM outbox WHERE sink = ? AND dead = 1 ORDER BY seq LIMIT ?)",
-                    (sink, AT_ONCE),
-                )
-            if done.rowcount < 1:
+                done = revive(self._db, sink, AT_ONCE)
+            if done < 1:
                 return revived
-            revived += done.rowcount
+            revived += done
 
     def replay(self, sink: str, since: datetime | None, until: datetime | None) -> int:
         """Queue the records of a period once more, after all that is due; returns how many.
@@ -115,34 +95,12 @@ class Postroom:
         Raises:
             DataError: no such sink in the line file.
         """
-        told = self._config(sink).verdicts
-        marks = ", ".join("?" * len(told))
-        found = self._db.execute(
-            "SELECT id FROM records WHERE captured_at >= ? AND captured_at < ? "
-            f"AND verdict IN ({marks}) "
-            "AND id NOT IN (SELECT record FROM outbox WHERE sink = ? AND dead = 0) ORDER BY seq",
-            (
-                FOREVER[0] if since is None else stamp(since),
-                FOREVER[1] if until is None else stamp(until),
-                *told,
-                sink,
-            ),
-        ).fetchall()
-        dead = dict(
-            self._db.execute("SELECT record, seq FROM outbox WHERE sink = ? AND dead = 1", (sink,))
-        )
-        for batch in _batches([row["id"] for row in found]):
-            replaced = [(dead[record],) for record in batch if record in dead]
+        found = records_not_due(self._db, sink, self._config(sink).verdicts, since, until)
+        dead = dead_letters(self._db, sink)
+        for batch in _batches(found):
             with self._writing():
-                self._db.executemany("DELETE FROM outbox WHERE seq = ? AND dead = 1", replaced)
-                self._db.executemany(
-                    "INSERT INTO outbox (sink, record) VALUES (?, ?)", [(sink, r) for r in batch]
-                )
+                queue_again(self._db, sink, batch, [dead[r] for r in batch if r in dead])
         return len(found)
-
-    def _listed(self, sink: str, dead: int, limit: int) -> Iterator[Listed]:
-        for row in self._db.execute(LISTED, (sink, dead, limit)):
-            yield Listed(**dict(row))
 
     def _config(self, name: str) -> SinkConfig:
         sinks = {sink.outbox: sink for sink in self._line.sinks}
@@ -164,10 +122,10 @@ class Postroom:
 
 
 @contextmanager
-def opened(line: Line, *, write: bool = False) -> Iterator[Postroom]:
+def opened(line: Line, *, write: bool = False) -> Iterator[OutboxAdmin]:
     """The outboxes of a line's station; raises LedgerError as `connected` does."""
-    with connected(line, "outboxes", write=write) as db:
-        yield Postroom(line, db)
+    with connected(line.ledger, "outboxes", line.station, write=write) as db:
+        yield OutboxAdmin(line, db)
 
 
 def _batches(items: Sequence[str]) -> Iterator[list[str]]:

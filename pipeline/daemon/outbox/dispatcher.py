@@ -16,7 +16,7 @@ from pipeline.daemon.runtime.heartbeat import BEAT_EVERY_S, Heartbeat
 from pipeline.daemon.sinks import RecordRefused, Sink, SinkConfig, SinkDown
 from pipeline.errors import LedgerError
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.outbox import Letter, Outbox
+from pipeline.ledger.outbox import Outbox, OutboxEntry
 
 LOOK_EVERY_S = 1.0  # for letters that another program put there, and for a change of state
 GRACE_S = 600.0  # a shorter outage gives up nothing, not even records replayed after weeks
@@ -143,7 +143,7 @@ class Dispatcher:
     def _round(self, sink: Sink, heartbeat: Heartbeat, pauses: Backoff) -> float:
         """Deliver one batch; returns how long to wait before the next."""
         heartbeat.beat(self._config.timeout_s)
-        letters: list[Letter] = []
+        letters: list[OutboxEntry] = []
         try:
             letters = self._outbox.due(sink.batch)
             if not letters:
@@ -158,7 +158,7 @@ class Dispatcher:
         heartbeat.beat()
         return pause_s
 
-    def _hand_over(self, sink: Sink, letters: Sequence[Letter]) -> None:
+    def _hand_over(self, sink: Sink, letters: Sequence[OutboxEntry]) -> None:
         """Deliver the letters up to the first that is refused, which is buried."""
         taken, refused = list(letters), None
         try:
@@ -172,14 +172,18 @@ class Dispatcher:
         self._delivered += len(taken)
         if refused is not None:
             letter, why = refused
-            self._outbox.bury([letter], why)
+            self._outbox.give_up([letter], why)
             if why != self._refusal:  # a receiver that refuses everything says so once
                 log.warning("%s: %s is a dead letter: %s", self.name, letter.record.id, why)
             self._refusal = why
         self._counted = None
 
     def _failed(
-        self, heartbeat: Heartbeat, letters: Sequence[Letter], error: Exception, pauses: Backoff
+        self,
+        heartbeat: Heartbeat,
+        letters: Sequence[OutboxEntry],
+        error: Exception,
+        pauses: Backoff,
     ) -> float:
         """Note why nothing was delivered; returns how long to wait."""
         why = self._reason(error)
@@ -205,7 +209,7 @@ class Dispatcher:
             old = [x for x in letters if datetime.fromisoformat(x.record.captured_at) < limit]
             if not old:
                 return
-            self._outbox.bury(old, f"not delivered within {days:g} days: {why}")
+            self._outbox.give_up(old, f"not delivered within {days:g} days: {why}")
             log.warning("%s: %d letters given up after %g days", self.name, len(old), days)
             if len(old) < len(letters):
                 return

@@ -1,4 +1,4 @@
-"""What is wrong at the moment, by kind: told at once, logged when it begins and when it is over."""
+"""Conditions that are wrong now, by kind: logged once when raised and once when cleared."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ import threading
 
 from pipeline.daemon.runtime.clock import Clock
 
-CALM_S = 10.0  # what comes and goes within this time is one alarm, and two lines in the log
+CALM_S = 10.0  # what is raised again within this time is the same alarm, and not logged again
 
 
 class Alarms:
-    """The alarms of one worker; for any thread."""
+    """The alarms of one worker. Thread-safe."""
 
     def __init__(self, clock: Clock, log: logging.Logger) -> None:
         self._clock = clock
         self._log = log
-        self._present: dict[str, tuple[str, float]] = {}  # text and last time, by kind
+        self._present: dict[str, tuple[str, float]] = {}  # text and time of the last raise, by kind
         self._lock = threading.Lock()
 
     @property
     def text(self) -> str:
-        """All of them in words, "" for none."""
+        """All alarms that are raised, in words; "" for none."""
         with self._lock:
             return "; ".join(text for text, _ in self._present.values())
 
     def raise_(self, kind: str, text: str) -> None:
-        """Say that something is wrong, at the first time or again."""
+        """Raise an alarm, or update the text and time of one that is raised already."""
         with self._lock:
             new = kind not in self._present
             self._present[kind] = text, self._clock.monotonic_s()
@@ -34,7 +34,7 @@ class Alarms:
             self._log.warning("%s", text)
 
     def clear(self, kind: str) -> None:
-        """Say that this is well; believed once it was not wrong for `CALM_S`."""
+        """Clear an alarm; it takes effect once the alarm was not raised for `CALM_S`."""
         if kind not in self._present:
             return
         with self._lock:

@@ -1,4 +1,4 @@
-"""How long to wait before the next try."""
+"""Exponential backoff with jitter: how long to wait before the next attempt."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 
 class Backoff:
-    """Pauses that double from `first_s` to `longest_s`, each shortened by chance by up to half.
+    """Pauses that double from `first_s` to `longest_s`, each randomly shortened by up to half.
 
-    The chance keeps the stations of a plant from all asking a server at once that has come back
+    The jitter keeps the stations of a plant from all calling a restarted server at the same moment
     ("equal jitter": M. Brooker, Exponential Backoff And Jitter, AWS Architecture Blog, 2015).
     """
 
@@ -22,9 +22,9 @@ class Backoff:
         """Start with the shortest pause.
 
         Args:
-            first_s: the first pause, before chance.
+            first_s: the first pause, before jitter.
             longest_s: no pause is longer.
-            chance: a number from 0 to 1, another one with each call.
+            chance: a random number from 0 to 1, a new one at each call.
         """
         self._first_s = first_s
         self._longest_s = longest_s
@@ -38,5 +38,5 @@ class Backoff:
         return pause_s
 
     def reset(self) -> None:
-        """It went well: the next pause is the shortest again."""
+        """Start again with the shortest pause, after a success."""
         self._pause_s = self._first_s

@@ -1,4 +1,4 @@
-"""What others hand to a worker of ours: bounded, and taken while the heartbeat beats."""
+"""A bounded queue into a worker: putting never blocks, taking keeps the heartbeat going."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ T = TypeVar("T")
 
 
 class Refused(LinesideError):
-    """There is no room, or nobody takes any more: whoever handed it over has to be told."""
+    """The queue is full or closed; the caller reports it to the sender."""
 
 
 class BoundedQueue(Generic[T]):
-    """A queue between a thread that is not ours (HTTP, MQTT) and the worker that takes.
+    """A queue from a foreign thread (HTTP, MQTT) to the worker that takes from it.
 
-    What waits while a worker is replaced is taken by the next one.
+    Items that wait while a worker is replaced are taken by its successor.
     """
 
     def __init__(self, name: str, holds: int) -> None:
-        """Make it empty.
+        """Start empty.
 
         Args:
-            name: of it, in messages.
-            holds: how many may wait.
+            name: of the queue, in messages.
+            holds: how many items may wait.
         """
         self._name = name
         self._items: queue.Queue[T] = queue.Queue(holds)
         self._closed = threading.Event()
 
     def put(self, item: T) -> None:
-        """Hand over and return at once; may be called from any thread.
+        """Append an item without blocking. Thread-safe.
 
         Raises:
-            Refused: as many as it holds wait already, or the station is shutting down.
+            Refused: the queue is full, or the station is shutting down.
         """
         if self._closed.is_set():
             raise Refused(f"{self._name}: the station is shutting down")
@@ -51,7 +51,7 @@ class BoundedQueue(Generic[T]):
             ) from None
 
     def take(self, heartbeat: Heartbeat) -> T | None:
-        """The oldest, waiting for it a quarter of a second at most; None when none came."""
+        """The oldest item, waiting up to `BEAT_EVERY_S` for one; None without one."""
         heartbeat.beat()
         try:
             return self._items.get(timeout=BEAT_EVERY_S)
@@ -59,7 +59,7 @@ class BoundedQueue(Generic[T]):
             return None
 
     def close(self) -> list[T]:
-        """Let no more in; returns what was never taken."""
+        """Refuse further items; returns those that were never taken."""
         self._closed.set()
         left: list[T] = []
         with suppress(queue.Empty):

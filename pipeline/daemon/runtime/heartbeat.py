@@ -1,4 +1,4 @@
-"""A worker's sign of life, and the order to end that it listens for."""
+"""Liveness of a worker thread, and the request to stop."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ BEAT_EVERY_S = 0.25
 
 
 class Heartbeat:
-    """Passed to whatever runs in a thread of its own: a source, a trigger, the inspection, a sink.
+    """Passed to everything that runs in a thread of its own: source, trigger, inspection, sink.
 
-    The worker calls `beat` at least every second, whatever it waits for; who does not is taken for
-    hung, is told to end (`stopping`), left behind and replaced. A worker that comes back to life
-    after that finds `stopping` set and returns.
+    The worker calls `beat` at least every second, whatever it waits for. One that does not counts
+    as hung: `stopping` is set, its thread is abandoned and the worker is replaced. An abandoned
+    thread that wakes up later finds `stopping` set and returns.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -24,7 +24,7 @@ class Heartbeat:
 
     @property
     def stopping(self) -> bool:
-        """Is the worker to return as soon as it can?"""
+        """Should the worker return as soon as it can?"""
         return self._stop.is_set()
 
     @property
@@ -33,7 +33,7 @@ class Heartbeat:
         return self.clock.monotonic_s() - self._last_s
 
     def beat(self, busy_s: float = 0.0) -> None:
-        """Say that the worker is alive, and may now be silent for `busy_s` with good reason."""
+        """Report that the worker is alive, and allow it to be silent for the next `busy_s`."""
         self._last_s = self.clock.monotonic_s() + busy_s
 
     def stop(self) -> None:
@@ -41,7 +41,7 @@ class Heartbeat:
         self._stop.set()
 
     def wait(self, seconds: float) -> bool:
-        """Sleep, beating, until the time is over or the worker is to end; returns `stopping`."""
+        """Sleep while beating, until the time is over or `stop` was called; returns `stopping`."""
         until_s = self.clock.monotonic_s() + seconds
         while not self.stopping:
             self.beat()

@@ -1,4 +1,4 @@
-"""Workers and who looks after them: one that died or hangs is replaced, with growing pauses."""
+"""Runs worker threads and replaces those that died or hang, with growing pauses."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Run = Callable[[Heartbeat], None]
 Lost = Callable[[str], None]
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 30.0
-WELL_AFTER_S = 60.0  # a worker that ran so long starts again with the first pause
-# Python cannot end a thread. Each that hangs keeps its memory and perhaps its device; after these
-# the process is to be started anew by whoever started it (systemd).
+STABLE_AFTER_S = 60.0  # a worker that ran so long starts again with the first pause
+# Python cannot kill a thread. Each abandoned one keeps its memory and perhaps its device; with so
+# many the process ends, and systemd starts it again.
 MOST_ABANDONED = 10
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class _Worker:
 
 
 class Supervisor:
-    """Runs workers in threads of their own. `step` is called often, from one thread."""
+    """Runs each worker in a thread of its own. `step` is called often, always from one thread."""
 
     def __init__(self, clock: Clock, hung_after_s: float) -> None:
         self.restarts = 0
@@ -49,21 +49,21 @@ class Supervisor:
 
     @property
     def abandoned(self) -> int:
-        """How many threads hang that were left behind; one that woke up and ended is none."""
+        """How many abandoned threads still hang; those that woke up and ended do not count."""
         self._abandoned = [t for t in self._abandoned if t.is_alive()]
         return len(self._abandoned)
 
     @property
     def exhausted(self) -> str:
         """Why this process cannot go on, "" while it can."""
-        hanging = self.abandoned
-        if hanging < MOST_ABANDONED:
+        hung = self.abandoned
+        if hung < MOST_ABANDONED:
             return ""
-        return f"{hanging} workers hang and cannot be ended; the process must start anew"
+        return f"{hung} workers hang and cannot be ended; the process must be restarted"
 
     @property
     def silent_s(self) -> float:
-        """Seconds since the last step: who looks after the one that looks after the workers?"""
+        """Seconds since the last step, for the watchdog of the thread that calls it."""
         return self._clock.monotonic_s() - self._stepped_s
 
     def start(self, name: str, run: Run, on_lost: Lost | None = None) -> None:
@@ -71,8 +71,8 @@ class Supervisor:
 
         Args:
             name: of the worker, in messages.
-            run: its work; to return without being asked means that it is finished for good.
-            on_lost: is called with the reason when a worker died or hangs, before its successor
+            run: its work; returning without being asked to stop means that it has finished.
+            on_lost: called with the reason when the worker died or hangs, before its replacement
                 starts.
         """
         worker = _Worker(name, run, on_lost, Heartbeat(self._clock))
@@ -80,11 +80,11 @@ class Supervisor:
         self._launch(worker)
 
     def finished(self, name: str) -> bool:
-        """Has it returned without being asked?"""
+        """Has the worker returned without being asked to stop?"""
         return self._workers[name].finished
 
     def step(self) -> None:
-        """Replace the workers that died or hang, when their pause is over."""
+        """Replace workers that died or hang, once their pause is over."""
         self._stepped_s = self._clock.monotonic_s()
         for worker in self._workers.values():
             if worker.thread is None:
@@ -99,12 +99,12 @@ class Supervisor:
                 self._lost(worker, f"no sign of life for {worker.heartbeat.silent_s:.0f} s")
 
     def stop(self, *names: str) -> None:
-        """Ask workers to end; all of them if none is named."""
+        """Ask workers to stop; all of them if none is named."""
         for name in names or tuple(self._workers):
             self._workers[name].heartbeat.stop()
 
     def join(self, within_s: float) -> list[str]:
-        """Wait until those that were asked to end have done so; returns who has not."""
+        """Wait for workers that were asked to stop; returns the names of those still running."""
         until_s = self._clock.monotonic_s() + within_s
         asked = [w for w in self._workers.values() if w.heartbeat.stopping and w.thread is not None]
         for worker in asked:
@@ -124,17 +124,17 @@ class Supervisor:
                 if worker.heartbeat is heartbeat:
                     worker.error = error
             else:
-                # Who was left behind and comes back to life speaks for nobody.
+                # An abandoned thread that wakes up does not finish its replacement's work.
                 if worker.heartbeat is heartbeat and not heartbeat.stopping:
                     worker.finished = True
 
-        # A daemon: a thread that hangs must not keep the process from ending.
+        # A daemon thread: one that hangs must not keep the process from ending.
         worker.thread = threading.Thread(target=work, name=worker.name, daemon=True)
         worker.thread.start()
 
     def _lost(self, worker: _Worker, reason: str) -> None:
         now_s = self._clock.monotonic_s()
-        if now_s - worker.started_s >= WELL_AFTER_S:
+        if now_s - worker.started_s >= STABLE_AFTER_S:
             worker.pause_s = FIRST_PAUSE_S
         log.error("%s: %s; it is replaced in %.1f s", worker.name, reason, worker.pause_s)
         self.restarts += 1
@@ -145,5 +145,5 @@ class Supervisor:
             return
         try:
             worker.on_lost(reason)
-        except Exception:  # who looks after all the others must not die of one
-            log.exception("%s: its loss could not be dealt with", worker.name)
+        except Exception:  # the supervisor of all workers must not die of one
+            log.exception("%s: on_lost callback failed", worker.name)

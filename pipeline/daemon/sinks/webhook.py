@@ -34,7 +34,7 @@ from pipeline.daemon.sinks import RecordRefused, Sink, SinkConfig, SinkDown, mes
 from pipeline.errors import ConfigError
 
 # What speaks of this record alone: malformed, in conflict, too large, not to be processed. All else
-# (who we are, where and how we ask) would bury every record for one wrong setting.
+# (who we are, where and how we ask) would give up every record for one wrong setting.
 OF_THE_RECORD = {400, 409, 413, 422}
 LONGEST_RETRY_AFTER_S = 600
 

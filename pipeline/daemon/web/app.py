@@ -32,7 +32,7 @@ from pipeline.daemon.station import Station
 from pipeline.daemon.web.access import AGAIN, Doorkeeper, Guard, Turnstile
 from pipeline.daemon.web.metrics import Metrics
 from pipeline.daemon.web.pending import NoVerdict, Waiting
-from pipeline.daemon.web.records import Archive, aside, chunks
+from pipeline.daemon.web.records import KeptRecords, aside, chunks
 from pipeline.daemon.web.upload import Uploads, ending_of, serial_of
 from pipeline.errors import LedgerError, LinesideError
 
@@ -63,7 +63,7 @@ class Service:
     """
 
     def __init__(
-        self, settings: Http, station: Station, archive: Archive, waiting: Waiting
+        self, settings: Http, station: Station, archive: KeptRecords, waiting: Waiting
     ) -> None:
         self._settings = settings
         self._station = station

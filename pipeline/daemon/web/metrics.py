@@ -82,7 +82,7 @@ class StationCollector(Collector):
             (((reason,), n) for reason, n in state.reasons.items()),
         )
         yield _latency(recorder.counters.histogram)
-        yield from _model(state.model)
+        yield from _model(state.model, state.drift)
         yield from _cameras(state.cameras)
         yield from _sinks(state.sinks)
         if state.storage is not None:
@@ -108,7 +108,7 @@ def _ledger(ledger: LedgerStatus) -> Iterator[Metric]:
         yield _gauge("ledger_disk_free_bytes", "Of the ledger's disk.", ledger.free_bytes)
 
 
-def _model(model: ModelStatus) -> Iterator[Metric]:
+def _model(model: ModelStatus, drift: DriftStatus) -> Iterator[Metric]:
     yield _gauges(
         "model_info",
         "The model that judges, and the one beside it without a say.",
@@ -117,7 +117,7 @@ def _model(model: ModelStatus) -> Iterator[Metric]:
     )
     yield _gauge("model_since_seconds", "When it took over.", model.since.timestamp())
     yield _gauge("model_up_to_date", "0 while a newer one is refused.", not model.alarm)
-    yield from _drift(model.drift)
+    yield from _drift(drift)
     if model.shadow:
         labels, of = ("shadow",), (model.shadow,)
         yield _counts("shadow_frames", "Judged by both.", labels, [(of, model.shadowed)])

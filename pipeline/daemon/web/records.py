@@ -6,16 +6,16 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, suppress
 from io import FileIO
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.contracts.records import Record
-from pipeline.errors import LedgerError
-from pipeline.ledger.database import record_of
+from pipeline.ledger.database import connected
+from pipeline.ledger.queries import closed_record, closed_records_of_serial
 
-MOST = 100  # records told at once
+MOST = 100  # records in one answer
 CHUNK_BYTES = 256 * 1024
 PATIENCE_S = 10.0
 ASIDE = 32  # threads at once; those that hang at a dead disk must not become more and more
@@ -34,11 +34,10 @@ T = TypeVar("T")
 _room = threading.BoundedSemaphore(ASIDE)
 
 
-class Archive:
+class KeptRecords:
     """Reads records and frames.
 
-    Each question has a connection of its own: in SQLite's write-ahead log a reader keeps no
-    verdict waiting, while one that shared the station's connection would.
+    Each request has a read-only connection of its own, so that no verdict waits for it.
     """
 
     def __init__(self, ledger: Path, station: str, frames: Path | None) -> None:
@@ -55,12 +54,13 @@ class Archive:
 
     def record(self, identity: str) -> Record | None:
         """A closed record by its id; raises LedgerError."""
-        found = self._closed("id = ?", identity)
-        return found[0] if found else None
+        with self._connected() as db:
+            return closed_record(db, identity, self._station)
 
     def of_serial(self, serial: str) -> list[Record]:
         """Closed records of a part, the last `MOST` of them, newest first; raises LedgerError."""
-        return self._closed("serial = ?", serial)
+        with self._connected() as db:
+            return closed_records_of_serial(db, serial, self._station, MOST)
 
     def frame(self, identity: str) -> tuple[FileIO, str] | None:
         """The open file and media type of a record's frame, None if it was not kept or is gone.
@@ -80,18 +80,8 @@ class Archive:
         except OSError:
             return None
 
-    def _closed(self, where: str, value: str) -> list[Record]:
-        query = (
-            f"SELECT * FROM records WHERE {where} AND verdict IS NOT NULL "
-            f"ORDER BY seq DESC LIMIT {MOST}"
-        )
-        uri = f"{self._ledger.absolute().as_uri()}?mode=ro"
-        try:
-            with closing(sqlite3.connect(uri, uri=True, timeout=1)) as db:
-                db.row_factory = sqlite3.Row
-                return [record_of(row, self._station) for row in db.execute(query, (value,))]
-        except (sqlite3.Error, UnicodeError) as error:
-            raise LedgerError(f"{self._ledger} cannot be read ({error})") from error
+    def _connected(self) -> AbstractContextManager[sqlite3.Connection]:
+        return connected(self._ledger, "requests", self._station, timeout_s=1)
 
 
 async def aside(work: Callable[[], T]) -> T:

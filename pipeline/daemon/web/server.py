@@ -18,7 +18,7 @@ from pipeline.daemon.settings.http import Http
 from pipeline.daemon.station import Station
 from pipeline.daemon.web.app import Service, app_of
 from pipeline.daemon.web.pending import Waiting
-from pipeline.daemon.web.records import Archive
+from pipeline.daemon.web.records import KeptRecords
 from pipeline.daemon.web.tokens import Tokens
 from pipeline.errors import ConfigError
 
@@ -60,7 +60,7 @@ class Web:
         if settings.tokens is not None:
             Tokens(settings.tokens).check()
         self._waiting = Waiting()
-        archive = Archive(station.ledger.path, station.ledger.station, frames)
+        archive = KeptRecords(station.ledger.path, station.ledger.station, frames)
         self.service = Service(settings, station, archive, self._waiting)
         self._config = uvicorn.Config(
             app_of(self.service, settings),

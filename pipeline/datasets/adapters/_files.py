@@ -32,7 +32,7 @@ def images(root: Place, folder: str = "") -> list[PurePosixPath]:
     strange = [p for p in there if p.suffix.lower() not in SUFFIXES and not _companion(p)]
     if strange and known:
         log.warning(
-            "%s: %d file(s) passed over that are no known image, such as %s; %s",
+            "%s: %d file(s) passed over whose format is not supported, such as %s; %s",
             *(root, len(strange), printable(str(strange[0])), KNOWN),
         )
     elif strange:
@@ -52,7 +52,7 @@ def folders(home: Place) -> list[str]:
     """The names of the visible folders in a folder whose images all lie in one of these.
 
     Raises:
-        DataError: an image lies beside them, so that nothing says what class it is.
+        DataError: an image lies beside them, so that its class is not known.
     """
     inner, loose = entries(home)
     stray = [name for name in loose if PurePosixPath(name).suffix.lower() in SUFFIXES]

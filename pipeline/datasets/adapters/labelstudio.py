@@ -176,7 +176,7 @@ def _path(config: Config, home: Place, task: _Task, where: str) -> str:
     try:
         url = urlsplit(given)
     except ValueError as error:
-        raise DataError(f"{where} names {given}, which is no path: {error}") from None
+        raise DataError(f"{where} names {given}, which is not a valid path: {error}") from None
     if LOCAL in url.path:
         return inside(home, "".join(parse_qs(url.query).get("d", [])).lstrip("/"), where)
     if UPLOAD in url.path:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
@@ -16,8 +15,9 @@ from pydantic import Field
 
 from pipeline.contracts.sample import Sample
 from pipeline.datasets.location import Location, Place, files, is_folder, opened
-from pipeline.errors import DataError
-from pipeline.ledger.schema import APPLICATION_ID, REVIEWED, VERSION
+from pipeline.errors import DataError, LedgerError
+from pipeline.ledger.database import connected
+from pipeline.ledger.queries import reviewed_parts
 from pipeline.plugins import PluginConfig
 
 log = logging.getLogger(__name__)
@@ -90,19 +90,9 @@ def _reviewed(ledger: Path) -> list[sqlite3.Row]:
             f"{ledger} is not a file (source.ledger in ingest.yaml); expected a station's ledger"
         )
     try:
-        with closing(sqlite3.connect(f"{ledger.absolute().as_uri()}?mode=ro", uri=True)) as db:
-            db.row_factory = sqlite3.Row
-            if db.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-                raise DataError(f"{ledger} (source.ledger in ingest.yaml) is no station's ledger")
-            version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version != VERSION:
-                raise DataError(
-                    f"{ledger} has ledger format {version}, this Lineside reads {VERSION}; start "
-                    "the station once with this Lineside, which brings an older one up to date"
-                )
-            return db.execute(REVIEWED).fetchall()
-    except sqlite3.Error as error:
-        raise DataError(
-            f"{ledger} (source.ledger in ingest.yaml) cannot be read as a ledger ({error}); copy "
-            "it with its -wal file, or with `sqlite3 LEDGER .backup`"
-        ) from None
+        with connected(ledger, "data sets") as db:
+            return reviewed_parts(db)
+    except LedgerError as error:
+        copied = "; copy a ledger with its -wal file, or with `sqlite3 LEDGER .backup`"
+        hint = copied if isinstance(error.__cause__, sqlite3.Error) else ""
+        raise DataError(f"source.ledger in ingest.yaml: {error}{hint}") from None

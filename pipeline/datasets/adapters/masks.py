@@ -27,7 +27,7 @@ class Config(PluginConfig):
     label: Literal["mask", "folder"] = Field(
         "mask",
         description="What a part with a mask that is not empty is called. mask: as `defective` "
-        "says. folder: like the first folder it is in, below the folder of images.",
+        "gives it. folder: like the first folder it is in, below the folder of images.",
     )
     good: str = Field("good", min_length=1, description="Label of parts whose mask is empty.")
     defective: str = Field("defective", min_length=1, description="Label of the others.")

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pipeline.contracts.sample import Sample
 from pipeline.datasets.checks.duplicates import Pair, clusters, near_duplicates
-from pipeline.datasets.checks.leakage import leak_worth
+from pipeline.datasets.checks.leakage import measure_leakage
 from pipeline.datasets.checks.ranges import outliers, ranges
 from pipeline.datasets.checks.suspects import dispute
 from pipeline.datasets.location import Place
@@ -69,11 +69,11 @@ class Examination:
         Of identical images each is paired with the first that stands elsewhere: with all of them,
         a thousand frames of a frozen camera would be a million pairs.
         """
-        kin: dict[int, list[int]] = {}
+        copies: dict[int, list[int]] = {}
         for origin, row in self.identical:
-            kin.setdefault(origin, [origin]).append(row)
+            copies.setdefault(origin, [origin]).append(row)
         identical = set()
-        for rows in kin.values():
+        for rows in copies.values():
             first: dict[str, int] = {}
             for row in rows:
                 first.setdefault(splits[row], row)
@@ -107,7 +107,7 @@ class Examination:
             "n_groups": len(set(self.groups)),
             **self._counts(labels, splits),
             **self._doubts(labels),
-            "lookup": leak_worth(
+            "lookup": measure_leakage(
                 self._stack("texture"),
                 labels,
                 self.groups,
@@ -135,8 +135,8 @@ class Examination:
             ],
             "n_sizes": len(sizes),
             "sizes": dict(sizes.most_common(SHOWN)),
-            "modes": dict(Counter(s.header.mode for s in self.scans).most_common()),
-            "rotated_by_exif": sum(s.header.rotated for s in self.scans),
+            "modes": dict(Counter(s.mode.colours for s in self.scans).most_common()),
+            "rotated_by_exif": sum(s.mode.rotated for s in self.scans),
         }
 
     def _doubts(self, labels: Sequence[str]) -> dict[str, Any]:
@@ -207,13 +207,13 @@ def _too_few(images: int, groups: int) -> str:
     The rule of three: none among n means at most 3/n with 95 % confidence (Hanley and
     Lippman-Hand, JAMA 1983).
     """
-    said = []
+    notes = []
     if images < FEW_IMAGES:
         bound = "nothing" if images <= 3 else f"only that their rate is below {3 / images:.0%}"
-        said.append(f"no mistake on all {images} images would prove {bound}")
+        notes.append(f"no mistake on all {images} images would prove {bound}")
     if groups < FEW_GROUPS:
-        said.append(f"{groups} group(s) cannot stand in train, val and test")
-    return "; ".join(said)
+        notes.append(f"{groups} group(s) cannot stand in train, val and test")
+    return "; ".join(notes)
 
 
 Watch = Callable[[Iterable[Scan], int], Iterable[Scan]]

@@ -17,7 +17,7 @@ ASKED_AT_MOST = 2_000
 Vectors = npt.NDArray[np.float32]
 
 
-def lookup(looks: Vectors, labels: Sequence[str], splits: Sequence[str]) -> float:
+def nearest_label_accuracy(looks: Vectors, labels: Sequence[str], splits: Sequence[str]) -> float:
     """Share of the test images whose most similar image outside test has the same label.
 
     No model is taught. Of more than 2,000 test images, that many drawn at random are asked.
@@ -38,10 +38,10 @@ def lookup(looks: Vectors, labels: Sequence[str], splits: Sequence[str]) -> floa
     return float((names[nearest] == names[asked]).mean())
 
 
-def leak_worth(
+def measure_leakage(
     looks: Vectors, labels: Sequence[str], groups: Sequence[str], given: Sequence[str]
 ) -> dict[str, float | None] | None:
-    """Look-up accuracy on the given split and on one of the same size made anew by group.
+    """Look-up accuracy on the given split and on one of the same size made again by group.
 
     Textures serve better than fingerprints, which take a part turned on the belt for another:
     on the castings' given split the first tell 98 % of the labels, the second 86 %.
@@ -54,14 +54,14 @@ def leak_worth(
         return None
     share = min(max(list(given).count("test") / len(given), 0.01), 0.49)
     try:
-        anew = assign(labels, groups, Shares(val=0.2, test=share, seed=0))
-        regrouped = lookup(looks, labels, anew)
+        by_group = assign(labels, groups, Shares(val=0.2, test=share, seed=0))
+        regrouped = nearest_label_accuracy(looks, labels, by_group)
     except DataError:
         regrouped = None
     outside = {group for group, side in zip(groups, given, strict=True) if side != "test"}
     tested = [group for group, side in zip(groups, given, strict=True) if side == "test"]
     return {
-        "given": lookup(looks, labels, given),
+        "given": nearest_label_accuracy(looks, labels, given),
         "regrouped": regrouped,
         "known": sum(group in outside for group in tested) / len(tested),
     }

@@ -33,25 +33,25 @@ class Oversample(Strict):
     )
 
 
-def extra_views(labels: Sequence[str], views: int, wish: Oversample) -> npt.NDArray[np.intp]:
+def extra_views(labels: Sequence[str], views: int, settings: Oversample) -> npt.NDArray[np.intp]:
     """Augmented views of each image beyond those that all images get.
 
     Args:
         labels: the class of each image.
         views: augmented views that every image gets; with the image itself it is shown 1 + views
             times.
-        wish: how even the classes shall be.
+        settings: how even the classes shall be.
 
     Returns:
         N numbers; within a class they differ by at most one, and the larger ones lie evenly spread.
     """
     counts = Counter(labels)
     shown = 1 + views
-    goal = math.ceil(round(wish.share * max(counts.values(), default=0) * shown, 9))
+    goal = math.ceil(round(settings.share * max(counts.values(), default=0) * shown, 9))
     names = np.asarray(labels)
     extra = np.zeros(len(names), np.intp)
     for name, n in counts.items():
-        lacking = min(goal, n * shown * wish.max_factor) - n * shown
+        lacking = min(goal, n * shown * settings.max_factor) - n * shown
         if lacking <= 0:
             continue
         each, over = divmod(lacking, n)
@@ -61,9 +61,9 @@ def extra_views(labels: Sequence[str], views: int, wish: Oversample) -> npt.NDAr
     return extra
 
 
-def write(folder: Path, wish: Oversample) -> None:
-    """Write the wish where `train` finds it."""
-    write_model(folder / FILE, wish)
+def write(folder: Path, settings: Oversample) -> None:
+    """Write the settings where `train` finds them."""
+    write_model(folder / FILE, settings)
 
 
 def read(folder: Path) -> Oversample:
@@ -71,4 +71,4 @@ def read(folder: Path) -> Oversample:
     try:
         return read_model(folder / FILE, Oversample)
     except (OSError, ValidationError) as error:
-        raise TrainingError(f"{folder / FILE} is no oversampling wish: {error}") from error
+        raise TrainingError(f"{folder / FILE} is not a valid oversampling file: {error}") from error

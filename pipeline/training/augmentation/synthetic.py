@@ -170,7 +170,7 @@ class TrainingImages:
     Attributes:
         index: one row an image, the columns of the prepared images.
         n_real: how many of them a camera took.
-        kin: for each synthetic image the groups that it came from.
+        parents: for each synthetic image the groups that it came from.
     """
 
     def __init__(self, stored: Shards, rows: npt.NDArray[np.intp], synthetic: Shards) -> None:
@@ -179,7 +179,7 @@ class TrainingImages:
         self.index = pd.concat([real, made[real.columns]], ignore_index=True) if len(made) else real
         self.n_real = len(rows)
         pairs = zip(made["group"], made["background_group"], strict=True)
-        self.kin = [frozenset(pair) for pair in pairs]
+        self.parents = [frozenset(pair) for pair in pairs]
         self._stored, self._rows, self._synthetic = stored, rows, synthetic
 
     def __len__(self) -> int:

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +41,14 @@ _LAYOUT = """
 """
 # The cast: in a damaged file the type of a value may be another.
 _QUERY = "SELECT checksum, CAST(data AS BLOB) FROM vector WHERE key = ?"
+
+# Finds what was computed before by its key, or computes and keeps it: `FeatureCache.recall`.
+Recall: TypeAlias = Callable[[str, Callable[[], bytes]], bytes]
+
+
+def compute_again(key: str, make: Callable[[], bytes]) -> bytes:
+    """A `Recall` that keeps nothing."""
+    return make()
 
 
 class FeatureCache:

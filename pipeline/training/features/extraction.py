@@ -1,4 +1,4 @@
-"""Features of a frozen network, computed once through ONNX Runtime: what a head is trained on."""
+"""Features of images through ONNX Runtime or torch, in parallel: what a head is trained on."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from pipeline.files import sha256
 from pipeline.imaging import Pixels
 from pipeline.imaging.codec import CV2_VERSION
 from pipeline.inference.predictor import session
-from pipeline.training import augmentation
+from pipeline.source_code import code_digest
+from pipeline.training import Floats
 from pipeline.training.augmentation import Augmenter
 from pipeline.training.features.cache import FeatureCache
 
-Floats = npt.NDArray[np.float32]
 Shown = tuple[int, int | None]  # the row of an image, and its view
 Watch = Callable[[Iterable[Floats], int, int], Iterable[Floats]]
 BATCH = 8
@@ -222,9 +222,8 @@ class _Source:
 
 def _augmenting() -> list[str]:
     """Changes with the code that makes views."""
-    files = sorted(Path(augmentation.__path__[0]).glob("*.py"))
     packages = ("albumentations", "albucore", "numpy")
-    return [CV2_VERSION, *map(version, packages), *map(sha256, files)]
+    return [CV2_VERSION, *map(version, packages), code_digest("pipeline.training.augmentation")]
 
 
 def _digest(facts: Sequence[object]) -> str:

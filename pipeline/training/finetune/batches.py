@@ -19,8 +19,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pipeline.errors import TrainingError
+from pipeline.training import Floats
 from pipeline.training.augmentation import Augmenter
-from pipeline.training.features.extraction import Floats, Images
+from pipeline.training.features.extraction import Images
 from pipeline.training.finetune.validation import HeldOut
 
 

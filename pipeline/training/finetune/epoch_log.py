@@ -1,4 +1,4 @@
-"""What a person reads while it trains, where there is no terminal for a bar."""
+"""Progress of fine-tuning in lines, where there is no terminal for a bar."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import pytorch_lightning as pl
 LINE_EVERY_S = 10.0
 
 
-class Spoken(pl.Callback):
+class EpochLog(pl.Callback):
     """A line now and then, with rate and time left."""
 
     def __init__(self, epochs: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._epochs, self._clock = epochs, clock
-        self._since = self._said = 0.0
+        self._since = self._logged_s = 0.0
         self._images = self._steps = 0
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
-        self._since = self._said = self._clock()
+        self._since = self._logged_s = self._clock()
 
     def on_train_batch_end(
         self,
@@ -31,13 +31,13 @@ class Spoken(pl.Callback):
         batch: Any,
         index: int,
     ) -> None:
-        """Say how far it is, where the last line is some time ago."""
+        """Log how far it is, unless a line was logged a moment ago."""
         self._images += batch[3]
         self._steps += 1
         now = self._clock()
-        if now - self._said < LINE_EVERY_S or not trainer.is_global_zero:
+        if now - self._logged_s < LINE_EVERY_S or not trainer.is_global_zero:
             return
-        self._said = now
+        self._logged_s = now
         passed = now - self._since
         left = (trainer.estimated_stepping_batches - trainer.global_step) * passed / self._steps
         print(

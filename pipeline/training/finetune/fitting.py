@@ -19,11 +19,11 @@ from pytorch_lightning.loggers import Logger
 from safetensors.torch import load_file
 
 from pipeline.errors import TrainingError
-from pipeline.training.features.extraction import Floats
+from pipeline.training import Floats
 from pipeline.training.finetune import checkpoints
 from pipeline.training.finetune.batches import Batches, Examples, steps_per_epoch
 from pipeline.training.finetune.checkpoints import Checkpoints, State
-from pipeline.training.finetune.epoch_log import Spoken
+from pipeline.training.finetune.epoch_log import EpochLog
 from pipeline.training.finetune.module import FineTuning, NotFinite, taken_out
 from pipeline.training.finetune.ranks import is_leader
 from pipeline.training.finetune.settings import Finetune, TrainerSettings, cuda, on_gpu
@@ -173,7 +173,7 @@ def _train(
                 max_epochs=config.epochs,
                 gradient_clip_val=config.max_grad_norm or None,
                 logger=logger or False,
-                callbacks=[kept, *([] if terminal else [Spoken(config.epochs)])],
+                callbacks=[kept, *([] if terminal else [EpochLog(config.epochs)])],
                 log_every_n_steps=1,
                 enable_progress_bar=terminal,
                 enable_model_summary=False,

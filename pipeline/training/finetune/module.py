@@ -17,7 +17,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from torchvision.transforms import v2
 
 from pipeline.errors import TrainingError
-from pipeline.training.features.extraction import Floats
+from pipeline.training import Floats
 from pipeline.training.finetune import layers
 from pipeline.training.finetune.settings import Finetune
 from pipeline.training.finetune.validation import Figures, HeldOut

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from pipeline.training.features.extraction import Floats
+from pipeline.training import Floats
 from pipeline.training.heads import logistic
 from pipeline.training.heads.nystroem import components
 from pipeline.training.network import LinearHead

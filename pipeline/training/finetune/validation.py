@@ -10,8 +10,9 @@ from scipy.special import log_softmax
 
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.metrics.classification import auroc, questions
-from pipeline.training.features.extraction import Floats, Images
-from pipeline.training.heads import logistic
+from pipeline.training import Floats
+from pipeline.training.features.extraction import Images
+from pipeline.training.heads import out_of_fold
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class HeldOut:
             prior: log share of each class, K, where training took it out of the logits.
         """
         chances = np.exp(log_softmax(logits.astype(np.float64), axis=1))
-        tiles = logistic.worst_tiles(self.ids, chances.astype(np.float32), self.taxonomy)
+        tiles = out_of_fold.worst_tiles(self.ids, chances.astype(np.float32), self.taxonomy)
         adjusted = logits[tiles].astype(np.float64) + (0 if prior is None else prior)
         loss = -(self.targets[tiles] * log_softmax(adjusted, axis=1)).sum(axis=1).mean()
         truth, said = self.labels[tiles], chances[tiles]

@@ -7,13 +7,13 @@ classes and no likeliest class, only how sure the network says it is.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from torch import nn
 
-Floats = npt.NDArray[np.float32]
+from pipeline.training import Floats
+
 RANGE = (0.05, 20.0)
 
 

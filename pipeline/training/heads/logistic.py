@@ -1,38 +1,29 @@
-"""The probe: a head trained on the features of a frozen network."""
+"""Multinomial logistic regression on features, in a Nystroem space: the probe's head."""
 
 from __future__ import annotations
 
 import logging
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 import pytorch_lightning as pl
 import torch
 from pydantic import Field
 from pytorch_lightning.loggers import Logger
-from threadpoolctl import threadpool_limits
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 from torch.utils.data import DataLoader
 
-from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.errors import TrainingError
-from pipeline.inference.decide import defect_scores
 from pipeline.inference.predictor import softmax
-from pipeline.training.features.extraction import Floats
-from pipeline.training.heads.calibration import temperature
-from pipeline.training.heads.nystroem import Kernel, Recall, Space, forget
+from pipeline.training import Floats
+from pipeline.training.features.cache import Recall, compute_again
+from pipeline.training.heads.nystroem import Kernel, NystroemSpace
 from pipeline.training.network import KernelHead
 
-AT_ONCE = 2  # folds that are fitted at the same time; each holds its own copy of the features
 Strength = Annotated[float, Field(gt=0)]
 
 
@@ -52,7 +43,7 @@ class Head(Kernel):
         return self.l2 if isinstance(self.l2, tuple) else (self.l2,)
 
 
-def judge(head: nn.Module, features: Floats) -> Floats:
+def logits_of(head: nn.Module, features: Floats) -> Floats:
     """Logits float32 N,K from features float32 N,D."""
     with torch.inference_mode():
         logits: Floats = head(torch.from_numpy(features))[0].numpy()
@@ -61,106 +52,7 @@ def judge(head: nn.Module, features: Floats) -> Floats:
 
 def predict(head: nn.Module, features: Floats) -> Floats:
     """Class probabilities float32 N,K from features float32 N,D."""
-    return softmax(judge(head, features))
-
-
-def worst_tiles(
-    ids: npt.NDArray[Any], probabilities: Floats, taxonomy: Taxonomy
-) -> npt.NDArray[np.intp]:
-    """Which row of each part to believe: of several tiles the one with the highest defect score.
-
-    The station's rule without limits, which are chosen by these scores.
-
-    Args:
-        ids: of the part that each row shows, N.
-        probabilities: float32 N,K.
-        taxonomy: says which of the K classes are bad.
-
-    Returns:
-        One position a part, in the order in which the parts come first.
-    """
-    bad = pd.Series(defect_scores(probabilities, taxonomy))
-    return bad.groupby(ids, sort=False).idxmax().to_numpy()
-
-
-@dataclass(frozen=True)
-class Unseen:
-    """What heads that never saw a part's fold, and so its group, say of it.
-
-    Attributes:
-        logits: float32 N,K of the parts as they are.
-        l2: the regularisation that says most, of those offered.
-        log_loss: of each offered at its best temperature, in nats a part.
-    """
-
-    logits: Floats
-    l2: float
-    log_loss: dict[float, float]
-
-
-def out_of_fold(
-    features: Floats,
-    image_of: npt.NDArray[np.intp],
-    targets: Floats,
-    folds: npt.NDArray[np.intp],
-    config: Head,
-    seed: int,
-    groups: Sequence[str] = (),
-    kin: Sequence[frozenset[str]] = (),
-    recall: Recall = forget,
-) -> Unseen:
-    """Judge every part by heads that do not know its group, and choose the regularisation so.
-
-    Args:
-        features: float32 F,D: the N parts as they are, then anything else.
-        image_of: which image each row of features shows, F positions in `targets`.
-        targets: float32 N+S,K, of the parts and of S synthetic images.
-        folds: int N, 0 to k - 1, as `datasets.splits.assign_folds` gives them.
-        config: settings of the head.
-        seed: of each head.
-        groups: of the N parts, where there are synthetic images.
-        kin: for each of the S synthetic images the groups that it was made from; a head that may
-            not know one of them does not see it.
-        recall: keeps the space of each fold, which other settings of `l2` find there.
-
-    Returns:
-        The scores of the regularisation with the lowest log loss. Chosen by the same parts, they
-        flatter a little: one number among a few, for thousands of parts.
-    """
-    n = len(folds)
-    found = {l2: np.empty_like(targets[:n]) for l2 in config.strengths}
-
-    def judge_fold(fold: int) -> None:
-        known, unseen = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        held_out = {groups[int(i)] for i in unseen} if kin else set()
-        made = [n + s for s, parents in enumerate(kin) if parents.isdisjoint(held_out)]
-        rows = np.flatnonzero(np.isin(image_of, [*known, *made]))
-        space = Space.of(features[rows], config, seed, recall)
-        heads, _ = _heads(space, targets[image_of[rows]], config.strengths, config.max_epochs)
-        for head, logits in zip(heads, found.values(), strict=True):
-            logits[unseen] = judge(head, features[unseen])
-
-    with _single_threaded(), ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(judge_fold, range(int(folds.max()) + 1)))
-    truth = targets[:n]
-    losses = {}
-    for l2, logits in found.items():
-        cooled = torch.from_numpy(logits / np.float32(temperature(logits, truth)))
-        losses[l2] = float(cross_entropy(cooled, torch.from_numpy(truth)))
-    best = min(losses, key=losses.__getitem__)
-    return Unseen(found[best], best, losses)
-
-
-@contextmanager
-def _single_threaded() -> Iterator[None]:
-    """Two fits with a thread each take less time than one after the other with two."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(before)
+    return softmax(logits_of(head, features))
 
 
 class _HeadTraining(pl.LightningModule):
@@ -204,7 +96,7 @@ def fit(
     seed: int,
     l2: float | None = None,
     logger: Logger | Literal[False] = False,
-    recall: Recall = forget,
+    recall: Recall = compute_again,
 ) -> tuple[KernelHead, list[float]]:
     """Train a head.
 
@@ -223,20 +115,20 @@ def fit(
     Raises:
         TrainingError: features that are not finite, or a loss that is not.
     """
-    space = Space.of(features, config, seed, recall)
+    space = NystroemSpace.of(features, config, seed, recall)
     strength = config.strengths[0] if l2 is None else l2
-    (head,), history = _heads(space, targets, (strength,), config.max_epochs, logger)
+    (head,), history = heads_in(space, targets, (strength,), config.max_epochs, logger)
     return head, history
 
 
-def _heads(
-    space: Space,
+def heads_in(
+    space: NystroemSpace,
     targets: Floats,
     strengths: Sequence[float],
     max_epochs: int,
     logger: Logger | Literal[False] = False,
 ) -> tuple[list[KernelHead], list[float]]:
-    """A head for each strength, and the loss after each epoch."""
+    """A head for each strength, fitted in one space, and the loss after each epoch."""
     model = logistic(space.x, torch.from_numpy(targets), strengths, max_epochs, logger)
     heads = []
     for weight, bias in zip(model.weight.detach(), model.bias.detach(), strict=True):

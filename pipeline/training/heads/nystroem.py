@@ -1,13 +1,13 @@
-"""The space of the probe's kernel, made of features alone: no label and no regularisation in it."""
+"""The Nystroem space of a kernel head, from features alone: no label and no regularisation in it.
+
+Williams and Seeger, Using the Nystroem Method to Speed Up Kernel Machines, NIPS 2000.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -17,18 +17,11 @@ from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
 
 from pipeline.errors import TrainingError
-from pipeline.files import sha256
 from pipeline.plugins import Strict
-from pipeline.training.features.extraction import Floats
+from pipeline.source_code import code_digest
+from pipeline.training import Floats
+from pipeline.training.features.cache import Recall, compute_again
 from pipeline.training.network import kernel
-
-# Finds what was computed before by its key, or computes and keeps it: `FeatureCache.recall`.
-Recall: TypeAlias = Callable[[str, Callable[[], bytes]], bytes]
-
-
-def forget(key: str, make: Callable[[], bytes]) -> bytes:
-    """Compute it, keep nothing."""
-    return make()
 
 
 class Kernel(Strict):
@@ -42,7 +35,7 @@ class Kernel(Strict):
 
 
 @dataclass(frozen=True)
-class Space:
+class NystroemSpace:
     """Features seen through the kernel.
 
     Nystroem: with K_mm = L L', the features K_nm L'^-1 have the kernel as their inner product, so
@@ -62,7 +55,9 @@ class Space:
     x: Tensor
 
     @classmethod
-    def of(cls, features: Floats, config: Kernel, seed: int, recall: Recall = forget) -> Space:
+    def of(
+        cls, features: Floats, config: Kernel, seed: int, recall: Recall = compute_again
+    ) -> NystroemSpace:
         """The space of features float32 N,D.
 
         Args:
@@ -75,9 +70,9 @@ class Space:
             TrainingError: features that are not finite.
         """
         settings = [getattr(config, name) for name in Kernel.model_fields]
-        code = [sha256(Path(__file__)), sha256(Path(__file__).with_name("network.py"))]
+        code = code_digest(__name__)
         packages = [torch.__version__, version("scikit-learn"), version("numpy"), version("scipy")]
-        facts = [features.shape, settings, seed, *code, *packages]
+        facts = [features.shape, settings, seed, code, *packages]
         key = hashlib.sha256(repr(facts).encode())
         key.update(np.ascontiguousarray(features).data)
         kept = load(recall(key.hexdigest(), lambda: save(_computed(features, config, seed))))

@@ -191,7 +191,7 @@ def test_frame_that_cannot_be_encoded_is_left_out_and_the_next_one_kept(
     assert image_writer.status.left_out == 1
 
 
-def test_folder_that_cannot_be_written_is_told_and_nothing_raised(
+def test_folder_that_cannot_be_written_raises_an_alarm_and_no_error(
     ledger: Ledger, clock: FakeClock, tmp_path: Path
 ) -> None:
     (tmp_path / "kept").write_text("a file in the way")
@@ -220,7 +220,7 @@ def test_good_parts_are_asked_for_by_their_share_only(tmp_path: Path) -> None:
         Keep.model_validate({"folder": tmp_path, "verdicts": ["PASS"]})
 
 
-def test_backlog_is_bounded_by_number_and_what_is_left_out_is_counted_and_told_once(
+def test_backlog_is_bounded_by_number_and_what_is_left_out_is_counted_and_logged_once(
     ledger: Ledger, clock: FakeClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     image_writer = ImageWriter(Keep(folder=tmp_path / "kept"), ledger, clock)
@@ -257,7 +257,7 @@ def test_frame_larger_than_the_backlog_is_kept_when_it_is_alone(
     assert [bool(image) for image in images(ledger)] == [True, False]
 
 
-def test_trouble_is_over_once_frames_are_kept_again_for_a_while(
+def test_an_alarm_is_cleared_once_frames_are_kept_again_for_a_while(
     ledger: Ledger, clock: FakeClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     image_writer = ImageWriter(Keep(folder=tmp_path / "kept"), ledger, clock)

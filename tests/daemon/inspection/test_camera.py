@@ -89,10 +89,12 @@ def camera(
     source: Source,
     trigger: Trigger | None = None,
     events: list[str] | None = None,
+    rules: TriggerConfig = RULES,
+    overload: Overload | None = None,
 ) -> tuple[Camera, WorkQueue, Recorder]:
-    recorder, work_queue = Recorder(ledger, clock), WorkQueue(Overload())
+    recorder, work_queue = Recorder(ledger, clock), WorkQueue(overload or Overload())
     settings = CameraSettings.model_construct(
-        name="top", source=SourceConfig(type="scripted"), trigger=RULES
+        name="top", source=SourceConfig(type="scripted"), trigger=rules
     )
     note = (lambda kind, detail: events.append(f"{kind}: {detail}")) if events is not None else None
     made = Camera(
@@ -144,7 +146,7 @@ def test_a_lost_source_is_connected_again_for_ever(clock: FakeClock, ledger: Led
     ]
 
 
-def test_a_camera_that_is_away_says_why(clock: FakeClock, ledger: Ledger) -> None:
+def test_a_camera_that_is_away_gives_the_reason(clock: FakeClock, ledger: Ledger) -> None:
     top, _, _ = camera(clock, ledger, Scripted(frames(clock, "a")))
     assert (top.status.connected, top.status.alarm) == (False, "not connected yet")
     top.read(Heartbeat(clock))
@@ -214,8 +216,8 @@ def test_a_part_turned_away_while_the_ledger_is_away_does_not_stop_the_camera(
     def locked(record: Record) -> None:
         raise LedgerError("database is locked")
 
-    top, _, recorder = camera(clock, ledger, Scripted(frames(clock, *"abcdef")))
-    top._work_queue = WorkQueue(Overload(policy="queue", waiting=1))
+    source, overload = Scripted(frames(clock, *"abcdef")), Overload(policy="queue", waiting=1)
+    top, _, recorder = camera(clock, ledger, source, overload=overload)
     monkeypatch.setattr(top.source, "live", True)
     heartbeat = Heartbeat(clock)
     monkeypatch.setattr(ledger, "close_record", locked)
@@ -224,7 +226,7 @@ def test_a_part_turned_away_while_the_ledger_is_away_does_not_stop_the_camera(
     assert recorder.triggers == top.status.frames == 6
 
 
-def test_a_reader_that_was_left_behind_does_not_bring_an_ended_camera_back(
+def test_a_reader_that_was_abandoned_does_not_bring_an_ended_camera_back(
     clock: FakeClock, ledger: Ledger
 ) -> None:
     top, _, _ = camera(clock, ledger, Scripted(frames(clock, "a")))
@@ -243,8 +245,8 @@ def test_a_reader_that_was_left_behind_does_not_bring_an_ended_camera_back(
 def test_a_trigger_waits_a_little_for_a_frame(ledger: Ledger) -> None:
     clock = Clock()
     call = Call(clock.now(), clock.monotonic_s(), "part-7")
-    top, work_queue, _ = camera(clock, ledger, Scripted(frames(clock, "late")), Calls(call))
-    top._rules = RULES.model_copy(update={"wait_ms": 5000})
+    source, patient = Scripted(frames(clock, "late")), RULES.model_copy(update={"wait_ms": 5000})
+    top, work_queue, _ = camera(clock, ledger, source, Calls(call), rules=patient)
     waiting = threading.Thread(target=top.call, args=(Heartbeat(clock),))
     waiting.start()
     top.read(Heartbeat(clock))
@@ -315,9 +317,9 @@ def test_parts_that_nobody_has_asked_the_trigger_for_are_recorded_at_the_end(
     calls = [Call(clock.now(), clock.monotonic_s(), serial) for serial in ("A-1", "A-2")]
     top, _, recorder = camera(clock, ledger, Scripted(frames(clock)), Calls(*calls))
     top.turn_away("station stopped")
-    told = [(r.serial, r.camera, r.verdict, r.reason) for r in ledger.records()]
+    refused_records = [(r.serial, r.camera, r.verdict, r.reason) for r in ledger.records()]
     refused = ("top", Verdict.NOT_INSPECTED, "station stopped")
-    assert told == [("A-1", *refused), ("A-2", *refused)]
+    assert refused_records == [("A-1", *refused), ("A-2", *refused)]
     assert (recorder.triggers, recorder.counters.verdicts[Verdict.NOT_INSPECTED]) == (2, 2)
 
 

@@ -47,7 +47,7 @@ def test_the_mean_of_the_first_parts_stays_to_compare_with(seen: Inspection) -> 
     assert state.novelty.now == pytest.approx(1.5 + 0.632 * 2.5, abs=0.01)
 
 
-def test_another_model_begins_anew(seen: Inspection) -> None:
+def test_another_model_starts_again(seen: Inspection) -> None:
     drift = Drift()
     judge(drift, seen, 0.1, 2.0, n=3)
     assert drift.of("cells/2") == DriftStatus()

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.inspection import recorder as module
-from pipeline.daemon.inspection.recorder import AGAIN_AFTER_S, Recorder
+from pipeline.daemon.inspection.recorder import RETRY_AFTER_S, Recorder
 from pipeline.daemon.inspection.work_queue import Arrival
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources import Frame
@@ -64,7 +64,7 @@ def failing(ledger: Ledger, monkeypatch: pytest.MonkeyPatch, name: str) -> Calla
     return mend
 
 
-def test_a_record_is_closed_by_whoever_is_first(recorder: Recorder, ledger: Ledger) -> None:
+def test_a_record_is_closed_by_the_first_who_tries(recorder: Recorder, ledger: Ledger) -> None:
     arrival = opened(recorder)
     assert recorder.close(arrival, recorder.record(arrival, Verdict.FAIL, "scratch")) is not None
     assert recorder.refuse(arrival, "inspection lost: no sign of life for 10 s") is None
@@ -102,7 +102,7 @@ def test_a_part_that_waited_longer_than_the_takt_need_not_be_inspected(
     assert recorder.too_late(arrival) == "takt exceeded: it waited 101 ms (takt 100 ms)"
 
 
-def test_everybody_is_told_after_the_record_was_committed(
+def test_subscribers_are_notified_after_the_record_was_committed(
     recorder: Recorder, ledger: Ledger
 ) -> None:
     seen: list[tuple[Record, int]] = []
@@ -113,17 +113,17 @@ def test_everybody_is_told_after_the_record_was_committed(
     assert (record.id, closed) == (arrival.record, 1)
 
 
-def test_a_listener_that_fails_keeps_nobody_from_being_told(recorder: Recorder) -> None:
-    told: list[Record] = []
+def test_a_failing_subscriber_does_not_keep_others_from_being_notified(recorder: Recorder) -> None:
+    notified: list[Record] = []
 
     def fail(record: Record, frame: Frame | None) -> None:
         raise RuntimeError("no")
 
     recorder.subscribe(fail)
-    recorder.subscribe(lambda record, frame: told.append(record))
+    recorder.subscribe(lambda record, frame: notified.append(record))
     arrival = opened(recorder)
     assert recorder.close(arrival, recorder.record(arrival, Verdict.PASS, "")) is not None
-    assert [r.id for r in told] == [arrival.record]
+    assert [r.id for r in notified] == [arrival.record]
 
 
 def test_triggers_that_cannot_be_recorded_are_recorded_later(
@@ -137,7 +137,7 @@ def test_triggers_that_cannot_be_recorded_are_recorded_later(
     assert recorder.alarm == "database or disk is full"
     assert recorder.triggers == 2
     mend()
-    clock.advance(AGAIN_AFTER_S)
+    clock.advance(RETRY_AFTER_S)
     opened(recorder, "part-3")
     assert recorder.alarm == ""
     records = list(ledger.records())
@@ -155,7 +155,7 @@ def test_the_ledger_is_tried_again_though_no_trigger_comes(
     mend = failing(ledger, monkeypatch, "open_record")
     recorder.open("top", AT, 0.0, "part-1")
     mend()
-    clock.advance(AGAIN_AFTER_S)
+    clock.advance(RETRY_AFTER_S)
     recorder.recover()
     assert recorder.alarm == ""
     assert [r.serial for r in ledger.records()] == ["part-1"]
@@ -170,7 +170,7 @@ def test_triggers_that_were_missed_are_recorded_though_a_verdict_was_written_bef
     mend()
     recorder.close(waiting, recorder.record(waiting, Verdict.PASS, ""))
     assert recorder.alarm == ""
-    clock.advance(AGAIN_AFTER_S)
+    clock.advance(RETRY_AFTER_S)
     recorder.recover()
     assert [(r.serial, r.reason) for r in ledger.records()] == [
         ("part-1", ""),
@@ -246,7 +246,7 @@ def test_a_missed_trigger_is_recorded_though_a_verdict_found_the_ledger_well_aga
     mend()
     recorder.close(arrival, recorder.record(arrival, Verdict.PASS, ""))
     assert recorder.alarm == ""
-    clock.advance(AGAIN_AFTER_S)
+    clock.advance(RETRY_AFTER_S)
     recorder.recover()
     records = {r.serial: r.reason for r in ledger.records()}
     assert records == {"part-1": "", "part-2": "ledger: database or disk is full"}
@@ -261,7 +261,7 @@ def test_a_record_that_could_not_be_closed_is_closed_once_the_ledger_is_well(
     mend = failing(ledger, monkeypatch, "close_record")
     assert recorder.refuse(arrival, "inspection lost: it hung") is None
     mend()
-    clock.advance(AGAIN_AFTER_S)
+    clock.advance(RETRY_AFTER_S)
     recorder.recover()
     (record,) = ledger.records()
     assert record.reason == "inspection lost: it hung"
@@ -324,7 +324,7 @@ def test_a_ledger_locked_by_another_program_is_written_once_it_is_free(
         assert recorder.open("top", AT, 0.0, "part-1") is None
         assert "locked" in recorder.alarm
         other.execute("ROLLBACK")
-    clock.advance(AGAIN_AFTER_S)
+    clock.advance(RETRY_AFTER_S)
     arrival = opened(recorder, "part-2")
     recorder.close(arrival, replace(recorder.record(arrival, Verdict.PASS, ""), defect_score=0.1))
     account = ledger.account()
@@ -386,7 +386,7 @@ def test_forgotten_triggers_stay_in_the_account_which_does_not_balance(
         recorder.open("top", AT, n, f"part-{n}")
     assert (recorder.triggers, recorder.forgotten, recorder.lost) == (2, 3, 5)
     mend()
-    clock.advance(AGAIN_AFTER_S)
+    clock.advance(RETRY_AFTER_S)
     recorder.recover()
     account = ledger.account()
     assert (account.triggers, account.verdicts[Verdict.NOT_INSPECTED]) == (5, 2)
@@ -406,10 +406,10 @@ def test_forgotten_triggers_count_once_in_however_many_outages(
         for n in range(3):
             recorder.open("top", AT, n, f"part-{n}")
         mend()
-        clock.advance(AGAIN_AFTER_S)
+        clock.advance(RETRY_AFTER_S)
         recorder.recover()
         recorder.recover(at_once=True)
-        clock.advance(AGAIN_AFTER_S)
+        clock.advance(RETRY_AFTER_S)
     assert (recorder.triggers, recorder.forgotten, ledger.account().triggers) == (2, 4, 6)
 
 
@@ -420,7 +420,7 @@ def test_forgotten_triggers_are_counted_before_the_next_that_comes(
     mend = failing(ledger, monkeypatch, "open_record")
     recorder.open("top", AT, 0.0, "part-1")
     mend()
-    clock.advance(AGAIN_AFTER_S)
+    clock.advance(RETRY_AFTER_S)
     opened(recorder, "part-2")
     with ledger.reading() as db:
         assert [r["seq"] for r in db.execute("SELECT seq FROM records").fetchall()] == [2]

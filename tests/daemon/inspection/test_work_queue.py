@@ -36,11 +36,11 @@ def drained(work_queue: WorkQueue) -> list[str]:
 
 def test_a_queue_turns_the_newest_away_when_it_is_full(heartbeat: Heartbeat) -> None:
     work_queue = WorkQueue(Overload(policy="queue", waiting=2))
-    told = [work_queue.offer(arrival(name), heartbeat) for name in ("a", "b", "c")]
-    assert told[:2] == [None, None]
-    assert told[2] is not None
-    assert told[2].arrival.record == "c"
-    assert told[2].reason == "overload: 2 frames were waiting (limit 2)"
+    refusals = [work_queue.offer(arrival(name), heartbeat) for name in ("a", "b", "c")]
+    assert refusals[:2] == [None, None]
+    assert refusals[2] is not None
+    assert refusals[2].arrival.record == "c"
+    assert refusals[2].reason == "overload: 2 frames were waiting (limit 2)"
     assert drained(work_queue) == ["a", "b"]
 
 
@@ -71,24 +71,26 @@ def test_a_queue_turns_the_newest_away_when_those_before_it_take_too_much_memory
 ) -> None:
     work_queue = WorkQueue(Overload(policy="queue", waiting=9, waiting_mb=1))
     large = replace(arrival("a"), frame=Frame(AT, 0.0, "a", None, data=bytes(600_000)))
-    told = [work_queue.offer(replace(large, record=name), heartbeat) for name in ("a", "b", "c")]
-    assert told[:2] == [None, None]
-    assert told[2] is not None
-    assert told[2].reason == "overload: 1 MB of frames were waiting (limit 1)"
+    refusals = [
+        work_queue.offer(replace(large, record=name), heartbeat) for name in ("a", "b", "c")
+    ]
+    assert refusals[:2] == [None, None]
+    assert refusals[2] is not None
+    assert refusals[2].reason == "overload: 1 MB of frames were waiting (limit 1)"
 
 
 def test_what_can_wait_waits_until_there_is_room(heartbeat: Heartbeat) -> None:
     work_queue = WorkQueue(Overload(policy="queue", waiting=1))
     assert work_queue.offer(arrival("a", live=False), heartbeat) is None
-    told: list[object] = []
+    refusals: list[object] = []
     waiting = threading.Thread(
-        target=lambda: told.append(work_queue.offer(arrival("b", live=False), heartbeat))
+        target=lambda: refusals.append(work_queue.offer(arrival("b", live=False), heartbeat))
     )
     waiting.start()
     first = work_queue.take(5)
     waiting.join(5)
     assert first is not None
-    assert (first.record, told) == ("a", [None])
+    assert (first.record, refusals) == ("a", [None])
     assert drained(work_queue) == ["b"]
 
 

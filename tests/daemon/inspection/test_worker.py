@@ -61,8 +61,8 @@ class Bench:
         self.held[place] = threading.Event()
         return self.held[place]
 
-    def told(self, record: Record, frame: Frame | None) -> None:
-        self._wait(f"told {record.serial}")
+    def notified(self, record: Record, frame: Frame | None) -> None:
+        self._wait(f"notified {record.serial}")
 
     def send(self, serial: str) -> None:
         now_s = self.clock.monotonic_s()
@@ -91,11 +91,11 @@ def verdicts(ledger: Ledger) -> dict[str, Verdict]:
 def test_a_worker_that_wakes_up_takes_nothing_from_its_successor(
     bench: Bench, ledger: Ledger
 ) -> None:
-    bench.recorder.subscribe(bench.told)
-    first, second = bench.hold("told a"), bench.hold("gate b")
+    bench.recorder.subscribe(bench.notified)
+    first, second = bench.hold("notified a"), bench.hold("gate b")
     bench.send("a")
     old, heartbeat = bench.work()
-    until(lambda: "told a" in bench.reached)
+    until(lambda: "notified a" in bench.reached)
     heartbeat.stop()  # the record of a is closed, yet its worker hangs in telling of it
     bench.inspection.abandon("no sign of life for 10 s")
     successor, theirs = bench.work()
@@ -112,7 +112,7 @@ def test_a_worker_that_wakes_up_takes_nothing_from_its_successor(
     successor.join(WAIT_S)
 
 
-def test_the_part_of_a_lost_worker_is_not_inspected_whatever_it_says_later(
+def test_the_part_of_a_lost_worker_is_not_inspected_whatever_it_returns_later(
     bench: Bench, ledger: Ledger
 ) -> None:
     first = bench.hold("gate a")

@@ -1,96 +1,34 @@
-"""The model at work: changed between two frames, and never for a worse one."""
+"""The model at work: swapped between two frames, and there from the first one on."""
 
 from __future__ import annotations
-
-import threading
-import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pipeline.contracts.bundle import Bundle, open_bundle
 from pipeline.contracts.records import Verdict
-from pipeline.daemon.model.cache import LAST_GOOD, fetch_champion
-from pipeline.daemon.model.follower import AGAIN_S, PATIENCE_S
+from pipeline.daemon.model.cache import LAST_GOOD
 from pipeline.daemon.model.serving import Serving
 from pipeline.daemon.runtime.clock import Clock
-from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.settings.line import Line
-from pipeline.errors import BundleError, NoChampion, RegistryUnreachable, SignoffError
+from pipeline.errors import BundleError, NoChampion, SignoffError
 from pipeline.registry.store import Registry
 from pipeline.testing import FakeClock
 from tests.daemon.conftest import picture
 from tests.daemon.fake_registry import FakeRegistry
-from tests.daemon.waiting import until
+from tests.daemon.model.queries import (
+    AWAY,
+    IN_DOUBT,
+    look,
+    running,
+    with_model,
+)
 from tests.golden_frames import with_golden_frame
-
-AWAY = RegistryUnreachable("the registry does not answer")
-# Of a part 128 bright, in doubt for version 1, version 2 says FAIL.
-IN_DOUBT = picture(128)
 
 
 @pytest.fixture
 def line(line: Line) -> Line:
     """The station, looking for new models as often as it can."""
     return with_model(line, poll_s=0.01)
-
-
-def with_model(line: Line, **changes: Any) -> Line:
-    return line.model_copy(update={"model": line.model.model_copy(update=changes)})
-
-
-@pytest.fixture
-def bundles(seal_bundle: Callable[..., Bundle], tmp_path: Path) -> list[Bundle]:
-    """Three of different identity; by the second and third a part in doubt fails."""
-    return [
-        seal_bundle(tmp_path / f"bundle-{n}", fail_from=limit)
-        for n, limit in ((1, 0.8), (2, 0.4), (3, 0.3))
-    ]
-
-
-@pytest.fixture
-def there(bundles: list[Bundle]) -> FakeRegistry:
-    return FakeRegistry(*bundles, champion=1)
-
-
-def look(serving: Serving) -> None:
-    """What the worker does every `poll_s`, here and now."""
-    serving.follower.look(Heartbeat(Clock()))
-
-
-def looks() -> list[threading.Thread]:
-    """Those under way."""
-    return [t for t in threading.enumerate() if t.name == "look for champion"]
-
-
-class Counted(Heartbeat):
-    """Counts its beats."""
-
-    beats = 0
-
-    def beat(self, busy_s: float = 0.0) -> None:
-        super().beat(busy_s)
-        self.beats += 1
-
-
-@contextmanager
-def running(serving: Serving) -> Iterator[Counted]:
-    heartbeat = Counted(Clock())
-    worker = threading.Thread(target=serving.run, args=(heartbeat,))
-    worker.start()
-    try:
-        yield heartbeat
-    finally:
-        heartbeat.stop()
-        worker.join()
-
-
-def folders(line: Line) -> set[str]:
-    """The versions in the cache."""
-    return {p.name.split("-")[0] for p in line.model.cache.iterdir() if p.is_dir()}
 
 
 def test_a_start_gives_the_champion_warm_and_named(line: Line, champion: Registry) -> None:
@@ -118,216 +56,6 @@ def test_a_new_alias_is_live_between_two_frames(line: Line, there: FakeRegistry)
     assert serving.status.version == "cells/2"
 
 
-def test_an_alias_that_stays_downloads_nothing(line: Line, there: FakeRegistry) -> None:
-    serving = Serving.start(line, there, Clock())
-    before = serving.current
-    look(serving)
-    assert there.pulled == [1]
-    assert serving.current is before
-
-
-def test_the_model_before_is_freed_at_the_next_look_and_not_by_the_inspection(
-    line: Line, there: FakeRegistry
-) -> None:
-    serving = Serving.start(line, there, Clock())
-    before = weakref.ref(serving.current.inspector)
-    there.aliases["champion"] = 2
-    look(serving)
-    assert before() is not None
-    look(serving)
-    assert before() is None
-
-
-def test_going_back_to_the_version_before_needs_no_download(
-    line: Line, there: FakeRegistry
-) -> None:
-    serving = Serving.start(line, there, Clock())
-    for number in (2, 1):
-        there.aliases["champion"] = number
-        look(serving)
-    assert serving.current.version == "cells/1"
-    assert there.pulled == [1, 2]
-
-
-def test_a_damaged_version_is_refused_once_and_the_old_one_stays(
-    line: Line, there: FakeRegistry, caplog: pytest.LogCaptureFixture
-) -> None:
-    serving = Serving.start(line, there, Clock())
-    told: list[tuple[str, str]] = []
-    serving.follower.on_event = lambda kind, detail: told.append((kind, detail))
-    there.aliases["champion"] = 2
-    there.damaged = {2}
-    for _ in range(3):
-        look(serving)
-    assert serving.current.version == "cells/1"
-    assert serving.status.alarm == "cells/2 is refused: cells/2: model.onnx was altered"
-    assert told == [("model refused", serving.status.alarm)]
-    assert caplog.text.count("cells/2 is refused") == 1
-    assert there.pulled == [1, 2]
-
-
-def test_a_file_that_was_restored_is_downloaded_after_a_while(
-    line: Line, there: FakeRegistry
-) -> None:
-    clock = FakeClock()
-    serving = Serving.start(line, there, clock)
-    there.aliases["champion"], there.damaged = 2, {2}
-    look(serving)
-    there.damaged = set()
-    look(serving)
-    assert serving.current.version == "cells/1"
-    clock.advance(AGAIN_S)
-    look(serving)
-    assert serving.current.version == "cells/2"
-    assert serving.status.alarm == ""
-
-
-def test_a_version_that_judges_its_golden_frame_otherwise_is_refused_for_good(
-    line: Line, bundles: list[Bundle]
-) -> None:
-    clock = FakeClock()
-    odd = with_golden_frame(bundles[1], IN_DOUBT, verdict="PASS")
-    there = FakeRegistry(bundles[0], odd, champion=1)
-    serving = Serving.start(line, there, clock)
-    there.aliases["champion"] = 2
-    for _ in range(2):
-        look(serving)
-        clock.advance(AGAIN_S)
-    assert serving.current.version == "cells/1"
-    assert "cells/2 is refused" in serving.status.alarm
-    assert "judged otherwise here than in evaluation: FAIL for PASS" in serving.status.alarm
-    assert there.pulled == [1, 2]
-    assert folders(line) == {"1"}
-
-
-def test_after_a_refusal_the_next_version_is_taken(line: Line, there: FakeRegistry) -> None:
-    serving = Serving.start(line, there, Clock())
-    there.damaged = {2}
-    for number in (2, 3):
-        there.aliases["champion"] = number
-        look(serving)
-    assert (serving.current.version, serving.status.alarm) == ("cells/3", "")
-
-
-def test_an_unsigned_version_waits_until_somebody_signs_it(
-    line: Line, there: FakeRegistry, caplog: pytest.LogCaptureFixture
-) -> None:
-    there.sign(1)
-    serving = Serving.start(with_model(line, require_signoff=True), there, Clock())
-    there.aliases["champion"] = 2
-    for _ in range(2):
-        look(serving)
-    assert serving.current.version == "cells/1"
-    assert "cells/2" in serving.status.alarm
-    assert "nobody has signed it off" in serving.status.alarm
-    assert caplog.text.count("nobody has signed it off") == 1
-    assert there.pulled == [1]
-    there.sign(2)
-    look(serving)
-    assert (serving.current.version, serving.status.alarm) == ("cells/2", "")
-
-
-def test_a_registry_that_goes_away_is_told_once_and_asked_again(
-    line: Line, there: FakeRegistry, caplog: pytest.LogCaptureFixture
-) -> None:
-    serving = Serving.start(line, there, Clock())
-    there.trouble = RegistryUnreachable("no route to host, attempt 1")
-    look(serving)
-    there.trouble = RegistryUnreachable("no route to host, attempt 2")
-    look(serving)
-    assert serving.status.alarm == "no route to host, attempt 2"
-    assert caplog.text.count("no route to host") == 1
-    there.trouble, there.aliases["champion"] = None, 2
-    look(serving)
-    assert (serving.current.version, serving.status.alarm) == ("cells/2", "")
-
-
-def test_a_champion_without_its_alias_goes_on_and_the_trouble_is_told(
-    line: Line, champion: Registry
-) -> None:
-    serving = Serving.start(line, champion, Clock())
-    champion.client.delete_registered_model_alias("cells", "champion")
-    look(serving)
-    assert serving.current.version == "cells/1"
-    assert "cells/1, which was signed off, has lost the alias" in serving.status.alarm
-    assert serving.status.alarm.endswith("; cells/1 stays")
-
-
-def test_a_champion_that_was_deleted_goes_on_and_the_trouble_is_told(
-    line: Line, champion: Registry
-) -> None:
-    serving = Serving.start(line, champion, Clock())
-    champion.client.delete_model_version("cells", "1")
-    look(serving)
-    assert serving.current.inspector.inspect(picture(50)).decision.verdict is Verdict.FAIL
-    assert 'has no version with alias "champion"' in serving.status.alarm
-
-
-def test_a_sign_off_that_is_tampered_with_is_told(line: Line, champion: Registry) -> None:
-    serving = Serving.start(with_model(line, require_signoff=True), champion, Clock())
-    (record,) = champion.signoffs("cells").read().records
-    forged = record.model_copy(update={"reviewer": "C. Forger"})
-    champion.client.set_registered_model_tag(
-        "cells", f"signoff.{record.name}", forged.model_dump_json()
-    )
-    look(serving)
-    assert serving.current.version == "cells/1"
-    assert f"record {record.name} was altered" in serving.status.alarm
-
-
-def test_whatever_a_look_meets_the_next_one_is_made(
-    line: Line, there: FakeRegistry, caplog: pytest.LogCaptureFixture
-) -> None:
-    serving = Serving.start(line, there, Clock())
-    there.trouble = ZeroDivisionError("a bug")
-    with running(serving):
-        until(lambda: serving.status.alarm == "ZeroDivisionError: a bug")
-        there.trouble, there.aliases["champion"] = None, 2
-        until(lambda: serving.current.version == "cells/2")
-    assert "Traceback" in caplog.text
-
-
-def test_a_registry_that_does_not_answer_stops_neither_pulse_nor_end(
-    line: Line, there: FakeRegistry
-) -> None:
-    serving = Serving.start(line, there, Clock())
-    there.answers.clear()
-    with running(serving) as heartbeat:
-        until(lambda: there.asked == 2)
-        beats = heartbeat.beats
-        until(lambda: heartbeat.beats >= beats + 3)
-        assert there.asked == 2
-    # The worker has ended; its look is left behind and takes nothing any more.
-    (left,) = looks()
-    there.aliases["champion"] = 2
-    there.answers.set()
-    left.join()
-    assert there.pulled == [1, 2]
-    assert serving.current.version == "cells/1"
-
-
-def test_a_registry_that_is_slow_is_told(line: Line, there: FakeRegistry) -> None:
-    clock = FakeClock()
-    serving = Serving.start(line, there, clock)
-    there.answers.clear()
-    heartbeat = Heartbeat(clock)
-    serving.follower.tick(heartbeat)
-    clock.advance(PATIENCE_S)
-    serving.follower.tick(heartbeat)
-    assert "has not answered for 30 s" in serving.status.alarm
-    there.answers.set()
-    until(lambda: serving.status.alarm == "")
-
-
-def test_a_line_that_never_polls_never_asks(line: Line, there: FakeRegistry) -> None:
-    clock = FakeClock()
-    serving = Serving.start(with_model(line, poll_s=0), there, clock)
-    there.answers.clear()
-    clock.advance(10_000)
-    serving.follower.tick(Heartbeat(clock))
-    assert looks() == []
-
-
 def test_a_hung_worker_is_replaced_with_an_inspector_of_its_own(
     line: Line, there: FakeRegistry
 ) -> None:
@@ -339,7 +67,7 @@ def test_a_hung_worker_is_replaced_with_an_inspector_of_its_own(
     assert (fresh.version, fresh.since) == (hung.version, hung.since)
 
 
-def test_a_model_that_cannot_be_loaded_anew_stays(
+def test_a_model_that_cannot_be_loaded_again_stays(
     line: Line, there: FakeRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:
     serving = Serving.start(line, there, Clock())
@@ -347,14 +75,14 @@ def test_a_model_that_cannot_be_loaded_anew_stays(
     hung.bundle.model.unlink()
     serving.renew()
     assert serving.current is hung
-    assert "cells/1 could not be loaded anew" in caplog.text
+    assert "cells/1 could not be loaded again" in caplog.text
 
 
 def test_a_start_without_the_registry_takes_the_last_good_model(
     line: Line, there: FakeRegistry
 ) -> None:
     Serving.start(line, there, Clock())
-    there.trouble = AWAY
+    there.failure = AWAY
     serving = Serving.start(line, there, Clock())
     assert serving.current.version == "cells/1"
     assert "started with the last good model, cells/1" in serving.status.alarm
@@ -366,7 +94,7 @@ def test_what_came_while_it_ran_starts_it_without_the_registry(
     serving = Serving.start(line, there, Clock())
     there.aliases["champion"] = 2
     look(serving)
-    there.trouble = AWAY
+    there.failure = AWAY
     assert Serving.start(line, there, Clock()).current.version == "cells/2"
 
 
@@ -401,29 +129,3 @@ def test_a_withdrawn_model_starts_no_station(line: Line, there: FakeRegistry) ->
 def test_a_first_start_without_sign_off_is_refused(line: Line, there: FakeRegistry) -> None:
     with pytest.raises(SignoffError, match="nobody has signed it off"):
         Serving.start(with_model(line, require_signoff=True), there, Clock())
-
-
-def test_the_cache_keeps_the_model_at_work_and_the_one_before(
-    line: Line, there: FakeRegistry
-) -> None:
-    serving = Serving.start(line, there, Clock())
-    (line.model.cache / "notes").mkdir()
-    (line.model.cache / ".7-0123456789ab.partial").mkdir()
-    for number in (2, 3):
-        there.aliases["champion"] = number
-        look(serving)
-    assert folders(line) == {"3", "2", "notes"}
-
-
-def test_the_sign_off_of_a_model_goes_with_it(line: Line, there: FakeRegistry) -> None:
-    strict = with_model(line, require_signoff=True)
-    there.sign(1)
-    serving = Serving.start(strict, there, Clock())
-    for number in (2, 3):
-        there.sign(number)
-        there.aliases["champion"] = number
-        look(serving)
-    kept = {p.name.split("-")[0] for p in line.model.cache.glob("*.signoff.json")}
-    assert kept == {"3", "2"}
-    there.trouble = AWAY
-    assert fetch_champion(strict, there)[1].name == "cells/3"

@@ -50,16 +50,16 @@ class Bench:
         """Judge and close one frame, and offer it to the shadow."""
         loaded, serial = self.serving.current, f"part-{brightness}"
         identity = self.ledger.open_record(NOW, serial)
-        said = loaded.inspector.inspect(picture(brightness)).decision
+        decision = loaded.inspector.inspect(picture(brightness)).decision
         record = Record(
             identity,
             self.ledger.station,
             NOW.isoformat(),
             serial,
-            said.verdict,
-            said.reason,
-            said.part_class,
-            said.defect_score,
+            decision.verdict,
+            decision.reason,
+            decision.part_class,
+            decision.defect_score,
             model_version=loaded.version,
         )
         self.ledger.close_record(record)
@@ -104,7 +104,7 @@ def running(shadow: Shadow) -> Iterator[threading.Thread]:
         worker.join()
 
 
-def test_what_the_challenger_says_is_written_beside_the_verdict_and_counted(bench: Bench) -> None:
+def test_the_challengers_verdict_is_recorded_with_the_first_and_counted(bench: Bench) -> None:
     with running(bench.shadow):
         until(lambda: bench.shadowed == ("cells/2", 0, 0))
         good, doubt = bench.inspect(GOOD), bench.inspect(IN_DOUBT)
@@ -160,7 +160,7 @@ def test_a_shadow_that_is_slower_than_the_line_leaves_frames_out(
         until(lambda: bench.shadowed[1] + bench.shadow.left_out == 20)
 
 
-def test_without_a_challenger_there_is_no_shadow_and_no_trouble(bench: Bench) -> None:
+def test_without_a_challenger_there_is_no_shadow_and_no_alarm(bench: Bench) -> None:
     del bench.registry.aliases["challenger"]
     bench.shadow.follower.look(Heartbeat(Clock()))
     bench.inspect(GOOD)
@@ -207,7 +207,9 @@ def test_parts_that_were_not_inspected_have_no_shadow(bench: Bench) -> None:
     assert bench.shadow.waiting == 0
 
 
-def test_a_challenger_that_is_damaged_is_told_and_the_champion_goes_on(bench: Bench) -> None:
+def test_a_challenger_that_is_damaged_raises_an_alarm_and_the_champion_goes_on(
+    bench: Bench,
+) -> None:
     bench.registry.damaged = {2}
     bench.shadow.follower.look(Heartbeat(Clock()))
     state = bench.shadow.with_shadow(bench.serving.status)
@@ -215,8 +217,8 @@ def test_a_challenger_that_is_damaged_is_told_and_the_champion_goes_on(bench: Be
     assert state.alarm.startswith("challenger: cells/2 is refused: ")
 
 
-def test_a_registry_that_is_away_is_not_told_twice(bench: Bench) -> None:
-    bench.registry.trouble = RegistryUnreachable("no answer")
+def test_a_registry_that_is_away_is_not_reported_twice(bench: Bench) -> None:
+    bench.registry.failure = RegistryUnreachable("no answer")
     bench.shadow.follower.look(Heartbeat(Clock()))
     bench.serving.follower.look(Heartbeat(Clock()))
     assert bench.shadow.with_shadow(bench.serving.status).alarm == "no answer"
@@ -243,7 +245,7 @@ def test_a_challenger_that_fails_on_a_frame_is_written_down_and_goes_on(
     assert bench.shadowed == ("cells/2", 1, 0)
 
 
-def test_a_ledger_that_cannot_be_written_is_told_until_it_can(
+def test_a_ledger_that_cannot_be_written_is_an_alarm_until_it_can(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full() -> None:

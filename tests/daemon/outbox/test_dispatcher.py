@@ -12,7 +12,6 @@ import pytest
 
 from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.outbox.dispatcher import GRACE_S, Dispatcher
-from pipeline.daemon.runtime.backoff import Backoff
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sinks import BATCH, RecordRefused, SinkConfig, SinkDown
 from pipeline.ledger.ledger import Ledger
@@ -380,15 +379,3 @@ def test_old_records_do_not_hide_how_long_a_sink_has_been_down(path: Path) -> No
     station.sink.failure = SinkDown("away")
     station.work(80)
     assert station.outbox.depth() == (1, 0)
-
-
-def test_pauses_double_up_to_the_longest_and_start_again() -> None:
-    pauses = Backoff(first_s=1, longest_s=10, chance=lambda: 0.0)
-    assert [pauses.next_s() for _ in range(6)] == [1, 2, 4, 8, 10, 10]
-    pauses.reset()
-    assert pauses.next_s() == 1
-
-
-def test_chance_shortens_a_pause_by_up_to_half() -> None:
-    pauses = Backoff(first_s=1, longest_s=10, chance=lambda: 1.0)
-    assert [pauses.next_s() for _ in range(3)] == [0.5, 1, 2]

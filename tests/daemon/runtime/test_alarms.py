@@ -1,4 +1,4 @@
-"""What is wrong at the moment."""
+"""Alarms are logged when they are raised and when they are over, and not in between."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def alarms(clock: FakeClock) -> Alarms:
     return Alarms(clock, logging.getLogger("station"))
 
 
-def test_all_that_is_wrong_is_told_together(alarms: Alarms) -> None:
+def test_all_raised_alarms_are_reported_together(alarms: Alarms) -> None:
     assert alarms.text == ""
     alarms.raise_("disk", "the disk is full")
     alarms.raise_("backlog", "too many wait")
     assert alarms.text == "the disk is full; too many wait"
 
 
-def test_trouble_that_goes_on_is_logged_once_and_told_as_it_is_now(
+def test_an_alarm_raised_again_is_logged_once_and_shows_its_last_text(
     alarms: Alarms, caplog: pytest.LogCaptureFixture
 ) -> None:
     alarms.raise_("backlog", "64 wait")
@@ -36,7 +36,7 @@ def test_trouble_that_goes_on_is_logged_once_and_told_as_it_is_now(
     assert caplog.messages == ["64 wait"]
 
 
-def test_trouble_that_comes_and_goes_is_one_until_it_stays_away(
+def test_an_alarm_that_comes_and_goes_is_one_until_it_stays_away(
     alarms: Alarms, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(5):
@@ -50,6 +50,8 @@ def test_trouble_that_comes_and_goes_is_one_until_it_stays_away(
     assert caplog.messages == ["the disk is full", "over: the disk is full"]
 
 
-def test_what_was_never_wrong_may_be_well(alarms: Alarms, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_alarm_that_was_never_raised_may_be_cleared(
+    alarms: Alarms, caplog: pytest.LogCaptureFixture
+) -> None:
     alarms.clear("disk")
     assert caplog.messages == []

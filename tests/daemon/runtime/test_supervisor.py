@@ -57,10 +57,10 @@ def settle(supervisor: Supervisor, starts: int, worker: Starts, clock: FakeClock
     pytest.fail(f"started {len(worker.heartbeats)} times, not {starts}")
 
 
-def test_a_worker_that_died_is_started_again_and_its_loss_told(
+def test_a_worker_that_died_is_started_again_and_its_loss_reported(
     supervisor: Supervisor, clock: FakeClock
 ) -> None:
-    told: list[str] = []
+    reasons: list[str] = []
     done = threading.Event()
 
     def act(heartbeat: Heartbeat, n: int) -> None:
@@ -69,9 +69,9 @@ def test_a_worker_that_died_is_started_again_and_its_loss_told(
         done.wait(WAIT_S)
 
     worker = Starts(act)
-    supervisor.start("camera", worker.run, told.append)
+    supervisor.start("camera", worker.run, reasons.append)
     settle(supervisor, 2, worker, clock)
-    assert told == ["RuntimeError: the driver is gone"]
+    assert reasons == ["RuntimeError: the driver is gone"]
     assert supervisor.restarts == 1
     done.set()
 
@@ -112,18 +112,16 @@ def test_no_pause_between_restarts_is_longer_than_half_a_minute(
     assert pauses[9:12] == ["30.0 s"] * 3
 
 
-def test_a_hung_worker_is_left_behind_and_replaced(
-    supervisor: Supervisor, clock: FakeClock
-) -> None:
-    told: list[str] = []
+def test_a_hung_worker_is_abandoned_and_replaced(supervisor: Supervisor, clock: FakeClock) -> None:
+    reasons: list[str] = []
     woken = threading.Event()
     worker = Starts(lambda heartbeat, n: woken.wait(WAIT_S))
-    supervisor.start("inspection", worker.run, told.append)
+    supervisor.start("inspection", worker.run, reasons.append)
     worker.wait(1)
     clock.advance(10.5)
     supervisor.step()
     assert worker.heartbeats[0].stopping
-    assert told == ["no sign of life for 10 s"]
+    assert reasons == ["no sign of life for 10 s"]
     clock.advance(1)
     supervisor.step()
     worker.wait(2)
@@ -131,7 +129,7 @@ def test_a_hung_worker_is_left_behind_and_replaced(
     woken.set()
 
 
-def test_a_hung_worker_that_wakes_up_does_not_speak_for_its_successor(
+def test_an_abandoned_worker_that_wakes_up_does_not_finish_its_replacement(
     supervisor: Supervisor, clock: FakeClock
 ) -> None:
     woken, ended = threading.Event(), threading.Event()
@@ -169,7 +167,7 @@ def test_a_worker_that_returns_is_finished_and_not_started_again(
     assert len(worker.heartbeats) == 1
 
 
-def test_a_worker_that_beats_is_left_alone(supervisor: Supervisor, clock: FakeClock) -> None:
+def test_a_worker_that_beats_is_not_replaced(supervisor: Supervisor, clock: FakeClock) -> None:
     stop = threading.Event()
     worker = Starts(lambda heartbeat, n: stop.wait(WAIT_S))
     supervisor.start("camera", worker.run)
@@ -182,7 +180,7 @@ def test_a_worker_that_beats_is_left_alone(supervisor: Supervisor, clock: FakeCl
     stop.set()
 
 
-def test_after_too_many_hung_workers_the_process_is_to_start_anew(
+def test_after_too_many_hung_workers_the_process_must_be_restarted(
     supervisor: Supervisor, clock: FakeClock
 ) -> None:
     woken = threading.Event()
@@ -199,7 +197,7 @@ def test_after_too_many_hung_workers_the_process_is_to_start_anew(
     woken.set()
 
 
-def test_a_worker_that_woke_up_and_ended_does_not_count_as_hanging(
+def test_an_abandoned_worker_that_woke_up_and_ended_does_not_count(
     supervisor: Supervisor, clock: FakeClock
 ) -> None:
     woken = threading.Event()
@@ -213,7 +211,7 @@ def test_a_worker_that_woke_up_and_ended_does_not_count_as_hanging(
     until(lambda: supervisor.abandoned == 0)
 
 
-def test_a_loss_that_cannot_be_dealt_with_does_not_end_the_looking_after(
+def test_a_failing_on_lost_callback_does_not_stop_the_supervisor(
     supervisor: Supervisor, clock: FakeClock
 ) -> None:
     done = threading.Event()

@@ -149,7 +149,7 @@ def test_figures_tell_how_parts_look_to_the_model(serve: Serve) -> None:
 def test_figures_compare_with_the_first_parts_of_the_model(station: Station) -> None:
     state = station.status()
     drift = DriftStatus(500, Level(0.3, 0.1), Level(2.5, 1.0))
-    later = replace(state, model=replace(state.model, drift=drift))
+    later = replace(state, drift=drift)
     text, _ = Metrics(lambda: later, station.recorder).text("")
     seen = samples_of(text.decode())
     assert value(seen, "defect_score_mean") == 0.3
@@ -192,7 +192,8 @@ def test_the_status_is_the_stations_state(serve: Serve) -> None:
     assert told["verdicts"]["FAIL"] == 1
     assert told["model"]["version"] == "cells/3"
     fields = set(StationStatus.__dataclass_fields__)
-    assert set(told) == fields - {"alarms"} | {"trouble", "not_ready"}
+    assert set(told) == fields - {"alarms", "drift"} | {"trouble", "not_ready"}
+    assert told["model"]["drift"]["parts"] == 1
     assert told["cameras"][0]["trouble"] == told["model"]["trouble"] == ""
 
 

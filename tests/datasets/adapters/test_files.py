@@ -84,7 +84,7 @@ def test_files_of_unknown_kind_among_images_are_named_in_a_warning(
     put(tmp_path, "good/1.png", "good/2.heic", "good/raw/3.heic")
     assert [s.path for s in samples(tmp_path)] == ["good/1.png"]
     (said,) = caplog.messages
-    assert "2 file(s) passed over that are no known image, such as good/2.heic" in said
+    assert "2 file(s) passed over whose format is not supported, such as good/2.heic" in said
 
 
 def test_a_class_folder_that_is_empty_is_named_in_a_warning(

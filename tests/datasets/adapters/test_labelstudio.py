@@ -159,7 +159,7 @@ def test_a_missing_field_lists_those_there_are(tmp_path: Path) -> None:
         ("/data/local-files/", "has no usable path"),
         ("s3://bucket/a.png", "names s3://bucket/a.png; expected a path"),
         ("https://example.com/a.png", "expected a path"),
-        ("http://[a.png", "which is no path"),
+        ("http://[a.png", "which is not a valid path"),
     ],
 )
 def test_an_image_that_is_not_in_the_root_is_refused(

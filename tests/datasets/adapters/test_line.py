@@ -121,14 +121,14 @@ def test_a_missing_ledger_is_named(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ledger.sqlite").write_text("not a database, but long enough\n" * 40)
-    with pytest.raises(DataError, match=r"cannot be read as a ledger \(file is not a database"):
+    with pytest.raises(DataError, match=r"cannot be used as a ledger \(file is not a database"):
         read(tmp_path)
 
 
 def test_another_sqlite_file_is_refused(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as db:
         db.execute("CREATE TABLE experiments (id INTEGER)")
-    with pytest.raises(DataError, match="is no station's ledger"):
+    with pytest.raises(DataError, match="is a SQLite file but not a ledger"):
         read(tmp_path)
 
 
@@ -139,7 +139,7 @@ def test_a_ledger_of_an_older_format_asks_for_a_start_of_the_station(
     with closing(sqlite3.connect(ledger.path)) as db:
         db.execute("PRAGMA user_version = 1")
     with pytest.raises(
-        DataError, match=f"format 1, this Lineside reads {VERSION}; start the station once"
+        DataError, match=f"format 1, data sets need {VERSION}; start the station once"
     ):
         read(tmp_path)
 

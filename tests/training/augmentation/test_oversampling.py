@@ -30,7 +30,7 @@ def test_what_does_not_divide_is_spread_evenly_over_the_class() -> None:
     assert extra[14:].tolist() == [1, 0, 1, 0, 0, 1, 0, 1, 0, 0]
 
 
-def test_without_a_wish_nothing_is_shown_more_often() -> None:
+def test_without_settings_nothing_is_shown_more_often() -> None:
     assert not extra_views(["good"] * 9 + ["crack"], 2, Oversample()).any()
     assert len(extra_views([], 2, Oversample(share=1))) == 0
 
@@ -56,13 +56,13 @@ def test_every_class_reaches_its_share_or_the_factor(
         assert mine.sum() < goal + 1 or (mine == 1 + views).all()
 
 
-def test_the_wish_is_read_as_it_was_written(tmp_path: Path) -> None:
+def test_the_settings_are_read_as_they_were_written(tmp_path: Path) -> None:
     oversampling.write(tmp_path, Oversample(share=0.3, max_factor=5))
     assert oversampling.read(tmp_path) == Oversample(share=0.3, max_factor=5)
 
 
 @pytest.mark.parametrize("damaged", ["", "{", '{"share": 7}'])
-def test_a_damaged_wish_is_named(tmp_path: Path, damaged: str) -> None:
+def test_a_damaged_file_is_named(tmp_path: Path, damaged: str) -> None:
     (tmp_path / oversampling.FILE).write_text(damaged)
-    with pytest.raises(TrainingError, match=r"oversample\.json is no oversampling wish"):
+    with pytest.raises(TrainingError, match=r"oversample\.json is not a valid oversampling file"):
         oversampling.read(tmp_path)

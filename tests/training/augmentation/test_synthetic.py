@@ -132,7 +132,7 @@ def test_training_images_are_the_real_ones_then_the_synthetic(store: Store, tmp_
     assert images.index["sample_id"].tolist()[:4] == ["s1", "s2", "s4", "pasted/pit/00001"]
     np.testing.assert_array_equal(images[2], stored[4])
     np.testing.assert_array_equal(images.stack(np.array([3, 0]))[0], pasted[0].image)
-    assert images.kin == [frozenset({"g2", "g1"})] * 5 + [frozenset({"g4", "g1"})] * 5
+    assert images.parents == [frozenset({"g2", "g1"})] * 5 + [frozenset({"g4", "g1"})] * 5
 
 
 def test_without_synthetic_images_there_are_only_the_real_ones(
@@ -142,7 +142,7 @@ def test_without_synthetic_images_there_are_only_the_real_ones(
     synthetic.write(tmp_path / "made", stored, ())
     images = synthetic.TrainingImages(stored, ALL, Shards(tmp_path / "made"))
     assert len(images) == images.n_real == len(LABELS)
-    assert images.kin == []
+    assert images.parents == []
     assert images.index["sample_id"].tolist() == stored.index["sample_id"].tolist()
 
 

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from pipeline.datasets.adapters import elpv
 from pipeline.imaging import Pixels, codec
-from pipeline.training import architectures
+from pipeline.training import Floats, architectures
 from pipeline.training.augmentation import Augmenter, Policy
 from pipeline.training.export import export
+from pipeline.training.features import extraction
 from pipeline.training.features.cache import FeatureCache
-from pipeline.training.features.extraction import Batch, Floats, extract, plan
+from pipeline.training.features.extraction import Batch, extract, plan
 from pipeline.training.network import Features
 
 N, SIZE_PX = 10, 50
@@ -225,3 +226,38 @@ def test_features_on_a_gpu_are_computed_with_cudnn_and_in_full_precision(
     found = extract(graphs[1.0], cells, SHIFT, plan(np.arange(N), 0), seed=0, on_gpu=on)
     assert module.cudnn == (True, False)
     np.testing.assert_allclose(found, cells.pixels.mean((1, 2)), rtol=1e-5)
+
+
+def test_the_plan_covers_every_image_once_as_it_is_and_once_a_view() -> None:
+    rows = np.arange(21)
+    planned = extraction.plan(rows, views=2)
+    for view in (None, 0, 1):
+        covered = [int(r) for batch in planned if batch.view == view for r in batch.rows]
+        assert covered == rows.tolist()
+
+
+def test_without_extra_views_the_features_come_in_order_of_views_then_images() -> None:
+    rows = np.arange(21)
+    image_of = np.concatenate([batch.rows for batch in extraction.plan(rows, views=2)])
+    assert image_of.tolist() == np.tile(rows, 3).tolist()
+    nothing_more = extraction.plan(rows, views=2, extra=np.zeros(21, np.intp))
+    assert [(b.rows.tolist(), b.view) for b in nothing_more] == [
+        (b.rows.tolist(), b.view) for b in extraction.plan(rows, views=2)
+    ]
+
+
+def test_extra_views_follow_with_numbers_that_the_image_does_not_have_yet() -> None:
+    rows = np.array([10, 11, 12])
+    planned = extraction.plan(rows, views=1, extra=np.array([0, 2, 1]))
+    seen = [(int(row), batch.view) for batch in planned for row in batch.rows]
+    assert seen == [
+        *((10, None), (11, None), (12, None)),
+        *((10, 0), (11, 0), (12, 0)),
+        *((11, 1), (12, 1)),
+        (11, 2),
+    ]
+
+
+def test_only_rare_classes_are_augmented_when_no_view_is_asked_for() -> None:
+    planned = extraction.plan(np.arange(3), views=0, extra=np.array([0, 0, 2]))
+    assert [(b.rows.tolist(), b.view) for b in planned] == [([0, 1, 2], None), ([2], 0), ([2], 1)]

@@ -12,8 +12,8 @@ import torch
 
 from pipeline.errors import TrainingError
 from pipeline.training.features.cache import FeatureCache
-from pipeline.training.heads import logistic
-from pipeline.training.heads.nystroem import Space
+from pipeline.training.heads import logistic, out_of_fold
+from pipeline.training.heads.nystroem import NystroemSpace
 
 HEAD = logistic.Head(components=8, landmarks=64, l2=0.01, max_epochs=2)
 Floats = npt.NDArray[np.float32]
@@ -45,14 +45,14 @@ def targets() -> Floats:
 
 
 def test_its_features_have_the_kernel_as_their_inner_product(features: Floats) -> None:
-    space = Space.of(features, HEAD.model_copy(update={"landmarks": 90}), seed=0)
+    space = NystroemSpace.of(features, HEAD.model_copy(update={"landmarks": 90}), seed=0)
     embedding = torch.from_numpy(features) @ space.projection + space.shift
     kernel = torch.exp(-torch.cdist(embedding, embedding).square())
     torch.testing.assert_close(space.x @ space.x.T, kernel, atol=1e-4, rtol=0)
 
 
 def test_it_lies_in_memory_as_training_reads_it(features: Floats) -> None:
-    assert Space.of(features, HEAD, seed=0).x.is_contiguous()
+    assert NystroemSpace.of(features, HEAD, seed=0).x.is_contiguous()
 
 
 def test_other_regularisation_and_other_labels_find_it(features: Floats, targets: Floats) -> None:
@@ -82,15 +82,15 @@ def test_other_settings_of_the_kernel_make_another(
 ) -> None:
     kept = Kept()
     for config in (HEAD, HEAD.model_copy(update=change)):
-        Space.of(features, config, 0, kept)
+        NystroemSpace.of(features, config, 0, kept)
     assert kept.made == 2
 
 
 def test_other_features_or_another_seed_make_another(features: Floats) -> None:
     kept = Kept()
-    Space.of(features, HEAD, 0, kept)
-    Space.of(features, HEAD, 1, kept)
-    Space.of(features * np.float32(1.001), HEAD, 0, kept)
+    NystroemSpace.of(features, HEAD, 0, kept)
+    NystroemSpace.of(features, HEAD, 1, kept)
+    NystroemSpace.of(features * np.float32(1.001), HEAD, 0, kept)
     assert kept.made == 3
 
 
@@ -98,7 +98,7 @@ def test_the_folds_of_a_cross_validation_are_kept_too(features: Floats, targets:
     kept, folds = Kept(), np.arange(90) % 3
     for l2 in (0.01, 0.02):
         config = HEAD.model_copy(update={"l2": l2})
-        logistic.out_of_fold(features, np.arange(90), targets, folds, config, 0, recall=kept)
+        out_of_fold.out_of_fold(features, np.arange(90), targets, folds, config, 0, recall=kept)
     assert kept.made == 3
 
 
@@ -107,5 +107,5 @@ def test_nothing_is_kept_of_features_that_are_not_finite(features: Floats) -> No
     features[3, 4] = np.nan
     for _ in range(2):
         with pytest.raises(TrainingError, match="1 image"):
-            Space.of(features, HEAD, 0, kept)
+            NystroemSpace.of(features, HEAD, 0, kept)
     assert kept.made == 2

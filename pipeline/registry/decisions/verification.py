@@ -1,0 +1,139 @@
+"""Compares what somebody is about to sign with what was evaluated: tags can be changed by hand.
+
+Three things must agree: the version's tags, the bundle's own hashes and the evaluation.json among
+the run's artifacts, which names the bundle it is about. Who may write all three can still forge all
+three: that is a matter of MLflow's users and rights.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.contracts.signoff import GateVerdict, Signoff
+from pipeline.errors import BundleError, RegistryError
+from pipeline.registry.decisions.chain import Chain
+from pipeline.registry.evidence import EVALUATION_FILE, read_evaluation
+from pipeline.registry.store import Registry
+from pipeline.registry.versions import COMPARED_TAG, GATE_TAG, PREVIOUS, SHA256_TAG, Version
+
+RESTORE = "restore MLflow's files and tags from a backup"
+
+
+@dataclass(frozen=True)
+class VerifiedGate:
+    """The gate's result, as far as a file confirms it.
+
+    Attributes:
+        gate: the result; "unknown" where a tag is "passed" and no file confirms it.
+        missing: why there is no file to compare with, "" where there is one.
+    """
+
+    gate: GateVerdict
+    missing: str = ""
+
+
+def verify_gate(registry: Registry, version: Version) -> VerifiedGate:
+    """Compare a version's tags with the evaluation.json of its run.
+
+    Raises:
+        RegistryError: the file cannot be read or differs from a tag: it was changed by hand, or a
+            registration was cut off. A version without the file, as an older Lineside registered
+            it, is no error.
+        RegistryUnreachable: the registry is away.
+    """
+    content = read_evaluation(registry.client, registry.uri, version.run_id)
+    if content is None:
+        gate: GateVerdict = "failed" if version.gate == "failed" else "unknown"
+        missing = f"its run holds no {EVALUATION_FILE}, so nothing confirms its tags"
+        return VerifiedGate(gate, missing)
+    remedy = f"`dvc repro -s register@{version.recipe}` writes both again, or {RESTORE}"
+    try:
+        expected = _expected_tags(json.loads(content))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RegistryError(
+            f"{version.name} cannot be signed off, nor with an override: {EVALUATION_FILE} of its "
+            f"run cannot be read ({error or type(error).__name__}); {remedy}"
+        ) from error
+    for tag, evaluated in expected.items():
+        if version.tags.get(tag, "") != evaluated:
+            raise RegistryError(
+                f"{version.name} cannot be signed off, nor with an override: its tag {tag} is "
+                f'"{version.tags.get(tag, "")}" and {EVALUATION_FILE} of its run has '
+                f'"{evaluated}"; somebody changed one of them, or a registration was cut off; '
+                f"{remedy}"
+            )
+    return VerifiedGate("passed" if expected[GATE_TAG] == "passed" else "failed")
+
+
+def promotion_obstacle(
+    version: Version, found: VerifiedGate, chain: Chain, champion: int | None
+) -> str:
+    """Why a version may not be promoted without an override, and what helps; empty where it may."""
+    evaluate = f"dvc repro -f -s evaluate@{chain.recipe} register@{chain.recipe}"
+    reasons = []
+    if found.gate == "failed":
+        reasons.append("it failed the gate; improve it and register that")
+    elif version.gate == "passed" and found.missing:
+        reasons.append(
+            f"{found.missing}; `dvc repro -s register@{chain.recipe}` logs it again, if the "
+            "bundle is still there"
+        )
+    elif found.gate == "unknown":
+        reasons.append(
+            "it has no result of the gate (registered by an older Lineside); "
+            f"`{evaluate}` evaluates and registers the bundle that is there now"
+        )
+    elif not (
+        champion in (None, version.version)
+        or version.tags.get(COMPARED_TAG) == (now := f"{chain.recipe}/{champion}")
+        or chain.signed(version.version)  # it was champion, and compared, before
+        or PREVIOUS in version.aliases
+    ):
+        before = version.tags.get(COMPARED_TAG)
+        reasons.append(
+            f"it was compared with {before or 'no champion'}, and the champion is {now} now; "
+            f"`{evaluate}` compares again"
+        )
+    if chain.standing.status.get(version.version) == "rejected":
+        reasons.append("it was rejected")
+    return " and ".join(reasons)
+
+
+def check_bundle(registry: Registry, version: Version, signed: Signoff | None) -> None:
+    """Download a version's bundle and verify every hash against its tag.
+
+    Args:
+        registry: where it lies.
+        version: whose bundle.
+        signed: the record that made it champion before, if there is one.
+
+    Raises:
+        BundleError: a file was altered, is missing or was added, or the tag is not that of the
+            bundle which was signed off.
+        RegistryError: the bundle cannot be had.
+    """
+    if signed is not None and signed.bundle_sha256 != version.bundle_sha256:
+        raise BundleError(
+            f"{version.name} was signed off as bundle {signed.bundle_sha256[:12]} (record "
+            f"{signed.name}), and its tag {SHA256_TAG} is {version.bundle_sha256[:12]} now"
+        )
+    with tempfile.TemporaryDirectory(prefix="lineside-") as own:
+        registry.pull(version, Path(own) / "bundle")
+
+
+def _expected_tags(evaluation: Any) -> dict[str, str]:
+    """The tags that an evaluation.json stands for.
+
+    Only these keys are read: what another Lineside writes beside them does not matter.
+    """
+    passed = evaluation["gate"]["passed"]
+    if not isinstance(passed, bool):
+        raise TypeError("gate.passed is neither true nor false")
+    tags = {GATE_TAG: "passed" if passed else "failed"}
+    tags[COMPARED_TAG] = evaluation["comparison"]["champion"]
+    bundle = evaluation["lineage"].get("bundle")
+    return tags if bundle is None else tags | {SHA256_TAG: bundle}

@@ -1,0 +1,7 @@
+"""A station with a model, as the tests of the daemon have it."""
+
+from __future__ import annotations
+
+from tests.daemon.conftest import champion, kept_model, line, line_file, parts, promoted
+
+__all__ = ["champion", "kept_model", "line", "line_file", "parts", "promoted"]

@@ -1,0 +1,60 @@
+"""What the gate is asked about an evaluation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.contracts.bundle import Bundle
+from pipeline.contracts.evaluation import Gate
+from pipeline.evaluation.gate import judge_gate
+from pipeline.metrics.comparison import not_compared
+from pipeline.metrics.gating import GateRules
+from tests.evaluation.conftest import parts, predictions
+
+GOOD = {f"good_{i}": 200 for i in range(40)}
+BAD = {f"bad_{i}": 50 for i in range(40)}
+PROMISE = {"max_escape": 0.2, "max_overkill": 0.2, "supported": True, "said": "at most 20 %"}
+
+
+def gate(bundle: Bundle, root: Path, brightness: dict[str, int], **changed: object) -> Gate:
+    data = parts(bundle, root, brightness)
+    metrics: dict[str, Any] = {
+        "auroc": 1.0,
+        "auroc_ci95": [0.9, 1.0],
+        "operating_point": bundle.operating_point.model_dump(),
+        "promise": PROMISE,
+        "split": {"leaky": False},
+        **changed,
+    }
+    test = predictions(bundle, data)
+    return judge_gate(GateRules(), data, test, metrics, None, not_compared("", "nobody asked"))
+
+
+def failed(found: Gate) -> list[str]:
+    return [check.name for check in found.checks if not check.passed]
+
+
+def test_a_model_that_keeps_its_promise_passes(sealed_bundle: Bundle, tmp_path: Path) -> None:
+    assert gate(sealed_bundle, tmp_path / "parts", GOOD | BAD).passed
+
+
+def test_escapes_beyond_the_promise_fail_the_gate(sealed_bundle: Bundle, tmp_path: Path) -> None:
+    missed = BAD | {f"bad_{i}": 200 for i in range(20)}
+    assert failed(gate(sealed_bundle, tmp_path / "parts", GOOD | missed)) == ["escapes"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "check"),
+    [
+        ({"split": {"leaky": True}}, "leak"),
+        ({"operating_point": {"pass_below": 0.0, "fail_from": 1.1}}, "supported"),
+        ({"auroc": None, "auroc_ci95": None}, "ranking"),
+    ],
+)
+def test_what_the_figures_show_is_put_to_the_gate(
+    sealed_bundle: Bundle, tmp_path: Path, changed: dict[str, object], check: str
+) -> None:
+    assert failed(gate(sealed_bundle, tmp_path / "parts", GOOD | BAD, **changed)) == [check]

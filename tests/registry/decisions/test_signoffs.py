@@ -1,0 +1,346 @@
+"""Two people who decide at once: never do both win, whatever the order of their steps."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from itertools import combinations
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from mlflow.store.entities import PagedList
+
+from pipeline.contracts.signoff import Signoff
+from pipeline.errors import RegistryError, SignoffError
+from pipeline.registry.decisions.chain import HEAD
+from pipeline.registry.decisions.review import Review
+from pipeline.registry.decisions.signoffs import INTERRUPTED_AFTER, SignoffLog
+from pipeline.registry.resolution import resolve
+from pipeline.registry.store import Registry
+from tests.conftest import NOW
+
+URI = "sqlite:////nowhere.db"
+
+
+class Shelf:
+    """A registered model's tags in memory, in place of MLflow's client: hundreds of orders fit."""
+
+    def __init__(self) -> None:
+        self.tags: dict[str, str] = {}
+
+    def search_registered_models(self, _query: str) -> list[SimpleNamespace]:
+        return [SimpleNamespace(tags=dict(self.tags))]
+
+    def search_model_versions(self, _query: str, page_token: str | None = None) -> PagedList[Any]:
+        return PagedList([], page_token)
+
+    def set_registered_model_tag(self, _name: str, key: str, value: str) -> None:
+        self.tags[key] = value
+
+    def delete_registered_model_tag(self, _name: str, key: str) -> None:
+        self.tags.pop(key, None)
+
+
+class Turns:
+    """Lets threads make their steps in a given order; who has ended gives way to the others."""
+
+    def __init__(self, order: list[str]) -> None:
+        self._order = order
+        self._free = threading.Condition()
+
+    def wait(self, name: str) -> None:
+        with self._free:
+            assert self._free.wait_for(lambda: not self._order or self._order[0] == name, 10)
+            if self._order:
+                self._order.pop(0)
+            self._free.notify_all()
+
+    def end(self, name: str) -> None:
+        with self._free:
+            self._order = [n for n in self._order if n != name]
+            self._free.notify_all()
+
+
+class Turnwise:
+    """A client that makes each call only when it is its turn."""
+
+    def __init__(self, inner: Any, turns: Turns, name: str) -> None:
+        self._inner, self._turns, self._name = inner, turns, name
+
+    def __getattr__(self, method: str) -> Any:
+        def call(*given: object, **named: object) -> Any:
+            self._turns.wait(self._name)
+            return getattr(self._inner, method)(*given, **named)
+
+        return call
+
+
+def signoffs(client: object, now: datetime = NOW) -> SignoffLog:
+    registry = SimpleNamespace(client=client, uri=URI, now=lambda: now)
+    return SignoffLog(cast(Registry, registry), "cells")
+
+
+def decide(client: object, name: str, now: datetime = NOW) -> Signoff:
+    """Read, then record the promotion of version 1 by `name`."""
+    mine = signoffs(client, now)
+    return mine.append(
+        mine.read(),
+        act="promote",
+        version=1,
+        bundle_sha256="ab",
+        reviewer=name,
+        reason="good",
+        gate="passed",
+        previous=None,
+    )
+
+
+def raced(shelf: Shelf, order: list[str]) -> dict[str, Signoff | SignoffError]:
+    """What becomes of each who decides, their calls to the registry made in this order."""
+    turns = Turns(list(order))
+
+    def one(name: str) -> Signoff | SignoffError:
+        try:
+            return decide(Turnwise(shelf, turns, name), name)
+        except SignoffError as error:
+            return error
+        finally:
+            turns.end(name)
+
+    names = sorted(set(order))
+    with ThreadPoolExecutor(len(names)) as people:
+        return dict(zip(names, people.map(one, names), strict=True))
+
+
+def orders() -> list[list[str]]:
+    """All orders of the five calls of Ann and the five of Bo.
+
+    They read, write, read, settle or undo, and read once more.
+    """
+    return [
+        ["Ann" if i in places else "Bo" for i in range(10)] for places in combinations(range(10), 5)
+    ]
+
+
+@pytest.mark.parametrize("order", orders(), ids=lambda o: "".join(name[0] for name in o))
+def test_in_no_order_of_steps_do_two_win_unseen(order: list[str]) -> None:
+    shelf = Shelf()
+    decide(shelf, "Before")
+    done = raced(shelf, order)
+    chain = signoffs(shelf).read()
+    won = [d for d in done.values() if isinstance(d, Signoff)]
+    assert (chain.faults, chain.pending) == ((), ())
+    assert sorted(r.reviewer for r in chain.records[1:]) == sorted(r.reviewer for r in won)
+    # Both are in the chain only where the later has read the earlier, which is its parent.
+    if order in (["Ann"] * 5 + ["Bo"] * 5, ["Bo"] * 5 + ["Ann"] * 5):
+        assert len(won) == 2
+
+
+def test_who_loses_learns_who_else_decided_and_what_to_do() -> None:
+    done = raced(Shelf(), ["Ann", "Bo", "Ann", "Bo", "Ann", "Bo", "Ann", "Bo"])
+    for name, other in (("Ann", "Bo"), ("Bo", "Ann")):
+        said = str(done[name])
+        assert f"somebody else ({other}) decided at the same moment" in said
+        assert "lineside models history cells) and repeat" in said
+
+
+def test_nobody_builds_on_a_decision_that_is_about_to_be_taken_back() -> None:
+    shelf = Shelf()
+    # Ann and Bo see each other; Ann has taken hers back and Bo has not when Cy looks.
+    order = ["Ann", "Bo", "Ann", "Bo", "Ann", "Bo", "Ann", "Cy", "Cy", "Cy", "Bo"]
+    done = raced(shelf, order)
+    assert "Bo is deciding about cells/1 at this moment" in str(done["Cy"])
+    assert signoffs(shelf).read().records == ()
+
+
+def test_a_decision_made_between_reading_and_recording_is_seen() -> None:
+    shelf = Shelf()
+    mine = signoffs(shelf)
+    before = mine.read()
+    decide(shelf, "Bo")
+    with pytest.raises(SignoffError, match=r"somebody else \(Bo\)"):
+        mine.append(
+            before,
+            act="reject",
+            version=1,
+            bundle_sha256="ab",
+            reviewer="Ann",
+            reason="bad",
+            gate="passed",
+            previous=None,
+        )
+    (record,) = signoffs(shelf).read().records
+    assert record.reviewer == "Bo"
+
+
+def interrupted(monkeypatch: pytest.MonkeyPatch) -> Shelf:
+    """A process that ended between its record and the head."""
+    shelf = Shelf()
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SignoffLog, "_settle", crash)
+        with pytest.raises(KeyboardInterrupt):
+            decide(shelf, "Ann")
+    return shelf
+
+
+def test_an_interrupted_decision_is_left_alone_for_some_minutes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shelf = interrupted(monkeypatch)
+    with pytest.raises(SignoffError, match=r"Ann is deciding .* after 2026-11-22T12:05:00"):
+        decide(shelf, "Bo", NOW + INTERRUPTED_AFTER - timedelta(seconds=1))
+
+
+def test_after_that_the_next_decision_takes_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf = interrupted(monkeypatch)
+    record = decide(shelf, "Bo", NOW + INTERRUPTED_AFTER)
+    chain = signoffs(shelf).read()
+    assert (chain.records, chain.pending, chain.faults) == ((record,), (), ())
+    assert [r.reviewer for r in chain.lost] == ["Ann"]
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_who_was_overtaken_while_asleep_finds_it_and_gives_way(
+    monkeypatch: pytest.MonkeyPatch, more: int
+) -> None:
+    shelf, settle = Shelf(), SignoffLog._settle
+    later = NOW + INTERRUPTED_AFTER
+
+    def asleep(mine: SignoffLog, record: Signoff) -> None:
+        monkeypatch.setattr(SignoffLog, "_settle", settle)
+        for name in ("Bo", "Cy")[: 1 + more]:
+            decide(shelf, name, later)
+        settle(mine, record)
+
+    monkeypatch.setattr(SignoffLog, "_settle", asleep)
+    with pytest.raises(SignoffError, match=r"somebody else \(Bo"):
+        decide(shelf, "Ann")
+    chain = signoffs(shelf).read()
+    assert [r.reviewer for r in chain.records] == ["Bo", "Cy"][: 1 + more]
+    assert chain.faults == ()
+
+
+def sleepers() -> list[list[str]]:
+    """Orders of the calls of Ann, who wakes after her record, and of Bo, who overtakes her.
+
+    Bo has read. He writes, reads, and where Ann was awake by then he withdraws, reads, and writes
+    and reads again. She settles, reads, and where she finds Bo settles for him and looks once more.
+    """
+    return [
+        ["Bo"] * 3 + ["Ann" if i in places else "Bo" for i in range(13)]
+        for places in combinations(range(13), 6)
+    ]
+
+
+def woken(order: list[str]) -> tuple[Shelf, dict[str, Signoff | SignoffError]]:
+    """What becomes of both, their calls made in this order once Ann has written and read."""
+    shelf = Shelf()
+    turns = Turns([*["Ann"] * 3, *order])
+
+    def one(name: str, now: datetime) -> Signoff | SignoffError:
+        try:
+            return decide(Turnwise(shelf, turns, name), name, now)
+        except SignoffError as error:
+            return error
+        finally:
+            turns.end(name)
+
+    with ThreadPoolExecutor(2) as people:
+        ann = people.submit(one, "Ann", NOW)
+        bo = people.submit(one, "Bo", NOW + INTERRUPTED_AFTER)
+        return shelf, {"Ann": ann.result(), "Bo": bo.result()}
+
+
+def test_in_no_order_do_a_sleeper_and_who_overtakes_it_both_win() -> None:
+    for order in sleepers():
+        shelf, done = woken(order)
+        chain = signoffs(shelf).read()
+        won = [d.reviewer for d in done.values() if isinstance(d, Signoff)]
+        named = "".join(name[0] for name in order)
+        assert [r.reviewer for r in chain.records] == won, named
+        assert chain.faults == (), named
+
+
+def test_a_record_of_a_far_future_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf = interrupted(monkeypatch)
+    record = decide(shelf, "Bo", NOW - timedelta(days=400))
+    assert signoffs(shelf).read().records == (record,)
+
+
+def test_a_foreign_tag_beside_the_records_stops_nobody() -> None:
+    shelf = Shelf()
+    shelf.tags["signoff.0001.note"] = "see the audit"
+    assert decide(shelf, "Ann").seq == 1
+
+
+def test_a_loser_cut_off_before_it_withdrew_locks_nobody_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shelf = Shelf()
+    mine = signoffs(shelf)
+    before = mine.read()
+    winner = decide(shelf, "Bo")
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SignoffLog, "_withdraw", crash)
+        patch.setattr(SignoffLog, "read", lambda _: before)
+        with pytest.raises(KeyboardInterrupt):
+            decide(shelf, "Ann")
+    assert decide(shelf, "Cy").parent == winner.sha256
+    assert signoffs(shelf).read().faults == ()
+
+
+def test_texts_that_exceed_a_tag_together_are_refused_before_writing() -> None:
+    shelf = Shelf()
+    mine = signoffs(shelf)
+    with pytest.raises(RegistryError, match="together are too long"):
+        mine.append(
+            mine.read(),
+            act="promote",
+            version=1,
+            bundle_sha256="ab" * 500,
+            reviewer="Ann",
+            reason='"' * 1000,
+            override_reason='"' * 1000,
+            gate="unknown",
+            previous=None,
+        )
+    assert shelf.tags == {}
+
+
+def test_two_people_who_promote_in_one_database_leave_one_chain(
+    two_versions: Registry,
+) -> None:
+    start = threading.Barrier(2)
+
+    def promote(number: int) -> str:
+        mine = Registry(two_versions.uri)
+        mine.versions("cells")
+        start.wait(30)
+        try:
+            Review(mine, "cells").promote(number, f"Reviewer {number}", "good")
+        except SignoffError as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor(2) as people:
+        said = list(people.map(promote, (1, 2)))
+    chain = SignoffLog(two_versions, "cells").read()
+    assert chain.faults == ()
+    assert len(chain.records) == said.count("")
+    if chain.records:
+        champion = resolve(two_versions, "cells").version
+        assert champion.version == chain.standing.champion
+        assert chain.approval(champion) == chain.last
+    assert two_versions.client.get_registered_model("cells").tags.get(HEAD, "") == (
+        chain.last.name if chain.last else ""
+    )
