@@ -8,7 +8,6 @@ import shlex
 from pathlib import Path
 from typing import Any, TypeVar
 
-import click
 import pytest
 import typer.main
 import yaml
