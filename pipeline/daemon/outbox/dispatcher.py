@@ -36,7 +36,7 @@ class SinkStatus:
         alarm: why not, "" when it did.
         delivered: records since the start of the station.
         due: entries in the outbox.
-        dead: entries given up.
+        dead: dead letters.
     """
 
     name: str
@@ -50,9 +50,9 @@ class SinkStatus:
 class Dispatcher:
     """Delivers the entries of one sink, one batch after another.
 
-    A entry that cannot be delivered holds up those after it, so the receiver sees records in the
+    An entry that cannot be delivered holds up those after it, so the receiver sees records in the
     order of their triggers. While the sink is down the pauses grow; new records do not shorten
-    them. Letters older than `give_up_after_days` are given up only while it is down.
+    them. Entries older than `give_up_after_days` are given up only while it is down.
 
     `nudge`, `drain`, `idle` and `state` may be used from any thread.
     """
@@ -115,7 +115,7 @@ class Dispatcher:
         return SinkStatus(self._config.outbox, not alarm, alarm, self._delivered, due, dead)
 
     def run(self, heartbeat: Heartbeat) -> None:
-        """Deliver until `heartbeat.stopping`, then close the sink; a later call opens it anew."""
+        """Deliver until `heartbeat.stopping`, then close the sink; a later call opens it again."""
         # Whoever worked here before and was left behind, hanging in the sink, has that one still.
         taken, self._sink = self._sink, None
         sink = self._open() if taken is None else taken
@@ -159,7 +159,7 @@ class Dispatcher:
         return pause_s
 
     def _hand_over(self, sink: Sink, entries: Sequence[OutboxEntry]) -> None:
-        """Deliver the entries up to the first that is refused, which is buried."""
+        """Deliver the entries up to the first that is refused, which becomes a dead letter."""
         taken, refused = list(entries), None
         try:
             sink.deliver([x.record for x in entries])
@@ -174,7 +174,7 @@ class Dispatcher:
             entry, why = refused
             self._outbox.give_up([entry], why)
             if why != self._refusal:  # a receiver that refuses everything says so once
-                log.warning("%s: %s is a dead entry: %s", self.name, entry.record.id, why)
+                log.warning("%s: %s is a dead letter: %s", self.name, entry.record.id, why)
             self._refusal = why
         self._counted = None
 
@@ -191,14 +191,14 @@ class Dispatcher:
         try:
             self._outbox.failed(entries, why)
             self._give_up_old(why)
-        except LedgerError as alarm:  # a full disk, mostly; then nothing but memory knows
-            log.debug("%s: %s", self.name, alarm)
+        except LedgerError as full:  # a full disk, mostly: the reason stays in memory only
+            log.debug("%s: %s", self.name, full)
         self._counted = None
         asked_s = getattr(error, "retry_after_s", None) or 0.0
         return max(pauses.next_s(), asked_s)
 
     def _give_up_old(self, why: str) -> None:
-        """Bury entries that are too old, if the sink has been down for a while."""
+        """Give up entries that are too old, if the sink has been down for a while."""
         days = self._config.give_up_after_days
         now_s = self._clock.monotonic_s()
         since_s = self._down_since_s

@@ -1,4 +1,4 @@
-"""The station's web service: receives pictures and triggers, answers with verdicts, records, status.
+"""The station's web service: takes pictures and triggers, answers with verdicts, records, status.
 
 `server` is the worker that serves HTTP, `app` defines what is answered where, `access` who may ask
 (`tokens` are the keys), `upload` reads pictures within limits of size and time, `pending` carries a

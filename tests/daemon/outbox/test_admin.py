@@ -34,7 +34,7 @@ def test_retried_entries_are_due_in_their_old_order(line: Line, ledger: Ledger) 
     assert {(x.attempts, x.error) for x in due} == {(0, "")}
 
 
-def test_replay_queues_what_the_sink_is_wants_and_not_twice(line: Line, ledger: Ledger) -> None:
+def test_replay_queues_what_the_sink_wants_and_not_twice(line: Line, ledger: Ledger) -> None:
     ids = [judge(ledger, v, m) for m, v in enumerate([Verdict.FAIL, Verdict.PASS] * 3)]
     box = Outbox(ledger, "mes")
     box.delivered(box.due(1))
