@@ -33,6 +33,10 @@ from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
 from pipeline.files import write_model
 from pipeline.registry.connection import connect
 from pipeline.registry.store import Registry
+from tests.lanes import pytest_runtest_protocol, pytest_runtest_teardown
+
+# The hooks that keep the fast lane fast.
+__all__ = ["pytest_runtest_protocol", "pytest_runtest_teardown"]
 
 # Before anything imports MLflow: no test asks a server that the developer happens to use.
 os.environ.pop("MLFLOW_TRACKING_URI", None)

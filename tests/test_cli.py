@@ -16,7 +16,6 @@ from pipeline.registry.decisions.review import Review
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
 from tests.judgements import judged
-from tests.stages.conftest import copy_cells
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -63,37 +62,9 @@ def test_version_is_printed(lineside: Run) -> None:
     assert lineside("--version") == (0, f"lineside {__version__}\n", "")
 
 
-def test_check_says_what_the_line_would_do_and_touches_nothing(
-    lineside: Run, tmp_path: Path
-) -> None:
-    (tmp_path / "line.yaml").write_text(LINE)
-    code, said, _ = lineside("check", "line.yaml")
-    assert code == 0
-    assert "models:/cells@champion from http://***@127.0.0.1:9" in said
-    assert "replay (path nowhere" in said
-    assert [p.name for p in tmp_path.iterdir()] == ["line.yaml"]
-
-
-def test_check_of_a_wrong_line_ends_with_file_and_line(lineside: Run, tmp_path: Path) -> None:
-    (tmp_path / "line.yaml").write_text(LINE.replace("ledger:", "leger:"))
-    code, said, complaint = lineside("check", "line.yaml")
-    assert (code, said) == (2, "")
-    assert complaint.startswith("error: line.yaml")
-    assert 'line.yaml:9 key "leger" unknown; did you mean "ledger"?' in complaint
-    assert "Traceback" not in complaint
-
-
 def test_brackets_in_a_message_survive(lineside: Run, tmp_path: Path) -> None:
     _, _, complaint = lineside("check", "conf/[red]line[/red].yaml")
     assert "conf/[red]line[/red].yaml: no such file" in complaint
-
-
-def test_run_with_a_missing_folder_ends_with_one_message(lineside: Run, tmp_path: Path) -> None:
-    (tmp_path / "line.yaml").write_text(LINE)
-    code, _, complaint = lineside("run", "line.yaml")
-    assert code == 2
-    assert "source.path nowhere is no folder" in complaint
-    assert [p.name for p in tmp_path.iterdir()] == ["line.yaml"]
 
 
 def test_promotion_and_rollback_need_a_version_that_is_there(
@@ -184,6 +155,7 @@ def test_summary_before_anything_is_built_says_what_to_run(lineside: Run) -> Non
     assert "make repro" in complaint
 
 
+@pytest.mark.slow
 def test_importing_the_command_brings_nothing_heavy() -> None:
     import subprocess
 
@@ -191,91 +163,3 @@ def test_importing_the_command_brings_nothing_heavy() -> None:
     code = f"import sys, pipeline.cli; print([m for m in {heavy} if m in sys.modules])"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[]"
-
-
-def test_data_check_gives_a_ci_job_json_and_exit_code_one_for_a_leak(
-    lineside: Run, tmp_path: Path
-) -> None:
-    copy_cells(tmp_path / "images/train", per_class=4)
-    original = next((tmp_path / "images/train/good").glob("*.png"))
-    (tmp_path / "images/test/good").mkdir(parents=True)
-    (tmp_path / "images/test/good/copy.png").write_bytes(original.read_bytes())
-    code, said, _ = lineside("data", "check", "images", "--json")
-    report = json.loads(said)
-    assert code == 1
-    assert {"n", "classes", "leaky", "identical_pairs", "near_duplicate_groups"} <= set(report)
-    assert {"label_conflicts", "corrupt", "splits"} <= set(report)
-    assert (report["n"], report["leaky"], report["identical_pairs"]) == (9, True, 1)
-
-
-def test_data_check_of_a_clean_tree_ends_well(lineside: Run, tmp_path: Path) -> None:
-    copy_cells(tmp_path / "images", per_class=3)
-    code, said, _ = lineside("data", "check", "images")
-    assert code == 0
-    assert "6 images; split: none given" in said
-
-
-def test_data_check_of_a_missing_folder_is_one_message(lineside: Run) -> None:
-    code, _, complaint = lineside("data", "check", "nowhere")
-    assert code == 2
-    assert complaint.startswith("error: nowhere is not a folder")
-
-
-def test_data_check_writes_the_page_and_names_it(lineside: Run, tmp_path: Path) -> None:
-    copy_cells(tmp_path / "images", per_class=3)
-    code, said, _ = lineside("data", "check", "images", "--html", "out/page.html")
-    assert code == 0
-    assert "page: out/page.html" in said
-    assert "OK: no damaged file" in (tmp_path / "out/page.html").read_text("utf-8")
-
-
-def test_data_check_tells_modes_tiny_classes_and_what_the_suspects_are_worth(
-    lineside: Run, tmp_path: Path
-) -> None:
-    copy_cells(tmp_path / "images", per_class=6)
-    _, said, _ = lineside("data", "check", "images")
-    assert "stored as grey 12; sizes 300x300 12" in said
-    assert "tiny class good: no mistake on all 6 images" in said
-    assert "a cheap classifier recognises" in said
-
-
-def test_a_page_that_cannot_be_written_is_one_message(lineside: Run, tmp_path: Path) -> None:
-    copy_cells(tmp_path / "images", per_class=3)
-    (tmp_path / "file").touch()
-    code, said, complaint = lineside("data", "check", "images", "--html", "file/page.html")
-    assert (code, said) == (2, "")
-    assert complaint.startswith("error: --html file/page.html cannot be written")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["foo://bar"], "unsupported filesystem: 'foo'"),
-        (["images", "--type", "csv"], "--type csv needs more than a folder"),
-        (["images", "--type", "coco"], "--type coco needs more than a folder"),
-        (["images", "--type", "labelstudio"], "--type labelstudio needs more than a folder"),
-        (["nowhere", "--html", ""], "--html . cannot be written"),
-        (["x" * 300], "cannot be looked at (File name too long)"),
-    ],
-)
-def test_a_mistake_in_data_check_is_one_message(
-    lineside: Run, arguments: list[str], said: str
-) -> None:
-    code, _, complaint = lineside("data", "check", *arguments)
-    assert code == 2
-    assert complaint.startswith("error: ")
-    assert said in complaint
-
-
-def test_data_check_of_corrupt_files_alone_lists_them_for_a_ci_job(
-    lineside: Run, tmp_path: Path
-) -> None:
-    for name in ("good", "bad"):
-        (tmp_path / "images" / name).mkdir(parents=True)
-        (tmp_path / "images" / name / "a\x1b[31m.png").write_text("no image")
-        (tmp_path / "images" / name / "b.png").write_text("no image")
-    code, said, _ = lineside("data", "check", "images", "--json", "--html", "page.html")
-    report = json.loads(said)
-    assert (code, report["n"], len(report["corrupt"])) == (1, 0, 4)
-    assert report["corrupt"][0]["path"] == "bad/a\\x1b[31m.png"
-    assert (tmp_path / "page.html").is_file()

@@ -19,6 +19,8 @@ from pipeline.registry.store import Registry
 from tests.imports import ROOT
 from tests.stages.conftest import copy_cells
 
+pytestmark = pytest.mark.slow
+
 RECIPE = {
     "taxonomy": {
         "classes": [

@@ -20,6 +20,8 @@ from tests.imports import ROOT
 from tests.stages.trees import PER_CLASS, as_csv, as_labelstudio, as_masks, as_mvtec
 from tests.test_repro import RECIPE, run_here
 
+pytestmark = pytest.mark.slow
+
 KINDS: dict[str, Callable[[Path], dict[str, object]]] = {
     "csv": as_csv,
     "labelstudio": as_labelstudio,

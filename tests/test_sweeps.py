@@ -15,6 +15,8 @@ from pipeline.registry.store import Registry
 from pipeline.registry.versions import Version
 from tests.test_repro import dvc, lay_out, run_here
 
+pytestmark = pytest.mark.slow
+
 METRICS, SETTINGS = "data/cells/evaluate/metrics.json", "conf/cells/train.yaml"
 
 

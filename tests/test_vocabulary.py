@@ -57,10 +57,10 @@ RETIRED = {
 ALLOWED = {
     "frozen": re.compile(r"frozen_after|is_frozen|frozen picture|frozen\b(?=.*picture)"),
     "letter": re.compile(r"dead[ _]letters?", re.IGNORECASE),
-    "letters": re.compile(r"dead[ _]letters?", re.IGNORECASE),
+    "letters": re.compile(r"dead[ _]letters?|letters, digits", re.IGNORECASE),
     "eye": re.compile(r"\beye\(|np\.eye|torch\.eye"),
 }
-IS_NO = re.compile(r"\b(is|are|was) no (?!longer\b|more\b|\w+er than\b)[a-z]+")
+IS_NO = re.compile(r"\bis no (?!longer\b|more\b|such\b|\w+er than\b)[a-z]+")
 
 
 def words_of(name: str) -> list[str]:

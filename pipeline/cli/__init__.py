@@ -27,7 +27,7 @@ from pipeline.cli.data import data
 from pipeline.cli.models import models
 from pipeline.cli.review import review
 from pipeline.cli.run import check, exit_code, run
-from pipeline.cli.screen import err, out, say
+from pipeline.cli.screen import err, out, print_line
 from pipeline.cli.token import token
 from pipeline.errors import DataError, LinesideError
 
@@ -120,13 +120,13 @@ def _summarise(recipe: str) -> bool:
     grid = Table.grid(padding=(0, 3))
     for key, name in RATES.items():
         grid.add_row(name, _rate(metrics, key), _interval(metrics, key))
-    for key, show in (("auroc", "AUROC {:.3f}"), ("latency_ms_p50", "latency {:.1f} ms a frame")):
+    for key, form in (("auroc", "AUROC {:.3f}"), ("latency_ms_p50", "latency {:.1f} ms a frame")):
         if isinstance(metrics.get(key), int | float):
-            grid.add_row(*show.format(metrics[key]).split(" ", 1))
+            grid.add_row(*form.format(metrics[key]).split(" ", 1))
     title = f"{recipe}: {metrics.get('n_test')} test images"
     out.print(Panel(grid, title=escape(title), title_align="left", expand=False))
     for note in metrics.get("notes") or []:
-        say(f"note: {note}")
+        print_line(f"note: {note}")
     _next_steps(recipe, _read_json(folder / "register" / "registration.json"))
     return True
 
@@ -135,15 +135,17 @@ def _next_steps(recipe: str, registration: dict[str, Any] | None) -> None:
     from pipeline.registry.versions import promote_command
 
     if not registration or "version" not in registration:
-        say("not registered yet; run: make repro")
+        print_line("not registered yet; run: make repro")
         return
     version, alias = registration["version"], registration.get("alias")
-    say(f'registered as {registration.get("name", recipe)} version {version}, alias "{alias}"')
+    print_line(
+        f'registered as {registration.get("name", recipe)} version {version}, alias "{alias}"'
+    )
     command = _own_command()
     line = next(iter(_lines_of(recipe)), Path("conf/lines/YOURS.yaml"))
-    say("next, sign it off and put it to work:")
-    say(f"  {command}{promote_command(recipe, version).removeprefix('lineside')}")
-    say(f"  {command} run {line}")
+    print_line("next, sign it off and put it to work:")
+    print_line(f"  {command}{promote_command(recipe, version).removeprefix('lineside')}")
+    print_line(f"  {command} run {line}")
 
 
 def _own_command() -> str:

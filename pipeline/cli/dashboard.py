@@ -62,8 +62,8 @@ class Watch(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Take one more message."""
         at = time.strftime("%H:%M:%S", time.localtime(record.created))
-        told = " ".join(hidden(record.getMessage()).split())
-        self._messages.append((record.levelname, f"{at} {told}"))
+        text = " ".join(hidden(record.getMessage()).split())
+        self._messages.append((record.levelname, f"{at} {text}"))
 
     def draw(self) -> RenderableType:
         """The station at this moment."""
@@ -156,8 +156,8 @@ def _verdicts(
     known = sorted(latencies_ms)
     for name, fraction in (("latency p50", 0.5), ("latency p99", 0.99)):
         latency = known[min(len(known) - 1, int(fraction * len(known)))] if known else None
-        told = "" if latency is None else f"{latency:.1f}"
-        grid.add_row(Text(name, DIM), Text(told, "bold"), Text("ms", DIM))
+        text = "" if latency is None else f"{latency:.1f}"
+        grid.add_row(Text(name, DIM), Text(text, "bold"), Text("ms", DIM))
     return _panel("verdicts", grid)
 
 
@@ -189,7 +189,7 @@ def _sink(sink: SinkStatus) -> Text:
     if not sink.up:
         return _row(f"● sink {sink.name}", f"{counts}: {sink.alarm}", BAD)
     style = "yellow" if sink.dead else GOOD
-    return _row(f"● sink {sink.name}", f"{sink.delivered:,} told, {counts}", style)
+    return _row(f"● sink {sink.name}", f"{sink.delivered:,} sent, {counts}", style)
 
 
 def _storage(storage: StorageStatus) -> Text:
@@ -206,14 +206,14 @@ def _model(model: ModelStatus) -> Text | None:
         return _row("● model", model.alarm, "yellow")
     if not model.shadow:
         return None
-    told = f"{model.disagreements:,} of {model.shadowed:,} differ"
-    return _row(f"● shadow {model.shadow}", told, GOOD)
+    text = f"{model.disagreements:,} of {model.shadowed:,} differ"
+    return _row(f"● shadow {model.shadow}", text, GOOD)
 
 
-def _row(name: str, told: str, style: str = "") -> Text:
+def _row(name: str, text: str, style: str = "") -> Text:
     row = Text(no_wrap=True, overflow="ellipsis")
     row.append(name, style)
-    row.append(f"  {' '.join(told.split())}")
+    row.append(f"  {' '.join(text.split())}")
     return row
 
 
@@ -234,9 +234,9 @@ def _part_rows(records: Iterable[Record]) -> list[Text]:
 
 def _message_rows(messages: Iterable[tuple[str, str]]) -> list[Text]:
     rows = []
-    for level, told in messages:
+    for level, text in messages:
         row = Text(no_wrap=True, overflow="ellipsis")
-        at, _, message = told.partition(" ")
+        at, _, message = text.partition(" ")
         row.append(f"{at} ", DIM)
         row.append(message, LEVELS.get(level, ""))
         rows.append(row)

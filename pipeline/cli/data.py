@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.cli.screen import err, out, say
+from pipeline.cli.screen import err, out, print_line
 from pipeline.errors import DataError, MissingExtra, choices, printable
 from pipeline.files import write_whole
 
@@ -72,7 +72,7 @@ def check_data(
     else:
         _show(folder, report)
         if page:
-            say(f"page: {page}")
+            print_line(f"page: {page}")
     if report["leaky"] or report["corrupt"]:
         raise typer.Exit(1)
 
@@ -113,31 +113,31 @@ def _unwritable(page: Path, reason: str | None) -> DataError:
 def _show(folder: str, report: dict[str, Any]) -> None:
     out.print(_classes(folder, report))
     sides = ", ".join(f"{name} {n}" for name, n in report["splits"].items()) or "none given"
-    say(f"{report['n']} images; split: {sides}")
-    say(f"stored as {_counts(report['modes'])}; sizes {_counts(report['sizes'])}")
+    print_line(f"{report['n']} images; split: {sides}")
+    print_line(f"stored as {_counts(report['modes'])}; sizes {_counts(report['sizes'])}")
     if report["rotated_by_exif"]:
-        say(f"{report['rotated_by_exif']} images are turned upright as their EXIF header says")
-    say(
+        print_line(f"{report['rotated_by_exif']} images are turned upright by their EXIF header")
+    print_line(
         f"identical copies {report['identical_pairs']} "
         f"({report['identical_pairs_across_splits']} pairs across splits), clusters of "
         f"near-duplicates {report['near_duplicate_groups']} "
         f"({report['near_duplicate_pairs_across_splits']} pairs across splits)"
     )
     if report["leaky"]:
-        say("LEAKY: the same part stands on both sides of the split, for example")
+        print_line("LEAKY: the same part stands on both sides of the split, for example")
         for first, second in report["pairs_shown"][:5]:
-            say(f"  {first} = {second}")
+            print_line(f"  {first} = {second}")
     _show_lookup(report["lookup"])
     for first, second in report["label_conflicts"][:LINES]:
-        say(f"conflict: {first} and {second} are the same picture with different labels")
+        print_line(f"conflict: {first} and {second} are the same picture with different labels")
     _more(len(report["label_conflicts"]))
     for item in report["corrupt"]:
-        say(f"corrupt: {item['path']}: {item['reason']}")
+        print_line(f"corrupt: {item['path']}: {item['reason']}")
     for item in report["tiny_classes"]:
-        say(f"tiny class {item['class']}: {item['note']}")
+        print_line(f"tiny class {item['class']}: {item['note']}")
     _show_suspects(report["suspects"])
     for item in report["outliers"][:LINES]:
-        say(
+        print_line(
             f"unusual {item['measure']}: {item['path']} has {item['value']}, "
             f"half of all images have less than {item['median']}"
         )
@@ -166,16 +166,16 @@ def _classes(folder: str, report: dict[str, Any]) -> Table:
 def _show_lookup(lookup: dict[str, float | None] | None) -> None:
     if lookup is None:
         return
-    anew = lookup["regrouped"]
-    other = "" if anew is None else f", {anew:.1%} on a split made anew by group"
-    say(
+    new_split = lookup["regrouped"]
+    other = "" if new_split is None else f", {new_split:.1%} on a new split by group"
+    print_line(
         f"{lookup['known']:.1%} of the test images stand outside test too; the label of the most "
         f"similar image there is right for {lookup['given']:.1%}{other}"
     )
 
 
 def _show_suspects(suspects: dict[str, Any]) -> None:
-    say(f"labels: {suspects['note']}; {suspects['n']} likely wrong")
+    print_line(f"labels: {suspects['note']}; {suspects['n']} likely wrong")
     if not suspects["n"]:
         return
     table = Table("likely wrong label", "given", "rather", "probability")
@@ -192,7 +192,7 @@ def _show_suspects(suspects: dict[str, Any]) -> None:
 
 def _more(n: int) -> None:
     if n > LINES:
-        say(f"  {LINES} of {n} shown; --html FILE shows more, with pictures")
+        print_line(f"  {LINES} of {n} shown; --html FILE shows more, with pictures")
 
 
 def _counts(numbers: dict[str, int], most: int = 5) -> str:

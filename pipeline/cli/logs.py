@@ -33,7 +33,7 @@ class Json(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One message."""
-        told = {
+        fields = {
             "time": _time(record),
             "level": record.levelname,
             "logger": record.name,
@@ -41,10 +41,10 @@ class Json(logging.Formatter):
             "message": record.getMessage(),
         }
         if identity := getattr(record, "record", None):
-            told["record"] = str(identity)
+            fields["record"] = str(identity)
         if record.exc_info:
-            told["error"] = self.formatException(record.exc_info)
-        return json.dumps({k: hidden(v) for k, v in told.items()}, ensure_ascii=False)
+            fields["error"] = self.formatException(record.exc_info)
+        return json.dumps({k: hidden(v) for k, v in fields.items()}, ensure_ascii=False)
 
 
 def formatter(form: Form, station: str) -> logging.Formatter:

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.cli.screen import out, say
+from pipeline.cli.screen import out, print_line
 
 if TYPE_CHECKING:
     from pipeline.contracts.signoff import Signoff
@@ -30,19 +30,19 @@ def print_json(value: Any) -> None:
 def warn(chain: Chain, versions: list[Version]) -> None:
     """Print what is wrong with the sign-offs, if anything is."""
     for fault in chain.faults:
-        say(f"DOES NOT VERIFY: {fault}")
+        print_line(f"DOES NOT VERIFY: {fault}")
     for left in chain.pending:
-        say(
+        print_line(
             f"note: {left.reviewer} is deciding about {left.recipe}/{left.version} (since "
             f"{left.at[:19]}Z), or was interrupted; it has no effect yet"
         )
     for left in chain.lost:
-        say(
+        print_line(
             f"note: a decision of {left.reviewer} to {left.act} {left.recipe}/{left.version} "
             f"({left.name}, at {left.at[:19]}Z) was interrupted or overtaken; it has no effect"
         )
     if differs := disagreement(chain, versions):
-        say(f"note: {differs}")
+        print_line(f"note: {differs}")
 
 
 def disagreement(chain: Chain, versions: list[Version]) -> str:

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.cli import model_tables as tables
-from pipeline.cli.screen import out, say
+from pipeline.cli.screen import out, print_line
 
 if TYPE_CHECKING:
     from pipeline.registry.decisions.chain import Chain
@@ -52,7 +52,7 @@ def list_versions(recipe: Recipe, registry: Uri = None, as_json: Json = False) -
     if versions:
         out.print(tables.versions_table(recipe, versions))
     else:
-        say(f"no version of {recipe} is registered; run: make repro")
+        print_line(f"no version of {recipe} is registered; run: make repro")
     tables.warn(chain, versions)
 
 
@@ -145,10 +145,10 @@ def compare(
         for key, one, other in settings:
             table.add_row(escape(key), escape(one or "-"), escape(other or "-"))
         out.print(table)
-    say("differences are b - a, without an interval: the parts tested may not be the same")
+    print_line("differences are b - a, without an interval: the parts tested may not be the same")
     for seen in (left, right):
         if seen.missing:
-            say(f"note: {seen.version.name}: {seen.missing}")
+            print_line(f"note: {seen.version.name}: {seen.missing}")
 
 
 @models.command()
@@ -209,12 +209,12 @@ def history(recipe: Recipe, registry: Uri = None, as_json: Json = False) -> None
             }
         )
     elif not chain.records and not chain.faults:
-        say(f"nobody has decided about a version of {recipe} yet")
+        print_line(f"nobody has decided about a version of {recipe} yet")
         tables.warn(chain, versions)
     else:
         out.print(tables.signoff_table(chain.records, f"decisions about {recipe}"))
         if not chain.faults and chain.last:
-            say(f"verified: {len(chain.records)} record(s), the last is {chain.last.name}")
+            print_line(f"verified: {len(chain.records)} record(s), the last is {chain.last.name}")
         tables.warn(chain, versions)
     if chain.faults:
         raise typer.Exit(1)
@@ -244,7 +244,7 @@ def _all(store: Registry, recipe: str) -> tuple[Chain, list[Version]]:
 
 def _print_outcome(outcome: Outcome, as_json: bool) -> None:
     if not as_json:
-        say(outcome.summary)
+        print_line(outcome.summary)
         return
     record = None if outcome.record is None else outcome.record.model_dump()
     version = tables.version_json(outcome.version)

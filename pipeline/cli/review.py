@@ -25,7 +25,7 @@ def review(
     record: Annotated[str | None, typer.Option(help="Id of the part's record.")] = None,
     part_class: Annotated[str | None, typer.Option("--class", help="What the part is.")] = None,
     reviewer: Annotated[str | None, typer.Option(help="Who answers for it.")] = None,
-    comment: Annotated[str, typer.Option(help="Why, if there is more to say.")] = "",
+    comment: Annotated[str, typer.Option(help="Why, where it is not obvious.")] = "",
 ) -> None:
     """Note what a part really is, also while the station runs; the next training learns from it."""
     from pipeline import config

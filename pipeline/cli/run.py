@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from pipeline.cli.screen import err, out, say
+from pipeline.cli.screen import err, out, print_line
 from pipeline.errors import LinesideError, StationError, hidden
 from pipeline.plugins import PluginConfig
 
@@ -75,7 +75,7 @@ def exit_code(error: LinesideError) -> int:
 
 
 def _greet(station: Station) -> None:
-    say(f"station {station.ledger.station} inspects; Ctrl-C ends it")
+    print_line(f"station {station.ledger.station} inspects; Ctrl-C ends it")
 
 
 def _form(log: str) -> Form:
@@ -92,25 +92,25 @@ def check(line_file: LineFile) -> None:
 
     line = config.load(line_file, Line)
     uri = redacted(line.model.registry or default_uri(Path.cwd()))
-    say(f"{line_file} is valid: station {line.station} would")
+    print_line(f"{line_file} is valid: station {line.station} would")
     signed = ", if its sign-offs verify" if line.model.require_signoff else ""
-    say(f"  pull    models:/{line.recipe}@{line.model.alias} from {uri}{signed}")
-    say(f"  keep it in {line.model.cache}")
+    print_line(f"  pull    models:/{line.recipe}@{line.model.alias} from {uri}{signed}")
+    print_line(f"  keep it in {line.model.cache}")
     for camera in line.all_cameras:
-        say(f"  inspect {_told(camera.source)}")
+        print_line(f"  inspect {_described(camera.source)}")
         if camera.trigger is not None:
-            say(f"          at each {_told(camera.trigger)}")
-    say(f"  write   one record a trigger to {line.ledger}")
+            print_line(f"          at each {_described(camera.trigger)}")
+    print_line(f"  write   one record a trigger to {line.ledger}")
     for sink in line.sinks:
-        say(f"  tell    {_told(sink)}")
+        print_line(f"  deliver {_described(sink)}")
     if (http := line.http) is not None:
-        say(f"  serve   {http.scheme}://{http.host}:{http.port}")
+        print_line(f"  serve   {http.scheme}://{http.host}:{http.port}")
     if (keep := line.keep) is not None:
         some = f" and {keep.pass_share:.0%} of PASS" if keep.pass_share else ""
-        say(f"  keep    the frames of {', '.join(keep.verdicts)}{some} in {keep.folder}")
+        print_line(f"  keep    the frames of {', '.join(keep.verdicts)}{some} in {keep.folder}")
 
 
-def _told(plugin: PluginConfig) -> str:
+def _described(plugin: PluginConfig) -> str:
     """A plugin's name and what is set of it, on one line."""
     settings = plugin.model_dump(mode="json", exclude={"type"}, exclude_none=True)
     if "url" in settings:

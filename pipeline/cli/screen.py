@@ -11,6 +11,6 @@ out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, soft_wrap=True)
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     """Print one line as it is, without markup."""
     out.print(text, markup=False, highlight=False)

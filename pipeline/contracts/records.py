@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+STOPPED = "station stopped"  # kind of reason of parts that waited when the station stopped
+
 
 class Verdict(StrEnum):
     """The four answers a station can give for a part."""
@@ -67,3 +69,8 @@ class Record:
     image: str = ""
     camera: str = ""
     frame_age_ms: float | None = None
+
+
+def reason_kind(reason: str) -> str:
+    """The kind of a reason: `overload` of `overload: 16 frames wait`."""
+    return reason.partition(":")[0]

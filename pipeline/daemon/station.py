@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pipeline.contracts.records import Record, Verdict
+from pipeline.contracts.records import STOPPED, Record, Verdict
 from pipeline.daemon.images.writer import ImageWriter, StorageStatus
 from pipeline.daemon.inspection.camera import Camera
-from pipeline.daemon.inspection.counters import STOPPED
 from pipeline.daemon.inspection.recorder import Recorder
 from pipeline.daemon.inspection.work_queue import Arrival, WorkQueue
 from pipeline.daemon.inspection.worker import InspectionWorker

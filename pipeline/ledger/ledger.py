@@ -81,7 +81,7 @@ class Ledger:
         Args:
             path: of the file.
             station: its name.
-            outboxes: the name of each sink's outbox, and of which verdicts the sink is told.
+            outboxes: the name of each sink's outbox, and which verdicts the sink gets.
 
         Raises:
             LedgerError: not a ledger, another station's, a newer format, or in use.
@@ -90,7 +90,7 @@ class Ledger:
         self.station = station
         self._outboxes = dict(outboxes or {})
         self._at_work = threading.RLock()
-        with self._spoken():
+        with self._translated():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = locked(path)
             try:
@@ -130,16 +130,16 @@ class Ledger:
         return len(identities)
 
     def _post(self, db: sqlite3.Connection, closed: Iterable[tuple[str, Verdict]]) -> None:
-        """Put closed records into the outbox of each sink that is told of their verdict."""
+        """Put closed records into the outbox of each sink that gets their verdict."""
         db.executemany(
             "INSERT INTO outbox (sink, record) VALUES (?, ?)",
-            [(s, i) for i, v in closed for s, told in self._outboxes.items() if v in told],
+            [(s, i) for i, v in closed for s, wanted in self._outboxes.items() if v in wanted],
         )
 
     def open_record(self, captured_at: datetime, serial: str, camera: str = "") -> str:
         """Commit that a trigger came; returns the record's id."""
         stamp = captured_at.astimezone(UTC).isoformat(timespec="microseconds")
-        with self._spoken():
+        with self._translated():
             identity = self._ids.make(captured_at)
             self._db.execute(
                 "INSERT INTO records (id, captured_at, serial, camera) VALUES (?, ?, ?, ?)",
@@ -148,7 +148,7 @@ class Ledger:
         return identity
 
     def close_record(self, record: Record) -> None:
-        """Commit the verdict of an opened record, and with it what the sinks are to be told.
+        """Commit the verdict of an opened record, and with it the outbox entries of the sinks.
 
         Raises:
             NotOpen: the record was never opened, or has a verdict already.
@@ -224,7 +224,7 @@ class Ledger:
         Raises:
             LedgerError: it cannot be written; nothing of it was.
         """
-        with self._spoken():
+        with self._translated():
             # Two connections, one for each mode, would cost more: what one of them writes makes the
             # other read its pages anew.
             try:
@@ -263,7 +263,7 @@ class Ledger:
         Raises:
             LedgerError: the record was never opened, or has an image already.
         """
-        with self._spoken():
+        with self._translated():
             done = self._db.execute("UPDATE records SET image = ? WHERE id = ?", (path, identity))
         if done.rowcount != 1:
             raise LedgerError(f"{self.path}: record {identity} was never opened")
@@ -293,7 +293,7 @@ class Ledger:
     def close(self) -> None:
         """Fold the write-ahead log into the file and let others open it."""
         self._reader.close()  # first: who closes last folds, and this one may only read
-        with self._spoken():
+        with self._translated():
             self._db.close()
         self._lock.close()
 
@@ -310,10 +310,10 @@ class Ledger:
                 return ""
         return (
             f"{self.path} was moved, removed or replaced, and records go to the former file: put "
-            "that back, or start the station anew"
+            "that back, or start the station again"
         )
 
-    def _spoken(self) -> AbstractContextManager[None]:
+    def _translated(self) -> AbstractContextManager[None]:
         return one_at_a_time(self.path, self._at_work)
 
 

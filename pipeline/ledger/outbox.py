@@ -18,6 +18,11 @@ FROM outbox JOIN records ON records.id = outbox.record
 WHERE outbox.sink = ? AND outbox.dead = ? ORDER BY outbox.seq LIMIT ?
 """
 
+DEPTH = """
+SELECT count(*) FILTER (WHERE dead = 0), count(*) FILTER (WHERE dead = 1)
+FROM outbox WHERE sink = ?
+"""
+
 
 @dataclass(frozen=True)
 class OutboxEntry:
@@ -107,13 +112,10 @@ def depths(
         sinks: names of outboxes.
         others: also those of sinks that are not named, where entries are left.
     """
-    marks = ", ".join("?" * len(sinks))
-    where = "" if others else f"WHERE sink IN ({marks}) "
-    query = f"SELECT sink, dead, count(*) FROM outbox {where}GROUP BY sink, dead"
-    counts = {sink: [0, 0] for sink in sinks}
-    for sink, dead, n in db.execute(query, () if others else tuple(sinks)):
-        counts.setdefault(sink, [0, 0])[dead] = n
-    return {sink: (due, dead) for sink, (due, dead) in counts.items()}
+    names = dict.fromkeys(sinks)
+    if others:
+        names |= dict.fromkeys(row[0] for row in db.execute("SELECT DISTINCT sink FROM outbox"))
+    return {sink: tuple(db.execute(DEPTH, (sink,)).fetchone()) for sink in names}
 
 
 def listed(db: sqlite3.Connection, sink: str, limit: int, *, dead: bool) -> list[ListedEntry]:

@@ -80,7 +80,7 @@ CREATE TABLE outbox (
     dead INTEGER NOT NULL DEFAULT 0 CHECK (dead IN (0, 1))
 );
 CREATE INDEX outbox_due ON outbox (sink, dead, seq);
--- What a second model said of a frame that the first one judged.
+-- Decisions of a shadow model on frames that the first one judged.
 CREATE TABLE shadows (
     record TEXT NOT NULL REFERENCES records (id),
     model_version TEXT NOT NULL,

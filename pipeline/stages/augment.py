@@ -112,11 +112,11 @@ def run(config: Config, source: Path, out: Path) -> Report:
         survival.statement(config.policy, survived),
     ]
     if factors:
-        said = ", ".join(f"{name} {factor:.1f}" for name, factor in factors.items())
-        lines.append(f"oversampling, times as often: {said}")
+        listing = ", ".join(f"{name} {factor:.1f}" for name, factor in factors.items())
+        lines.append(f"oversampling, times as often: {listing}")
     if config.paste is not None:
-        said = ", ".join(f"{name} {n}" for name, n in counts.items())
-        lines.append(f"pasted, of {config.paste.images_per_class} wanted a class: {said}")
+        listing = ", ".join(f"{name} {n}" for name, n in counts.items())
+        lines.append(f"pasted, of {config.paste.images_per_class} wanted a class: {listing}")
     return Report([*lines, *(f"warning: {w}" for w in warnings)])
 
 

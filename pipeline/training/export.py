@@ -44,7 +44,7 @@ def export(
     """
     # TorchScript's exporter, not dynamo's: 1 s instead of 6 to 17 for the same operators and the
     # same speed at the line (BENCHMARKS.md). `parity` proves every graph, whoever made it.
-    with _spoken_softly(), _fixed_padding():
+    with _without_warnings(), _fixed_padding():
         torch.onnx.export(
             module.eval(),
             # Two images: with one, a tracer may take the batch for a constant.
@@ -59,7 +59,7 @@ def export(
 
 
 @contextmanager
-def _spoken_softly() -> Iterator[None]:
+def _without_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

@@ -21,7 +21,7 @@ class Settings(BackboneSpec):
     )
     method: Literal["probe", "finetune", "auto"] = Field(
         "probe",
-        description="probe: frozen features and a trained head; seconds on a CPU. finetune: the "
+        description="probe: backbone features and a trained head; seconds on a CPU. finetune: the "
         "whole network, from that head on; for a GPU or a patient CPU. auto: probe on a CPU, on a "
         "GPU both, and what is better on validation parts.",
     )

@@ -43,6 +43,7 @@ def test_the_json_lists_the_networks_the_cheapest_first(
     assert lite0["packaged_installed"] == "0.1.0"
 
 
+@pytest.mark.slow
 def test_at_a_station_without_torch_the_missing_extra_is_named() -> None:
     blocked = "import sys; sys.modules['torch'] = sys.modules['timm'] = None; "
     run = "sys.argv = ['lineside', 'architectures']; from pipeline import cli; cli.main()"

@@ -73,7 +73,7 @@ def test_view_fills_the_terminal_and_no_more(columns: int, rows: int) -> None:
         "PASS                900  90.0%",
         "latency p50         6.0",
         "● camera west  1,234 frames, 0.1 s ago",
-        "● sink mqtt  0 told, 1,403 due, 2 dead",
+        "● sink mqtt  0 sent, 1,403 due, 2 dead",
         "● storage  12.3 GB of 50 GB, 93 days left",
         "● shadow cells/4  12 of 4,000 differ",
         "not inspected  10 overload",

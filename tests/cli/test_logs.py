@@ -96,6 +96,7 @@ def answer(port: int, token: str) -> int:
     return status
 
 
+@pytest.mark.slow
 def test_log_of_a_station_holds_neither_its_cameras_password_nor_a_token(
     line: Line, kept_model: Bundle, written: io.StringIO, tmp_path: Path
 ) -> None:

@@ -31,6 +31,8 @@ from pipeline.registry.store import Registry
 from tests.judgements import judged
 from tests.registry.conftest import mlflow_server
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["mlflow_server"]
 
 TIMEOUT_S = 60
@@ -211,7 +213,7 @@ def test_sighup_puts_the_changed_line_file_to_work_and_loses_nothing(
 
 REFUSALS = {
     "a key nobody knows": ("threads: 1", "treads: 1", "did you mean"),
-    "a folder that is not there": ("/parts", "/nowhere", "is no folder"),
+    "a folder that is not there": ("/parts", "/nowhere", "is not a folder"),
     "a recipe without a champion": ("recipe: cells", "recipe: wheels", "wheels"),
     "no YAML": ("source:", "source: [", "line.yaml"),
 }

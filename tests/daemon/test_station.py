@@ -171,6 +171,7 @@ def test_stopping_while_the_ledger_is_locked_does_not_wait_for_it_once_a_part(
         assert len(station.recorder.left_open()) == 20
 
 
+@pytest.mark.slow
 def test_an_inspection_that_hangs_keeps_a_station_from_its_end_no_longer_than_draining_may_take(
     sealed_bundle: Bundle, line: Line
 ) -> None:
@@ -262,6 +263,7 @@ class Waiting(Trigger):
         return [self._calls.pop()] if self._calls else []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hangs", [False, True])
 def test_a_trigger_that_waits_when_the_station_ends_has_its_record(
     sealed_bundle: Bundle, line: Line, hangs: bool

@@ -19,6 +19,8 @@ from pipeline.inference.inspector import Inspector
 from pipeline.ledger.ledger import Ledger
 from tests.daemon.conftest import picture, station_of
 
+pytestmark = pytest.mark.slow
+
 WAIT_S = 60
 
 

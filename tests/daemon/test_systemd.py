@@ -109,6 +109,7 @@ def test_unit_gives_the_station_no_rights_and_waits_for_its_beats() -> None:
     assert limit_s > 0
 
 
+@pytest.mark.slow
 @needs_systemd
 def test_unit_is_understood_to_the_last_line(tmp_path: Path) -> None:
     unit = tmp_path / UNIT.name
@@ -121,6 +122,7 @@ def test_unit_is_understood_to_the_last_line(tmp_path: Path) -> None:
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
+@pytest.mark.slow
 @needs_systemd
 def test_unit_leaves_little_exposed(record_property: Callable[[str, object], None]) -> None:
     rated = subprocess.run(

@@ -119,6 +119,7 @@ def child(ingested: Path, out: Path, act: str) -> subprocess.CompletedProcess[st
     )
 
 
+@pytest.mark.slow
 def test_a_process_killed_at_work_leaves_whole_shards_only(ingested: Path, tmp_path: Path) -> None:
     done = child(
         ingested,
@@ -138,6 +139,7 @@ def test_a_process_killed_at_work_leaves_whole_shards_only(ingested: Path, tmp_p
     assert len(Shards(tmp_path)) == 16
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_no_half_written_shard(ingested: Path, tmp_path: Path) -> None:
     # The kernel's limit on a file's size fails the write as a full disk does.
     done = child(

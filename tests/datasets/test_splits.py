@@ -35,6 +35,7 @@ def test_no_group_stands_on_two_sides() -> None:
     assert crossing(GROUPS, split()) == []
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_split_and_another_seed_another() -> None:
     assert split(seed=3) == split(seed=3)
     assert split(seed=3) != split(seed=4)
@@ -138,6 +139,7 @@ def rows_of(parts: list[tuple[int, str]]) -> tuple[list[str], list[str]]:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(parts=PARTS, seed=st.integers(0, 3), val=st.sampled_from([0.1, 0.2, 0.3]))
 def test_where_parts_are_small_every_side_is_about_as_large_as_asked(

@@ -17,6 +17,8 @@ from tests.daemon.sources.test_rtsp import RtspCamera, why_not
 from tests.faults.asking import Client, free_port
 from tests.faults.conftest import JUDGED, SOAK, Plant, Running
 
+pytestmark = pytest.mark.slow
+
 TIMES = 5 if SOAK else 1
 NOTICED_S, BACK_S = 2, 5  # what a loss may take to be noticed, and a verdict once it is over
 OLDEST_MS = 500

@@ -20,6 +20,8 @@ from tests.faults.asking import Client, Reply, free_port
 from tests.faults.conftest import SOAK, Plant
 from tests.faults.test_load import SLOW
 
+pytestmark = pytest.mark.slow
+
 GOOD = codec.encode_png(picture(200))
 DRAIN_S = 2
 MOST_END_S = DRAIN_S * 2 + 6  # parts, then sinks and answers; then what hangs is left behind

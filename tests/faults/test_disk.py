@@ -17,6 +17,8 @@ from tests.daemon.disk import fill, small_disk
 from tests.faults.conftest import SOAK, Plant
 from tests.registry.conftest import free_port
 
+pytestmark = pytest.mark.slow
+
 MB = 2**20
 FILLED = 5 if SOAK else 1  # times
 

@@ -33,6 +33,8 @@ from tests.daemon.servers.mjpeg import Answer, Server
 from tests.faults.asking import Client, free_port
 from tests.faults.conftest import JUDGED, SOAK, Plant
 
+pytestmark = pytest.mark.slow
+
 TIMES = 50 if SOAK else 5
 
 

@@ -6,7 +6,11 @@ import random
 import time
 from collections.abc import Callable
 
+import pytest
+
 from tests.faults.conftest import SOAK, Plant, lines_of
+
+pytestmark = pytest.mark.slow
 
 KILLS = 50 if SOAK else 2
 

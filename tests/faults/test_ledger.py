@@ -7,7 +7,11 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 
+import pytest
+
 from tests.faults.conftest import Plant
+
+pytestmark = pytest.mark.slow
 
 # After some frames, however long the station took to start.
 BACK = """

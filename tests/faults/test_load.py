@@ -9,6 +9,8 @@ import pytest
 
 from tests.faults.conftest import JUDGED, Plant, lines_of
 
+pytestmark = pytest.mark.slow
+
 # So long a frame, so that the same load is too much on every machine.
 SLOW = """
 import time, pipeline.inference.inspector as module

@@ -19,6 +19,8 @@ from tests.faults.conftest import SOAK, Plant, Running
 from tests.judgements import bundle_file, judged
 from tests.registry.conftest import free_port, serving
 
+pytestmark = pytest.mark.slow
+
 OFTEN = {"poll_s": 0.2}
 SWAP_S = 2  # longer than this no part waits, whatever is loaded beside it
 BY_FIRST, BY_SECOND = "model_version = 'cells/1'", "model_version = 'cells/2'"

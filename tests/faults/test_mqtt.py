@@ -15,6 +15,8 @@ from tests.daemon.subscriber import Subscriber
 from tests.faults.asking import Client, free_port
 from tests.faults.conftest import JUDGED, SOAK, Plant, Running, eventually
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("paho.mqtt", reason="paho-mqtt is not installed: pip install '.[mqtt]'")
 
 KILLS = 10 if SOAK else 1

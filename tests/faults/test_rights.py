@@ -15,6 +15,8 @@ import pytest
 import pipeline
 from tests.faults.conftest import SOURCES, Plant, lines_of
 
+pytestmark = pytest.mark.slow
+
 NOBODY = 65534
 
 

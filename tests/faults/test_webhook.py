@@ -8,9 +8,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from tests.daemon.receiver import Receiver
 from tests.faults.conftest import Plant
 from tests.registry.conftest import free_port
+
+pytestmark = pytest.mark.slow
 
 KEY = b"an-odd-key-that-nobody-should-read"
 SECRET = f"whsec_{base64.b64encode(KEY).decode()}"

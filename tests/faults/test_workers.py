@@ -10,6 +10,8 @@ import pytest
 from tests.faults.conftest import DEADLINE_S, SOAK, Plant, lines_of
 from tests.faults.test_load import SLOW
 
+pytestmark = pytest.mark.slow
+
 QUICK = {"hung_after_s": 1, "drain_s": 2}
 # Python cannot end a thread, so ten that hang are many; in short, three are.
 MOST = 10 if SOAK else 3

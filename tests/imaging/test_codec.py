@@ -306,6 +306,7 @@ def measured(function: str, path: Path, **environment: str) -> tuple[str, int]:
     return said, int(taken_mib)
 
 
+@pytest.mark.slow
 @LINUX
 @pytest.mark.parametrize("function", ["decode", "decode_mask", "is_blank"])
 def test_an_image_beyond_the_limit_is_refused_before_it_takes_memory(
@@ -317,6 +318,7 @@ def test_an_image_beyond_the_limit_is_refused_before_it_takes_memory(
     assert taken_mib < 20
 
 
+@pytest.mark.slow
 @LINUX
 def test_the_limit_is_the_users(tmp_path: Path) -> None:
     (tmp_path / "large.png").write_bytes(png_that_claims(4000))
@@ -329,6 +331,7 @@ def test_the_limit_is_the_users(tmp_path: Path) -> None:
     assert taken_mib < 20
 
 
+@pytest.mark.slow
 @LINUX
 def test_a_png_that_claims_a_chunk_of_gigabytes_is_refused_before_it_takes_memory(
     tmp_path: Path, cell: Image.Image
@@ -342,6 +345,7 @@ def test_a_png_that_claims_a_chunk_of_gigabytes_is_refused_before_it_takes_memor
     assert taken_mib < 20
 
 
+@pytest.mark.slow
 @LINUX
 def test_a_damaged_file_makes_no_noise_of_opencvs_own(tmp_path: Path, cell: Image.Image) -> None:
     (tmp_path / "cut.tiff").write_bytes(saved(cell, "TIFF")[:-100])

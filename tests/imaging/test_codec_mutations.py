@@ -244,6 +244,7 @@ def test_every_seed_is_decoded_and_alike_in_both_processes(apart: Apart) -> None
         assert apart(seed(name)).startswith("decoded ")
 
 
+@pytest.mark.slow
 @settings(
     max_examples=2000,
     deadline=None,

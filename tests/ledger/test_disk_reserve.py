@@ -17,6 +17,8 @@ from pipeline.ledger.ledger import Ledger
 from pipeline.testing import FakeClock
 from tests.daemon.disk import fill, small_disk
 
+pytestmark = pytest.mark.slow
+
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SCORES = {f"class-{i}": 0.123456 for i in range(6)}
 MB = 2**20

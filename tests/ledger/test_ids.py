@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from pipeline.ledger.ids import Ids
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -22,6 +24,7 @@ def test_ids_of_one_moment_grow() -> None:
     assert made == sorted(set(made))
 
 
+@pytest.mark.slow
 def test_ids_grow_when_the_clock_is_set_back() -> None:
     ids = Ids()
     first = ids.make(AT)

@@ -38,8 +38,6 @@ def test_the_schema_is_known_to_the_ledger_alone() -> None:
 
 
 def test_the_outbox_is_counted_in_one_place() -> None:
-    counting = [m for m, p in modules().items() if "FROM outbox {where}GROUP BY" in p.read_text()]
-    others = [
-        m for m, p in modules().items() if re.search(r"count\(\*\).*FROM outbox", p.read_text())
-    ]
-    assert set(counting) | set(others) == {"pipeline.ledger.outbox"}
+    counts = re.compile(r"count\(\*\)[^;\"]*FROM outbox", re.DOTALL)
+    counting = [m for m, p in modules().items() if counts.search(p.read_text("utf-8"))]
+    assert counting == ["pipeline.ledger.outbox"]

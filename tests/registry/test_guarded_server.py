@@ -44,7 +44,10 @@ MISSING = [
         if importlib.util.find_spec(module) is None
     ),
 ]
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
+]
 
 ADMIN, READER = "admin:the-password-of-admin", "reader:the-password-of-reader"
 

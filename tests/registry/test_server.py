@@ -20,6 +20,8 @@ from pipeline.registry.resolution import resolve
 from pipeline.registry.store import Registry
 from tests.judgements import judged
 
+pytestmark = pytest.mark.slow
+
 Register = Callable[[Registry, Bundle], Registration]
 
 

@@ -209,6 +209,7 @@ def test_a_recipe_that_passes_nothing_has_no_limit_to_move(sealed_bundle: Bundle
 NASTY = "</script><b onload='x'>|$x$"
 
 
+@pytest.mark.slow
 def test_no_name_can_break_the_page(sealed_bundle: Bundle) -> None:
     taxonomy = Taxonomy(
         classes=(

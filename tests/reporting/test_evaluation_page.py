@@ -15,6 +15,8 @@ from pipeline.reporting.evaluation import Page, render
 from tests.browser import Browser, complaints
 from tests.reporting.conftest import page_of
 
+pytestmark = pytest.mark.slow
+
 RATES = ("escape_rate", "overkill_rate", "review_rate")
 MOVE = """
 const slider = document.getElementById(arguments[0]);

@@ -30,6 +30,8 @@ from tests.browser import Browser, complaints
 from tests.imports import ROOT
 from tests.test_repro import dvc
 
+pytestmark = pytest.mark.slow
+
 PATIENCE_S = 30
 NAMES = ["good", "bad"]
 PLOTS = [

@@ -187,6 +187,7 @@ def casting() -> tuple[Examination, list[str], dict[str, Any]]:
     return examined(CASTING)
 
 
+@pytest.mark.slow
 def test_the_leak_of_the_casting_data_set_is_found(
     casting: tuple[Examination, list[str], dict[str, Any]],
 ) -> None:

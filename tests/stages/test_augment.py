@@ -18,6 +18,8 @@ from pipeline.stages import augment, train
 from pipeline.training.augmentation import Augmenter, survival
 from tests.stages.conftest import POLICY, TRAIN, Ran
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def masked(ran: Ran, tmp_path: Path) -> Path:

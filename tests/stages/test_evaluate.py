@@ -27,6 +27,8 @@ from pipeline.metrics.rates import Rate
 from pipeline.stages import evaluate
 from tests.stages.conftest import EVALUATE, Ran
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def metrics(ran: Ran) -> dict[str, Any]:

@@ -45,6 +45,7 @@ def test_every_image_is_listed_with_label_split_size_and_hash(images: Path) -> N
     assert table["sha256"].str.len().eq(64).all()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_split(images: Path, ran: Ran) -> None:
     first, _ = ingested(images)
     shutil.rmtree(images.parent / "out")

@@ -13,6 +13,8 @@ from tests.browser import Browser, browser
 from tests.registry.conftest import serving
 from tests.stages.conftest import Ran
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["browser"]
 
 PATIENCE_S = 60.0

@@ -22,6 +22,8 @@ from pipeline.reporting import tradeoff
 from pipeline.stages import ingest, preprocess, train
 from tests.stages.conftest import build
 
+pytestmark = pytest.mark.slow
+
 N = 48
 SPEC = {
     "colour": "grey",

@@ -24,6 +24,8 @@ from pipeline.training.distillation import Teacher
 from pipeline.training.training_data import soft_targets
 from tests.stages.conftest import TAXONOMY, TRAIN, Ran
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_bundle_holds_graph_spec_taxonomy_reference_and_provenance(ran: Ran) -> None:
     assert {p.name for p in (ran.data / "train/bundle").iterdir()} == {

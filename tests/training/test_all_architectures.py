@@ -21,6 +21,8 @@ from pipeline.training.architectures import Architecture, by_cost
 from pipeline.training.export import PARITY
 from tests.stages.conftest import POLICY, TAXONOMY, copy_cells, folder_of
 
+pytestmark = pytest.mark.slow
+
 HEAD = {"components": 8, "landmarks": 8, "max_epochs": 2}
 # Intervals and pictures do not depend on the network, and would take half of the time.
 QUICK = evaluate.Config.model_validate(

@@ -17,6 +17,8 @@ from pipeline.training.attribution import attributions, heat_maps, logits, score
 from pipeline.training.heads import logistic
 from pipeline.training.network import Features, LinearHead, Network
 
+pytestmark = pytest.mark.slow
+
 N, SIZE_PX, SPOT_PX = 48, 75, 12
 PASSING = (True, False)
 

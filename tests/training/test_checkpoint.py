@@ -41,6 +41,7 @@ def network(eyes: tuple[BackboneRecord, ...], *, linear: bool) -> Network:
     return Network(features, head)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("linear", [False, True], ids=["kernel", "linear"])
 @pytest.mark.parametrize("eyes", [EYES[:1], EYES], ids=["one", "two"])
 def test_it_says_what_the_trained_one_says(

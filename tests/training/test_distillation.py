@@ -67,6 +67,7 @@ def sealed_with(teacher: Bundle, folder: Path, part: str, content: BaseModel) ->
     return open_bundle(folder, seal(folder))
 
 
+@pytest.mark.slow
 def test_a_student_follows_its_teacher_and_not_labels_that_say_the_opposite(
     cells: Manifest, teacher: Bundle
 ) -> None:

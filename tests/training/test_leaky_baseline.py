@@ -15,6 +15,8 @@ from pipeline.metrics.rates import percent
 from pipeline.stages import ingest, train
 from tests.stages.conftest import build, copy_cells
 
+pytestmark = pytest.mark.slow
+
 N_TEST, N_LEAKED = 20, 14
 
 

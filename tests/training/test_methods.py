@@ -29,6 +29,8 @@ from pipeline.stages import Report, augment, ingest, preprocess, train
 from tests.imports import ROOT
 from tests.stages.conftest import POLICY, TAXONOMY, copy_cells, folder_of
 
+pytestmark = pytest.mark.slow
+
 SETTINGS: dict[str, Any] = {
     "method": "finetune",
     "views": 0,

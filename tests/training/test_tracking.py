@@ -22,6 +22,8 @@ from pipeline.registry.training_run import TrainingInfo
 from pipeline.training import tracking
 from pipeline.training.tracking import LiveRun, Untracked, open_run
 
+pytestmark = pytest.mark.slow
+
 INFO = TrainingInfo(
     "cells", "here", params={"train.seed": "0"}, tags={"method": "probe"}, name="try"
 )

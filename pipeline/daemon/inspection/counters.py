@@ -8,11 +8,10 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.contracts.records import Record, Verdict
+from pipeline.contracts.records import Record, Verdict, reason_kind
 
 # Upper edges in milliseconds; a takt is rarely shorter than the first or longer than the last.
 EDGES_MS = (2.0, 5.0, 10.0, 20.0, 35.0, 50.0, 75.0, 100.0, 150.0, 250.0, 500.0, 1000.0, 2500.0)
-STOPPED = "station stopped"  # kind of reason of parts that waited when the station ended
 REMEMBERED = 100_000  # latencies, for the quantiles of the summary
 
 
@@ -45,7 +44,7 @@ class Counters:
             self._verdicts[record.verdict] += 1
             self._by_camera[record.camera, record.verdict] += 1
             if record.verdict is Verdict.NOT_INSPECTED:
-                self._reasons[kind(record.reason)] += 1
+                self._reasons[reason_kind(record.reason)] += 1
             elif record.latency_ms is not None:
                 self._latencies.append(record.latency_ms)
                 self._counts[bisect_left(EDGES_MS, record.latency_ms)] += 1
@@ -80,8 +79,3 @@ class Counters:
         with self._lock:
             known = sorted(self._latencies)
         return known[min(len(known) - 1, int(fraction * len(known)))] if known else None
-
-
-def kind(reason: str) -> str:
-    """The kind of a reason: the text before the colon."""
-    return reason.partition(":")[0]

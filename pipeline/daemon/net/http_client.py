@@ -16,7 +16,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse
 LONGEST_ANSWER = 65_536  # bytes of an answer's body that are read; nobody looks at them
 
 
-class Exchange:
+class HttpConnection:
     """A connection that is kept between exchanges and made anew when the server has closed it."""
 
     def __init__(

@@ -119,7 +119,7 @@ class Link:
     """One connection, kept up by a thread of paho's once `open` has made it.
 
     What paho calls back runs in that thread, and what it raises there would kill it: so these
-    callbacks do little, and paho is told to go on whatever they raise.
+    callbacks do little, and paho is set to go on whatever they raise.
     """
 
     def __init__(
@@ -151,7 +151,7 @@ class Link:
         self._will = will
         self._on_connect = on_connect
         self._on_message = on_message
-        self._said = threading.Condition()
+        self._changed = threading.Condition()
         self._answer = ""  # to CONNECT: "" none yet, "Success", or why not
         self._up = False
         self._acks: dict[int, str] = {}
@@ -189,8 +189,8 @@ class Link:
             client.disconnect()
             raise BrokerAway(f"broker {self.broker.address}: the connection was given up")
         client.loop_start()
-        with self._said:
-            self._said.wait_for(lambda: self._answer, max(0.0, until_s - monotonic()))
+        with self._changed:
+            self._changed.wait_for(lambda: self._answer, max(0.0, until_s - monotonic()))
         if not self._up:
             answer = self._answer or f"no answer within {within_s:g} s"
             self.close()
@@ -212,8 +212,8 @@ class Link:
         until_s = monotonic() + within_s
         # A message queued while the connection goes is reported as failed: only acks count.
         mids = [client.publish(topic, data, 1, retain).mid for topic, data in messages]
-        with self._said:
-            self._said.wait_for(
+        with self._changed:
+            self._changed.wait_for(
                 lambda: not self._up or all(m in self._acks for m in mids),
                 max(0.0, until_s - monotonic()),
             )
@@ -242,8 +242,8 @@ class Link:
             with suppress(BrokerAway):
                 self.publish([farewell], 1.0, retain=True)
                 client.disconnect()
-                with self._said:  # paho's thread sends it; a cut before that would call the will
-                    self._said.wait_for(lambda: not self._up, 1.0)
+                with self._changed:  # paho's thread sends it; a cut before that would call the will
+                    self._changed.wait_for(lambda: not self._up, 1.0)
             self._client = None
         else:
             client.disconnect(ReasonCode(PacketTypes.DISCONNECT, "Disconnect with will message"))
@@ -286,24 +286,24 @@ class Link:
             return
         if not answer.is_failure:
             self._on_connect(client)
-        with self._said:
+        with self._changed:
             self._up, self._answer = not answer.is_failure, str(answer)
-            self._said.notify_all()
+            self._changed.notify_all()
 
     def _disconnected(self, client: Client, _: Any, __: Any, reason: Any, ___: Any) -> None:
         if client is not self._client:
             return
-        with self._said:
+        with self._changed:
             self._up, self._answer = False, self._answer or str(reason)
-            self._said.notify_all()
+            self._changed.notify_all()
 
     def _heard(self, _: Any, __: Any, message: Any) -> None:
         self._on_message(message.topic, bytes(message.payload))
 
     def _acknowledged(self, client: Client, _: Any, mid: int, answer: Any, __: Any) -> None:
-        with self._said:
+        with self._changed:
             self._acks[mid] = str(answer)
-            self._said.notify_all()
+            self._changed.notify_all()
 
 
 TAKEN = ("Success", "No matching subscribers")

@@ -1,4 +1,4 @@
-"""The worker of one sink: it takes letters from the outbox to the receiver, in order, for ever."""
+"""Delivers one sink's outbox in order, with retries."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.errors import LedgerError
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.outbox import Outbox, OutboxEntry
 
-LOOK_EVERY_S = 1.0  # for letters that another program put there, and for a change of state
+LOOK_EVERY_S = 1.0  # for entries that another program put there, and for a change of state
 GRACE_S = 600.0  # a shorter outage gives up nothing, not even records replayed after weeks
 COUNT_EVERY_S = 1.0
 
@@ -35,8 +35,8 @@ class SinkStatus:
         up: did the last delivery succeed?
         alarm: why not, "" when it did.
         delivered: records since the start of the station.
-        due: letters in the outbox.
-        dead: letters given up.
+        due: entries in the outbox.
+        dead: dead letters.
     """
 
     name: str
@@ -48,11 +48,11 @@ class SinkStatus:
 
 
 class Dispatcher:
-    """Delivers the letters of one sink, one batch after another.
+    """Delivers the entries of one sink, one batch after another.
 
-    A letter that cannot be delivered holds up those after it, so the receiver sees records in the
+    An entry that cannot be delivered holds up those after it, so the receiver sees records in the
     order of their triggers. While the sink is down the pauses grow; new records do not shorten
-    them. Letters older than `give_up_after_days` are given up only while it is down.
+    them. Entries older than `give_up_after_days` are given up only while it is down.
 
     `nudge`, `drain`, `idle` and `state` may be used from any thread.
     """
@@ -83,7 +83,7 @@ class Dispatcher:
         self._woken = threading.Event()
         self._draining = threading.Event()
         self._tried = False  # since `drain`
-        self._trouble = ""
+        self._alarm = ""
         self._refusal = ""
         self._delivered = 0
         self._counted: tuple[float, tuple[int, int]] | None = None
@@ -96,26 +96,26 @@ class Dispatcher:
 
     def drain(self) -> None:
         """The station ends: try once more at once, even if the sink is down; then see `idle`."""
-        self._tried = not self._trouble
+        self._tried = not self._alarm
         self._draining.set()
         self._woken.set()
 
     @property
     def idle(self) -> bool:
         """Has it nothing to deliver that could be delivered now?"""
-        if self._trouble:
+        if self._alarm:
             return self._tried or not self._draining.is_set()
         return self._count(fresh=True)[0] == 0
 
     @property
     def status(self) -> SinkStatus:
-        """How it stands; letters are counted at most once a second."""
+        """How it stands; entries are counted at most once a second."""
         due, dead = self._count()
-        trouble = self._trouble
-        return SinkStatus(self._config.outbox, not trouble, trouble, self._delivered, due, dead)
+        alarm = self._alarm
+        return SinkStatus(self._config.outbox, not alarm, alarm, self._delivered, due, dead)
 
     def run(self, heartbeat: Heartbeat) -> None:
-        """Deliver until `heartbeat.stopping`, then close the sink; a later call opens it anew."""
+        """Deliver until `heartbeat.stopping`, then close the sink; a later call opens it again."""
         # Whoever worked here before and was left behind, hanging in the sink, has that one still.
         taken, self._sink = self._sink, None
         sink = self._open() if taken is None else taken
@@ -125,10 +125,10 @@ class Dispatcher:
         try:
             while not heartbeat.stopping:
                 pause_s = self._round(sink, heartbeat, pauses)
-                if self._trouble:
+                if self._alarm:
                     announcer.forget()
                 else:
-                    announcer.tell(heartbeat)
+                    announcer.announce(heartbeat)
                 self._rest(heartbeat, pause_s)
         finally:
             heartbeat.beat(self._config.timeout_s)
@@ -143,75 +143,75 @@ class Dispatcher:
     def _round(self, sink: Sink, heartbeat: Heartbeat, pauses: Backoff) -> float:
         """Deliver one batch; returns how long to wait before the next."""
         heartbeat.beat(self._config.timeout_s)
-        letters: list[OutboxEntry] = []
+        entries: list[OutboxEntry] = []
         try:
-            letters = self._outbox.due(sink.batch)
-            if not letters:
+            entries = self._outbox.due(sink.batch)
+            if not entries:
                 return LOOK_EVERY_S
-            self._hand_over(sink, letters)
+            self._hand_over(sink, entries)
         except Exception as error:
-            pause_s = self._failed(heartbeat, letters, error, pauses)
+            pause_s = self._failed(heartbeat, entries, error, pauses)
         else:
             pauses.reset()
-            self._set_trouble(heartbeat, "")
+            self._set_alarm(heartbeat, "")
             pause_s = 0.0
         heartbeat.beat()
         return pause_s
 
-    def _hand_over(self, sink: Sink, letters: Sequence[OutboxEntry]) -> None:
-        """Deliver the letters up to the first that is refused, which is buried."""
-        taken, refused = list(letters), None
+    def _hand_over(self, sink: Sink, entries: Sequence[OutboxEntry]) -> None:
+        """Deliver the entries up to the first that is refused, which becomes a dead letter."""
+        taken, refused = list(entries), None
         try:
-            sink.deliver([x.record for x in letters])
+            sink.deliver([x.record for x in entries])
         except RecordRefused as error:
-            at = next((i for i, x in enumerate(letters) if x.record.id == error.record), None)
+            at = next((i for i, x in enumerate(entries) if x.record.id == error.record), None)
             if at is None:
                 raise SinkDown(f"refused a record that it was not given: {error.record}") from error
-            taken, refused = list(letters[:at]), (letters[at], str(error))
+            taken, refused = list(entries[:at]), (entries[at], str(error))
         self._outbox.delivered(taken)
         self._delivered += len(taken)
         if refused is not None:
-            letter, why = refused
-            self._outbox.give_up([letter], why)
+            entry, why = refused
+            self._outbox.give_up([entry], why)
             if why != self._refusal:  # a receiver that refuses everything says so once
-                log.warning("%s: %s is a dead letter: %s", self.name, letter.record.id, why)
+                log.warning("%s: %s is a dead letter: %s", self.name, entry.record.id, why)
             self._refusal = why
         self._counted = None
 
     def _failed(
         self,
         heartbeat: Heartbeat,
-        letters: Sequence[OutboxEntry],
+        entries: Sequence[OutboxEntry],
         error: Exception,
         pauses: Backoff,
     ) -> float:
         """Note why nothing was delivered; returns how long to wait."""
         why = self._reason(error)
-        self._set_trouble(heartbeat, why)
+        self._set_alarm(heartbeat, why)
         try:
-            self._outbox.failed(letters, why)
+            self._outbox.failed(entries, why)
             self._give_up_old(why)
-        except LedgerError as trouble:  # a full disk, mostly; then nothing but memory knows
-            log.debug("%s: %s", self.name, trouble)
+        except LedgerError as full:  # a full disk, mostly: the reason stays in memory only
+            log.debug("%s: %s", self.name, full)
         self._counted = None
         asked_s = getattr(error, "retry_after_s", None) or 0.0
         return max(pauses.next_s(), asked_s)
 
     def _give_up_old(self, why: str) -> None:
-        """Bury letters that are too old, if the sink has been down for a while."""
+        """Give up entries that are too old, if the sink has been down for a while."""
         days = self._config.give_up_after_days
         now_s = self._clock.monotonic_s()
         since_s = self._down_since_s
         if since_s is None or now_s - since_s < min(GRACE_S, days * 86400):
             return
         limit = self._clock.now() - timedelta(days=days)
-        while letters := self._outbox.due(1000):
-            old = [x for x in letters if datetime.fromisoformat(x.record.captured_at) < limit]
+        while entries := self._outbox.due(1000):
+            old = [x for x in entries if datetime.fromisoformat(x.record.captured_at) < limit]
             if not old:
                 return
             self._outbox.give_up(old, f"not delivered within {days:g} days: {why}")
-            log.warning("%s: %d letters given up after %g days", self.name, len(old), days)
-            if len(old) < len(letters):
+            log.warning("%s: %d entries given up after %g days", self.name, len(old), days)
+            if len(old) < len(entries):
                 return
 
     def _reason(self, error: Exception) -> str:
@@ -225,18 +225,18 @@ class Dispatcher:
             log.error("%s: unexpected %s\n%s", self.name, kind, where)
         return f"unexpected {kind}; see the log"
 
-    def _set_trouble(self, heartbeat: Heartbeat, why: str) -> None:
+    def _set_alarm(self, heartbeat: Heartbeat, why: str) -> None:
         if heartbeat is not self._at_work:  # left behind, and another one is at work by now
             return
-        if why and not self._trouble:
+        if why and not self._alarm:
             log.warning("%s is down: %s; its records wait in the outbox", self.name, why)
-        elif self._trouble and not why:
+        elif self._alarm and not why:
             log.warning("%s is up again", self.name)
         if not why:
             self._down_since_s = None
         elif self._down_since_s is None:
             self._down_since_s = self._clock.monotonic_s()
-        self._trouble, self._tried = why, True
+        self._alarm, self._tried = why, True
 
     def _rest(self, heartbeat: Heartbeat, seconds: float) -> None:
         """Wait, beating, until the time is over or there is a reason to go on at once."""
@@ -244,14 +244,14 @@ class Dispatcher:
         while not heartbeat.stopping and not (self._draining.is_set() and not self._tried):
             heartbeat.beat()
             left_s = until_s - self._clock.monotonic_s()
-            if left_s <= 0 or (self._woken.is_set() and not self._trouble):
+            if left_s <= 0 or (self._woken.is_set() and not self._alarm):
                 break
             never = threading.Event()
-            self._clock.wait(never if self._trouble else self._woken, min(left_s, BEAT_EVERY_S))
+            self._clock.wait(never if self._alarm else self._woken, min(left_s, BEAT_EVERY_S))
         self._woken.clear()
 
     def _count(self, *, fresh: bool = False) -> tuple[int, int]:
-        """How many letters are due and dead; counting a million takes a while."""
+        """How many entries are due and dead; counting a million takes a while."""
         now_s = self._clock.monotonic_s()
         known = self._counted
         if known is None or fresh or now_s - known[0] >= COUNT_EVERY_S:
@@ -272,27 +272,27 @@ class _Announcer:
         self._clock = clock
         self._state = state
         self._timeout_s = timeout_s
-        self._told: State | None = None
+        self._announced: State | None = None
         self._next_s = clock.monotonic_s()
         self._pauses = Backoff(first_s=2.0)
 
     def forget(self) -> None:
-        """Whoever listens may have missed it: tell it again."""
-        self._told = None
+        """Announce the status again: a receiver that was away has missed it."""
+        self._announced = None
 
-    def tell(self, heartbeat: Heartbeat) -> None:
+    def announce(self, heartbeat: Heartbeat) -> None:
         """Announce the state if it is another than last time; what fails is not an error."""
         if heartbeat.stopping or self._clock.monotonic_s() < self._next_s:
             return
         heartbeat.beat(self._timeout_s)
         try:
             state = self._state()
-            if state != self._told:
+            if state != self._announced:
                 self._sink.announce(state)
-                self._told = state
+                self._announced = state
         except Exception as error:
             log.debug("state not announced: %s", type(error).__name__)
-            self._told = None
+            self._announced = None
             self._next_s = self._clock.monotonic_s() + self._pauses.next_s()
         else:
             self._pauses.reset()

@@ -46,8 +46,8 @@ class Http(Strict):
         50,
         gt=0,
         le=1000,
-        description="Largest picture in millions of pixels, as its header tells; a small file may "
-        "claim many, and each takes 3 bytes.",
+        description="Largest picture in millions of pixels by its header; small files may claim "
+        "many, and each takes 3 bytes.",
     )
     upload_within_s: float = Field(
         10, gt=0, le=300, description="Time that a client has for sending its picture."
@@ -59,7 +59,7 @@ class Http(Strict):
         32,
         ge=1,
         le=1000,
-        description="Clients that may wait for verdicts; further ones are told to come back.",
+        description="Clients that may wait for verdicts; further ones are asked to come back.",
     )
 
     @model_validator(mode="after")
@@ -79,8 +79,8 @@ class Http(Strict):
             )
         if self.tls_cert is None and self.plain is None:
             raise ValueError(
-                f'others reach `host` "{self.host}"; give `tls_cert` and `tls_key`, or say in '
-                "`plain` why it is safe without"
+                f'others reach `host` "{self.host}"; give `tls_cert` and `tls_key`, or '
+                "in `plain` the reason why it is safe without"
             )
         return self
 

@@ -41,7 +41,7 @@ class ModelSource(Strict):
     )
     shadow: bool = Field(
         False,
-        description="Also run the challenger on the same frames, without any say in the verdict.",
+        description="Also run the challenger on the same frames; it decides nothing.",
     )
 
     @field_validator("require_signoff")
@@ -94,7 +94,7 @@ class CameraSettings(Strict):
         description="Where its frames come from."
     )
     trigger: Annotated[TriggerConfig | None, Plugin("pipeline.daemon.triggers")] = Field(
-        None, description="What says that a part is there; none: every frame is one."
+        None, description="The event that announces a part; none: every frame is one."
     )
 
 
@@ -138,7 +138,7 @@ class Overload(Strict):
         None,
         gt=0,
         description="A verdict later than this after the trigger is none: the part is gone, and "
-        "its record says NOT_INSPECTED (takt exceeded).",
+        "its record is NOT_INSPECTED (takt exceeded).",
     )
 
 
@@ -149,7 +149,10 @@ class Supervision(Strict):
         10, ge=1, le=600, description="A worker that gives no sign of life so long is replaced."
     )
     drain_s: float = Field(
-        5, ge=0, le=300, description="At SIGTERM: time to inspect what waits and to tell the sinks."
+        5,
+        ge=0,
+        le=300,
+        description="At SIGTERM: time to inspect what waits and to deliver to the sinks.",
     )
 
 
@@ -167,7 +170,7 @@ class Line(Strict):
         None, description="Where frames come from; `type` names a file of pipeline/daemon/sources/."
     )
     trigger: Annotated[TriggerConfig | None, Plugin("pipeline.daemon.triggers")] = Field(
-        None, description="What says that a part is there; none: every frame is one."
+        None, description="The event that announces a part; none: every frame is one."
     )
     cameras: tuple[CameraSettings, ...] = Field(
         (), description="Instead of `source` and `trigger` where the station has several cameras."
@@ -178,7 +181,8 @@ class Line(Strict):
     overload: Overload = Field(Overload(), description="When triggers come too fast.")
     ledger: Path = Field(description="SQLite file with one record a trigger.")
     sinks: Annotated[tuple[SinkConfig, ...], Plugin("pipeline.daemon.sinks")] = Field(
-        (), description="Who is told; `type` names a file of pipeline/daemon/sinks/."
+        (),
+        description="Where records are delivered; `type` names a file of pipeline/daemon/sinks/.",
     )
     keep: Keep | None = Field(None, description="Which frames to keep; none keeps no frame.")
     http: Http | None = Field(None, description="The web service; none: the station has none.")

@@ -21,6 +21,9 @@ from pipeline.daemon.runtime.clock import Clock
 from pipeline.errors import LinesideError
 from pipeline.plugins import NAME, PluginConfig
 
+# What a plugin may rely on.
+__all__ = ["BATCH", "RecordRefused", "Sink", "SinkConfig", "SinkDown", "message"]
+
 BATCH = 100  # records given to a sink at once, at most
 
 
@@ -68,11 +71,11 @@ class Sink(ABC):
             RecordRefused: one of them will never be taken.
         """
 
-    def announce(self, state: Mapping[str, Any]) -> None:  # noqa: B027  # few sinks tell it
+    def announce(self, state: Mapping[str, Any]) -> None:  # noqa: B027  # few sinks do
         """Tell the station's state: `online`, `ready`, `model`, `cameras`, ...; lost if it fails.
 
         Raises:
-            SinkDown: it could not be told.
+            SinkDown: it could not be delivered.
         """
 
     def close(self) -> None:  # noqa: B027  # not every sink holds something
@@ -90,7 +93,7 @@ class SinkConfig(PluginConfig):
         "two names.",
     )
     verdicts: tuple[Verdict, ...] = Field(
-        tuple(Verdict), min_length=1, description="Which verdicts it is told."
+        tuple(Verdict), min_length=1, description="Which verdicts it gets."
     )
     timeout_s: float = Field(5, gt=0, le=60, description="A delivery that takes longer failed.")
     give_up_after_days: float = Field(
@@ -113,5 +116,5 @@ class SinkConfig(PluginConfig):
 
 
 def message(record: Record) -> dict[str, Any]:
-    """What receivers are told of a record: its fields, ready for JSON."""
+    """What receivers get of a record: its fields, ready for JSON."""
     return {**asdict(record), "verdict": str(record.verdict)}

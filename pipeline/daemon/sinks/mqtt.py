@@ -30,12 +30,12 @@ class Config(SinkConfig):
         description="Of the topics: <prefix>/<station>/verdict and <prefix>/<station>/state.",
     )
 
-    def open(self, station: str, clock: Clock) -> Mqtt:
+    def open(self, station: str, clock: Clock) -> MqttSink:
         """Read the password and the certificates; connecting is for later."""
-        return Mqtt(self, station)
+        return MqttSink(self, station)
 
 
-class Mqtt(Sink):
+class MqttSink(Sink):
     """Publishes with QoS 1, records not retained, the state retained.
 
     An acknowledgement says that the broker took a message, not that it outlives a kill of the
@@ -52,7 +52,7 @@ class Mqtt(Sink):
             f"lineside-{station}-{config.outbox}",
             "sink mqtt",
             will=self._gone,
-            on_connect=self._tell_again,
+            on_connect=self._announce_again,
         )
 
     def deliver(self, records: Sequence[Record]) -> None:
@@ -61,9 +61,9 @@ class Mqtt(Sink):
 
     def announce(self, state: Mapping[str, Any]) -> None:
         """Publish the state, retained; it is published again with each new connection."""
-        told = _json({"online": True, **state})
-        self._publish([(self._state, told)], retain=True)
-        self._last = told
+        announced = _json({"online": True, **state})
+        self._publish([(self._state, announced)], retain=True)
+        self._last = announced
 
     def close(self) -> None:
         """Say that the station is offline, and go."""
@@ -81,7 +81,7 @@ class Mqtt(Sink):
         except BrokerAway as error:
             raise SinkDown(str(error)) from error
 
-    def _tell_again(self, client: Client) -> None:
+    def _announce_again(self, client: Client) -> None:
         # The will has said "offline" of the connection before this one.
         if self._last is not None:
             client.publish(self._state, self._last, 1, retain=True)

@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from pipeline.contracts.records import Record
-from pipeline.daemon.net.http_client import Exchange
+from pipeline.daemon.net.http_client import HttpConnection
 from pipeline.daemon.net.secret import read_secret
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.sinks import RecordRefused, Sink, SinkConfig, SinkDown, message
@@ -91,7 +91,7 @@ class Webhook(Sink):
         self._path = parts._replace(scheme="", netloc="", fragment="").geturl() or "/"
         context = _context(config) if parts.scheme == "https" else None
         assert parts.hostname is not None  # the settings saw to it
-        self._exchange = Exchange(parts.hostname, parts.port, context, config.timeout_s)
+        self._exchange = HttpConnection(parts.hostname, parts.port, context, config.timeout_s)
 
     def deliver(self, records: Sequence[Record]) -> None:
         """POST each; any answer in time but 2xx is one that says no."""
@@ -118,12 +118,12 @@ class Webhook(Sink):
         status = answer.status
         if 200 <= status < 300:
             return
-        said = f"{self._where} answered {status} {answer.reason}".rstrip()
+        answered = f"{self._where} answered {status} {answer.reason}".rstrip()
         if status in OF_THE_RECORD:
-            raise RecordRefused(record.id, said)
+            raise RecordRefused(record.id, answered)
         if 300 <= status < 400:
-            said += ": redirects are not followed; write the new address as `url`"
-        raise SinkDown(said, _retry_after_s(answer, self._clock.now()))
+            answered += ": redirects are not followed; write the new address as `url`"
+        raise SinkDown(answered, _retry_after_s(answer, self._clock.now()))
 
     def _headers(self, identity: str, body: bytes) -> dict[str, str]:
         at = str(int(self._clock.now().timestamp()))
@@ -165,7 +165,7 @@ def _context(config: Config) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=config.ca_file)
     except OSError as error:  # ssl.SSLError is one
         raise ConfigError(
-            f"sink {config.outbox}: ca_file {config.ca_file} is no certificate ({error})"
+            f"sink {config.outbox}: ca_file {config.ca_file} is not a certificate ({error})"
         ) from error
 
 

@@ -18,6 +18,9 @@ from pipeline.errors import UnreadableImage
 from pipeline.imaging import Pixels, codec
 from pipeline.plugins import PluginConfig
 
+# What a plugin may rely on.
+__all__ = ["Frame", "Source", "SourceConfig"]
+
 Answer = Callable[[Record | None], None]  # None: the ledger cannot be written
 
 

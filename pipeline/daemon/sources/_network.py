@@ -1,4 +1,4 @@
-"""What cameras on the network share: an address, limits, a stream that is connected anew."""
+"""What network cameras share: a URL, timeouts, a stream read in its own thread."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Generic, TypeVar
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources import Frame, Source
-from pipeline.daemon.sources._reader_thread import grabbed
-from pipeline.daemon.sources._url import Address, AddressConfig
+from pipeline.daemon.sources._reader_thread import read_in_thread
+from pipeline.daemon.sources._url import CameraUrl, NetworkCameraConfig
 
-C = TypeVar("C", bound=AddressConfig)
+C = TypeVar("C", bound=NetworkCameraConfig)
 
 
 class NetworkCamera(Source, Generic[C]):
-    """A camera whose stream is read in a thread of its own, so that one that hangs is noticed."""
+    """A camera whose stream is read in its own thread, so that a hung one is noticed."""
 
-    def __init__(self, config: C, address: Address, clock: Clock) -> None:
+    def __init__(self, config: C, url: CameraUrl, clock: Clock) -> None:
         self._config = config
-        self._address = address
+        self._url = url
         self._clock = clock
         self._threads: list[threading.Thread] = []
 
@@ -32,13 +32,13 @@ class NetworkCamera(Source, Generic[C]):
 
     @abstractmethod
     def _read(self) -> Iterator[Frame]:
-        """Connect and yield what comes; called in a thread of its own."""
+        """Connect and yield frames; called in its own thread."""
 
     def frames(self, heartbeat: Heartbeat) -> Iterator[Frame]:
-        """Connect and yield; a killed camera ends the stream, a hung one sends nothing."""
-        return grabbed(
+        """Connect and yield frames; a killed camera ends the stream, a hung one sends nothing."""
+        return read_in_thread(
             self._read,
-            self._address.shown,
+            self._url.shown,
             heartbeat,
             self._clock,
             first_s=self.first_s,

@@ -1,4 +1,4 @@
-"""Which files of a folder were inspected, remembered across restarts."""
+"""Which files of a folder were inspected, remembered across restarts in a file of its own."""
 
 from __future__ import annotations
 
@@ -7,31 +7,31 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.daemon.sources._watcher import Mark
+from pipeline.daemon.sources._watcher import FileStamp
 from pipeline.errors import DataError, printable
 from pipeline.files import whole_file
 
-GROWTH = 10_000  # files, some 100 bytes each
+GROWTH = 10_000  # files between two compactions, some 100 bytes each
 
 log = logging.getLogger(__name__)
 
 
-class Memory:
-    """One line a file, `[name, size, mtime_ns]`, appended when its record is closed.
+class SeenFiles:
+    """One line per file, `[name, size, mtime_ns]`, appended when its record is closed.
 
-    A folder may hold a million files, hence it is not written anew for each, but when work begins
-    and when it has grown much: by rename, without the files that are gone. A line that a crash has
-    cut off is left out then; its file is inspected again rather than never.
+    A folder may hold a million files, so the whole is not written for each of them, but at the
+    start and when it has grown much: by rename, without the files that are gone. A line that a
+    crash has cut off is left out then; its file is inspected again rather than never.
     """
 
     def __init__(self, path: Path) -> None:
-        """Read it; another station may be at work with it, so nothing is changed.
+        """Read it; nothing is changed, since another station may be using it.
 
         Raises:
             DataError: it cannot be read or written.
         """
         self._path = path
-        self._marks: dict[str, Mark] = {}
+        self._stamps: dict[str, FileStamp] = {}
         try:
             with path.open("ab"):
                 pass
@@ -43,13 +43,13 @@ class Memory:
             ) from None
         self._compact_at = 0
 
-    def __contains__(self, item: tuple[str, Mark]) -> bool:
-        return self._marks.get(item[0]) == item[1]
+    def __contains__(self, item: tuple[str, FileStamp]) -> bool:
+        return self._stamps.get(item[0]) == item[1]
 
     @property
     def overgrown(self) -> bool:
-        """Is it time to `compact`? Seldom enough to cost little however many files there are."""
-        return len(self._marks) >= self._compact_at
+        """Is it time to `compact`? Rarely enough to cost little however many files there are."""
+        return len(self._stamps) >= self._compact_at
 
     def compact(self, is_there: Callable[[str], bool]) -> None:
         """Forget the files that are gone, here and in the file.
@@ -57,24 +57,24 @@ class Memory:
         A folder with none of them may be a share that is not mounted: then nothing is forgotten.
         """
         try:
-            newer = self._marks.copy()  # one that could not be appended stands here only
+            newer = self._stamps.copy()  # may hold one that could not be appended to the file
             self._read()
-            self._marks |= newer
-            left = {name: mark for name, mark in self._marks.items() if is_there(name)}
+            self._stamps |= newer
+            left = {name: stamp for name, stamp in self._stamps.items() if is_there(name)}
             if left:
-                self._marks = left
+                self._stamps = left
             with whole_file(self._path) as handle:
-                handle.writelines(_line(name, mark) for name, mark in self._marks.items())
+                handle.writelines(_line(name, stamp) for name, stamp in self._stamps.items())
         except OSError as error:
-            log.error("%s cannot be written anew (%s)", self._path, error.strerror)
-        self._compact_at = 2 * len(self._marks) + GROWTH
+            log.error("%s cannot be compacted (%s)", self._path, error.strerror)
+        self._compact_at = 2 * len(self._stamps) + GROWTH
 
-    def add(self, name: str, mark: Mark) -> None:
+    def add(self, name: str, stamp: FileStamp) -> None:
         """Remember this content of the file."""
-        self._marks[name] = mark
+        self._stamps[name] = stamp
         try:
             with self._path.open("ab") as handle:
-                handle.write(_line(name, mark))
+                handle.write(_line(name, stamp))
         except OSError as error:
             log.error(
                 "%s cannot be written (%s); after a restart %s will be inspected again",
@@ -88,11 +88,11 @@ class Memory:
             for line in lines:
                 try:
                     name, size, mtime_ns = json.loads(line)
-                    self._marks[name] = Mark(int(size), int(mtime_ns))
+                    self._stamps[name] = FileStamp(int(size), int(mtime_ns))
                 except (ValueError, TypeError):
                     log.warning("%s has a damaged line; its file is inspected again", self._path)
 
 
-def _line(name: str, mark: Mark) -> bytes:
+def _line(name: str, stamp: FileStamp) -> bytes:
     # ASCII, so that a name that is not UTF-8 comes back as it was.
-    return (json.dumps([name, mark.size, mark.mtime_ns]) + "\n").encode("ascii")
+    return (json.dumps([name, stamp.size, stamp.mtime_ns]) + "\n").encode("ascii")

@@ -1,4 +1,4 @@
-"""The address of a camera on the network; its password is told to nobody but the camera."""
+"""The URL of a network camera; its password goes to the camera only, never into a message."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pipeline.daemon.sources import SourceConfig
 
 
 @dataclass(frozen=True)
-class Address:
-    """Where a camera is, and how to be let in.
+class CameraUrl:
+    """Where a camera is, and the credentials for it.
 
     Attributes:
-        shown: the address for messages: no user, no password, no query.
-        bare: the address without user and password.
+        shown: the URL for messages: no user, no password, no query.
+        bare: the URL without user and password.
         user, password: "" where none is needed.
     """
 
@@ -30,23 +30,23 @@ class Address:
 
     @property
     def full(self) -> str:
-        """The address with user and password in it, as FFmpeg takes it."""
+        """The URL with user and password in it, as FFmpeg takes it."""
         if not self.user:
             return self.bare
         scheme, _, rest = self.bare.partition("://")
         return f"{scheme}://{quote(self.user, safe='')}:{quote(self.password, safe='')}@{rest}"
 
 
-class AddressConfig(SourceConfig):
-    """Settings of a camera on the network."""
+class NetworkCameraConfig(SourceConfig):
+    """Settings of a network camera."""
 
     schemes: ClassVar[tuple[str, ...]] = ()
 
     url: str = Field(
         repr=False,
-        description="Address of the stream; better without user and password in it.",
+        description="URL of the stream; better without user and password in it.",
     )
-    user: str | None = Field(None, description="Our name to the camera; none: the one in the url.")
+    user: str | None = Field(None, description="User name at the camera; none: the one in the url.")
     password_env: str | None = Field(
         None, description="Environment variable that holds the password."
     )
@@ -58,13 +58,13 @@ class AddressConfig(SourceConfig):
         1.5,
         gt=0,
         le=600,
-        description="A camera that sends nothing so long is lost, and connected anew; longer than "
-        "the time between two pictures.",
+        description="A camera that sends nothing so long is lost and connected again; longer "
+        "than the time between two pictures.",
     )
 
     @model_validator(mode="after")
     def _is_usable(self) -> Self:
-        # Not the url field's own validator: the message of that one would repeat the url.
+        # Not a validator of the field: its message would repeat the url.
         parts = _split(self.url)
         if parts is None or parts.scheme not in self.schemes or not parts.hostname:
             shown = " or ".join(f"{s}://host:port/path" for s in self.schemes)
@@ -75,8 +75,8 @@ class AddressConfig(SourceConfig):
             raise ValueError("a password needs a `user`")
         return self
 
-    def address(self) -> Address:
-        """The address; the password is read now.
+    def camera_url(self) -> CameraUrl:
+        """The URL with its credentials; the password is read now.
 
         Raises:
             ConfigError: the password is not where it should be.
@@ -87,7 +87,7 @@ class AddressConfig(SourceConfig):
         bare = shown + (f"?{parts.query}" if parts.query else "")
         what = f"the password for {shown}"
         password = read_secret(what, self.password_env, self.password_file)
-        return Address(
+        return CameraUrl(
             shown,
             bare,
             self.user or unquote(parts.username or ""),
@@ -98,7 +98,7 @@ class AddressConfig(SourceConfig):
 def _split(url: str) -> SplitResult | None:
     try:
         parts = urlsplit(url)
-        _ = parts.port  # which is looked at only when asked for
+        _ = parts.port  # raises ValueError where it is not a number
     except ValueError:
         return None
     return parts

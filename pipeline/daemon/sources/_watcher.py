@@ -1,4 +1,4 @@
-"""Which files of a folder are there and finished: by the system's notice, or by looking twice."""
+"""Finds the finished files of a folder: by the system's notices (inotify), or by scanning twice."""
 
 from __future__ import annotations
 
@@ -15,89 +15,89 @@ from pipeline.daemon.runtime.heartbeat import BEAT_EVERY_S, Heartbeat
 from pipeline.errors import SourceLost
 from pipeline.imaging import codec
 
-LOOK_EVERY_S = 5.0  # beside the system's notices: it may run out of room for them
-UNNOTICED = 10  # times `stable_s`: the file of a slow writer is not to be taken for finished
-LOOKING_SHARE = 0.02  # of the time may go into that, however many files there are
-SOON_S = 0.05  # to the second look at a file, at least
-GONE_S = 1.0  # in which the notice comes that a file was given another name
-GIVEN_S = 60.0  # in which the last notice of a file comes
+SCAN_EVERY_S = 5.0  # in addition to notices, which the system may lose
+SLOW_WRITER = 10  # times `stable_s`, where a notice should have come but has not
+SCANNING_SHARE = 0.02  # of the time at most goes into scans, however many files there are
+SECOND_SCAN_S = 0.05  # after the first one, at least
+RENAME_S = 1.0  # within which the notice of a rename follows
+RETURNED_S = 60.0  # within which the last notice of a returned file comes
 TEMPORARY = (".part", ".partial", ".tmp", ".temp", "~")  # at the end of a name, before `.png`
 
 
-class Mark(NamedTuple):
-    """What tells one content of a file from another."""
+class FileStamp(NamedTuple):
+    """Tells one version of a file from another."""
 
     size: int
     mtime_ns: int
 
 
-GONE = Mark(-1, 0)  # the file was closed by its writer, and is not there any more
+GONE = FileStamp(-1, 0)  # its writer closed the file, and then it disappeared
 
 
-class Finished(NamedTuple):
-    """A file that nobody writes to any more; `name` is its path below the folder."""
+class FinishedFile(NamedTuple):
+    """A file that is completely written; `name` is its path below the folder."""
 
     name: str
-    mark: Mark
+    stamp: FileStamp
 
 
-def mark_of(path: Path) -> Mark | None:
-    """Of the file there now; None when there is none."""
+def stamp_of(path: Path) -> FileStamp | None:
+    """Stamp of the file as it is now; None when there is none."""
     try:
         status = path.stat()
     except OSError:
         return None
-    return None if stat.S_ISDIR(status.st_mode) else Mark(status.st_size, status.st_mtime_ns)
+    return None if stat.S_ISDIR(status.st_mode) else FileStamp(status.st_size, status.st_mtime_ns)
 
 
-class Lookout:
-    """Watches a folder and all below it for images.
+class FolderWatcher:
+    """Watches a folder and all folders below it for images.
 
-    A file counts as finished when its writer has closed it or moved it into place; where nobody
-    gives notice (it was there before, or a share has no notices), when size and time of change have
-    stayed the same for `stable_s`.
+    A file is finished when its writer has closed it or moved it into place. Where no notice comes
+    (the file was there before, or a network share has no notices) it is finished when its size and
+    time of change have stayed the same for `stable_s`.
     """
 
     def __init__(
         self,
         folder: Path,
-        known: Callable[[str, Mark], bool],
+        known: Callable[[str, FileStamp], bool],
         clock: Clock,
         *,
         stable_s: float,
         polling_s: float,
-        but: Path | None = None,
+        excluded: Path | None = None,
     ) -> None:
-        """Look at nothing yet.
+        """Set up; the folder is not read yet.
 
         Args:
             folder: the folder.
-            known: is this content of this file one that was taken already?
-            clock: the time.
-            stable_s: how long a file has to stay as it is.
-            polling_s: how often to look; 0: ask the system for notices.
-            but: a folder below it that is left out.
+            known: was this version of this file taken already?
+            clock: for all intervals.
+            stable_s: how long a file has to stay the same.
+            polling_s: pause between scans; 0: use the system's notices.
+            excluded: a folder below it that is left out.
         """
         self._folder, self._known, self._clock = folder, known, clock
-        self._stable_s, self._polling_s, self._but = stable_s, polling_s, but
+        self._stable_s, self._polling_s, self._excluded = stable_s, polling_s, excluded
         self._notices: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()  # to, from
-        self._growing: dict[str, tuple[Mark, float]] = {}  # name: content, and since when
+        self._growing: dict[str, tuple[FileStamp, float]] = {}  # name: stamp, since when
         self._gone: dict[str, float] = {}  # name: since when
-        self._given: dict[str, float] = {}  # name: when it was given to the caller
-        self._new: dict[str, float] = {}  # folder/: when its making was noticed
-        self._identity: tuple[int, int] | None = None  # of the folder that is watched
-        self._next_look_s = clock.monotonic_s()
-        self._looks = 0
+        self._returned: dict[str, float] = {}  # name: when it was returned
+        self._new_folders: dict[str, float] = {}  # folder/: when it was noticed
+        self._identity: tuple[int, int] | None = None  # device and inode
+        self._next_scan_s = clock.monotonic_s()
+        self._scans = 0
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Have notices come, unless it is to poll.
+        """Receive notices while the block runs, unless polling.
 
         Raises:
-            SourceLost: the system has none to give, or the folder is not there.
+            SourceLost: the system cannot watch the folder, or it is not there.
         """
         self._identity = self._folders_identity()
-        self._looks, self._next_look_s = 0, self._clock.monotonic_s()
+        self._scans, self._next_scan_s = 0, self._clock.monotonic_s()
         self._growing.clear()
         if self._polling_s:
             yield
@@ -112,27 +112,27 @@ class Lookout:
         )
         from watchdog.observers.inotify import InotifyObserver
 
-        notices = self._notices
+        notice = self.notice
 
-        class Noting(FileSystemEventHandler):
+        class Handler(FileSystemEventHandler):
             def dispatch(self, event: FileSystemEvent) -> None:
                 source, target = os.fsdecode(event.src_path), os.fsdecode(event.dest_path)
                 moved = isinstance(event, FileMovedEvent | DirMovedEvent)
-                notices.put((target, source) if moved else (source, ""))
+                notice(target, source) if moved else notice(source)
 
-        told = [FileClosedEvent, FileMovedEvent, DirCreatedEvent, DirMovedEvent]
+        events = [FileClosedEvent, FileMovedEvent, DirCreatedEvent, DirMovedEvent]
         observer: InotifyObserver | None = None
         try:
-            # "Full": a file moved here from another folder is told of as moved, not as begun.
+            # "Full": a file moved here from another folder is reported as moved, not as created.
             observer = InotifyObserver(generate_full_events=True)
-            observer.schedule(Noting(), str(self._folder), recursive=True, event_filter=told)
+            observer.schedule(Handler(), str(self._folder), recursive=True, event_filter=events)
             observer.start()
         except OSError as error:
             if observer is not None:
-                observer.stop()  # it has a thread and handles from the moment it is made
+                observer.stop()  # its constructor has started a thread and opened handles
             raise SourceLost(
-                f"{self._folder} cannot be watched: {error.strerror}; with `polling_s` it needs "
-                "not be"
+                f"{self._folder} cannot be watched: {error.strerror}; set `polling_s` to "
+                "scan it instead"
             ) from None
         try:
             yield
@@ -140,42 +140,46 @@ class Lookout:
             observer.stop()
             observer.join(1)
 
-    def finished(self, heartbeat: Heartbeat) -> list[Finished]:
-        """Files that are ready now, oldest first; waits a quarter of a second for one at most.
+    def notice(self, target: str, source: str = "") -> None:
+        """Take one notice: `target` was closed, created or moved from `source`; from any thread."""
+        self._notices.put((target, source))
+
+    def finished(self, heartbeat: Heartbeat) -> list[FinishedFile]:
+        """Files that are finished now, oldest first; waits at most a quarter of a second for one.
 
         Raises:
-            SourceLost: the folder is not there any more.
+            SourceLost: the folder is not there any more, or is another one.
         """
         found = self._noticed()
-        left_s = self._next_look_s - self._clock.monotonic_s()
+        left_s = self._next_scan_s - self._clock.monotonic_s()
         if not found and left_s > 0:
             self._wait(heartbeat, min(BEAT_EVERY_S, left_s))
             found = self._noticed()
-        if self._clock.monotonic_s() >= self._next_look_s:
-            found |= self._looked(heartbeat)
-        self._given |= dict.fromkeys(found, self._clock.monotonic_s())
+        if self._clock.monotonic_s() >= self._next_scan_s:
+            found |= self._scanned(heartbeat)
+        self._returned |= dict.fromkeys(found, self._clock.monotonic_s())
         return sorted(
-            (Finished(name, mark) for name, mark in found.items()),
-            key=lambda f: (f.mark.mtime_ns, f.name),
+            (FinishedFile(name, stamp) for name, stamp in found.items()),
+            key=lambda f: (f.stamp.mtime_ns, f.name),
         )
 
     @property
-    def _takes_notices(self) -> bool:
-        """After the first two looks: what was there before comes before what comes."""
-        return not self._polling_s and self._looks > 1
+    def uses_notices(self) -> bool:
+        """Are notices used now? Only after two scans: files that were there before come first."""
+        return not self._polling_s and self._scans > 1
 
     def _wait(self, heartbeat: Heartbeat, seconds: float) -> None:
-        if not self._takes_notices:
+        if not self.uses_notices:
             heartbeat.wait(seconds)
             return
         heartbeat.beat()
         with suppress(queue.Empty):
             self._notices.put(self._notices.get(timeout=seconds))
 
-    def _noticed(self) -> dict[str, Mark]:
-        """Files that their writers have closed or moved here since the last call."""
-        found: dict[str, Mark] = {}
-        if not self._takes_notices:
+    def _noticed(self) -> dict[str, FileStamp]:
+        """Files that were closed or moved here since the last call."""
+        found: dict[str, FileStamp] = {}
+        if not self.uses_notices:
             return found
         while not self._notices.empty():
             target, source = self._notices.get()
@@ -184,71 +188,71 @@ class Lookout:
             if not target:  # moved out of the folder
                 continue
             path = Path(target)
-            name, mark = self._name(path), mark_of(path)
+            name, stamp = self._name(path), stamp_of(path)
             if path.is_dir():
-                # Files may be in it since before it was watched.
-                self._new[f"{name}/"] = self._next_look_s = self._clock.monotonic_s()
+                # Files may have been written to it before it was watched.
+                self._new_folders[f"{name}/"] = self._next_scan_s = self._clock.monotonic_s()
             elif not self._is_wanted(path):
                 continue
-            elif mark is None:
-                if name in self._given:  # an old notice: the caller has taken the file away
+            elif stamp is None:
+                if name in self._returned:  # an old notice: the caller has removed the file
                     continue
                 self._gone[name] = self._clock.monotonic_s()
-            elif not self._known(name, mark):
-                found[name] = mark
+            elif not self._known(name, stamp):
+                found[name] = stamp
                 self._growing.pop(name, None)
         return found | self._vanished()
 
-    def _vanished(self) -> dict[str, Mark]:
-        """Files that were finished and then taken away, but not under another name."""
-        until_s = self._clock.monotonic_s() - GONE_S
+    def _vanished(self) -> dict[str, FileStamp]:
+        """Files that were closed and then disappeared without being renamed."""
+        until_s = self._clock.monotonic_s() - RENAME_S
         names = [name for name, since_s in self._gone.items() if since_s <= until_s]
         for name in names:
             del self._gone[name]
-        return {name: GONE for name in names if mark_of(self._folder / name) is None}
+        return {name: GONE for name in names if stamp_of(self._folder / name) is None}
 
-    def _looked(self, heartbeat: Heartbeat) -> dict[str, Mark]:
-        """Files that have stayed as they are since an earlier look."""
+    def _scanned(self, heartbeat: Heartbeat) -> dict[str, FileStamp]:
+        """Files that have stayed the same since an earlier scan."""
         start_s = self._clock.monotonic_s()
         if self._folders_identity() != self._identity:
             raise SourceLost(f"{self._folder} is another folder now than it was")
-        self._new = {f: at_s for f, at_s in self._new.items() if at_s > start_s - self._patience_s}
-        growing: dict[str, tuple[Mark, float]] = {}
-        found: dict[str, Mark] = {}
+        self._new_folders = _since(self._new_folders, start_s - self._slow_writer_s)
+        growing: dict[str, tuple[FileStamp, float]] = {}
+        found: dict[str, FileStamp] = {}
         for path in self._files():
             heartbeat.beat()
-            name, mark = self._name(path), mark_of(path)
-            if mark is None or self._known(name, mark):
+            name, stamp = self._name(path), stamp_of(path)
+            if stamp is None or self._known(name, stamp):
                 continue
             before, since_s = self._growing.get(name, (None, start_s))
-            if before == mark and start_s - since_s >= self._needed_s(name):
-                found[name] = mark
+            if before == stamp and start_s - since_s >= self._needed_s(name):
+                found[name] = stamp
             else:
-                growing[name] = (mark, since_s if before == mark else start_s)
+                growing[name] = (stamp, since_s if before == stamp else start_s)
         self._growing = growing
-        self._given = {n: at_s for n, at_s in self._given.items() if at_s > start_s - GIVEN_S}
-        self._looks += 1 if growing else 2
+        self._returned = _since(self._returned, start_s - RETURNED_S)
+        self._scans += 1 if growing else 2
         now_s = self._clock.monotonic_s()
-        pause_s = self._polling_s or LOOK_EVERY_S
-        if growing and (self._new or not self._takes_notices):
-            pause_s = min(pause_s, max(self._stable_s, SOON_S))
-        if self._takes_notices:
-            pause_s = max(pause_s, (now_s - start_s) / LOOKING_SHARE)
-        self._next_look_s = now_s + pause_s
+        pause_s = self._polling_s or SCAN_EVERY_S
+        if growing and (self._new_folders or not self.uses_notices):
+            pause_s = min(pause_s, max(self._stable_s, SECOND_SCAN_S))
+        if self.uses_notices:
+            pause_s = max(pause_s, (now_s - start_s) / SCANNING_SHARE)
+        self._next_scan_s = now_s + pause_s
         return found
 
     @property
-    def _patience_s(self) -> float:
-        return self._stable_s * UNNOTICED
+    def _slow_writer_s(self) -> float:
+        return self._stable_s * SLOW_WRITER
 
     def _needed_s(self, name: str) -> float:
-        """How long a file must have stayed as it is.
+        """How long a file must have stayed the same.
 
-        What was there before we watched, nobody will tell of. Of other files silence means that
-        their writer is at work, or that the notice was lost.
+        Files that were there before the watch began get no notice. For others a missing notice
+        means that their writer is still at work, or that the notice was lost.
         """
-        told = self._takes_notices and not name.startswith(tuple(self._new))
-        return self._patience_s if told else self._stable_s
+        gets_notice = self.uses_notices and not name.startswith(tuple(self._new_folders))
+        return self._slow_writer_s if gets_notice else self._stable_s
 
     def _folders_identity(self) -> tuple[int, int]:
         try:
@@ -263,13 +267,18 @@ class Lookout:
     def _files(self) -> Iterator[Path]:
         for folder, below, files in os.walk(self._folder):
             here = Path(folder)
-            below[:] = [b for b in below if b[0] != "." and here / b != self._but]
+            below[:] = [b for b in below if b[0] != "." and here / b != self._excluded]
             yield from (path for f in files if self._is_wanted(path := here / f))
 
     def _is_wanted(self, path: Path) -> bool:
-        """Is it an image by its name, neither hidden nor temporary, nor where we do not look?"""
+        """Is it an image by its name, and neither hidden, temporary nor excluded?"""
         if path.suffix.lower() not in codec.SUFFIXES or path.stem.endswith(TEMPORARY):
             return False
-        if self._but is not None and path.is_relative_to(self._but):
+        if self._excluded is not None and path.is_relative_to(self._excluded):
             return False
         return not any(part.startswith(".") for part in path.relative_to(self._folder).parts)
+
+
+def _since(times: dict[str, float], start_s: float) -> dict[str, float]:
+    """The entries that are later than `start_s`."""
+    return {name: at_s for name, at_s in times.items() if at_s > start_s}

@@ -1,4 +1,4 @@
-"""A folder that something writes images to: each is inspected once, oldest first."""
+"""A watched folder: each image written to it is inspected once, oldest first."""
 
 from __future__ import annotations
 
@@ -15,13 +15,12 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.contracts.records import Record
-from pipeline.daemon.inspection.counters import STOPPED, kind
+from pipeline.contracts.records import STOPPED, Record, reason_kind
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources import Frame, Source, SourceConfig
-from pipeline.daemon.sources._seen_files import Memory
-from pipeline.daemon.sources._watcher import GONE, Finished, Lookout, Mark, mark_of
+from pipeline.daemon.sources._seen_files import SeenFiles
+from pipeline.daemon.sources._watcher import GONE, FileStamp, FinishedFile, FolderWatcher, stamp_of
 from pipeline.errors import DataError, UnreadableImage, printable
 from pipeline.imaging import codec
 
@@ -42,24 +41,25 @@ class Config(SourceConfig):
     )
     done: Path | None = Field(
         None,
-        description="Where to move inspected files; a name that is taken there gets a number.",
+        description="Where to move inspected files; a name that exists there gets a number.",
     )
     seen: Path | None = Field(
-        None, description=f"File that remembers, for leave; none: {SEEN} in the folder."
+        None,
+        description=f"File that remembers inspected files, for leave; none: {SEEN} in the folder.",
     )
     polling_s: float = Field(
         0,
         ge=0,
         le=3600,
-        description="Look so often instead of having the system tell of files: for NFS and SMB, "
-        "whose writers it does not see. 0: have it told.",
+        description="Pause between scans of the folder, for NFS and SMB, where the system does not "
+        "notice writers. 0: use the system's notices.",
     )
     stable_ms: float = Field(
         1000,
         ge=0,
         le=600_000,
-        description="A file whose end of writing nobody tells of is read once it has stayed the "
-        "same so long.",
+        description="A file without a notice that it is closed is read once it has stayed the same "
+        "so long.",
     )
 
     @model_validator(mode="after")
@@ -73,21 +73,21 @@ class Config(SourceConfig):
         return self
 
     def open(self, clock: Clock) -> Folder:
-        """Read what was inspected before."""
+        """Read which files were inspected before."""
         return Folder(self, clock)
 
 
 class Folder(Source):
-    """An opened folder. Files wait on the disk, so nothing is overload.
+    """An opened folder. Files wait on the disk, so none is refused as overload.
 
     A file is done when its record is closed, not when it is read: after a crash those in between
-    are inspected again, under new records, beside the old ones that say why.
+    are inspected again, under new records, in addition to the old ones that state why.
     """
 
     live = False
 
     def __init__(self, config: Config, clock: Clock) -> None:
-        """Read what was inspected before.
+        """Read which files were inspected before.
 
         Raises:
             DataError: the folder is missing, or may not be written where that is needed.
@@ -97,50 +97,52 @@ class Folder(Source):
         self._after = config.after
         self._clock = clock
         if not self._path.is_dir():
-            raise DataError(f"source.path {config.path} is no folder; make it, or mount it")
+            raise DataError(f"source.path {config.path} is not a folder; make it, or mount it")
         if config.after != "leave" and not os.access(self._path, os.W_OK | os.X_OK):
             raise DataError(
-                f"source.path {config.path} is not ours to change; `after: {config.after}` needs it"
+                f"source.path {config.path} cannot be written; `after: {config.after}` needs it"
             )
-        self._memory = Memory(config.seen or self._path / SEEN) if config.after == "leave" else None
-        self._taken: dict[str, Mark] = {}  # read, but not done
-        # Whose records are closed, or could not be; filled by any thread.
-        self._closed: deque[tuple[Finished, bool]] = deque()
-        self._clearing, self._ended = threading.Lock(), threading.Event()
-        self._lookout = Lookout(
+        self._seen = (
+            SeenFiles(config.seen or self._path / SEEN) if config.after == "leave" else None
+        )
+        self._taken: dict[str, FileStamp] = {}  # read, record not closed
+        # Files whose records are closed, or could not be; filled by any thread.
+        self._closed: deque[tuple[FinishedFile, bool]] = deque()
+        self._finishing, self._ended = threading.Lock(), threading.Event()
+        self._watcher = FolderWatcher(
             self._path,
             self._is_known,
             clock,
             stable_s=config.stable_ms / 1000,
             polling_s=config.polling_s,
-            but=self._done,
+            excluded=self._done,
         )
 
     def frames(self, heartbeat: Heartbeat) -> Iterator[Frame]:
         """Yield each file once it is finished."""
-        with self._lookout.watching():
+        with self._watcher.watching():
             self.connected = True  # there may be no file for hours
             while not heartbeat.stopping:
                 self._forget_gone(heartbeat)
-                for file in self._lookout.finished(heartbeat):
+                for file in self._watcher.finished(heartbeat):
                     if heartbeat.stopping:
                         return
-                    self._taken[file.name] = file.mark
+                    self._taken[file.name] = file.stamp
                     yield self._frame(file)
-                    self._clear()
-                self._clear()
+                    self._finish_closed()
+                self._finish_closed()
 
     def close(self) -> None:
-        """Finish with the files whose records were closed meanwhile."""
+        """Move, delete or remember the files whose records were closed meanwhile."""
         self._ended.set()
-        self._clear()
+        self._finish_closed()
 
-    def _is_known(self, name: str, mark: Mark) -> bool:
-        if self._taken.get(name) == mark:
+    def _is_known(self, name: str, stamp: FileStamp) -> bool:
+        if self._taken.get(name) == stamp:
             return True
-        return self._memory is not None and (name, mark) in self._memory
+        return self._seen is not None and (name, stamp) in self._seen
 
-    def _frame(self, file: Finished) -> Frame:
+    def _frame(self, file: FinishedFile) -> Frame:
         at, captured_s = self._clock.now(), self._clock.monotonic_s()
         path, serial = self._path / file.name, printable(file.name)
         fault, data = "", None
@@ -151,52 +153,52 @@ class Folder(Source):
         answer = partial(self._record_closed, file)
         return Frame(at, captured_s, serial, None, fault, data, path.suffix.lower(), answer)
 
-    def _record_closed(self, file: Finished, record: Record | None) -> None:
-        """Called from the inspection's thread, which must not wait for a share that hangs.
+    def _record_closed(self, file: FinishedFile, record: Record | None) -> None:
+        """Called in the inspection thread, which must not wait for a hung network share.
 
-        A file that nobody looked at because the station ended is found again.
+        A file that was not inspected because the station stopped is found again.
         """
-        looked_at = record is not None and kind(record.reason) != STOPPED
-        self._closed.append((file, looked_at))
+        inspected = record is not None and reason_kind(record.reason) != STOPPED
+        self._closed.append((file, inspected))
         if self._ended.is_set():
-            self._clear()
+            self._finish_closed()
 
-    def _clear(self) -> None:
-        """Do with files whose records are closed what `after` says."""
-        with self._clearing:
+    def _finish_closed(self) -> None:
+        """Apply `after` to the files whose records are closed."""
+        with self._finishing:
             while self._closed:
                 file, has_record = self._closed.popleft()
                 # One without a record is found again.
                 forget = self._finish(file) if has_record else True
-                if forget and self._taken.get(file.name) == file.mark:
+                if forget and self._taken.get(file.name) == file.stamp:
                     del self._taken[file.name]
 
     def _forget_gone(self, heartbeat: Heartbeat) -> None:
-        """Keep what is remembered from growing with all the files that ever were."""
-        if self._memory is None or not self._memory.overgrown:
+        """Drop files that are gone from the list of seen files, when it has grown."""
+        if self._seen is None or not self._seen.overgrown:
             return
 
         def is_there(name: str) -> bool:
             heartbeat.beat()
             return (self._path / name).exists()
 
-        with self._clearing:
-            self._memory.compact(is_there)
+        with self._finishing:
+            self._seen.compact(is_there)
 
-    def _finish(self, file: Finished) -> bool:
-        """Returns whether the file needs to be kept in mind no longer."""
+    def _finish(self, file: FinishedFile) -> bool:
+        """Apply `after` to one file; False where it must stay in `_taken`."""
         path = self._path / file.name
-        if file.mark == GONE:
+        if file.stamp == GONE:
             return True
-        if self._memory is not None:
-            self._memory.add(file.name, file.mark)
-        # Another content under the same name is the next part: it waits for its own turn.
-        elif mark_of(path) == file.mark:
+        if self._seen is not None:
+            self._seen.add(file.name, file.stamp)
+        # A newer version under the same name is the next part and is inspected later.
+        elif stamp_of(path) == file.stamp:
             try:
                 self._remove(path, file.name)
             except OSError as error:
                 log.error(
-                    "%s is inspected, but cannot be taken away (%s); after a restart it will be "
+                    "%s is inspected, but cannot be removed (%s); after a restart it will be "
                     "inspected again",
                     printable(str(path)),
                     error.strerror,
@@ -212,7 +214,7 @@ class Folder(Source):
         target.parent.mkdir(parents=True, exist_ok=True)
         for number in itertools.count(2):
             try:
-                # Not a rename, which would overwrite, and which the watch would have to pair.
+                # Not a rename, which would overwrite, and which the watcher would see as a move.
                 os.link(path, target, follow_symlinks=False)
                 break
             except FileExistsError:

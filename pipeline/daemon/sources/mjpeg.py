@@ -17,14 +17,14 @@ from requests.auth import AuthBase, HTTPBasicAuth, HTTPDigestAuth
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.sources import Frame
 from pipeline.daemon.sources._network import NetworkCamera
-from pipeline.daemon.sources._url import AddressConfig
+from pipeline.daemon.sources._url import NetworkCameraConfig
 from pipeline.errors import DataError, SourceLost
 
 HEADERS_BYTES = 16 * 1024  # of one part
 ENDINGS = {"image/jpeg": ".jpg", "image/jpg": ".jpg", "image/png": ".png", "image/bmp": ".bmp"}
 
 
-class Config(AddressConfig):
+class Config(NetworkCameraConfig):
     """Settings of an MJPEG camera."""
 
     schemes: ClassVar[tuple[str, ...]] = ("http", "https")
@@ -36,20 +36,20 @@ class Config(AddressConfig):
     camera_clock: bool = Field(
         False,
         description="Take the time of capture from the camera's X-Timestamp header (seconds since "
-        "1970), so that a frame's age counts the way to here; only where the camera's clock is "
-        "kept right by NTP.",
+        "1970), so that a frame's age includes its transfer; only where NTP keeps the camera's "
+        "clock right.",
     )
     largest_mb: float = Field(32, gt=0, le=1024, description="A larger picture is refused.")
 
     def open(self, clock: Clock) -> Mjpeg:
         """Read the password; connecting is for `frames`."""
         if self.ca_file is not None and not self.ca_file.is_file():
-            raise DataError(f"source.ca_file {self.ca_file} is no file")
-        return Mjpeg(self, self.address(), clock)
+            raise DataError(f"source.ca_file {self.ca_file} is not a file")
+        return Mjpeg(self, self.camera_url(), clock)
 
 
 class Mjpeg(NetworkCamera[Config]):
-    """A stream of files, handed on as the camera made them."""
+    """A stream of image files, passed on as the camera made them."""
 
     @property
     def first_s(self) -> float:
@@ -57,13 +57,13 @@ class Mjpeg(NetworkCamera[Config]):
         return self._config.connect_timeout_s + self._config.read_timeout_s
 
     def _read(self) -> Iterator[Frame]:
-        name = self._address.shown
+        name = self._url.shown
         try:
             with closing(self._answer()) as answer:
                 until_s = self._clock.monotonic_s() + self.first_s
 
                 def read() -> bytes:
-                    # One that trickles would be read for ever, by a thread that nobody waits for.
+                    # A stream that trickles would keep this thread reading for ever.
                     if self._clock.monotonic_s() > until_s:
                         raise SourceLost(f"{name} sent no whole picture for {self.first_s:g} s")
                     chunk: bytes = answer.raw.read1(65536)
@@ -75,7 +75,7 @@ class Mjpeg(NetworkCamera[Config]):
                     until_s = self._clock.monotonic_s() + self.first_s
         except _TooLarge as error:
             raise SourceLost(f"{name}: {error}") from None
-        # Their texts hold the whole address.
+        # The texts of these errors contain the whole URL.
         except requests.exceptions.SSLError:
             raise SourceLost(
                 f"{name} has a certificate that is not trusted; give its issuer's as ca_file"
@@ -88,25 +88,25 @@ class Mjpeg(NetworkCamera[Config]):
     def _answer(self) -> requests.Response:
         """The camera's answer, its body not read yet."""
         answer = self._get(None)
-        if answer.status_code == 401 and self._address.user:
+        if answer.status_code == 401 and self._url.user:
             digest = answer.headers.get("WWW-Authenticate", "").lower().startswith("digest")
             answer.close()
             way = HTTPDigestAuth if digest else HTTPBasicAuth
-            answer = self._get(way(self._address.user, self._address.password))
+            answer = self._get(way(self._url.user, self._url.password))
         if answer.status_code != 200:
             answer.close()
             hint = "; check user and password" if answer.status_code in (401, 403) else ""
             raise SourceLost(
-                f"{self._address.shown} answers {answer.status_code} {answer.reason}{hint}"
+                f"{self._url.shown} answers {answer.status_code} {answer.reason}{hint}"
             )
         return answer
 
     def _get(self, auth: AuthBase | None) -> requests.Response:
         config = self._config
         with requests.Session() as session:
-            session.trust_env = False  # neither a proxy nor ~/.netrc stands before a camera
+            session.trust_env = False  # no proxy and no ~/.netrc for a camera
             return session.get(
-                self._address.bare,
+                self._url.bare,
                 auth=auth,
                 headers={"Accept-Encoding": "identity"},
                 stream=True,
@@ -127,11 +127,11 @@ class Mjpeg(NetworkCamera[Config]):
         )
 
     def _age_s(self, headers: Message, now_s: float) -> float:
-        """Since the capture, by the camera's clock; 0 where it does not tell."""
+        """Seconds since the capture, by the camera's clock; 0 where the header is missing."""
         if not self._config.camera_clock:
             return 0.0
         try:
-            # A camera a little ahead of us must not make frames that are yet to be captured.
+            # A camera clock a little ahead of ours must not give a capture time in the future.
             return min(max(0.0, now_s - float(headers["X-Timestamp"])), now_s)
         except (TypeError, ValueError):
             return 0.0
@@ -217,6 +217,6 @@ def _boundary(headers: Mapping[str, str], name: str) -> bytes:
     if message.get_content_maintype() != "multipart" or not boundary:
         raise SourceLost(
             f"{name} answers {message.get_content_type()}, not multipart/x-mixed-replace; "
-            "is it the address of the camera's stream?"
+            "is it the URL of the camera's stream?"
         )
     return boundary.removeprefix("--").encode("latin-1")

@@ -44,7 +44,7 @@ class Replay(Source):
         folder = config.path
         if not folder.is_dir():
             raise DataError(
-                f"source.path {folder} is no folder; the demo's images come from `make repro`, "
+                f"source.path {folder} is not a folder; the demo's images come from `make repro`, "
                 "your own from any folder of images"
             )
         if config.rate_hz == "recorded":
@@ -81,7 +81,7 @@ class Replay(Source):
             data = path.read_bytes()
         except OSError as error:
             fault = f"{printable(str(path))} cannot be read: {error.strerror}"
-        # Now: a camera would have had it in memory from the start.
+        # Only now: a camera's picture would be in memory at its capture.
         at, captured_s = self._clock.now(), self._clock.monotonic_s()
         return Frame(at, captured_s, serial, None, fault, data, path.suffix.lower())
 
@@ -90,16 +90,16 @@ class VideoReplay(Source):
     """An opened video; its pictures' serials are their numbers, from 0."""
 
     def __init__(self, config: Config, clock: Clock) -> None:
-        """Look whether there is a picture in it.
+        """Check that there is a picture in it.
 
         Raises:
-            DataError: it is no video.
+            DataError: it is not a video.
             MissingExtra: the package for videos is not installed.
         """
         self._name = printable(str(config.path))
         video.require(f"source.path {self._name}, a video,")
         try:
-            found = any(shot.pixels is not None for shot in self._shots(config.path))
+            found = any(picture.pixels is not None for picture in self._pictures(config.path))
         except SourceLost as error:
             raise DataError(f"source.path is neither a folder nor a video: {error}") from None
         if not found:
@@ -114,23 +114,23 @@ class VideoReplay(Source):
         recorded = self._config.rate_hz == "recorded"
         while True:
             self._pace.begin()
-            for i, shot in enumerate(self._shots(self._config.path)):
-                if self._pace.wait(heartbeat, shot.at_s if recorded else None):
+            for i, picture in enumerate(self._pictures(self._config.path)):
+                if self._pace.wait(heartbeat, picture.at_s if recorded else None):
                     return
                 at, captured_s = self._clock.now(), self._clock.monotonic_s()
-                yield Frame(at, captured_s, f"{i:06}", shot.pixels, shot.fault)
+                yield Frame(at, captured_s, f"{i:06}", picture.pixels, picture.fault)
                 self._pace.done()
             if not self._config.loop:
                 return
 
-    def _shots(self, path: Path) -> Iterator[video.Shot]:
-        # Without the protocol a name like `http:x` would be looked for in the network.
-        # A file may be a playlist, too; it is not to open anything else.
+    def _pictures(self, path: Path) -> Iterator[video.Shot]:
+        # Without the protocol a name like `http:x` would be opened as a URL.
+        # A file may also be a playlist, which must not open anything else.
         return video.shots(f"file:{path}", self._name, options={"protocol_whitelist": "file"})
 
 
 class _Pace:
-    """When the next frame is due. Time lost is not caught up: a camera's next part is no sooner."""
+    """When the next frame is due. Lost time is not caught up in a burst."""
 
     def __init__(self, clock: Clock, rate_hz: float) -> None:
         self._clock = clock
@@ -138,16 +138,16 @@ class _Pace:
         self._start_s = self._due_s = 0.0
 
     def begin(self) -> None:
-        """From the start, now or when the next frame is due."""
+        """Start the schedule now, or when the next frame is due."""
         self._start_s = self._due_s = max(self._due_s, self._clock.monotonic_s())
 
     def wait(self, heartbeat: Heartbeat, at_s: float | None = None) -> bool:
-        """Sleep until it is time, or so long after the start; returns `heartbeat.stopping`."""
+        """Sleep until the frame is due, or until `at_s` after the start; returns `stopping`."""
         due_s = self._due_s if at_s is None else self._start_s + at_s
         late_s = self._clock.monotonic_s() - due_s
         self._start_s += max(0.0, late_s)
         return heartbeat.wait(-late_s)
 
     def done(self) -> None:
-        """The frame was taken."""
+        """Schedule the next frame after this one was taken."""
         self._due_s = max(self._due_s + self._period_s, self._clock.monotonic_s())

@@ -10,11 +10,11 @@ from pydantic import Field
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.sources import Frame
 from pipeline.daemon.sources._network import NetworkCamera
-from pipeline.daemon.sources._url import AddressConfig
+from pipeline.daemon.sources._url import NetworkCameraConfig
 from pipeline.imaging import video
 
 
-class Config(AddressConfig):
+class Config(NetworkCameraConfig):
     """Settings of an RTSP camera."""
 
     schemes: ClassVar[tuple[str, ...]] = ("rtsp", "rtsps")
@@ -27,25 +27,25 @@ class Config(AddressConfig):
     def open(self, clock: Clock) -> Rtsp:
         """Read the password; connecting is for `frames`."""
         video.require("source rtsp")
-        return Rtsp(self, self.address(), clock)
+        return Rtsp(self, self.camera_url(), clock)
 
 
 class Rtsp(NetworkCamera[Config]):
-    """A stream that is decoded as fast as it comes; each picture of it is a frame."""
+    """A stream that is decoded as fast as it comes; each of its pictures is a frame."""
 
     @property
     def first_s(self) -> float:
-        """FFmpeg waits for an answer, and as long again for the first key picture."""
+        """FFmpeg waits for a response, and as long again for the first key frame."""
         return 2 * self._config.connect_timeout_s
 
     def _read(self) -> Iterator[Frame]:
         config = self._config
-        for shot in video.shots(
-            self._address.full,
-            self._address.shown,
+        for picture in video.shots(
+            self._url.full,
+            self._url.shown,
             options={
                 "rtsp_transport": config.transport,
-                # A microphone that goes on would hide from FFmpeg that the pictures have stopped.
+                # Sound that goes on would hide from FFmpeg that the video has stopped.
                 "allowed_media_types": "video",
                 "fflags": "nobuffer",
                 "flags": "low_delay",
@@ -56,4 +56,4 @@ class Rtsp(NetworkCamera[Config]):
             read_s=config.read_timeout_s,
         ):
             at, captured_s = self._clock.now(), self._clock.monotonic_s()
-            yield Frame(at, captured_s, "", shot.pixels, shot.fault)
+            yield Frame(at, captured_s, "", picture.pixels, picture.fault)

@@ -1,7 +1,7 @@
 """A camera at the station's own USB port, through Video4Linux.
 
-Tested without a device: what happens when it is missing, and with a video in its place. Which of a
-camera's sizes and rates work is told by `v4l2-ctl --list-formats-ext`.
+Tested without a device: what happens when it is missing, and with a video in its place.
+`v4l2-ctl --list-formats-ext` lists the sizes and rates that a camera supports.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import Field
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources import Frame, Source, SourceConfig
-from pipeline.daemon.sources._reader_thread import grabbed
+from pipeline.daemon.sources._reader_thread import read_in_thread
 from pipeline.imaging import video
 
 DEVICE_KIND: str | None = "v4l2"  # tests set None, for a video file in place of the device
@@ -39,15 +39,15 @@ class Config(SourceConfig):
     pixel_format: str = Field(
         "",
         pattern=r"^[a-z0-9_]*$",
-        description="FFmpeg's name of what the camera sends, such as mjpeg (most cameras are fast "
-        "with nothing else) or yuyv422; none: the camera's default.",
+        description="FFmpeg's name of the format, such as mjpeg (most cameras are fast with "
+        "nothing else) or yuyv422; none: the camera's default.",
     )
     read_timeout_s: float = Field(
         1.5, gt=0, le=600, description="A camera that sends nothing so long is lost."
     )
 
     def open(self, clock: Clock) -> Usb:
-        """Nothing is opened yet: the camera may be plugged in later."""
+        """Open nothing yet: the camera may be plugged in later."""
         video.require("source usb")
         return Usb(self, clock)
 
@@ -62,25 +62,25 @@ class Usb(Source):
 
     def frames(self, heartbeat: Heartbeat) -> Iterator[Frame]:
         """Open the device and yield each of its pictures."""
-        return grabbed(
+        return read_in_thread(
             self._read,
             str(self._config.device),
             heartbeat,
             self._clock,
-            first_s=5.0,  # cameras find their exposure first
+            first_s=5.0,  # cameras adjust their exposure first
             next_s=self._config.read_timeout_s,
             threads=self._threads,
         )
 
     def _read(self) -> Iterator[Frame]:
-        for shot in video.shots(
+        for picture in video.shots(
             self._config.device,
             str(self._config.device),
             device=DEVICE_KIND,
             options=self.options(),
         ):
             at, captured_s = self._clock.now(), self._clock.monotonic_s()
-            yield Frame(at, captured_s, "", shot.pixels, shot.fault)
+            yield Frame(at, captured_s, "", picture.pixels, picture.fault)
 
     def options(self) -> dict[str, str]:
         """The settings as FFmpeg's v4l2 reads them."""

@@ -19,6 +19,9 @@ from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources import Answer
 from pipeline.plugins import PluginConfig
 
+# What a plugin may rely on.
+__all__ = ["Call", "Trigger", "TriggerConfig"]
+
 
 @dataclass(frozen=True)
 class Call:

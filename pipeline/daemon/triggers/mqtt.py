@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from paho.mqtt.client import Client
 
 WAITING = 100_000  # calls, each with its serial: some 25 MB
-TOLD = 10  # of those that were only counted, beside each that waits: it, too, has its turn
+COUNTED_PER_CALL = (
+    10  # of those that were only counted, beside each that waits: it, too, has its turn
+)
 CONNECT_S = 5.0
 SERIAL_CHARACTERS = 256
 
@@ -40,26 +42,26 @@ class Config(TriggerConfig):
         'JSON with it ({"serial": "A-17"}), or nothing.',
     )
 
-    def open(self, clock: Clock) -> Mqtt:
+    def open(self, clock: Clock) -> MqttTrigger:
         """Read password and certificates; connecting is for `calls`."""
-        trigger = Mqtt(self, clock)
+        trigger = MqttTrigger(self, clock)
         _Subscription(self, trigger.received)
         return trigger
 
 
-class Mqtt(Trigger):
+class MqttTrigger(Trigger):
     """Subscribes to a topic.
 
     What is published while the station is not connected triggers nothing, and neither does a
     retained message: the part has gone by. A message is acknowledged when it has come, not when its
-    record is opened: one that comes in the instant of a kill has none. Who publishes cannot be told
-    that too many wait: beyond `WAITING` parts are counted, and recorded without their serial.
+    record is opened: one that comes in the instant of a kill has none. The publisher cannot be
+    notified that too many wait: beyond `WAITING` parts are counted, and recorded without a serial.
     """
 
     def __init__(self, config: Config, clock: Clock) -> None:
         self._config = config
         self._clock = clock
-        self._inbox: BoundedQueue[Call] = BoundedQueue(f"trigger mqtt {config.topic}", WAITING)
+        self._queue: BoundedQueue[Call] = BoundedQueue(f"trigger mqtt {config.topic}", WAITING)
         self._refused = 0  # parts that are not recorded yet
         self._counting = threading.Lock()
         self._subscription: _Subscription | None = None
@@ -74,31 +76,33 @@ class Mqtt(Trigger):
         try:
             subscription.open(heartbeat)
             while not heartbeat.stopping:
-                call = self._inbox.take(heartbeat)
+                call = self._queue.take(heartbeat)
                 self.connected = subscription.stands
                 if call is not None:
                     yield call
                 else:
                     subscription.check()
-                yield from self._counted(TOLD, f"overload: {WAITING} triggers waited already")
+                yield from self._counted(
+                    COUNTED_PER_CALL, f"overload: {WAITING} triggers waited already"
+                )
         finally:
             self.connected = False
             subscription.close()
 
     def left(self) -> Iterator[Call]:
         """What still waits, and those that were only counted."""
-        yield from self._inbox.close()
+        yield from self._queue.close()
         yield from self._counted(self._refused, "")
 
     def close(self) -> None:
-        if lost := len(self._inbox.close()) + self._refused:
+        if lost := len(self._queue.close()) + self._refused:
             log.warning("trigger mqtt: %d messages came too late to be recorded", lost)
 
     def received(self, topic: str, payload: bytes) -> None:
         """A message has come; called in paho's thread."""
         now, now_s = self._clock.now(), self._clock.monotonic_s()
         try:
-            self._inbox.put(Call(now, now_s, serial(payload)))
+            self._queue.put(Call(now, now_s, serial(payload)))
         except Refused as error:
             with self._counting:
                 self._refused += 1
@@ -200,9 +204,9 @@ def serial(payload: bytes) -> str:
     text = bytes(payload).decode("utf-8", "backslashreplace").strip()
     if text.startswith("{"):
         try:
-            told = json.loads(text).get("serial", "")
+            given = json.loads(text).get("serial", "")
         except (ValueError, RecursionError):
             log.warning("a trigger's message is neither a serial nor JSON: %.80r", text)
         else:
-            text = str(told) if isinstance(told, str | int) else ""
+            text = str(given) if isinstance(given, str | int) else ""
     return printable(text[:SERIAL_CHARACTERS])

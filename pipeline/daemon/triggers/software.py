@@ -35,7 +35,7 @@ class Software(Trigger):
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._inbox: BoundedQueue[Call] = BoundedQueue("trigger software", WAITING)
+        self._queue: BoundedQueue[Call] = BoundedQueue("trigger software", WAITING)
 
     def fire(self, serial: str = "", answer: Answer | None = None) -> None:
         """Trigger now and return at once; may be called from any thread.
@@ -49,22 +49,22 @@ class Software(Trigger):
             Refused: too many wait, or the station is shutting down. There is no record of it.
         """
         now, now_s = self._clock.now(), self._clock.monotonic_s()
-        self._inbox.put(Call(now, now_s, printable(serial), answer))
+        self._queue.put(Call(now, now_s, printable(serial), answer))
 
     def calls(self, heartbeat: Heartbeat) -> Iterator[Call]:
         """Yield what was fired, in that order."""
         while not heartbeat.stopping:
-            if (call := self._inbox.take(heartbeat)) is not None:
+            if (call := self._queue.take(heartbeat)) is not None:
                 yield call
 
     def left(self) -> Iterator[Call]:
         """Calls that nobody waits for; those who wait are told that there is no record."""
-        for call in self._inbox.close():
+        for call in self._queue.close():
             if call.answer is None:
                 yield call
             else:
                 call.answer(None)
 
     def close(self) -> None:
-        if lost := len(self._inbox.close()):
+        if lost := len(self._queue.close()):
             log.warning("trigger software: %d calls came too late to be recorded", lost)

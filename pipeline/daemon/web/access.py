@@ -30,7 +30,7 @@ AGAIN = {"retry-after": "1"}
 log = logging.getLogger(__name__)
 
 
-class Doorkeeper:
+class TokenCheck:
     """Asks for tokens."""
 
     def __init__(self, settings: Http) -> None:
@@ -74,7 +74,7 @@ class Doorkeeper:
             )
 
 
-class Guard:
+class CrossSiteCheck:
     """Stands before the whole service: refuses what a browser was tricked into sending.
 
     On loopback the address itself is a key, and every site that the user of this machine visits
@@ -117,10 +117,10 @@ class Guard:
         return None
 
 
-class Turnstile:
-    """Lets so many read at once; further ones are told to come back.
+class ConcurrencyLimit:
+    """Lets so many read at once; further ones are asked to come back.
 
-    Health and figures are told to everybody, and who wants a verdict is counted in `app`: neither
+    Health and figures are open to everybody, and who wants a verdict is counted in `app`: neither
     has to wait for those who read.
     """
 

@@ -29,9 +29,9 @@ from pipeline.daemon.settings.http import Http
 from pipeline.daemon.sinks import message
 from pipeline.daemon.sources import Answer
 from pipeline.daemon.station import Station
-from pipeline.daemon.web.access import AGAIN, Doorkeeper, Guard, Turnstile
+from pipeline.daemon.web.access import AGAIN, ConcurrencyLimit, CrossSiteCheck, TokenCheck
 from pipeline.daemon.web.metrics import Metrics
-from pipeline.daemon.web.pending import NoVerdict, Waiting
+from pipeline.daemon.web.pending import NoVerdict, PendingVerdicts
 from pipeline.daemon.web.records import KeptRecords, aside, chunks
 from pipeline.daemon.web.upload import Uploads, ending_of, serial_of
 from pipeline.errors import LedgerError, LinesideError
@@ -55,7 +55,7 @@ class IsFired(Protocol):
     def fire(self, serial: str, answer: Answer | None) -> None: ...
 
 
-class Service:
+class StationApi:
     """The station as its clients see it.
 
     Attributes:
@@ -63,7 +63,7 @@ class Service:
     """
 
     def __init__(
-        self, settings: Http, station: Station, archive: KeptRecords, waiting: Waiting
+        self, settings: Http, station: Station, archive: KeptRecords, waiting: PendingVerdicts
     ) -> None:
         self._settings = settings
         self._station = station
@@ -119,20 +119,20 @@ class Service:
 
     async def inspect(self, request: Request, camera: str | None = None) -> Response:
         """Have a picture inspected; answers with its record."""
-        eye = self._one(camera, "is sent pictures; that takes `source: {type: push}`", _is_sent)
-        source, serial = eye.source, serial_of(request)
+        chosen = self._one(camera, "is sent pictures; that takes `source: {type: push}`", _is_sent)
+        source, serial = chosen.source, serial_of(request)
         assert isinstance(source, TakesPictures)
         with self._place():
-            return await self._inspected(request, eye, source, serial)
+            return await self._inspected(request, chosen, source, serial)
 
     async def _inspected(
-        self, request: Request, eye: Camera, source: TakesPictures, serial: str
+        self, request: Request, chosen: Camera, source: TakesPictures, serial: str
     ) -> Response:
         async with self.uploads.taken(request) as data:
-            if eye.trigger is not None:
+            if chosen.trigger is not None:
                 self._hand_over(lambda _: source.submit(data, ending_of(data), serial, None), None)
-                said = f"taken; camera {eye.name} judges it when its trigger comes"
-                return JSONResponse({"detail": said}, 202)
+                detail = f"taken; camera {chosen.name} judges it when its trigger comes"
+                return JSONResponse({"detail": detail}, 202)
             return await self._verdict(
                 lambda answer: source.submit(data, ending_of(data), serial, answer)
             )
@@ -141,8 +141,8 @@ class Service:
         self, request: Request, camera: str | None = None, wait: bool = True
     ) -> Response:
         """Trigger a camera; answers with the record, or at once with `wait=false`."""
-        eye = self._one(camera, "is fired; that takes `trigger: {type: software}`", _is_fired)
-        trigger, serial = eye.trigger, serial_of(request)
+        chosen = self._one(camera, "is fired; that takes `trigger: {type: software}`", _is_fired)
+        trigger, serial = chosen.trigger, serial_of(request)
         assert isinstance(trigger, IsFired)
         with self._place():
             if not wait:
@@ -193,19 +193,19 @@ class Service:
 
     def _one(self, name: str | None, what: str, fits: Callable[[Camera], bool]) -> Camera:
         """The camera that is meant; raises HTTPException 404."""
-        eyes = [camera for camera in self._station.cameras if fits(camera)]
-        meant = [camera for camera in eyes if name in (None, camera.name)]
+        fitting = [camera for camera in self._station.cameras if fits(camera)]
+        meant = [camera for camera in fitting if name in (None, camera.name)]
         if len(meant) == 1:
             return meant[0]
-        if not eyes:
+        if not fitting:
             raise HTTPException(404, f"no camera of this station {what}")
-        names = ", ".join(camera.name for camera in eyes)
+        names = ", ".join(camera.name for camera in fitting)
         raise HTTPException(404, f"name the camera at the end of the path: {names}")
 
 
-def app_of(service: Service, settings: Http) -> ASGIApp:
+def app_of(service: StationApi, settings: Http) -> ASGIApp:
     """The service behind its guard."""
-    door = Doorkeeper(settings)
+    door = TokenCheck(settings)
     # No pages about itself: they would tell strangers what there is to ask for. And none of
     # FastAPI's own telemetry: whom MLflow reports to learns nothing of parts.
     quiet: Any = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
@@ -224,7 +224,7 @@ def app_of(service: Service, settings: Http) -> ASGIApp:
     app.exception_handler(RequestValidationError)(_misread)
     app.exception_handler(LedgerError)(_unreadable)
     app.exception_handler(TimeoutError)(_late)
-    return Guard(Turnstile(app), settings)
+    return CrossSiteCheck(ConcurrencyLimit(app), settings)
 
 
 async def _misread(request: Request, error: Exception) -> Response:

@@ -56,7 +56,7 @@ class StationCollector(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """The station, its verdicts, its model, its cameras, and who is told."""
+        """The station, its verdicts, its model, its cameras, and who is latency."""
         state, recorder = self._state(), self._recorder
         yield from _station(state)
         yield _gauge("ledger_up", "1 while records can be written.", not recorder.alarm)
@@ -111,7 +111,7 @@ def _ledger(ledger: LedgerStatus) -> Iterator[Metric]:
 def _model(model: ModelStatus, drift: DriftStatus) -> Iterator[Metric]:
     yield _gauges(
         "model_info",
-        "The model that judges, and the one beside it without a say.",
+        "The model that judges, and the shadow model.",
         ("version", "bundle_sha256", "shadow"),
         [((model.version, model.bundle_sha256, model.shadow), 1)],
     )
@@ -140,8 +140,8 @@ def _drift(drift: DriftStatus) -> Iterator[Metric]:
         if level.now is not None:
             yield _gauge(f"{name}_mean", f"{what}: weighted mean of the latest parts.", level.now)
         if level.first is not None:
-            said = f"{what}: mean of the first {PARTS} parts of this model."
-            yield _gauge(f"{name}_first_mean", said, level.first)
+            text = f"{what}: mean of the first {PARTS} parts of this model."
+            yield _gauge(f"{name}_first_mean", text, level.first)
 
 
 def _cameras(cameras: Sequence[CameraStatus]) -> Iterator[Metric]:
@@ -162,7 +162,7 @@ def _cameras(cameras: Sequence[CameraStatus]) -> Iterator[Metric]:
         [((c.name,), c.frame_age_s) for c in cameras if c.frame_age_s is not None],
     )
     yield _counts(
-        "camera_reconnects", "Connections anew.", by, [((c.name,), c.reconnects) for c in cameras]
+        "camera_reconnects", "Reconnections.", by, [((c.name,), c.reconnects) for c in cameras]
     )
 
 
@@ -174,7 +174,7 @@ def _sinks(sinks: Sequence[SinkStatus]) -> Iterator[Metric]:
     yield _counts(
         "sink_delivered", "Records delivered.", by, [((s.name,), s.delivered) for s in sinks]
     )
-    yield _gauges("outbox_due", "Records to be told.", by, [((s.name,), s.due) for s in sinks])
+    yield _gauges("outbox_due", "Records to be latency.", by, [((s.name,), s.due) for s in sinks])
     yield _gauges("outbox_dead", "Records given up.", by, [((s.name,), s.dead) for s in sinks])
 
 
@@ -189,14 +189,14 @@ def _storage(storage: StorageStatus) -> Iterator[Metric]:
     yield _count("storage_left_out", "Frames wanted and not kept.", storage.left_out)
 
 
-def _latency(told: Histogram) -> Metric:
+def _latency(latency: Histogram) -> Metric:
     """Prometheus' buckets are cumulative and end with +Inf."""
-    edges = [*(str(edge / 1e3) for edge in told.edges_ms), "+Inf"]
+    edges = [*(str(edge / 1e3) for edge in latency.edges_ms), "+Inf"]
     return HistogramMetricFamily(
         "lineside_latency_seconds",
         "Trigger to verdict of judged parts.",
-        buckets=list(zip(edges, accumulate(told.counts), strict=True)),
-        sum_value=told.sum_ms / 1e3,
+        buckets=list(zip(edges, accumulate(latency.counts), strict=True)),
+        sum_value=latency.sum_ms / 1e3,
     )
 
 

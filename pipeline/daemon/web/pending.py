@@ -13,21 +13,21 @@ class NoVerdict(Exception):
     """The record could not be opened, or the station stops."""
 
 
-class Expected:
+class PendingVerdict:
     """One client's verdict. Made and awaited in the event loop's thread.
 
     Attributes:
-        told: has the station answered? The client may not have it yet.
+        answered: has the station answered? The client may not have it yet.
     """
 
     def __init__(self) -> None:
-        self.told = False
+        self.answered = False
         self._loop = asyncio.get_running_loop()
         self._future: asyncio.Future[Record | None] = self._loop.create_future()
 
     def answer(self, record: Record | None) -> None:
         """Give the record once it is closed, or None if there is none; from any thread."""
-        self.told = True
+        self.answered = True
         with suppress(RuntimeError):  # the service has ended, and its client with it
             self._loop.call_soon_threadsafe(self._settle, record)
 
@@ -48,11 +48,11 @@ class Expected:
             self._future.set_result(record)
 
 
-class Waiting:
+class PendingVerdicts:
     """All clients that wait for a verdict."""
 
     def __init__(self) -> None:
-        self._clients: set[Expected] = set()
+        self._clients: set[PendingVerdict] = set()
 
     @property
     def idle(self) -> bool:
@@ -60,12 +60,12 @@ class Waiting:
 
         Who waits for a part that nobody inspects any more keeps no station from its end.
         """
-        return not any(client.told for client in tuple(self._clients))
+        return not any(client.answered for client in tuple(self._clients))
 
     @contextmanager
-    def expected(self) -> Iterator[Expected]:
+    def expected(self) -> Iterator[PendingVerdict]:
         """A verdict that somebody waits for while the block runs."""
-        client = Expected()
+        client = PendingVerdict()
         self._clients.add(client)
         try:
             yield client

@@ -101,7 +101,7 @@ async def aside(work: Callable[[], T]) -> T:
             raise TimeoutError
         await asyncio.sleep(0.02)
 
-    def tell(act: Callable[[Any], None], outcome: object) -> None:
+    def settle(act: Callable[[Any], None], outcome: object) -> None:
         if not future.done():
             act(outcome)
 
@@ -113,7 +113,7 @@ async def aside(work: Callable[[], T]) -> T:
         finally:
             _room.release()
         with suppress(RuntimeError):  # the service has ended meanwhile
-            loop.call_soon_threadsafe(tell, *outcome)
+            loop.call_soon_threadsafe(settle, *outcome)
 
     try:
         threading.Thread(target=run, name="web aside", daemon=True).start()

@@ -16,8 +16,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.settings.http import Http
 from pipeline.daemon.station import Station
-from pipeline.daemon.web.app import Service, app_of
-from pipeline.daemon.web.pending import Waiting
+from pipeline.daemon.web.app import StationApi, app_of
+from pipeline.daemon.web.pending import PendingVerdicts
 from pipeline.daemon.web.records import KeptRecords
 from pipeline.daemon.web.tokens import Tokens
 from pipeline.errors import ConfigError
@@ -59,9 +59,9 @@ class Web:
         """
         if settings.tokens is not None:
             Tokens(settings.tokens).check()
-        self._waiting = Waiting()
+        self._waiting = PendingVerdicts()
         archive = KeptRecords(station.ledger.path, station.ledger.station, frames)
-        self.service = Service(settings, station, archive, self._waiting)
+        self.service = StationApi(settings, station, archive, self._waiting)
         self._config = uvicorn.Config(
             app_of(self.service, settings),
             http=partial(Connection, most_open=settings.connections + SPARE),  # type: ignore[arg-type]
@@ -111,7 +111,9 @@ class Web:
 class Server(uvicorn.Server):
     """uvicorn's, which beats the heartbeat and ends by it."""
 
-    def __init__(self, config: uvicorn.Config, heartbeat: Heartbeat, waiting: Waiting) -> None:
+    def __init__(
+        self, config: uvicorn.Config, heartbeat: Heartbeat, waiting: PendingVerdicts
+    ) -> None:
         super().__init__(config)
         self._heartbeat = heartbeat
         self._waiting = waiting
@@ -217,7 +219,7 @@ def _over(since_s: float | None, now_s: float, limit_s: float) -> bool:
 
 
 def _listening(settings: Http) -> socket.socket:
-    """A socket at the address, taken before anything runs: a port that is taken is told at once."""
+    """A socket at the address, taken before anything runs: a taken port is an error at once."""
     try:
         found = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE

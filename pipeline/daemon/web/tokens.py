@@ -61,7 +61,7 @@ class Tokens:
         self._lock = threading.Lock()
         self._seen: tuple[int, ...] = ()
         self._known: tuple[Token, ...] = ()
-        self._trouble = ""
+        self._fault = ""
 
     def check(self) -> None:
         """Raise ConfigError when the file cannot be used."""
@@ -113,7 +113,7 @@ class Tokens:
         """
         known = self.all() if self.path.exists() else ()
         if not re.match(NAME, name):
-            raise ConfigError(f'"{name}" is no name for a token; use letters, digits, - _ and .')
+            raise ConfigError(f'"{name}" is not a name for a token; use letters, digits, - _ and .')
         if any(token.name == name for token in known):
             raise ConfigError(
                 f'{self.path} has a token "{name}" already; choose another name, or first run: '
@@ -153,11 +153,11 @@ class Tokens:
 
     def _read(self) -> None:
         try:
-            self._known, self._trouble = self.all(), ""
+            self._known, self._fault = self.all(), ""
         except ConfigError as error:
-            if str(error) != self._trouble:
+            if str(error) != self._fault:
                 log.error("no token opens anything: %s", error)
-            self._known, self._trouble = (), str(error)
+            self._known, self._fault = (), str(error)
 
     def _write(self, tokens: Iterable[Token]) -> None:
         lines = [f"{t.name} {','.join(sorted(t.scopes))} {t.sha256}\n" for t in tokens]
@@ -183,7 +183,7 @@ class Tokens:
 def _token(line: str, where: str) -> Token:
     name, scopes, sha256, *rest = [*line.split(), "", "", ""]
     if any(rest) or not _HASH.fullmatch(sha256):
-        raise ConfigError(f"{where} is no token; a line has name, scopes and SHA-256")
+        raise ConfigError(f"{where} is not a token; a line has name, scopes and SHA-256")
     given = scopes.split(",")
     if unknown := next((s for s in given if s not in set(Scope)), None):
         raise ConfigError(f'{where} scope "{unknown}" unknown; {choices(unknown, Scope)}')

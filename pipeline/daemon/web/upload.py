@@ -161,8 +161,8 @@ def _file(piece: bytes) -> bytes | None:
     head, _, data = piece.partition(b"\r\n\r\n")
     if len(head) > MOST_HEADER_BYTES:
         return None
-    image_size = HeaderParser().parsestr(head.partition(b"\r\n")[2].decode("latin-1"))
-    return None if image_size.get_filename() is None else data
+    header = HeaderParser().parsestr(head.partition(b"\r\n")[2].decode("latin-1"))
+    return None if header.get_filename() is None else data
 
 
 def serial_of(request: Request) -> str:
@@ -171,8 +171,8 @@ def serial_of(request: Request) -> str:
     Raises:
         HTTPException: 422, it is too long or has characters that nobody can read.
     """
-    image_size = request.headers.get("x-serial", "").encode("latin-1").decode("utf-8", "replace")
-    serial = request.query_params.get("serial", image_size).strip()
+    header = request.headers.get("x-serial", "").encode("latin-1").decode("utf-8", "replace")
+    serial = request.query_params.get("serial", header).strip()
     if len(serial) > MOST_SERIAL or not serial.isprintable():
         raise HTTPException(
             422, f"a serial has at most {MOST_SERIAL} printable characters; this one has not"

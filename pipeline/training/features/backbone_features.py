@@ -117,7 +117,7 @@ def _exported(module: nn.Module, sample: Pixels, path: Path) -> bytes:
 
 def _graph_key(backbones: Backbones, shape: tuple[int, ...]) -> str:
     """All that the graph depends on: the networks with their weights, the sizes, the code."""
-    code = code_digest(*(f"pipeline.training.{n}" for n in ("network", "export", "architectures")))
+    code = code_digest(__name__)
     packages = ("torch", "torchvision", "timm", "onnx", "onnxruntime")
     networks = [(spec.architecture, spec.scales) for spec in backbones.specs]
     facts = [networks, shape, code, *map(version, packages)]

@@ -1,7 +1,7 @@
 """Vectors that were computed before, by a hash of what they were computed from: one SQLite file.
 
 Nothing depends on it. Every vector is checked by its hash when it is read, a file that is damaged
-is made anew, and one that is locked, full or out of reach is gone without; each is said once.
+is made again, and one that is locked, full or out of reach is not used; each is logged once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LARGEST = 512 * 2**20  # of what is recalled: SQLite itself takes no more than 1
 WRITTEN_TOGETHER = 64  # what a kill loses
 
 # ValueError and OverflowError: of a damaged file even messages and numbers may be no such.
-_TROUBLE = (OSError, sqlite3.Error, ValueError, OverflowError)
+_UNUSABLE = (OSError, sqlite3.Error, ValueError, OverflowError)
 # ERROR: a table or column of that name is not there.
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 # Without waiting for the disk: what a power cut damages, the checksums find.
@@ -73,7 +73,7 @@ class FeatureCache:
         """
         self.asked = self.found = 0
         self._file, self._limit_bytes, self._patience_s = file, limit_bytes, patience_s
-        self._usable, self._made_anew = True, False
+        self._usable, self._computed_again = True, False
         self._pending: dict[str, bytes] = {}
         self._used: dict[str, int] = {}  # their bytes
         self._training = 0  # its number, from 1; 0 while unknown
@@ -102,7 +102,7 @@ class FeatureCache:
                         continue
                     self._used[key] = len(data)
                     yield position, data
-        except _TROUBLE as error:
+        except _UNUSABLE as error:
             self._give_up(error)
         if damaged:
             log.warning("%s: damaged rows, computed again: %d", self._file, damaged)
@@ -141,7 +141,7 @@ class FeatureCache:
                 db.executemany("INSERT OR REPLACE INTO entry VALUES (?, ?, ?)", noted)
                 if last:
                     self._drop_oldest(db)
-        except _TROUBLE as error:
+        except _UNUSABLE as error:
             self._give_up(error)
 
     def _drop_oldest(self, db: sqlite3.Connection) -> None:
@@ -174,10 +174,10 @@ class FeatureCache:
         """Start anew where the file is damaged, but once; else go without."""
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         damaged = code in _DAMAGED or isinstance(error, (ValueError, OverflowError))
-        self._usable = damaged and not self._made_anew and self._remove()
+        self._usable = damaged and not self._computed_again and self._remove()
         if self._usable:
-            self._made_anew = True
-            log.warning("%s is damaged (%s): it was removed and is made anew", self._file, error)
+            self._computed_again = True
+            log.warning("%s is damaged (%s): it was removed and is made again", self._file, error)
         else:
             log.warning("%s cannot be used (%s): training goes on without it", self._file, error)
 

@@ -92,7 +92,7 @@ def fit(
         print(f"  resuming after epoch {state.epoch} of {config.epochs}", flush=True)
     prior = examples.targets.astype(np.float64).repeat(1 + examples.extra, axis=0).mean(axis=0)
     if state is None or not state.is_over(config):
-        frozen = config.freezes_batch_norm(len(examples.names), pretrained=pretrained)
+        fixed_norm = config.freezes_batch_norm(len(examples.names), pretrained=pretrained)
         shape = examples.images.stack(np.arange(1)).shape[1:]
         if config.balance != "none":
             # Where the loss takes the classes' shares out of the logits, so must the start.
@@ -107,7 +107,7 @@ def fit(
             held=held,
             steps=config.epochs * steps_per_epoch(examples.extra, config.batch_size),
             shape=shape,
-            freeze_batch_norm=frozen,
+            freeze_batch_norm=fixed_norm,
         )
         state = _train(module, examples, held, config, trainer, seed, folder, state, logger)
     if leads:  # and may have removed the file before another process looks
@@ -133,13 +133,13 @@ def answers(network: Network, held: HeldOut, trainer: TrainerSettings, batch_siz
     """Logits float32 N,K of validation images, computed where training computes."""
     device = cuda(trainer) or torch.device("cpu")
     network.to(device).eval()
-    said = []
+    logits = []
     with torch.inference_mode():
         for start in range(0, len(held.rows), batch_size):
             images = held.images.stack(held.rows[start : start + batch_size])
-            said.append(network(torch.from_numpy(images).to(device))[0].cpu().numpy())
+            logits.append(network(torch.from_numpy(images).to(device))[0].cpu().numpy())
     network.to("cpu")
-    return np.concatenate(said)
+    return np.concatenate(logits)
 
 
 def forget(work: Path) -> None:
@@ -220,9 +220,9 @@ def _remedy(folder: Path) -> str:
 
 
 def _is_out_of_memory(error: Exception) -> bool:
-    said = str(error).lower()
+    text = str(error).lower()
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        "out of memory" in said or "can't allocate memory" in said
+        "out of memory" in text or "can't allocate memory" in text
     )
 
 

@@ -88,7 +88,7 @@ class FineTuning(pl.LightningModule):
         self._mixes = [mix(alpha=alpha) for alpha, mix in mixes if alpha > 0]
         self._unseen: list[tuple[Tensor, Tensor, int]] = []
         self._rates: list[float] = []
-        self._said: list[tuple[Tensor, Tensor]] = []
+        self._outputs: list[tuple[Tensor, Tensor]] = []
         self._since, self._shown = 0.0, 0
 
     def logits(self, network: Network, image: Tensor) -> Tensor:
@@ -184,13 +184,13 @@ class FineTuning(pl.LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         """Judge images as they are by the running mean of the weights."""
         image, which = batch
-        self._said.append((self.logits(self.averaged, image), which))
+        self._outputs.append((self.logits(self.averaged, image), which))
 
     def on_validation_epoch_end(self) -> None:
         """Put the answers of all processes together."""
         assert self._held is not None
-        logits, which = (torch.cat(parts) for parts in zip(*self._said, strict=True))
-        self._said.clear()
+        logits, which = (torch.cat(parts) for parts in zip(*self._outputs, strict=True))
+        self._outputs.clear()
         logits, which = self.all_gather((logits.float(), which))
         answers = np.empty((len(self._held.rows), logits.shape[-1]), np.float32)
         answers[which.flatten().cpu().numpy()] = logits.flatten(0, -2).cpu().numpy()

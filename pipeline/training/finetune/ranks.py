@@ -86,6 +86,6 @@ def receive(work: Path) -> LinearHead:
     start, failed = work / f"{_token()}.start", work / f"{_token()}.failed"
     while not start.is_file():
         if failed.is_file():
-            raise TrainingError("the first process stopped; its message says why")
+            raise TrainingError("the first process stopped; see its message")
         time.sleep(LOOK_EVERY_S)
     return LinearHead(**load_file(start))

@@ -55,9 +55,9 @@ class HeldOut:
         tiles = out_of_fold.worst_tiles(self.ids, chances.astype(np.float32), self.taxonomy)
         adjusted = logits[tiles].astype(np.float64) + (0 if prior is None else prior)
         loss = -(self.targets[tiles] * log_softmax(adjusted, axis=1)).sum(axis=1).mean()
-        truth, said = self.labels[tiles], chances[tiles]
+        truth, predicted = self.labels[tiles], chances[tiles]
         return Figures(
             log_loss=float(loss),
-            accuracy=float((said.argmax(axis=1) == truth).mean()),
-            auroc=auroc(*questions(truth, said, self.taxonomy.passing)),
+            accuracy=float((predicted.argmax(axis=1) == truth).mean()),
+            auroc=auroc(*questions(truth, predicted, self.taxonomy.passing)),
         )

@@ -32,8 +32,8 @@ class Head(Kernel):
 
     l2: Strength | Annotated[tuple[Strength, ...], Field(min_length=1)] = Field(
         (0.005, 0.015, 0.05),
-        description="Regularisation; larger fits less. Of several, the one that says most of "
-        "groups it has not seen; the first where ingest made no folds.",
+        description="Regularisation; larger fits less. Of several, the one with the least log "
+        "loss on groups it has not seen; the first where ingest made no folds.",
     )
     max_epochs: int = Field(8, ge=1, description="Steps of L-BFGS, of 10 iterations each.")
 

@@ -230,6 +230,7 @@ def test_frame_noted_behind_the_place_of_the_search_is_found_later(bench: Bench)
     assert bench.kept == {worthy[0], worthy[1], worthy[4], last}
 
 
+@pytest.mark.slow
 def test_disk_that_others_fill_is_relieved_of_what_nobody_reviewed(
     bench: Bench, tmp_path: Path
 ) -> None:
@@ -255,6 +256,7 @@ def test_disk_that_others_fill_is_relieved_of_what_nobody_reviewed(
         assert bench.kept == {reviewed, last}
 
 
+@pytest.mark.slow
 def test_frames_beside_a_ledger_on_a_full_disk_go_once_its_reserve_is_released(
     tmp_path: Path,
 ) -> None:

@@ -351,6 +351,7 @@ def test_at_the_end_frames_for_which_no_time_is_left_are_counted(
     assert image_writer.status.left_out == 2
 
 
+@pytest.mark.slow
 def test_full_disk_costs_frames_and_nothing_else_until_there_is_room_again(
     ledger: Ledger, clock: FakeClock, tmp_path: Path
 ) -> None:
@@ -374,6 +375,7 @@ def test_full_disk_costs_frames_and_nothing_else_until_there_is_room_again(
         assert image_writer.status.alarm == ""
 
 
+@pytest.mark.slow
 def test_disk_that_is_full_although_it_promised_room_leaves_no_half_written_file(
     ledger: Ledger, clock: FakeClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,8 @@ from pipeline.daemon.settings.line import Line
 from pipeline.errors import DataError
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.outbox import Outbox
-from tests.ledger.test_audit import AT, MINUTE, Command, command, judge, ledger, line, tamper
+from tests.cli.test_audit import Command, command
+from tests.ledger.test_audit import AT, MINUTE, judge, ledger, line, tamper
 
 __all__ = ["command", "ledger", "line"]
 
@@ -33,7 +34,7 @@ def test_retried_entries_are_due_in_their_old_order(line: Line, ledger: Ledger) 
     assert {(x.attempts, x.error) for x in due} == {(0, "")}
 
 
-def test_replay_queues_what_the_sink_is_wants_and_not_twice(line: Line, ledger: Ledger) -> None:
+def test_replay_queues_what_the_sink_wants_and_not_twice(line: Line, ledger: Ledger) -> None:
     ids = [judge(ledger, v, m) for m, v in enumerate([Verdict.FAIL, Verdict.PASS] * 3)]
     box = Outbox(ledger, "mes")
     box.delivered(box.due(1))

@@ -97,7 +97,7 @@ def working_station(path: Path) -> Station:
     return Station(path, FakeSink())
 
 
-def test_letters_are_delivered_in_order_and_forgotten(station: Station) -> None:
+def test_entries_are_delivered_in_order_and_forgotten(station: Station) -> None:
     ids = station.judge(2 * BATCH + 3)
     station.work(1)
     assert station.told == ids
@@ -105,7 +105,7 @@ def test_letters_are_delivered_in_order_and_forgotten(station: Station) -> None:
     assert station.dispatcher.status.delivered == len(ids)
 
 
-def test_letter_holds_up_those_after_it_until_the_sink_is_up_again(station: Station) -> None:
+def test_entry_holds_up_those_after_it_until_the_sink_is_up_again(station: Station) -> None:
     ids = station.judge(3)
     station.sink.failure = SinkDown("the cable is cut")
     station.clock.at(5, lambda: station.judge(2))
@@ -116,7 +116,9 @@ def test_letter_holds_up_those_after_it_until_the_sink_is_up_again(station: Stat
     assert station.told == sorted(station.told)
 
 
-def test_down_and_up_are_each_said_once(station: Station, caplog: pytest.LogCaptureFixture) -> None:
+def test_down_and_up_are_each_logged_once(
+    station: Station, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.WARNING)
     station.judge(1)
     station.sink.failure = SinkDown("the cable is cut")
@@ -128,7 +130,7 @@ def test_down_and_up_are_each_said_once(station: Station, caplog: pytest.LogCapt
     ]
 
 
-def test_state_tells_what_waits_and_why(station: Station) -> None:
+def test_status_has_what_waits_and_why(station: Station) -> None:
     station.judge(3)
     station.sink.failure = SinkDown("the cable is cut")
     station.work(10)
@@ -173,7 +175,7 @@ def test_a_receiver_that_asks_for_time_gets_it(path: Path) -> None:
     assert len(sink.tries_s) == 1
 
 
-def test_a_new_record_wakes_an_idle_postman(path: Path) -> None:
+def test_a_new_record_wakes_an_idle_dispatcher(path: Path) -> None:
     sink = Counting(lambda: station.clock)
     station = Station(path, sink)
 
@@ -210,7 +212,7 @@ def test_refused_record_is_a_dead_letter_and_those_around_it_arrive_once(path: P
     assert station.dispatcher.status.up
 
 
-def test_refusal_of_a_record_that_was_not_given_is_taken_for_trouble(station: Station) -> None:
+def test_refusal_of_a_record_that_was_not_given_is_taken_for_an_outage(station: Station) -> None:
     station.judge(2)
     station.sink.failure = RecordRefused("another", "no")
     station.work(5)
@@ -218,7 +220,8 @@ def test_refusal_of_a_record_that_was_not_given_is_taken_for_trouble(station: St
     assert "refused a record that it was not given" in station.dispatcher.status.alarm
 
 
-def test_letters_become_dead_when_the_sink_was_down_too_long(path: Path) -> None:
+@pytest.mark.slow
+def test_entries_become_dead_letters_when_the_sink_was_down_too_long(path: Path) -> None:
     station = Station(path, FakeSink(), give_up_after_days=2)
     station.judge(3)
     station.sink.failure = SinkDown("away")
@@ -310,7 +313,7 @@ def test_draining_tries_once_more_at_once(path: Path) -> None:
     assert [*idle, station.dispatcher.idle] == [True, False, True]
 
 
-def test_postman_is_idle_once_everything_is_delivered(station: Station) -> None:
+def test_dispatcher_is_idle_once_everything_is_delivered(station: Station) -> None:
     station.judge(1)
     assert not station.dispatcher.idle
     station.work(1)
@@ -338,7 +341,7 @@ def test_full_ledger_disk_does_not_end_the_worker(
     assert station.outbox.depth() == (0, 0)
 
 
-def test_worker_that_comes_back_to_life_speaks_for_nobody(path: Path) -> None:
+def test_abandoned_worker_that_wakes_up_reports_nothing(path: Path) -> None:
     class Hanging(FakeSink):
         def deliver(self, records: Sequence[Record]) -> None:
             if not self.records:

@@ -18,6 +18,8 @@ from pipeline.daemon.sinks import SinkDown, message
 from pipeline.daemon.sinks.jsonl import Config, Jsonl
 from pipeline.testing import FakeClock
 
+pytestmark = pytest.mark.slow
+
 Records = Callable[[int], list[Record]]
 
 

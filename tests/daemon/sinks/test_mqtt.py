@@ -23,11 +23,13 @@ from pipeline.daemon.outbox.dispatcher import Dispatcher
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sinks import SinkDown, message
-from pipeline.daemon.sinks.mqtt import Config, Mqtt
+from pipeline.daemon.sinks.mqtt import Config, MqttSink
 from pipeline.errors import ConfigError, MissingExtra
 from pipeline.ledger.ledger import Ledger
 from tests.daemon.broker import PATIENCE_S, Mosquitto, passwords
 from tests.daemon.subscriber import Subscriber
+
+pytestmark = pytest.mark.slow
 
 pytest.importorskip("paho.mqtt", reason="paho-mqtt is not installed: pip install '.[mqtt]'")
 
@@ -51,7 +53,7 @@ def config(broker: Mosquitto, timeout_s: float = 5, **settings: Any) -> Config:
 
 
 @pytest.fixture
-def sink(broker: Mosquitto) -> Iterator[Mqtt]:
+def sink(broker: Mosquitto) -> Iterator[MqttSink]:
     with closing(config(broker).open("west-1", Clock())) as opened:
         yield opened
 
@@ -71,7 +73,7 @@ def subscriber(broker: Mosquitto) -> Iterator[Subscriber]:
 
 
 def test_records_arrive_in_order_under_the_stations_topic(
-    sink: Mqtt, subscriber: Subscriber, records: Records
+    sink: MqttSink, subscriber: Subscriber, records: Records
 ) -> None:
     given = records(100)
     sink.deliver(given)
@@ -80,7 +82,7 @@ def test_records_arrive_in_order_under_the_stations_topic(
 
 
 def test_records_and_state_are_published_to_be_acknowledged(
-    sink: Mqtt, subscriber: Subscriber, records: Records
+    sink: MqttSink, subscriber: Subscriber, records: Records
 ) -> None:
     sink.deliver(records(2))
     sink.announce({})
@@ -89,7 +91,7 @@ def test_records_and_state_are_published_to_be_acknowledged(
     assert subscriber.qos == {1}
 
 
-def test_state_is_retained_for_whoever_comes_later(sink: Mqtt, broker: Mosquitto) -> None:
+def test_state_is_retained_for_whoever_comes_later(sink: MqttSink, broker: Mosquitto) -> None:
     sink.announce({"ready": True, "model": "cells/3"})
     with closing(Subscriber(broker, "late")) as late:
         until(lambda: late.heard, "the state")
@@ -97,21 +99,21 @@ def test_state_is_retained_for_whoever_comes_later(sink: Mqtt, broker: Mosquitto
     assert late.heard == [("lineside/west-1/state", state, True)]
 
 
-def test_station_that_ends_says_so(sink: Mqtt, subscriber: Subscriber) -> None:
+def test_station_that_ends_says_so(sink: MqttSink, subscriber: Subscriber) -> None:
     sink.announce({})
     sink.close()
     until(lambda: len(subscriber.heard) == 2, "the farewell")
     assert subscriber.of("lineside/west-1/state") == [{"online": True}, {"online": False}]
 
 
-def test_broker_says_it_for_a_station_that_died(sink: Mqtt, subscriber: Subscriber) -> None:
+def test_broker_says_it_for_a_station_that_died(sink: MqttSink, subscriber: Subscriber) -> None:
     sink.announce({})
     sink._link.close()  # without a word
     until(lambda: len(subscriber.heard) == 2, "the last will")
     assert subscriber.of("lineside/west-1/state") == [{"online": True}, {"online": False}]
 
 
-def test_state_is_told_again_to_a_broker_that_forgot_it(sink: Mqtt, broker: Mosquitto) -> None:
+def test_state_is_told_again_to_a_broker_that_forgot_it(sink: MqttSink, broker: Mosquitto) -> None:
     sink.announce({"ready": True})
     broker.kill()
     for file in broker.folder.glob("*.db*"):
@@ -123,7 +125,7 @@ def test_state_is_told_again_to_a_broker_that_forgot_it(sink: Mqtt, broker: Mosq
 
 
 def test_broker_that_is_away_is_an_outage_and_its_return_needs_no_restart(
-    sink: Mqtt, broker: Mosquitto, records: Records
+    sink: MqttSink, broker: Mosquitto, records: Records
 ) -> None:
     sink.deliver(records(1))
     broker.kill()
@@ -147,7 +149,7 @@ def test_broker_that_hangs_is_an_outage_in_time(broker: Mosquitto, records: Reco
         until(lambda: delivered(sink, records), "a delivery after the broker's return")
 
 
-def delivered(sink: Mqtt, records: Records) -> bool:
+def delivered(sink: MqttSink, records: Records) -> bool:
     try:
         sink.deliver(records(1))
     except SinkDown:

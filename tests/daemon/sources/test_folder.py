@@ -93,7 +93,7 @@ class Watching:
     def __enter__(self) -> Watching:
         self._thread.start()
         # Files that come before the first look is over are found by that, later ones by notice.
-        self.wait_for(lambda: self._source._lookout._takes_notices)
+        self.wait_for(lambda: self._source._watcher.uses_notices)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -281,8 +281,8 @@ def test_a_station_at_work_for_long_forgets_files_that_are_gone(
         if i:
             (inbox / f"{i - 1}.png").unlink()
     assert len((inbox / SEEN).read_bytes().splitlines()) < 10
-    assert source._memory is not None
-    assert len(source._memory._marks) < 10
+    assert source._seen is not None
+    assert len(source._seen._stamps) < 10
 
 
 def test_moved_files_keep_their_place_and_overwrite_nothing(inbox: Path, tmp_path: Path) -> None:
@@ -356,7 +356,7 @@ def test_a_file_that_cannot_be_taken_away_is_told_of_and_not_repeated(
     source = polled(inbox, after="delete")
     monkeypatch.setattr(Path, "unlink", refuse)
     assert serials(taken(source)) == ["a.png"]
-    assert "a.png is inspected, but cannot be taken away" in caplog.text
+    assert "a.png is inspected, but cannot be removed" in caplog.text
     assert serials(taken(source)) == []
 
 
@@ -470,7 +470,7 @@ def test_a_closed_file_that_somebody_takes_away_is_a_frame_with_a_fault(
     inbox: Path, watching: Watching
 ) -> None:
     # As the system tells of it: the file was closed, and when we look it is gone.
-    watching._source._lookout._notices.put((str(inbox / "a.png"), ""))
+    watching._source._watcher._notices.put((str(inbox / "a.png"), ""))
     watching.wait_for(lambda: watching.frames)
     assert "a.png cannot be read: No such file" in watching.frames[0].fault
 
@@ -479,10 +479,10 @@ def test_a_second_notice_of_a_deleted_file_is_no_second_part(inbox: Path) -> Non
     with Watching(opened(inbox, Clock(), stable_ms=100, after="delete")) as watching:
         (inbox / "a.png").write_bytes(PICTURE)
         watching.wait_for(lambda: not (inbox / "a.png").exists())
-        lookout = watching._source._lookout
-        lookout._notices.put((str(inbox / "a.png"), ""))
-        watching.wait_for(lambda: lookout._notices.empty())
-        assert lookout._gone == {}
+        watcher = watching._source._watcher
+        watcher._notices.put((str(inbox / "a.png"), ""))
+        watching.wait_for(lambda: watcher._notices.empty())
+        assert watcher._gone == {}
     assert serials(watching.frames) == ["a.png"]
 
 
@@ -502,7 +502,7 @@ def test_a_watched_folder_that_is_taken_away_is_lost(inbox: Path) -> None:
     with watching:
         (inbox / SEEN).unlink()
         inbox.rmdir()
-        watching._source._lookout._next_look_s = 0
+        watching._source._watcher._next_scan_s = 0
         watching.wait_for(lambda: watching.error)
     assert isinstance(watching.error, SourceLost)
 
@@ -517,7 +517,9 @@ def test_a_folder_that_cannot_be_watched_again_and_again_takes_no_more_handles(
     before = threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
     monkeypatch.setattr(InotifyObserver, "start", no_room)
     for _ in range(3):
-        with pytest.raises(SourceLost, match=r"watch limit reached; with `polling_s` it needs not"):
+        with pytest.raises(
+            SourceLost, match=r"watch limit reached; set `polling_s` to scan it instead"
+        ):
             next(source.frames(Heartbeat(Clock())))
     assert (threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))) == before
 
@@ -534,7 +536,7 @@ def test_a_system_without_room_for_another_watch_is_a_loss(
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nowhere is no folder"):
+    with pytest.raises(DataError, match="nowhere is not a folder"):
         polled(tmp_path / "nowhere")
 
 

@@ -265,6 +265,7 @@ def test_the_cameras_clock_counts_where_it_is_right(
     assert before_s - at_most_s <= frame.captured_s <= clock.monotonic_s() - at_least_s
 
 
+@pytest.mark.slow
 def test_https_needs_a_certificate_that_is_trusted(tmp_path: Path) -> None:
     if broker.why_not():
         pytest.skip(broker.why_not())
@@ -279,7 +280,7 @@ def test_https_needs_a_certificate_that_is_trusted(tmp_path: Path) -> None:
 
 def test_certificates_that_are_not_there_are_named_when_the_line_is_opened(tmp_path: Path) -> None:
     settings = Config(type="mjpeg", url="https://camera/video", ca_file=tmp_path / "ca.crt")
-    with pytest.raises(DataError, match=r"ca_file .*ca\.crt is no file"):
+    with pytest.raises(DataError, match=r"ca_file .*ca\.crt is not a file"):
         settings.open(Clock())
 
 

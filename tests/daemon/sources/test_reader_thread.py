@@ -13,7 +13,7 @@ import pytest
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources import Frame, _reader_thread
-from pipeline.daemon.sources._reader_thread import HELD, Mailbox, grabbed
+from pipeline.daemon.sources._reader_thread import MAX_PICTURES, LatestFrames, read_in_thread
 from pipeline.errors import SourceLost
 
 
@@ -22,7 +22,7 @@ def frame(i: int) -> Frame:
 
 
 def read(source: Iterator[Frame], heartbeat: Heartbeat, next_s: float = 5) -> Iterator[Frame]:
-    return grabbed(
+    return read_in_thread(
         lambda: source, "the camera", heartbeat, Clock(), first_s=5, next_s=next_s, threads=[]
     )
 
@@ -100,7 +100,9 @@ def test_the_thread_of_a_worker_that_hangs_ends_when_that_is_left_behind() -> No
         finally:
             closed.set()
 
-    frames = grabbed(source, "the camera", heartbeat, Clock(), first_s=5, next_s=5, threads=threads)
+    frames = read_in_thread(
+        source, "the camera", heartbeat, Clock(), first_s=5, next_s=5, threads=threads
+    )
     next(frames)  # and then the worker hangs with it
     heartbeat.stop()
     assert closed.wait(10)
@@ -118,7 +120,7 @@ def test_a_camera_that_hangs_again_and_again_takes_no_more_threads_than_a_few(
         yield frame(1)
 
     def attempt(first_s: float) -> Iterator[Frame]:
-        return grabbed(
+        return read_in_thread(
             *(source, "the camera", Heartbeat(Clock()), Clock()),
             first_s=first_s,
             next_s=5,
@@ -130,11 +132,11 @@ def test_a_camera_that_hangs_again_and_again_takes_no_more_threads_than_a_few(
             next(attempt(0))
         return str(error.value)
 
-    monkeypatch.setattr(_reader_thread, "LEFT", 2)
-    monkeypatch.setattr(_reader_thread, "END_S", 0)
+    monkeypatch.setattr(_reader_thread, "MAX_HUNG_THREADS", 2)
+    monkeypatch.setattr(_reader_thread, "JOIN_TIMEOUT_S", 0)
     told = [why() for _ in range(4)]
     assert "sent no picture" in told[1]
-    assert told[2].startswith("the camera is not connected anew: 2 former attempts hang")
+    assert told[2].startswith("the camera is not connected again: 2 former attempts hang")
     assert told[2] == told[3]
     hangs.set()
     for thread in threads:
@@ -145,11 +147,11 @@ def test_a_camera_that_hangs_again_and_again_takes_no_more_threads_than_a_few(
 def test_a_camera_that_is_too_fast_for_the_records_is_lost_with_all_its_frames_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(_reader_thread, "MOST", 20)
+    monkeypatch.setattr(_reader_thread, "MAX_FRAMES", 20)
     threads: list[threading.Thread] = []
     endless = map(frame, itertools.count())
     heartbeat, clock = Heartbeat(Clock()), Clock()
-    frames = grabbed(
+    frames = read_in_thread(
         lambda: endless, "the camera", heartbeat, clock, first_s=5, next_s=5, threads=threads
     )
     first = next(frames)
@@ -163,21 +165,21 @@ def test_a_camera_that_is_too_fast_for_the_records_is_lost_with_all_its_frames_t
 
 
 def test_no_frame_is_dropped_but_only_the_newest_keep_their_pictures() -> None:
-    box = Mailbox(Clock())
-    for i in range(HELD + 3):
+    box = LatestFrames(Clock())
+    for i in range(MAX_PICTURES + 3):
         box.put(frame(i))
-    frames = [box.take(0) for _ in range(HELD + 3)]
-    assert [f.serial for f in frames if f] == [str(i) for i in range(HELD + 3)]
-    assert [f.data for f in frames if f] == [None] * 3 + [b"picture"] * HELD
+    frames = [box.take(0) for _ in range(MAX_PICTURES + 3)]
+    assert [f.serial for f in frames if f] == [str(i) for i in range(MAX_PICTURES + 3)]
+    assert [f.data for f in frames if f] == [None] * 3 + [b"picture"] * MAX_PICTURES
     assert {f.fault for f in frames[:3] if f} == {
         "the station was busy while 4 newer pictures came"
     }
 
 
 def test_a_fault_is_not_overwritten_by_a_later_one() -> None:
-    box = Mailbox(Clock())
+    box = LatestFrames(Clock())
     box.put(Frame(datetime(2026, 1, 1, tzinfo=UTC), 0.0, "0", None, "damaged"))
-    for i in range(HELD):
+    for i in range(MAX_PICTURES):
         box.put(frame(i))
     oldest = box.take(0)
     assert oldest is not None

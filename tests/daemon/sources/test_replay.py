@@ -110,7 +110,7 @@ def test_stop_ends_an_endless_replay(parts: Path) -> None:
 
 
 def test_missing_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"nowhere is no folder"):
+    with pytest.raises(DataError, match=r"nowhere is not a folder"):
         Config(type="replay", path=tmp_path / "nowhere").open(FakeClock())
 
 

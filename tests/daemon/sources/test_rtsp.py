@@ -27,6 +27,8 @@ from pipeline.errors import ConfigError, MissingExtra, SourceLost
 from pipeline.imaging import Pixels
 from pipeline.testing import FakeClock
 
+pytestmark = pytest.mark.slow
+
 SERVER = Path(__file__).parents[1] / "servers" / "rtsp_gst.py"
 SYSTEM_PYTHON = "/usr/bin/python3"
 BLOCK_PX = 16
@@ -177,11 +179,11 @@ def test_a_password_may_come_from_the_environment_or_a_file(
 ) -> None:
     monkeypatch.setenv("CAMERA_PASSWORD", "p@ss/word")
     (tmp_path / "password").write_text("s3cret\n")
-    asked = config(554, user="qc", password_env="CAMERA_PASSWORD").address()
+    asked = config(554, user="qc", password_env="CAMERA_PASSWORD").camera_url()
     assert asked.full == "rtsp://qc:p%40ss%2Fword@127.0.0.1:554/line1"
-    asked = config(554, user="qc", password_file=tmp_path / "password").address()
+    asked = config(554, user="qc", password_file=tmp_path / "password").camera_url()
     assert asked.full == "rtsp://qc:s3cret@127.0.0.1:554/line1"
-    asked = config(554, url="rtsp://qc:p%40ss@10.0.0.7/line1").address()
+    asked = config(554, url="rtsp://qc:p%40ss@10.0.0.7/line1").camera_url()
     assert (asked.full, asked.shown) == ("rtsp://qc:p%40ss@10.0.0.7/line1", "rtsp://10.0.0.7/line1")
 
 

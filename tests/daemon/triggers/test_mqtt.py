@@ -16,10 +16,12 @@ from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.triggers import Call
 from pipeline.daemon.triggers import mqtt as module
-from pipeline.daemon.triggers.mqtt import Config, Mqtt, serial
+from pipeline.daemon.triggers.mqtt import Config, MqttTrigger, serial
 from pipeline.errors import ConfigError, MissingExtra, SourceLost
 from pipeline.testing import FakeClock
 from tests.daemon.servers.broker import Mosquitto, why_not
+
+pytestmark = pytest.mark.slow
 
 DEADLINE_S = 10.0
 
@@ -41,7 +43,7 @@ def config(port: int, **broker: object) -> Config:
 class Listening:
     """A trigger in a thread, called anew whenever it is lost, as the station does."""
 
-    def __init__(self, trigger: Mqtt) -> None:
+    def __init__(self, trigger: MqttTrigger) -> None:
         self.calls: list[Call] = []
         self.alarms: list[str] = []
         self.connections = 0
@@ -193,14 +195,14 @@ def test_an_exception_in_a_callback_does_not_end_the_trigger(
     broker: Mosquitto, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     trigger = config(broker.port).open(Clock())
-    put = trigger._inbox.put
+    put = trigger._queue.put
 
     def sometimes(call: Call) -> None:
         if call.serial == "bad":
             raise RuntimeError("a bug")
         put(call)
 
-    monkeypatch.setattr(trigger._inbox, "put", sometimes)
+    monkeypatch.setattr(trigger._queue, "put", sometimes)
     with Listening(trigger) as listening:
         listening.hears(config(broker.port).broker)
         publish(config(broker.port).broker, "bad", "good")

@@ -20,6 +20,8 @@ from pipeline.daemon.web.tokens import Scope, Tokens
 from pipeline.errors import ConfigError
 from tests.daemon.web.conftest import TIMEOUT_S, Fired, Serve
 
+pytestmark = pytest.mark.slow
+
 READING = ["/status", "/records?serial=7", "/records/0", "/records/0/frame"]
 ACTING = ["/inspect", "/inspect/camera", "/trigger", "/trigger/camera?wait=false"]
 
@@ -236,7 +238,7 @@ def test_a_missing_file_of_tokens_is_told_before_the_station_starts(
     [
         ({"host": "0.0.0.0"}, "name a file of `tokens`"),
         ({"host": "station.example"}, "name a file of `tokens`"),
-        ({"host": "0.0.0.0", "tokens": "t"}, "give `tls_cert` and `tls_key`, or say in `plain`"),
+        ({"host": "0.0.0.0", "tokens": "t"}, "give `tls_cert` and `tls_key`, or in `plain`"),
         ({"host": "::", "tokens": "t", "plain": "because"}, "at least 10 characters"),
         ({"host": "0.0.0.0", "open_on_loopback": True}, "for 127.0.0.1 only"),
         ({"tls_cert": "c"}, "belong together"),

@@ -198,6 +198,7 @@ def test_a_crowd_that_asks_nothing_or_slowly_keeps_nobody_from_health_and_verdic
     assert [reply.status for reply in replies] == [200] * 4
 
 
+@pytest.mark.slow
 def test_a_part_that_waits_for_its_verdict_outlasts_a_crowd(
     serve: Serve, sealed_bundle: Bundle
 ) -> None:

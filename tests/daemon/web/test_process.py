@@ -12,11 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.error import URLError
 
+import pytest
+
 from pipeline.contracts.bundle import Bundle
 from pipeline.daemon.settings.line import Line
 from pipeline.ledger.ledger import Ledger
 from tests.daemon.test_process import PLAIN
 from tests.daemon.web.conftest import until
+
+pytestmark = pytest.mark.slow
 
 TIMEOUT_S = 60
 

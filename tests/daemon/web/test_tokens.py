@@ -7,9 +7,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from pipeline.cli import app
 from pipeline.daemon.web.tokens import Scope, Tokens
 from pipeline.errors import ConfigError
 
@@ -62,7 +60,9 @@ def test_a_hash_from_the_file_opens_nothing(tokens: Tokens) -> None:
     assert tokens.bearer(token.sha256) is None
 
 
-@pytest.mark.parametrize(("name", "said"), [("plc", 'a token "plc" already'), ("a b", "no name")])
+@pytest.mark.parametrize(
+    ("name", "said"), [("plc", 'a token "plc" already'), ("a b", "not a name")]
+)
 def test_a_name_is_given_once_and_is_one_word(tokens: Tokens, name: str, said: str) -> None:
     tokens.new("plc", [Scope.ACT])
     with pytest.raises(ConfigError, match=said):
@@ -73,9 +73,9 @@ def test_a_name_is_given_once_and_is_one_word(tokens: Tokens, name: str, said: s
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("plc act", r"tokens:2 is no token"),
-        ("plc act 12ab", r"tokens:2 is no token"),
-        (f"plc act {'0' * 64} more", r"tokens:2 is no token"),
+        ("plc act", r"tokens:2 is not a token"),
+        ("plc act 12ab", r"tokens:2 is not a token"),
+        (f"plc act {'0' * 64} more", r"tokens:2 is not a token"),
         (f"plc acts {'0' * 64}", r'tokens:2 scope "acts" unknown; did you mean "act"'),
     ],
 )
@@ -86,49 +86,3 @@ def test_a_damaged_line_is_named_and_opens_nothing(tokens: Tokens, line: str, sa
     with pytest.raises(ConfigError, match=said):
         tokens.all()
     assert tokens.bearer(secret) is None
-
-
-@pytest.fixture
-def line_file(tmp_path: Path) -> Path:
-    path = tmp_path / "line.yaml"
-    path.write_text(
-        "station: w\nrecipe: r\nmodel: {cache: c}\nledger: l\n"
-        f"source: {{type: replay, path: p}}\nhttp:\n  tokens: {tmp_path / 'tokens'}\n"
-    )
-    return path
-
-
-def test_the_command_shows_a_token_once_and_lists_and_revokes_it(
-    line_file: Path, tokens: Tokens
-) -> None:
-    run, file = CliRunner(), str(line_file)
-    made = run.invoke(app, ["token", "new", file, "desk", "--scope", "act", "--scope", "read"])
-    secret = made.stdout.strip()
-    assert (made.exit_code, tokens.bearer(secret)) == (0, tokens.all()[0])
-    assert run.invoke(app, ["token", "list", file]).stdout == "desk  act, read\n"
-    revoked = run.invoke(app, ["token", "revoke", file, "desk"])
-    assert (revoked.exit_code, tokens.all()) == (0, ())
-
-
-@pytest.mark.parametrize(
-    ("asked", "said"),
-    [
-        (["new", "desk", "--scope", "red"], 'scope "red" unknown; did you mean "read"'),
-        (["revoke", "desk"], 'no token "desk"; there is none'),
-    ],
-)
-def test_the_command_names_what_is_wrong(
-    line_file: Path, tokens: Tokens, asked: list[str], said: str
-) -> None:
-    tokens.new("plc", [Scope.ACT])
-    tokens.revoke("plc")
-    result = CliRunner().invoke(app, ["token", asked[0], str(line_file), *asked[1:]])
-    assert isinstance(result.exception, ConfigError)
-    assert said in str(result.exception)
-
-
-def test_a_line_without_a_file_of_tokens_is_told_to_name_one(line_file: Path) -> None:
-    text = line_file.read_text()
-    line_file.write_text(text[: text.index("http:")])
-    result = CliRunner().invoke(app, ["token", "list", str(line_file)])
-    assert "names no file of tokens" in str(result.exception)

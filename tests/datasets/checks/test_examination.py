@@ -137,6 +137,7 @@ def test_the_report_is_the_same_every_time(images: Path) -> None:
     assert seen.report(splits) == again.report(splits)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not STEEL.is_dir(), reason=f"{STEEL} is not on this machine")
 def test_labels_flipped_among_real_steel_strips_are_found() -> None:
     samples = folder.read(folder.Config(type="folder", root=STEEL))

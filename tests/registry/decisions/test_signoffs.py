@@ -257,6 +257,7 @@ def woken(order: list[str]) -> tuple[Shelf, dict[str, Signoff | SignoffError]]:
         return shelf, {"Ann": ann.result(), "Bo": bo.result()}
 
 
+@pytest.mark.slow
 def test_in_no_order_do_a_sleeper_and_who_overtakes_it_both_win() -> None:
     for order in sleepers():
         shelf, done = woken(order)

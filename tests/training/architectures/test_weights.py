@@ -128,7 +128,7 @@ def test_a_relative_path_starts_at_the_project_wherever_an_experiment_runs(
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match=r"weights: file:.*gone\.pth: there is no such file"):
+    with pytest.raises(TrainingError, match=r"weights: file:.*gone\.pth: the file is missing"):
         from_file(tmp_path / "gone.pth")
 
 

@@ -100,6 +100,7 @@ def test_any_number_of_threads_makes_the_same_pictures(workers: int, image: Pixe
     np.testing.assert_array_equal(alone, together)
 
 
+@pytest.mark.slow
 def test_a_spawned_process_makes_the_same_pictures() -> None:
     image = np.random.default_rng(0).integers(40, 200, (48, 64, 1), dtype=np.uint8)
     augmenter = Augmenter.of(EVERYTHING)
@@ -132,5 +133,5 @@ def test_an_empty_policy_leaves_the_image_as_it_is(image: Pixels) -> None:
 
 def test_a_damaged_policy_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "policy.json").write_text("{}")
-    with pytest.raises(TrainingError, match=r"policy\.json is no augmentation policy"):
+    with pytest.raises(TrainingError, match=r"policy\.json is not an augmentation policy"):
         Augmenter.read(tmp_path / "policy.json")

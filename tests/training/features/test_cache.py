@@ -123,7 +123,7 @@ def test_a_file_that_is_no_database_is_made_anew(
     assert found(file, known) == set(known)
     (said,) = caplog.messages
     assert "cells.sqlite is damaged" in said
-    assert "it was removed and is made anew" in said
+    assert "it was removed and is made again" in said
 
 
 def test_a_truncated_file_is_made_anew(file: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -133,7 +133,7 @@ def test_a_truncated_file_is_made_anew(file: Path, caplog: pytest.LogCaptureFixt
     keep(file, known)
     keep(file, known)
     assert found(file, known) == set(known)
-    assert "made anew" in caplog.text
+    assert "made again" in caplog.text
 
 
 def test_a_database_of_something_else_is_made_anew(file: Path) -> None:

@@ -15,6 +15,8 @@ from pipeline.training.finetune.module import FineTuning
 from tests.training.finetune.conftest import examples, network, tune
 from tests.training.finetune.test_fitting import same
 
+pytestmark = pytest.mark.slow
+
 
 class Crash(Exception):
     """As if the process had been killed."""

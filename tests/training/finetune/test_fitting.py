@@ -19,6 +19,8 @@ from pipeline.training.finetune.module import FineTuning
 from pipeline.training.network import Network
 from tests.training.finetune.conftest import Tiny, examples, held_out, network, tune
 
+pytestmark = pytest.mark.slow
+
 
 def same(a: Network, b: Network) -> bool:
     pairs = zip(a.state_dict().values(), b.state_dict().values(), strict=True)

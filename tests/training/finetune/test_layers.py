@@ -13,6 +13,8 @@ from pipeline.training.finetune.layers import depths, groups, prepare
 from pipeline.training.network import Features, Network
 from tests.training.finetune.conftest import SIZE_PX, examples, network
 
+pytestmark = pytest.mark.slow
+
 SHAPE = (SIZE_PX, SIZE_PX, 1)
 
 

@@ -16,6 +16,8 @@ from pipeline.training.finetune.module import FineTuning
 from pipeline.training.network import Network
 from tests.training.finetune.conftest import TRAINER, examples, network, tune
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_loss_that_is_no_number_names_the_batch_and_keeps_the_last_good_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

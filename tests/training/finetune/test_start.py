@@ -11,6 +11,8 @@ from pipeline.training.finetune import linear_head
 from pipeline.training.heads import logistic
 from tests.training.finetune.conftest import one_hot
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 LABELS = np.arange(200) % 2
 VALUES = (50 + 9 * RNG.standard_normal((200, 6)) + 20 * LABELS[:, None]).astype(np.float32)

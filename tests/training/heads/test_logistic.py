@@ -11,6 +11,8 @@ from sklearn.metrics import roc_auc_score
 from pipeline.errors import TrainingError
 from pipeline.training.heads import logistic
 
+pytestmark = pytest.mark.slow
+
 HEAD = logistic.Head(components=8, landmarks=64, l2=0.01, max_epochs=8)
 Floats = npt.NDArray[np.float32]
 

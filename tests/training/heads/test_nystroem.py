@@ -55,6 +55,7 @@ def test_it_lies_in_memory_as_training_reads_it(features: Floats) -> None:
     assert NystroemSpace.of(features, HEAD, seed=0).x.is_contiguous()
 
 
+@pytest.mark.slow
 def test_other_regularisation_and_other_labels_find_it(features: Floats, targets: Floats) -> None:
     kept = Kept()
     for l2, labels in ((0.01, targets), (0.5, targets), (0.01, targets[::-1].copy())):
@@ -62,6 +63,7 @@ def test_other_regularisation_and_other_labels_find_it(features: Floats, targets
     assert kept.made == 1
 
 
+@pytest.mark.slow
 def test_a_head_of_a_space_that_was_found_is_the_same_to_the_bit(
     features: Floats, targets: Floats, tmp_path: Path
 ) -> None:
@@ -94,6 +96,7 @@ def test_other_features_or_another_seed_make_another(features: Floats) -> None:
     assert kept.made == 3
 
 
+@pytest.mark.slow
 def test_the_folds_of_a_cross_validation_are_kept_too(features: Floats, targets: Floats) -> None:
     kept, folds = Kept(), np.arange(90) % 3
     for l2 in (0.01, 0.02):

@@ -9,6 +9,8 @@ from sklearn.metrics import roc_auc_score
 from pipeline.training.heads import logistic, out_of_fold
 from tests.training.heads.test_logistic import HEAD, one_hot, ring
 
+pytestmark = pytest.mark.slow
+
 
 def test_an_out_of_fold_score_knows_nothing_of_its_fold() -> None:
     """Labels that only a part's own rows reveal cannot be predicted from those of others."""
