@@ -4,8 +4,8 @@ PyAV and not `cv2.VideoCapture`: that one waits 90 s for a camera that hangs, an
 damaged picture from the end.
 
 Pictures are differences to earlier ones, so damage is inherited up to the next key picture. After a
-lost packet or anything the decoder complains of, each picture has a fault until a key picture has
-come in whole and was decoded without complaint. Bit errors that make another valid stream cannot be
+lost packet or anything the decoder reports as an error, each picture has a fault until a key picture has
+come in whole and was decoded without an error. Bit errors that make another valid stream cannot be
 seen by any decoder.
 """
 
@@ -78,16 +78,16 @@ class _Damage:
 
     def lost(self, number: int, log: _Log) -> None:
         """Look for losses in what was said while this packet was read."""
-        why = _complaint(log)
+        why = _reason(log)
         if why:
             self.add(number, why)
             if not self.intra_only:
                 # A packet ends where the next begins: what was lost may be the next one's start.
                 self._errors.setdefault(number + 1, why)
 
-    def complained(self, number: int, log: _Log) -> None:
+    def decoded(self, number: int, log: _Log) -> None:
         """Look for errors in what was said while this packet was decoded."""
-        if why := _complaint(log):
+        if why := _reason(log):
             self.add(number, why)
 
     def failed(self, number: int) -> bool:
@@ -118,7 +118,7 @@ def _gap(before: Packet[Any] | None, packet: Packet[Any]) -> bool:
     return packet.dts - before.dts > 1.5 * before.duration
 
 
-def _complaint(log: _Log) -> str:
+def _reason(log: _Log) -> str:
     for level, _, text in log:
         if level <= _ERROR or any(word in text for word in _MISSING):
             return text.strip()
@@ -218,7 +218,7 @@ def _decoded(
                 frames = packet.decode()
             except av.InvalidDataError as error:
                 damage.add(number, error.strerror or "invalid data")
-        damage.complained(number, log)
+        damage.decoded(number, log)
         for frame in frames:
             first_s = frame.time if first_s is None else first_s
             at_s = None if frame.time is None or first_s is None else frame.time - first_s
