@@ -4,9 +4,9 @@ PyAV and not `cv2.VideoCapture`: that one waits 90 s for a camera that hangs, an
 damaged picture from the end.
 
 Pictures are differences to earlier ones, so damage is inherited up to the next key picture. After a
-lost packet or anything the decoder reports as an error, each picture has a fault until a key picture has
-come in whole and was decoded without an error. Bit errors that make another valid stream cannot be
-seen by any decoder.
+lost packet or an error of the decoder, each picture has a fault until a key picture has come in
+whole and was decoded without an error. Not seen: bit errors that make another valid stream (often
+so in JPEG), and a picture that is missing from a file whose times are not even.
 """
 
 from __future__ import annotations
