@@ -41,7 +41,6 @@ TESTED_BY = {
     "pipeline.daemon.web.server": "tests/daemon/web/test_limits.py",
     "pipeline.daemon.web.upload": "tests/daemon/web/test_limits.py",
     "pipeline.errors": "tests/test_config.py",
-    "pipeline.imaging.video": "tests/daemon/sources/test_replay_video.py",
 }
 
 
