@@ -33,7 +33,7 @@ from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
 from pipeline.files import write_model
 from pipeline.registry.connection import connect
 from pipeline.registry.store import Registry
-from tests.lanes import pytest_runtest_protocol, pytest_runtest_teardown
+from tests.lanes import mark_slow, pytest_runtest_protocol, pytest_runtest_teardown
 
 # The hooks that keep the fast lane fast.
 __all__ = ["pytest_runtest_protocol", "pytest_runtest_teardown"]
@@ -50,7 +50,10 @@ SIZE_PX = 16
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest leaves out what `-m` does not ask for
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    mark_slow(items)
+
     def place(item: pytest.Item) -> int:
         return next((i for i, start in enumerate(LONG) if item.nodeid.startswith(start)), len(LONG))
 

@@ -17,6 +17,10 @@ STARTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exe
 # Programs that libraries ask for facts, and that are gone at once.
 ASKED = ("git", "uname", "ldconfig", "/sbin/ldconfig", "lscpu", "gcc", "cc", "ld", "objdump")
 
+# Fixtures that several files share and that do either: which test is the first to need one hangs
+# on how the tests are spread over workers, so each that needs one is slow.
+SLOW_FIXTURES = {"ran", "mlflow_server", "browser"}
+
 _happened: list[str] = []
 
 
@@ -44,6 +48,13 @@ def _watch_trainings() -> None:
         return fit(*args, **named)
 
     trainer.fit = noted
+
+
+def mark_slow(items: list[pytest.Item]) -> None:
+    """Mark each test that needs a slow fixture, itself or through another fixture."""
+    for item in items:
+        if SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -26,8 +26,9 @@ IMAGENET_STD = (58.395, 57.12, 57.375)
 # -1 to 1, as Google's networks were trained.
 UNIT_MEAN = UNIT_STD = (127.5, 127.5, 127.5)
 
-# Multiply-adds. ONNX Runtime takes about 12 ms a billion on two cores of a line PC (docs/training.md,
-# "Choosing a network"), so that an edge network answers there within 15 ms, a line PC's within 75.
+# Multiply-adds. ONNX Runtime takes about 12 ms a billion on two cores of a line PC ("Choosing a
+# network" in docs/training.md), so that an edge network answers there within 15 ms, a line PC's
+# within 75.
 EDGE_BELOW = 1_000_000_000
 LINE_PC_BELOW = 6_000_000_000
 
