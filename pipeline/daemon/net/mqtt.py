@@ -115,7 +115,7 @@ class Broker(Strict):
         return context
 
 
-class Link:
+class MqttConnection:
     """One connection, kept up by a thread of paho's once `open` has made it.
 
     What paho calls back runs in that thread, and what it raises there would kill it: so these

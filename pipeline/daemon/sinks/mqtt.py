@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from pipeline.contracts.records import Record
-from pipeline.daemon.net.mqtt import Broker, BrokerAway, Link, Message
+from pipeline.daemon.net.mqtt import Broker, BrokerAway, Message, MqttConnection
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.sinks import Sink, SinkConfig, SinkDown, message
 
@@ -47,7 +47,7 @@ class MqttSink(Sink):
         self._verdict = f"{config.prefix}/{station}/verdict"
         self._state = f"{config.prefix}/{station}/state"
         self._last: bytes | None = None
-        self._link = Link(
+        self._connection = MqttConnection(
             config.broker,
             f"lineside-{station}-{config.outbox}",
             "sink mqtt",
@@ -67,7 +67,7 @@ class MqttSink(Sink):
 
     def close(self) -> None:
         """Say that the station is offline, and go."""
-        self._link.close(farewell=self._gone)
+        self._connection.close(farewell=self._gone)
 
     @property
     def _gone(self) -> Message:
@@ -76,8 +76,8 @@ class MqttSink(Sink):
     def _publish(self, messages: Sequence[Message], *, retain: bool = False) -> None:
         until_s = monotonic() + self._config.timeout_s
         try:
-            self._link.open(self._config.timeout_s)
-            self._link.publish(messages, max(0.1, until_s - monotonic()), retain=retain)
+            self._connection.open(self._config.timeout_s)
+            self._connection.publish(messages, max(0.1, until_s - monotonic()), retain=retain)
         except BrokerAway as error:
             raise SinkDown(str(error)) from error
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from pipeline.daemon.net.mqtt import Broker, BrokerAway, Link
+from pipeline.daemon.net.mqtt import Broker, BrokerAway, MqttConnection
 from pipeline.daemon.runtime.bounded_queue import BoundedQueue, Refused
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
@@ -131,7 +131,7 @@ class _Subscription:
         self._closed = False
         # A name of its own for each connection: of two with one name the broker ends the elder.
         name = f"lineside-trigger-{secrets.token_hex(6)}"
-        self._link = Link(
+        self._connection = MqttConnection(
             config.broker,
             name,
             "trigger mqtt",
@@ -150,9 +150,9 @@ class _Subscription:
 
         def connect() -> None:
             try:
-                self._link.open(CONNECT_S)
+                self._connection.open(CONNECT_S)
                 if self._closed:
-                    self._link.close()
+                    self._connection.close()
             except BrokerAway as error:
                 alarms.append(error)
 
@@ -168,14 +168,14 @@ class _Subscription:
         """Raise SourceLost when no message can come any more."""
         if self._refused:
             raise SourceLost(f"{self._where}: subscription refused ({self._refused})")
-        if not self._link.up:
+        if not self._connection.up:
             self.stands = False
             raise SourceLost(f"{self._where}: the connection broke")
 
     def close(self) -> None:
         """End the connection."""
         self._closed = True
-        self._link.close()
+        self._connection.close()
 
     def _on_message(self, topic: str, payload: bytes) -> None:
         if not self._closed:

@@ -64,7 +64,7 @@ class Web:
         self.service = StationApi(settings, station, archive, self._waiting)
         self._config = uvicorn.Config(
             app_of(self.service, settings),
-            http=partial(Connection, most_open=settings.connections + SPARE),  # type: ignore[arg-type]
+            http=partial(ClientConnection, most_open=settings.connections + SPARE),  # type: ignore[arg-type]
             loop="asyncio",
             ws="none",
             lifespan="off",
@@ -148,11 +148,11 @@ class Server(uvicorn.Server):
             connection.transport.abort()
 
     @property
-    def _connections(self) -> list[Connection]:
-        return [c for c in self.server_state.connections if isinstance(c, Connection)]
+    def _connections(self) -> list[ClientConnection]:
+        return [c for c in self.server_state.connections if isinstance(c, ClientConnection)]
 
 
-class Connection(H11Protocol):
+class ClientConnection(H11Protocol):
     """uvicorn's, which besides ends with clients that send no request or read no answer.
 
     uvicorn itself lets both stay for ever, and a few of them would keep all others out.
@@ -170,7 +170,7 @@ class Connection(H11Protocol):
         """Greet a client; where too many are here, one that keeps us waiting has to go for it."""
         super().connection_made(transport)  # type: ignore[arg-type]
         self._served_s = self.loop.time()
-        here = [c for c in self.connections if isinstance(c, Connection)]
+        here = [c for c in self.connections if isinstance(c, ClientConnection)]
         if len(here) > self._most_open:
             leaves = self._least(here)
             self.connections.discard(leaves)  # abort does so too, but not at once
@@ -181,7 +181,7 @@ class Connection(H11Protocol):
         self._served_s = self.loop.time()
         super().on_response_complete()
 
-    def _least(self, here: list[Connection]) -> Connection:
+    def _least(self, here: list[ClientConnection]) -> ClientConnection:
         """Who asks for nothing for longest, else who reads no answer for longest, else this one."""
         others = [c for c in here if c is not self]
         idle = [c for c in others if c.conn.their_state is h11.IDLE or c._expects_request]

@@ -18,7 +18,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.contracts.records import Record, Verdict
-from pipeline.daemon.net.mqtt import Broker, Link
+from pipeline.daemon.net.mqtt import Broker, MqttConnection
 from pipeline.daemon.outbox.dispatcher import Dispatcher
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
@@ -86,7 +86,7 @@ def test_records_and_state_are_published_to_be_acknowledged(
 ) -> None:
     sink.deliver(records(2))
     sink.announce({})
-    sink._link.close()  # without a word: the last will comes too
+    sink._connection.close()  # without a word: the last will comes too
     until(lambda: len(subscriber.heard) == 4, "two records, the state and the last will")
     assert subscriber.qos == {1}
 
@@ -108,7 +108,7 @@ def test_station_that_ends_says_so(sink: MqttSink, subscriber: Subscriber) -> No
 
 def test_broker_says_it_for_a_station_that_died(sink: MqttSink, subscriber: Subscriber) -> None:
     sink.announce({})
-    sink._link.close()  # without a word
+    sink._connection.close()  # without a word
     until(lambda: len(subscriber.heard) == 2, "the last will")
     assert subscriber.of("lineside/west-1/state") == [{"online": True}, {"online": False}]
 
@@ -278,13 +278,15 @@ def test_callback_that_raises_does_not_end_the_connection(broker: Mosquitto) -> 
         raise RuntimeError("a bug")
 
     place = Broker(host="localhost", port=broker.port)
-    link = Link(place, "t", "a test", on_connect=lambda c: c.subscribe("t", 1), on_message=listen)
-    link.open(5)
+    connection = MqttConnection(
+        place, "t", "a test", on_connect=lambda c: c.subscribe("t", 1), on_message=listen
+    )
+    connection.open(5)
     for i in range(3):
-        link.publish([("t", str(i).encode())], 5)
+        connection.publish([("t", str(i).encode())], 5)
     until(lambda: len(heard) == 3, "all three messages")
-    assert link.up
-    link.close()
+    assert connection.up
+    connection.close()
 
 
 def test_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from pipeline.daemon.net.mqtt import Broker, Link
+from pipeline.daemon.net.mqtt import Broker, MqttConnection
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.triggers import Call
@@ -92,11 +92,11 @@ class Listening:
 
 def publish(broker: Broker, *payloads: str | bytes, retain: bool = False) -> None:
     """Publish from a client of its own; returns once the broker has acknowledged."""
-    link = Link(broker, "publisher", "a test")
-    link.open(DEADLINE_S)
+    connection = MqttConnection(broker, "publisher", "a test")
+    connection.open(DEADLINE_S)
     messages = [("line/part", p.encode() if isinstance(p, str) else p) for p in payloads]
-    link.publish(messages, DEADLINE_S, retain=retain)
-    link.close()
+    connection.publish(messages, DEADLINE_S, retain=retain)
+    connection.close()
 
 
 @needs_broker

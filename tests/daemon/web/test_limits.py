@@ -312,7 +312,7 @@ def test_the_service_comes_back_after_its_worker_died(
 ) -> None:
     served = serve()
     with monkeypatch.context() as patch:
-        patch.setattr(server.Connection, "look", None)  # any bug will do
+        patch.setattr(server.ClientConnection, "look", None)  # any bug will do
         with connected(served):
             until(lambda: served.station.status().restarts > 0)
     assert served.ask("GET", "/healthz").status == 200
