@@ -29,17 +29,10 @@ TESTED_BY = {
     "pipeline.daemon.net.http_client": "tests/daemon/sinks/test_webhook.py",
     "pipeline.daemon.net.mqtt": "tests/daemon/sinks/test_mqtt.py",
     "pipeline.daemon.net.secret": "tests/daemon/sources/test_rtsp.py",
-    "pipeline.daemon.settings.http": "tests/daemon/web/test_access.py",
     "pipeline.daemon.sources._network": "tests/daemon/sources/test_mjpeg.py",
     "pipeline.daemon.sources._seen_files": "tests/daemon/sources/test_folder.py",
     "pipeline.daemon.sources._url": "tests/daemon/sources/test_rtsp.py",
     "pipeline.daemon.sources._watcher": "tests/daemon/sources/test_folder.py",
-    "pipeline.daemon.web.app": "tests/daemon/web/test_inspect.py",
-    "pipeline.daemon.web.metrics": "tests/daemon/web/test_status.py",
-    "pipeline.daemon.web.pending": "tests/daemon/web/test_inspect.py",
-    "pipeline.daemon.web.records": "tests/daemon/web/test_status.py",
-    "pipeline.daemon.web.server": "tests/daemon/web/test_limits.py",
-    "pipeline.daemon.web.upload": "tests/daemon/web/test_limits.py",
     "pipeline.errors": "tests/test_config.py",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from datetime import UTC, datetime
 
@@ -12,11 +13,14 @@ from pipeline.daemon.build import announcement, assembled, open_cameras
 from pipeline.daemon.inspection.camera import CameraStatus
 from pipeline.daemon.model.serving import ModelStatus
 from pipeline.daemon.runtime.clock import Clock
-from pipeline.daemon.settings.line import Line
+from pipeline.daemon.settings.http import Http
+from pipeline.daemon.settings.line import CameraSettings, Line
+from pipeline.daemon.sources import push
 from pipeline.daemon.status import StationStatus
-from pipeline.daemon.triggers import interval
+from pipeline.daemon.triggers import interval, software
 from pipeline.errors import ConfigError, NoChampion
 from pipeline.registry.store import Registry
+from tests.daemon.web.conftest import TIMEOUT_S, Client, until
 
 
 def test_station_is_assembled_from_its_line_file(line: Line, champion: Registry) -> None:
@@ -57,3 +61,38 @@ def test_what_sinks_announce_keeps_its_keys() -> None:
         "model_trouble": "cells/4 is refused",
         "cameras": {"top": True, "side": False},
     }
+
+
+def test_a_line_file_with_push_and_software_is_served(
+    line: Line, champion: Registry, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    cameras = (
+        CameraSettings(name="pushed", source=push.Config(type="push")),
+        CameraSettings(
+            name="fired",
+            source=push.Config(type="push"),
+            trigger=software.Config(type="software", wait_ms=50),
+        ),
+    )
+    settled = line.model_copy(
+        update={"source": None, "cameras": cameras, "http": Http(port=0, open_on_loopback=True)}
+    )
+    with assembled(settled) as station:
+        (address,) = [m for m in caplog.messages if m.startswith("web service at ")]
+        client = Client(int(address.rpartition(":")[2]))
+        stop = threading.Event()
+        thread = threading.Thread(target=station.run, args=(stop,), daemon=True)
+        thread.start()
+        until(lambda: client.ask("GET", "/readyz").status == 200)
+        assert client.send(50, "/inspect/pushed", x_serial="1").json["verdict"] == "FAIL"
+        assert client.send(200, "/inspect/fired").status == 202
+        until(lambda: station.status().cameras[1].frames == 1)
+        assert client.ask("POST", "/trigger/fired?serial=2").json["verdict"] in (
+            "PASS",
+            "NOT_INSPECTED",
+        )
+        assert client.ask("POST", "/trigger?serial=3").status == 200
+        stop.set()
+        thread.join(TIMEOUT_S)
+        assert not thread.is_alive()

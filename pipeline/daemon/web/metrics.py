@@ -56,7 +56,7 @@ class StationCollector(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
-        """The station, its verdicts, its model, its cameras, and who is latency."""
+        """The station, its ledger, verdicts, model, cameras, sinks and storage."""
         state, recorder = self._state(), self._recorder
         yield from _station(state)
         yield _gauge("ledger_up", "1 while records can be written.", not recorder.alarm)
@@ -174,7 +174,7 @@ def _sinks(sinks: Sequence[SinkStatus]) -> Iterator[Metric]:
     yield _counts(
         "sink_delivered", "Records delivered.", by, [((s.name,), s.delivered) for s in sinks]
     )
-    yield _gauges("outbox_due", "Records to be latency.", by, [((s.name,), s.due) for s in sinks])
+    yield _gauges("outbox_due", "Records to be delivered.", by, [((s.name,), s.due) for s in sinks])
     yield _gauges("outbox_dead", "Records given up.", by, [((s.name,), s.dead) for s in sinks])
 
 

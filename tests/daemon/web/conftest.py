@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import queue
+import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +27,7 @@ from pipeline.daemon.settings.line import CameraSettings, Line, Overload
 from pipeline.daemon.sources import Answer, Frame, Source
 from pipeline.daemon.station import Station
 from pipeline.daemon.triggers import Call, Trigger, TriggerConfig
+from pipeline.daemon.web import server, upload
 from pipeline.daemon.web.server import Web
 from pipeline.daemon.web.tokens import Scope, Tokens
 from pipeline.imaging import Pixels, codec
@@ -37,19 +39,26 @@ TIMEOUT_S = 30
 
 
 class Sent(Source):
-    """Is sent its pictures; with `deaf` set it keeps them for itself."""
+    """Is sent its pictures; with `deaf` set it takes them and yields none.
+
+    Attributes:
+        asked: somebody waits for a verdict that will not come.
+    """
 
     connected = True
 
     def __init__(self) -> None:
         self.deaf = False
+        self.asked = threading.Event()
         self._frames: queue.Queue[Frame] = queue.Queue()
 
     def submit(self, data: bytes, ending: str, serial: str, answer: Answer | None) -> None:
-        if not self.deaf:
-            clock = Clock()
-            frame = Frame(clock.now(), clock.monotonic_s(), serial, None, "", data, ending, answer)
-            self._frames.put(frame)
+        if self.deaf:
+            self.asked.set()
+            return
+        clock = Clock()
+        frame = Frame(clock.now(), clock.monotonic_s(), serial, None, "", data, ending, answer)
+        self._frames.put(frame)
 
     def frames(self, heartbeat: Heartbeat) -> Iterator[Frame]:
         while not heartbeat.stopping:
@@ -112,19 +121,11 @@ class Reply:
 
 
 @dataclass
-class Served:
-    """A station at work, and how to ask it."""
+class Client:
+    """Asks a station at a port of loopback."""
 
-    station: Station
-    web: Web
-    stop: threading.Event
-    thread: threading.Thread
-    source: Sent
-    context: ssl.SSLContext | None = None
-
-    @property
-    def port(self) -> int:
-        return self.web.port
+    port: int
+    context: ssl.SSLContext | None = field(default=None, kw_only=True)
 
     def ask(
         self, method: str, path: str, body: Any = None, host: str = "127.0.0.1", **headers: str
@@ -139,13 +140,24 @@ class Served:
         with closing(connection):
             connection.request(method, path, body, named)
             answer = connection.getresponse()
-            told = {k.lower(): v for k, v in answer.getheaders()}
-            return Reply(answer.status, told, answer.read())
+            named = {k.lower(): v for k, v in answer.getheaders()}
+            return Reply(answer.status, named, answer.read())
 
     def send(self, brightness: int = 200, path: str = "/inspect", /, **headers: str) -> Reply:
         """Send an even grey picture."""
         data = codec.encode_png(picture(brightness))
         return self.ask("POST", path, data, **{"content_type": "image/png"} | headers)
+
+
+@dataclass
+class Served(Client):
+    """A station at work, and how to ask it."""
+
+    station: Station
+    web: Web
+    stop: threading.Event
+    thread: threading.Thread
+    source: Sent
 
     def end(self) -> None:
         self.stop.set()
@@ -186,7 +198,7 @@ def serve(line: Line, sealed_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) ->
             rules = None if trigger is None else TriggerConfig(type="fired", wait_ms=100)
             source = Sent()
             assert line.source is not None
-            eyes = [
+            opened = [
                 OpenedCamera(
                     CameraSettings.model_construct(name=name, source=line.source, trigger=rules),
                     source if i == 0 else Sent(),
@@ -196,14 +208,14 @@ def serve(line: Line, sealed_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) ->
             ]
             model = FixedModel(inspector or Inspector(sealed_bundle, 1), "cells/3", clock.now())
             settled = line.model_copy(update={"overload": overload or Overload()})
-            station = put_together(settled, eyes, model, ledger, clock)
+            station = put_together(settled, opened, model, ledger, clock)
             settings = Http(**{"port": 0, "open_on_loopback": "tokens" not in http} | http)
             web = stack.enter_context(closing(Web(settings, station, frames)))
             station.add_workers(web)
             stop = threading.Event()
             thread = threading.Thread(target=station.run, args=(stop,), daemon=True)
             thread.start()
-            served = Served(station, web, stop, thread, source)
+            served = Served(web.port, station, web, stop, thread, source)
             stack.callback(served.end)
             return served
 
@@ -231,6 +243,19 @@ def reader(tokens: Tokens) -> str:
 @pytest.fixture
 def actor(tokens: Tokens) -> str:
     return f"Bearer {tokens.new('plc', [Scope.ACT])}"
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service's patience, as short as a test's."""
+    monkeypatch.setattr(server, "HEAD_WITHIN_S", 0.3)
+    monkeypatch.setattr(server, "READ_WITHIN_S", 0.3)
+    monkeypatch.setattr(upload, "LINGER_S", 0.2)
+
+
+def connected(served: Served) -> socket.socket:
+    """A client that has not asked for anything yet."""
+    return socket.create_connection(("127.0.0.1", served.port), TIMEOUT_S)
 
 
 def until(true: Callable[[], bool], within_s: float = TIMEOUT_S) -> None:

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import logging
-import socket
-import ssl
-import subprocess
-from contextlib import closing
-from pathlib import Path
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from pydantic import ValidationError
 
-from pipeline.daemon.settings.http import Http
-from pipeline.daemon.station import Station
-from pipeline.daemon.web import server
-from pipeline.daemon.web.server import Web
+from pipeline.contracts.records import Record
+from pipeline.daemon.web import access
+from pipeline.daemon.web.records import KeptRecords
 from pipeline.daemon.web.tokens import Scope, Tokens
-from pipeline.errors import ConfigError
 from tests.daemon.web.conftest import TIMEOUT_S, Fired, Serve
-
-pytestmark = pytest.mark.slow
 
 READING = ["/status", "/records?serial=7", "/records/0", "/records/0/frame"]
 ACTING = ["/inspect", "/inspect/camera", "/trigger", "/trigger/camera?wait=false"]
@@ -57,7 +49,7 @@ def test_what_shows_no_part_needs_no_token(serve: Serve, tokens: Tokens, path: s
 
 
 @pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/"])
-def test_nothing_tells_strangers_what_there_is(serve: Serve, path: str) -> None:
+def test_a_station_lists_its_addresses_to_nobody(serve: Serve, path: str) -> None:
     assert serve().ask("GET", path).status == 404
 
 
@@ -156,7 +148,7 @@ def test_the_stations_own_page_and_a_followed_link_are_served(serve: Serve) -> N
     assert served.ask("GET", "/status", **followed).status == 200
 
 
-def test_answers_are_kept_by_nobody_and_framed_nowhere(serve: Serve) -> None:
+def test_answers_are_cached_and_framed_nowhere(serve: Serve) -> None:
     headers = serve().ask("GET", "/status").headers
     assert headers["cache-control"] == "no-store"
     assert headers["x-content-type-options"] == "nosniff"
@@ -164,101 +156,27 @@ def test_answers_are_kept_by_nobody_and_framed_nowhere(serve: Serve) -> None:
     assert "server" not in headers
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    made = subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
-            *("-keyout", str(key), "-out", str(cert), "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
-        ],
-        capture_output=True,
-        check=False,
-    )
-    if made.returncode:
-        pytest.skip(f"openssl makes no certificate here: {made.stderr.decode()}")
-    return cert, key
-
-
-def test_a_station_with_a_certificate_speaks_tls_only(
-    serve: Serve, certificate: tuple[Path, Path]
+def test_many_readers_keep_nobody_from_health_and_verdicts(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cert, key = certificate
-    served = serve(tls_cert=cert, tls_key=key)
-    with pytest.raises(ConnectionError):
-        served.ask("GET", "/healthz")
-    served.context = ssl.create_default_context(cafile=cert)
-    assert served.web.address.startswith("https://")
-    assert served.send().json["verdict"] == "PASS"
+    served = serve()
+    reading, go_on = threading.Event(), threading.Event()
 
+    def slow(archive: KeptRecords, serial: str) -> list[Record]:
+        reading.set()
+        go_on.wait(TIMEOUT_S)
+        return []
 
-def test_who_never_ends_the_handshake_of_tls_is_ended(
-    serve: Serve, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(server, "HEAD_WITHIN_S", 0.3)
-    served = serve(tls_cert=certificate[0], tls_key=certificate[1])
-    with socket.create_connection(("127.0.0.1", served.port), TIMEOUT_S) as silent:
-        assert silent.recv(1) == b""
-
-
-def test_a_key_that_does_not_fit_is_told_before_the_station_starts(
-    station: Station, certificate: tuple[Path, Path], tmp_path: Path
-) -> None:
-    cert, _ = certificate
-    with pytest.raises(ConfigError, match=r"http\.tls_cert .*cert\.pem and http\.tls_key"):
-        Web(Http(port=0, tls_cert=cert, tls_key=cert), station, None)
-
-
-def test_a_port_that_is_taken_is_told_before_the_station_starts(station: Station) -> None:
-    with (
-        closing(Web(Http(port=0), station, None)) as web,
-        pytest.raises(ConfigError, match=r"127\.0\.0\.1 port [0-9]+ cannot be listened at"),
-    ):
-        Web(Http(port=web.port), station, None)
-
-
-def test_an_address_that_is_not_ours_is_told_before_the_station_starts(station: Station) -> None:
-    settings = Http(host="192.0.2.1", tokens=Path("x"), plain="only for this test").model_copy(
-        update={"tokens": None}
-    )
-    with pytest.raises(ConfigError, match=r"http: 192\.0\.2\.1 port 8711 cannot be listened at"):
-        Web(settings, station, None)
-
-
-def test_a_missing_file_of_tokens_is_told_before_the_station_starts(
-    station: Station, tmp_path: Path
-) -> None:
-    with pytest.raises(ConfigError, match="make the first token: lineside token new"):
-        Web(Http(tokens=tmp_path / "none"), station, None)
-
-
-@pytest.mark.parametrize(
-    ("settings", "said"),
-    [
-        ({"host": "0.0.0.0"}, "name a file of `tokens`"),
-        ({"host": "station.example"}, "name a file of `tokens`"),
-        ({"host": "0.0.0.0", "tokens": "t"}, "give `tls_cert` and `tls_key`, or in `plain`"),
-        ({"host": "::", "tokens": "t", "plain": "because"}, "at least 10 characters"),
-        ({"host": "0.0.0.0", "open_on_loopback": True}, "for 127.0.0.1 only"),
-        ({"tls_cert": "c"}, "belong together"),
-    ],
-)
-def test_a_station_that_others_reach_must_be_closed_to_strangers(
-    settings: dict[str, object], said: str
-) -> None:
-    with pytest.raises(ValidationError, match=said):
-        Http.model_validate(settings)
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {},
-        {"host": "::1"},
-        {"host": "0.0.0.0", "tokens": "t", "tls_cert": "c", "tls_key": "k"},
-        {"host": "10.0.0.7", "tokens": "t", "plain": "nginx on this machine adds TLS"},
-    ],
-)
-def test_a_station_that_is_closed_to_strangers_may_listen(settings: dict[str, object]) -> None:
-    assert Http.model_validate(settings).port == 8711
+    monkeypatch.setattr(access, "READERS", 1)
+    monkeypatch.setattr(KeptRecords, "of_serial", slow)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(served.ask, "GET", "/records?serial=1")
+        assert reading.wait(TIMEOUT_S)
+        second = served.ask("GET", "/status")
+        others = [served.ask("GET", "/healthz"), served.ask("GET", "/readyz"), served.send()]
+        go_on.set()
+        assert first.result(TIMEOUT_S).status == 200
+    assert (second.status, second.headers["retry-after"]) == (503, "1")
+    assert second.detail == "1 read records and frames already; try again"
+    assert [reply.status for reply in others] == [200] * 3
+    assert served.ask("GET", "/status").status == 200

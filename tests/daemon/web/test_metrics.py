@@ -1,12 +1,9 @@
-"""What the station tells of itself and its parts: health, state, figures, records, frames."""
+"""The station's figures as Prometheus reads them."""
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -15,13 +12,8 @@ from pipeline.daemon.images.writer import StorageStatus
 from pipeline.daemon.inspection.drift import DriftStatus, Level
 from pipeline.daemon.outbox.dispatcher import SinkStatus
 from pipeline.daemon.station import Station
-from pipeline.daemon.status import StationStatus
-from pipeline.daemon.web import app
 from pipeline.daemon.web.metrics import Metrics
-from pipeline.errors import SourceLost
-from pipeline.imaging import codec
 from pipeline.ledger.database import LedgerStatus
-from tests.daemon.conftest import picture
 from tests.daemon.web.conftest import Serve, Served
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -81,7 +73,13 @@ def test_figures_name_the_station_its_model_and_the_process(serve: Serve) -> Non
     assert value(seen, "process_resident_memory_bytes") > 1e6
 
 
-def test_figures_tell_how_many_frames_wait_and_how_often_a_camera_came_back(
+def test_a_station_that_is_not_ready_has_the_figure_0(station: Station) -> None:
+    state = replace(station.status(), alarms=("ledger.sqlite: disk full",))
+    seen = samples_of(Metrics(lambda: state, station.recorder).text("")[0].decode())
+    assert value(seen, "ready") == 0
+
+
+def test_figures_count_waiting_frames_and_reconnections_of_a_camera(
     station: Station,
 ) -> None:
     state = station.status()
@@ -93,7 +91,7 @@ def test_figures_tell_how_many_frames_wait_and_how_often_a_camera_came_back(
     assert value(seen, "camera_reconnects_total", camera="east") == 0
 
 
-def test_figures_tell_how_large_the_ledger_is_and_what_its_disk_has_room_for(
+def test_figures_have_the_size_of_the_ledger_and_the_room_on_its_disk(
     station: Station,
 ) -> None:
     state = replace(station.status(), ledger=LedgerStatus(123_456, 789))
@@ -102,20 +100,13 @@ def test_figures_tell_how_large_the_ledger_is_and_what_its_disk_has_room_for(
     assert value(seen, "ledger_disk_free_bytes") == 789
 
 
-def test_a_ledger_whose_size_nobody_can_tell_has_none(station: Station) -> None:
+def test_a_ledger_of_unknown_size_has_no_figure(station: Station) -> None:
     state = replace(station.status(), ledger=LedgerStatus())
     seen = samples_of(Metrics(lambda: state, station.recorder).text("")[0].decode())
     assert ("ledger_bytes", ()) not in seen
 
 
-def test_the_state_tells_the_size_of_the_ledger(serve: Serve) -> None:
-    served = serve()
-    told = served.ask("GET", "/status").json["ledger"]
-    assert told["size_bytes"] >= served.station.ledger.path.stat().st_size > 0
-    assert told["free_bytes"] > 0
-
-
-def test_figures_tell_of_sinks_storage_and_shadow(station: Station) -> None:
+def test_figures_cover_sinks_storage_and_shadow(station: Station) -> None:
     state = station.status()
     full = replace(
         state,
@@ -136,7 +127,7 @@ def test_figures_tell_of_sinks_storage_and_shadow(station: Station) -> None:
     assert value(seen, "worker_restarts_total") == 6
 
 
-def test_figures_tell_how_parts_look_to_the_model(serve: Serve) -> None:
+def test_figures_have_the_mean_score_of_the_latest_parts(serve: Serve) -> None:
     served = serve()
     scores = [served.send(brightness).json["defect_score"] for brightness in (200, 50)]
     seen = figures(served)
@@ -163,111 +154,3 @@ def test_figures_come_in_open_metrics_where_that_is_asked_for(serve: Serve) -> N
     reply = served.ask("GET", "/metrics", accept="application/openmetrics-text; version=1.0.0")
     assert reply.headers["content-type"].startswith("application/openmetrics-text")
     assert reply.body.endswith(b"# EOF\n")
-
-
-def test_a_station_whose_camera_is_away_is_alive_and_not_ready(serve: Serve) -> None:
-    served = serve()
-    served.station.cameras[0].lost(str(SourceLost("no route to camera")))
-    ready = served.ask("GET", "/readyz")
-    assert ready.status == 503
-    assert ready.json == {"ready": False, "reasons": ["camera camera: no route to camera"]}
-    assert served.ask("GET", "/healthz").json == {"alive": True}
-    assert value(figures(served), "ready") == 0
-
-
-def test_a_station_that_nobody_looks_after_is_not_alive(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    served = serve()
-    monkeypatch.setattr(app, "STALLED_AFTER_S", -1.0)
-    reply = served.ask("GET", "/healthz")
-    assert (reply.status, reply.json["alive"]) == (503, False)
-
-
-def test_the_status_is_the_stations_state(serve: Serve) -> None:
-    served = serve()
-    record = served.send(50).json
-    told = served.ask("GET", "/status").json
-    assert told["last"] == record
-    assert told["verdicts"]["FAIL"] == 1
-    assert told["model"]["version"] == "cells/3"
-    fields = set(StationStatus.__dataclass_fields__)
-    assert set(told) == fields - {"alarms", "drift"} | {"trouble", "not_ready"}
-    assert told["model"]["drift"]["parts"] == 1
-    assert told["cameras"][0]["trouble"] == told["model"]["trouble"] == ""
-
-
-def test_records_are_found_by_id_and_by_serial_newest_first(serve: Serve) -> None:
-    served = serve()
-    first, second = (
-        served.send(n, x_serial="SN 1/ü".encode().decode("latin-1")) for n in (200, 50)
-    )
-    found = served.ask("GET", "/records?serial=SN%201/%C3%BC")
-    assert found.json == [second.json, first.json]
-    assert served.ask("GET", f"/records/{first.json['id']}").json == first.json
-
-
-def test_an_unknown_record_is_none(serve: Serve) -> None:
-    served = serve()
-    assert served.ask("GET", "/records/none").status == 404
-    assert served.ask("GET", "/records?serial=none").json == []
-    assert served.ask("GET", "/records").status == 422
-
-
-def test_a_ledger_that_cannot_be_read_is_told(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    served = serve()
-
-    def broken(*_: object, **__: object) -> None:
-        raise sqlite3.OperationalError("disk I/O error")
-
-    monkeypatch.setattr(sqlite3, "connect", broken)
-    reply = served.ask("GET", "/records/1")
-    assert (reply.status, "disk I/O error" in reply.detail) == (503, True)
-
-
-def test_a_reader_of_records_keeps_no_verdict_waiting(serve: Serve) -> None:
-    served = serve()
-    with closing(sqlite3.connect(served.station.ledger.path)) as other:
-        other.execute("BEGIN")
-        other.execute("SELECT count(*) FROM records").fetchone()
-        assert served.send().json["verdict"] == "PASS"
-        assert len(served.ask("GET", "/records?serial=").json) == 1
-
-
-def kept(served: Served, folder: Path, name: str, data: bytes | None) -> str:
-    """The id of a record whose frame is in the folder."""
-    identity: str = served.send().json["id"]
-    if data is not None:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
-    served.station.ledger.note_image(identity, name)
-    return identity
-
-
-def test_a_kept_frame_is_shown_as_the_camera_gave_it(serve: Serve, tmp_path: Path) -> None:
-    served = serve(frames=tmp_path / "kept")
-    data = codec.encode_png(picture(200)) + bytes(600_000)
-    identity = kept(served, tmp_path / "kept", "2026-11-23/1.png", data)
-    reply = served.ask("GET", f"/records/{identity}/frame")
-    assert (reply.status, reply.headers["content-type"]) == (200, "image/png")
-    assert reply.body == data
-
-
-@pytest.mark.parametrize("name", ["gone.png", "../secret.png"])
-def test_a_frame_that_is_gone_or_elsewhere_is_not_shown(
-    serve: Serve, tmp_path: Path, name: str
-) -> None:
-    served = serve(frames=tmp_path / "kept")
-    (tmp_path / "kept").mkdir()
-    (tmp_path / "secret.png").write_bytes(b"secret")
-    identity = kept(served, tmp_path / "kept", name, None)
-    reply = served.ask("GET", f"/records/{identity}/frame")
-    assert (reply.status, reply.detail) == (404, f"no frame of record {identity} is kept")
-
-
-def test_a_station_that_keeps_no_frames_shows_none(serve: Serve) -> None:
-    served = serve()
-    identity = served.send().json["id"]
-    assert served.ask("GET", f"/records/{identity}/frame").status == 404

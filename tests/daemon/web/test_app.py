@@ -1,21 +1,22 @@
-"""Pictures and triggers by HTTP: one request, one record, one answer."""
+"""What each address of the station answers, and with which status."""
 
 from __future__ import annotations
 
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
 import pytest
 
 from pipeline.contracts.bundle import Bundle
-from pipeline.contracts.records import Verdict
+from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.settings.line import Overload
-from pipeline.errors import LedgerError
-from pipeline.imaging import codec
-from tests.daemon.conftest import picture
-from tests.daemon.web.conftest import Fired, Held, Reply, Serve, until
+from pipeline.daemon.status import StationStatus
+from pipeline.daemon.web import app, records
+from pipeline.daemon.web.records import KeptRecords
+from pipeline.errors import LedgerError, SourceLost
+from tests.daemon.web.conftest import TIMEOUT_S, Fired, Held, Serve, until
 
 
 @pytest.mark.parametrize(("brightness", "verdict"), [(200, "PASS"), (50, "FAIL"), (128, "REVIEW")])
@@ -27,20 +28,6 @@ def test_a_sent_picture_is_answered_with_its_record(
     (record,) = served.station.ledger.records()
     assert (reply.status, reply.json["verdict"], reply.json["serial"]) == (200, verdict, "SN-7")
     assert reply.json == asdict(record)
-
-
-def test_a_picture_in_a_form_is_taken_byte_by_byte(serve: Serve) -> None:
-    picture_in_form = (
-        b"--b0\r\ncontent-disposition: form-data; name=note\r\n\r\nhello\r\n"
-        b'--b0\r\nContent-Disposition: form-data; name="image"; filename="part.png"\r\n'
-        b"Content-Type: image/png\r\n\r\n" + codec.encode_png(picture(50)) + b"\r\n--b0--\r\n"
-    )
-    served = serve()
-    reply = served.ask(
-        *("POST", "/inspect?serial=7", picture_in_form),
-        content_type="multipart/form-data; boundary=b0",
-    )
-    assert (reply.status, reply.json["verdict"], reply.json["serial"]) == (200, "FAIL", "7")
 
 
 def test_a_damaged_picture_is_a_part_that_was_not_inspected(serve: Serve) -> None:
@@ -68,7 +55,7 @@ def test_a_part_refused_for_overload_has_its_record_in_the_answer(
     assert served.station.ledger.account().triggers == 2
 
 
-def test_a_station_with_too_many_clients_says_so_and_is_alive(
+def test_a_station_with_too_many_clients_refuses_more_and_is_alive(
     serve: Serve, sealed_bundle: Bundle
 ) -> None:
     inspector = Held(sealed_bundle)
@@ -84,7 +71,7 @@ def test_a_station_with_too_many_clients_says_so_and_is_alive(
     assert alive.status == 200
 
 
-def test_without_a_ledger_nobody_gets_a_verdict_and_everybody_is_told(
+def test_without_a_ledger_clients_get_the_reason_instead_of_a_verdict(
     serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served = serve()
@@ -106,7 +93,7 @@ def test_without_a_ledger_nobody_gets_a_verdict_and_everybody_is_told(
     assert served.station.ledger.account().verdicts[Verdict.NOT_INSPECTED] == 1
 
 
-def test_a_late_verdict_is_told_as_late_and_stands_in_the_ledger(
+def test_a_late_verdict_is_answered_as_late_and_stands_in_the_ledger(
     serve: Serve, sealed_bundle: Bundle
 ) -> None:
     inspector = Held(sealed_bundle)
@@ -117,37 +104,6 @@ def test_a_late_verdict_is_told_as_late_and_stands_in_the_ledger(
     until(lambda: bool(served.ask("GET", "/records?serial=late").json))
     (record,) = served.ask("GET", "/records?serial=late").json
     assert record["verdict"] == "PASS"
-
-
-def test_who_waits_when_the_station_ends_is_told_so(serve: Serve) -> None:
-    served = serve()
-    served.source.deaf = True
-    with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(served.send)
-        until(lambda: len(served.web._waiting._clients) == 1)
-        served.end()
-        reply = asked.result(30)
-    assert (reply.status, reply.detail) == (
-        503,
-        "the part is not inspected: the station is stopping",
-    )
-
-
-def test_the_part_at_work_when_the_station_ends_still_gets_its_verdict(
-    serve: Serve, sealed_bundle: Bundle
-) -> None:
-    inspector = Held(sealed_bundle)
-    served = serve(inspector=inspector)
-    with ThreadPoolExecutor(1) as pool:
-        asked: Future[Reply] = pool.submit(served.send)
-        assert inspector.at_work.wait(30)
-        served.stop.set()
-        until(lambda: bool(served.station.stopping))
-        refused = served.send()
-        inspector.let_go.set()
-        reply = asked.result(30)
-    assert (reply.status, reply.json["verdict"]) == (200, "PASS")
-    assert (refused.status, refused.detail) == (503, "the station is stopping")
 
 
 def test_of_several_cameras_one_is_named(serve: Serve) -> None:
@@ -180,24 +136,18 @@ def test_a_trigger_without_a_frame_is_answered_with_its_record(serve: Serve) -> 
     assert reply.json["reason"].startswith("no frame: ")
 
 
-def test_who_does_not_wait_is_answered_at_once(serve: Serve, sealed_bundle: Bundle) -> None:
+def test_a_trigger_that_does_not_wait_is_answered_at_once(
+    serve: Serve, sealed_bundle: Bundle
+) -> None:
     served = serve(trigger=Fired())
     reply = served.ask("POST", "/trigger?wait=false&serial=11")
     assert reply.status == 202
     until(lambda: bool(served.ask("GET", "/records?serial=11").json))
 
 
-def test_a_station_that_is_sent_nothing_says_what_it_takes(serve: Serve) -> None:
+def test_a_station_without_a_software_trigger_names_the_setting(serve: Serve) -> None:
     reply = serve().ask("POST", "/trigger")
     assert (reply.status, "trigger: {type: software}" in reply.detail) == (404, True)
-
-
-@pytest.mark.parametrize("serial", ["%07", "a" * 201])
-def test_a_serial_that_nobody_can_read_is_refused(serve: Serve, serial: str) -> None:
-    served = serve()
-    reply = served.send(200, f"/inspect?serial={serial}")
-    assert (reply.status, "a serial has at most 200" in reply.detail) == (422, True)
-    assert served.station.ledger.account().triggers == 0
 
 
 def test_many_clients_at_once_each_get_their_own_record(serve: Serve) -> None:
@@ -214,3 +164,66 @@ def test_many_clients_at_once_each_get_their_own_record(serve: Serve) -> None:
         client.join(30)
     assert replies == {f"S{i}": f"S{i}" for i in range(16)}
     assert served.station.ledger.account().triggers == 16
+
+
+def test_a_station_whose_camera_is_away_is_alive_and_not_ready(serve: Serve) -> None:
+    served = serve()
+    served.station.cameras[0].lost(str(SourceLost("no route to camera")))
+    ready = served.ask("GET", "/readyz")
+    assert ready.status == 503
+    assert ready.json == {"ready": False, "reasons": ["camera camera: no route to camera"]}
+    assert served.ask("GET", "/healthz").json == {"alive": True}
+
+
+def test_a_station_whose_workers_nobody_supervises_is_not_alive(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = serve()
+    monkeypatch.setattr(app, "STALLED_AFTER_S", -1.0)
+    reply = served.ask("GET", "/healthz")
+    assert (reply.status, reply.json["alive"]) == (503, False)
+
+
+def test_the_status_has_all_that_the_station_knows_of_itself(serve: Serve) -> None:
+    served = serve()
+    record = served.send(50).json
+    status = served.ask("GET", "/status").json
+    assert status["last"] == record
+    assert status["verdicts"]["FAIL"] == 1
+    assert status["model"]["version"] == "cells/3"
+    fields = set(StationStatus.__dataclass_fields__)
+    assert set(status) == fields - {"alarms", "drift"} | {"trouble", "not_ready"}
+    assert status["model"]["drift"]["parts"] == 1
+    assert status["cameras"][0]["trouble"] == status["model"]["trouble"] == ""
+
+
+def test_the_status_has_the_size_of_the_ledger(serve: Serve) -> None:
+    served = serve()
+    ledger = served.ask("GET", "/status").json["ledger"]
+    assert ledger["size_bytes"] >= served.station.ledger.path.stat().st_size > 0
+    assert ledger["free_bytes"] > 0
+
+
+def test_an_unknown_record_is_not_found(serve: Serve) -> None:
+    served = serve()
+    assert served.ask("GET", "/records/none").status == 404
+    assert served.ask("GET", "/records?serial=none").json == []
+    assert served.ask("GET", "/records").status == 422
+
+
+def test_a_disk_that_hangs_is_answered_as_such(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "PATIENCE_S", 0.1)
+    go_on = threading.Event()
+
+    def hang(archive: KeptRecords, serial: str) -> list[Record]:
+        go_on.wait(TIMEOUT_S)
+        return []
+
+    monkeypatch.setattr(KeptRecords, "of_serial", hang)
+    served = serve()
+    reply = served.ask("GET", "/records?serial=1")
+    go_on.set()
+    assert (reply.status, reply.detail) == (504, "the station's disk does not answer")
+    until(lambda: served.ask("GET", "/records?serial=1").status == 200)

@@ -1,0 +1,147 @@
+"""Pictures as clients send them: their types, forms, sizes and serials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from http.client import HTTPConnection
+
+import numpy as np
+import pytest
+
+from pipeline.daemon.web import upload
+from pipeline.imaging import codec
+from tests.daemon.conftest import picture
+from tests.daemon.web.conftest import TIMEOUT_S, Serve, connected, until
+
+PNG = {"content_type": "image/png"}
+HEAD = b"POST /inspect HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\n"
+FILE = b'--b\r\nContent-Disposition: form-data; name=i; filename="a.png"\r\n\r\n\x89PNG\r\n'
+
+
+def endless() -> Iterator[bytes]:
+    while True:
+        yield bytes(10_000)
+
+
+def test_a_picture_that_is_too_large_is_refused_whatever_its_length_claims(serve: Serve) -> None:
+    served = serve(max_upload_mb=0.1)
+    honest = served.ask("POST", "/inspect", bytes(100_001), **PNG)
+    chunked = served.ask("POST", "/inspect", iter([bytes(60_000), bytes(60_000)]), **PNG)
+    assert (honest.status, chunked.status) == (413, 413)
+    assert "larger than 0.1 MB (http.max_upload_mb" in chunked.detail
+    assert served.station.ledger.account().triggers == 0
+    assert served.send().status == 200
+
+
+def test_a_small_file_of_many_pixels_is_refused_before_it_is_decoded(serve: Serve) -> None:
+    served = serve(max_megapixels=0.01)
+    large = codec.encode_png(np.zeros((100, 101, 3), np.uint8))
+    reply = served.ask("POST", "/inspect", large, **PNG)
+    assert reply.status == 413
+    assert reply.detail == (
+        "the picture has 101 x 100 pixels; at most 0.01 million are taken (http.max_megapixels in "
+        "the line file)"
+    )
+    assert served.station.ledger.account().triggers == 0
+    assert not served.web.service.uploads.held_bytes
+    assert served.send().status == 200
+
+
+def test_a_client_that_sends_without_end_is_cut_off(serve: Serve, impatient: None) -> None:
+    served = serve(max_upload_mb=0.1)
+    with (
+        closing(HTTPConnection("127.0.0.1", served.port, timeout=TIMEOUT_S)) as connection,
+        pytest.raises(ConnectionError),
+    ):
+        connection.request("POST", "/inspect", endless(), {"Content-Type": "image/png"})
+    until(lambda: not served.web.service.uploads.held_bytes)
+
+
+def test_a_picture_that_does_not_arrive_in_time_is_refused(serve: Serve) -> None:
+    served = serve(upload_within_s=0.3)
+    with connected(served) as client:
+        client.sendall(HEAD + b"Content-Length: 1000\r\n\r\n" + b"\x89PNG")
+        answer = client.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"did not arrive within 0.3 s" in answer
+    assert served.station.ledger.account().triggers == 0
+
+
+def test_all_pictures_together_have_room_for_a_few_of_the_largest(serve: Serve) -> None:
+    served = serve(max_upload_mb=0.01)
+    part = HEAD + b"Content-Length: 10000\r\n\r\n" + bytes(9_999)
+    with ExitStack() as stack:
+        for _ in range(upload.AT_ONCE):
+            stack.enter_context(connected(served)).sendall(part)
+        until(lambda: served.web.service.uploads.held_bytes == upload.AT_ONCE * 9_999)
+        reply = served.send()
+    assert (reply.status, reply.headers["retry-after"]) == (503, "1")
+    until(lambda: not served.web.service.uploads.held_bytes)
+    assert served.send().status == 200
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "image/gif"])
+def test_a_type_that_is_not_a_picture_is_refused_with_those_that_are(
+    serve: Serve, kind: str
+) -> None:
+    reply = serve().send(content_type=kind)
+    assert reply.status == 415
+    assert f'is not "{kind}"; send image/jpeg, image/png' in reply.detail
+
+
+def test_an_empty_picture_opens_no_record(serve: Serve) -> None:
+    served = serve()
+    reply = served.ask("POST", "/inspect", b"", **PNG)
+    assert (reply.status, reply.detail) == (422, "the picture is empty (0 bytes)")
+    assert served.station.ledger.account().triggers == 0
+
+
+def test_a_picture_in_a_form_is_taken_byte_by_byte(serve: Serve) -> None:
+    picture_in_form = (
+        b"--b0\r\ncontent-disposition: form-data; name=note\r\n\r\nhello\r\n"
+        b'--b0\r\nContent-Disposition: form-data; name="image"; filename="part.png"\r\n'
+        b"Content-Type: image/png\r\n\r\n" + codec.encode_png(picture(50)) + b"\r\n--b0--\r\n"
+    )
+    served = serve()
+    reply = served.ask(
+        *("POST", "/inspect?serial=7", picture_in_form),
+        content_type="multipart/form-data; boundary=b0",
+    )
+    assert (reply.status, reply.json["verdict"], reply.json["serial"]) == (200, "FAIL", "7")
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "reason"),
+    [
+        ("multipart/form-data", FILE + b"--b--", "names no boundary"),
+        ("multipart/form-data; boundary=b", FILE, "cut off"),
+        ("multipart/form-data; boundary=b", FILE + FILE + b"--b--", "has 2 files"),
+        ("multipart/form-data; boundary=b", b"--b\r\n\r\nx\r\n--b--", "has 0 files"),
+        ("multipart/form-data; boundary=b", b"\x00" * 50, "cut off"),
+    ],
+)
+def test_a_form_without_exactly_one_file_opens_no_record(
+    serve: Serve, kind: str, body: bytes, reason: str
+) -> None:
+    served = serve()
+    reply = served.ask("POST", "/inspect", body, content_type=kind)
+    assert reply.status == 422
+    assert reason in reply.detail
+    assert served.station.ledger.account().triggers == 0
+
+
+@pytest.mark.parametrize("tail", [b"\r", b"\n", b"\r\n", b"\r\n--", b"\r\n\r\n", b"--b"])
+def test_a_file_in_a_form_keeps_its_last_bytes(tail: bytes) -> None:
+    data = codec.encode_png(picture(50)) + tail
+    head = b'Content-Disposition: form-data; name="i"; filename="a.png"\r\n\r\n'
+    body = b"--b0\r\n" + head + data + b"\r\n--b0--\r\n"
+    assert upload.from_form(body, 'multipart/form-data; boundary="b0"') == data
+
+
+@pytest.mark.parametrize("serial", ["%07", "a" * 201])
+def test_a_serial_that_is_too_long_or_not_printable_is_refused(serve: Serve, serial: str) -> None:
+    served = serve()
+    reply = served.send(200, f"/inspect?serial={serial}")
+    assert (reply.status, "a serial has at most 200" in reply.detail) == (422, True)
+    assert served.station.ledger.account().triggers == 0
