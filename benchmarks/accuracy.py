@@ -29,6 +29,7 @@ from pipeline.datasets import shards
 from pipeline.datasets.splits import assign_folds
 from pipeline.stages import augment, ingest, preprocess, train
 from pipeline.training import methods
+from pipeline.training.features.backbone_features import FeatureExtractor
 from pipeline.training.heads import logistic, out_of_fold
 from pipeline.training.training_data import classes_of, gather
 
@@ -80,10 +81,11 @@ def measure(conf: Path, data: Path) -> tuple[tuple[float, float], list[tuple[flo
     gathered = gather(data, settings.soft_labels)
     graph = data / "features.onnx"
     backbones = methods.backbones_of(settings, gathered)
-    extractor = methods.extractor_of(
-        *(settings, gathered, backbones, graph, None), lambda vectors, *_: vectors
+    extractor = FeatureExtractor(
+        *(backbones, gathered.augmenter, settings.seed, gathered.sample()),
+        *(graph, None, lambda vectors, *_: vectors),
     )
-    features = methods.features_of(settings, gathered, extractor)
+    features = methods.features_of(gathered, extractor, settings.views)
     index, bad = (
         gathered.index,
         classes_of(gathered.index, taxonomy) == taxonomy.names.index("defective"),

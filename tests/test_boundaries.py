@@ -52,7 +52,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"service"},
     ),
     "training": (
-        {"architectures", "augmentation"},
+        {"architectures", "augmentation", "head_modules"},
         {"network", "export", "tracking"},
         {"checkpoint", "features"},
         {"heads"},
@@ -65,7 +65,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"location", "splits", "image_mode", "shards", "scores"},
         {"adapters", "grouping", "golden", "scanning"},
         {"manifest", "scan_cache"},
-        {"checks", "shard_writer"},
+        {"checks", "manifest_reader", "shard_writer"},
     ),
 }
 TRAINING_ONLY = {"torch", "torchvision", "timm", "pytorch_lightning", "albumentations"}

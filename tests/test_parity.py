@@ -10,8 +10,8 @@ import torch
 
 from pipeline.contracts.bundle import Bundle, OperatingPoint, Provenance, Range, Reference
 from pipeline.contracts.spec import PreprocessSpec
-from pipeline.datasets import manifest
 from pipeline.datasets.adapters import elpv
+from pipeline.datasets.manifest_reader import read_manifest
 from pipeline.datasets.shards import Shards
 from pipeline.imaging import Pixels
 from pipeline.imaging.codec import encode_png, read
@@ -21,7 +21,8 @@ from pipeline.inference.predictor import Prediction, session
 from pipeline.stages import ingest, preprocess
 from pipeline.training.architectures import build
 from pipeline.training.export import PARITY, export, join, parity
-from pipeline.training.network import Features, KernelHead, Network
+from pipeline.training.head_modules import KernelHead
+from pipeline.training.network import Features, Network
 from tests.stages.conftest import TAXONOMY, copy_cells, folder_of
 
 RING = {"outer_px": 140, "inner_px": 60}
@@ -91,7 +92,7 @@ def test_training_sees_bit_for_bit_what_the_station_shows_the_network(
 ) -> None:
     spec = PreprocessSpec.model_validate(given)
     preprocess.run(preprocess.Config(spec=spec, sheet_per_class=1), ingested, tmp_path)
-    trained_on, data = Shards(tmp_path), manifest.read(ingested / "ingest")
+    trained_on, data = Shards(tmp_path), read_manifest(ingested / "ingest")
     assert len(trained_on) == spec.n_tiles * len(data.table)
     shown: list[Pixels] = []
     station = station_that_notes_what_its_network_sees(spec, tmp_path, shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,53 @@ def test_imports_for_types_alone_are_left_out(package: Path) -> None:
     lines = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import pipeline.other\n"
     (package / "top.py").write_text(lines)
     assert closure("pipeline.top") == {"pipeline", "pipeline.top"}
+
+
+# What is cached under a key with each module's code, and which of ours its code must not cover: a
+# change there would throw away what it does not change.
+NEVER_COVERS = {
+    "pipeline.datasets.shard_writer": ("datasets.adapters", "ledger", "training", "daemon"),
+    "pipeline.datasets.scanning": ("datasets.adapters", "ledger", "training", "daemon"),
+    "pipeline.training.augmentation": ("training.architectures", "training.heads", "datasets"),
+    "pipeline.training.features.backbone_features": (
+        *("training.heads", "training.finetune", "training.methods", "datasets", "registry"),
+    ),
+    "pipeline.training.heads.nystroem": (
+        *("training.architectures", "training.network", "training.heads.logistic"),
+        *("training.augmentation", "datasets", "registry", "inference"),
+    ),
+}
+COVERS = {
+    "pipeline.datasets.shard_writer": ("datasets.manifest", "imaging.prepare", "imaging.codec"),
+    "pipeline.datasets.scanning": ("imaging.codec", "imaging.fingerprint"),
+    "pipeline.training.augmentation": ("training.augmentation.chain",),
+    "pipeline.training.features.backbone_features": (
+        *("training.architectures.resnet", "training.network", "training.export"),
+    ),
+    "pipeline.training.heads.nystroem": ("training.head_modules",),
+}
+
+
+def test_every_module_whose_code_is_in_a_key_is_listed() -> None:
+    keyed = set()
+    for name, path in source_code.modules().items():
+        for given in re.findall(r"\bcode_digest\(([^*)]+)\)", path.read_text("utf-8")):
+            keyed.add(name if given == "__name__" else given.strip('"'))
+    assert keyed == set(NEVER_COVERS) == set(COVERS)
+
+
+@pytest.mark.parametrize("module", NEVER_COVERS)
+def test_a_key_does_not_change_with_code_that_changes_nothing(module: str) -> None:
+    others = tuple(f"pipeline.{name}" for name in NEVER_COVERS[module])
+    known = source_code.modules().keys()
+    assert known >= set(others), "each of these is a module"
+    reached = [m for m in closure(module) if any(f"{m}.".startswith(f"{o}.") for o in others)]
+    assert reached == []
+
+
+@pytest.mark.parametrize("module", COVERS)
+def test_a_key_changes_with_the_code_that_computes(module: str) -> None:
+    assert closure(module) >= {f"pipeline.{name}" for name in COVERS[module]}
 
 
 def test_a_module_that_is_missing_has_no_digest(package: Path) -> None:

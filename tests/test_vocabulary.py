@@ -125,6 +125,21 @@ def test_no_retired_word_stands_in_a_name_or_a_message(module: str) -> None:
     assert found == [], "\n".join(found)
 
 
+# What every plugin and every stage calls by the same name.
+CONVENTIONS = {"Config"}
+
+
+def test_no_two_classes_have_one_name() -> None:
+    """Also with and without an underscore: a reader of both cannot tell them apart."""
+    homes: dict[str, list[str]] = {}
+    for path in modules().values():
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef) and node.name not in CONVENTIONS:
+                where = f"{path.relative_to(ROOT)}:{node.lineno}"
+                homes.setdefault(node.name.lstrip("_"), []).append(where)
+    assert {name: places for name, places in homes.items() if len(places) > 1} == {}
+
+
 def test_no_module_bears_a_retired_word() -> None:
     wrong = [m for m in modules() for part in m.split(".") for w in words_of(part) if w in RETIRED]
     assert wrong == []

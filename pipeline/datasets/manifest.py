@@ -17,7 +17,6 @@ mask, mask_sha256   POSIX path and hash of the image's defect mask, "" where it 
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,10 +26,9 @@ import pandas as pd
 
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets import location
-from pipeline.datasets.adapters import ADAPTERS, adapter
 from pipeline.datasets.location import Place
 from pipeline.errors import DataError
-from pipeline.files import read_model, write_model
+from pipeline.files import write_model
 from pipeline.imaging import Pixels
 from pipeline.imaging.codec import decode, decode_mask
 from pipeline.plugins import PluginConfig
@@ -104,14 +102,3 @@ class Manifest:
         """As lists: a table takes long for one cell."""
         names = ("path", "sha256", "mask", "mask_sha256")
         return {name: self.table[name].tolist() for name in names if name in self.table}
-
-
-def read(folder: Path) -> Manifest:
-    """Read what `ingest` wrote."""
-    source = ADAPTERS.configure(json.loads((folder / SOURCE).read_bytes()))
-    return Manifest(
-        table=pd.read_parquet(folder / TABLE),
-        taxonomy=read_model(folder / TAXONOMY, Taxonomy),
-        root=adapter(source).root(source),
-        report=json.loads((folder / REPORT).read_bytes()),
-    )

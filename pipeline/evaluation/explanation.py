@@ -78,7 +78,7 @@ class Explanation:
 
 
 @dataclass(frozen=True)
-class _Kind:
+class _HeatMapGroup:
     name: str
     title: str
     lead: str
@@ -126,7 +126,7 @@ def explain(
     )
 
 
-def _kinds(test: PartPredictions, each: int) -> Iterator[_Kind]:
+def _kinds(test: PartPredictions, each: int) -> Iterator[_HeatMapGroup]:
     """Wrong verdicts, the surest first; of right ones a sample from the surest to the doubtful."""
     scores, bad = test.scores, test.bad
     passed, failed = test.verdicts == Verdict.PASS, test.verdicts == Verdict.FAIL
@@ -135,28 +135,30 @@ def _kinds(test: PartPredictions, each: int) -> Iterator[_Kind]:
         right = test.predicted == test.labels
         sure = -test.probabilities.max(axis=1)
         lead = "Left the part, right what speaks for the class it was taken for."
-        yield _Kind("heat-wrong", "Taken for another class", lead, _first(~right, sure, each))
-        yield _Kind("heat-right", "Recognised", lead, _spread(right, sure, each))
+        yield _HeatMapGroup(
+            "heat-wrong", "Taken for another class", lead, _first(~right, sure, each)
+        )
+        yield _HeatMapGroup("heat-right", "Recognised", lead, _spread(right, sure, each))
         return
-    yield _Kind(
+    yield _HeatMapGroup(
         "heat-escapes",
         "Why bad parts passed",
         f"{shown} Where a defect stays dark, the network does not see it.",
         _first(bad & passed, scores, each),
     )
-    yield _Kind(
+    yield _HeatMapGroup(
         "heat-overkills",
         "Why good parts failed",
         f"{shown} What lights up was taken for a defect.",
         _first(~bad & failed, -scores, each),
     )
-    yield _Kind(
+    yield _HeatMapGroup(
         "heat-failed",
         "Bad parts, rightly failed",
         f"{shown} It should be the defect.",
         _spread(bad & failed, -scores, each),
     )
-    yield _Kind(
+    yield _HeatMapGroup(
         "heat-passed",
         "Good parts, rightly passed",
         f"{shown} There should be little to see.",
@@ -210,7 +212,7 @@ def _measured(
 
 
 def _drawn(
-    kinds: list[_Kind],
+    kinds: list[_HeatMapGroup],
     data: Manifest,
     test: PartPredictions,
     pictures: Pixels,

@@ -61,7 +61,7 @@ class _Truth:
 
 
 @dataclass(frozen=True)
-class _Answers:
+class _PartAnswers:
     """What the station says of the same N parts, under one change or none."""
 
     verdicts: npt.NDArray[np.str_]
@@ -173,7 +173,7 @@ def _inspect(
     rows: Ints,
     steps: Sequence[tuple[Change, float]],
     watch: Watch,
-) -> list[_Answers]:
+) -> list[_PartAnswers]:
     """Answers for the parts as they are, then for each step."""
 
     def inspect_changed(inspector: Inspector, row: int) -> list[Inspection]:
@@ -183,7 +183,7 @@ def _inspect(
 
     parts = list(watch(run_inspectors(bundle, rows, inspect_changed), len(rows)))
     return [
-        _Answers(
+        _PartAnswers(
             verdicts=np.array([i.decision.verdict for i in inspections]),
             probabilities=np.stack([i.probabilities for i in inspections]),
             scores=np.array([i.defect_score for i in inspections]),
@@ -197,8 +197,8 @@ def _changed(
     name: str,
     strength: float,
     unit: str,
-    before: _Answers,
-    after: _Answers,
+    before: _PartAnswers,
+    after: _PartAnswers,
     truth: _Truth,
     rules: RobustnessRules,
 ) -> Changed:
@@ -221,7 +221,9 @@ def _changed(
     )
 
 
-def _broken(before: _Answers, after: _Answers, truth: _Truth, rules: RobustnessRules) -> str:
+def _broken(
+    before: _PartAnswers, after: _PartAnswers, truth: _Truth, rules: RobustnessRules
+) -> str:
     """Why the model counts as broken, in words; empty where it does not.
 
     The test is not corrected for the number of changes tried and takes parts of a group as

@@ -25,7 +25,7 @@ from pipeline.imaging import Pixels
 if TYPE_CHECKING:
     from av import Packet
     from av.container import InputContainer
-    from av.video.frame import VideoFrame
+    from av.video.frame import VideoFrame as DecodedFrame
     from av.video.stream import VideoStream
 
 _Log = list[tuple[int, str, str]]
@@ -45,7 +45,7 @@ _UNTIL = "nothing is judged until a clean key picture"
 
 
 @dataclass(frozen=True)
-class Shot:
+class VideoFrame:
     """One picture of a video, or the reason why there is none.
 
     Attributes:
@@ -133,7 +133,7 @@ def require(needed_by: str) -> None:
         raise MissingExtra("av", needed_by, "rtsp") from None
 
 
-def shots(
+def frames(
     address: str | Path,
     name: str,
     *,
@@ -141,7 +141,7 @@ def shots(
     options: Mapping[str, str] | None = None,
     open_s: float | None = None,
     read_s: float | None = None,
-) -> Iterator[Shot]:
+) -> Iterator[VideoFrame]:
     """Open a video and yield its pictures in the order in which they are shown.
 
     Colours are converted as FFmpeg does, which differs by a few grey levels from what `codec` makes
@@ -191,7 +191,7 @@ def shots(
 
 def _decoded(
     container: InputContainer, stream: VideoStream, name: str, opening: _Log
-) -> Iterator[Shot]:
+) -> Iterator[VideoFrame]:
     import av
 
     first_s: float | None = None
@@ -212,14 +212,14 @@ def _decoded(
         if packet.is_corrupt:
             damage.add(number, "the container marks a packet as damaged")
         packet.opaque = number
-        frames: list[VideoFrame] = []
+        decoded: list[DecodedFrame] = []
         with av.logging.Capture() as log:
             try:
-                frames = packet.decode()
+                decoded = packet.decode()
             except av.InvalidDataError as error:
                 damage.add(number, error.strerror or "invalid data")
         damage.decoded(number, log)
-        for frame in frames:
+        for frame in decoded:
             first_s = frame.time if first_s is None else first_s
             at_s = None if frame.time is None or first_s is None else frame.time - first_s
             of = frame.opaque if isinstance(frame.opaque, int) else number
@@ -227,13 +227,13 @@ def _decoded(
                 damage.add(of, "a part of the picture is missing")
             fault = damage.fault(of, is_key=frame.key_frame and frame.pict_type not in _INTER)
             if damage.unreported:  # no picture came out of what was damaged
-                yield Shot(None, None, f"{name}: {damage.report()}")
+                yield VideoFrame(None, None, f"{name}: {damage.report()}")
             if fault:
                 damage.report()
-                yield Shot(at_s, None, f"{name}: {fault}")
+                yield VideoFrame(at_s, None, f"{name}: {fault}")
             elif damage.begun:
                 with av.logging.Capture():  # old JPEG formats are warned of at each conversion
                     pixels = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-                yield Shot(at_s, pixels)
-        if not frames and damage.begun and damage.failed(number):
-            yield Shot(None, None, f"{name}: {damage.report()}")
+                yield VideoFrame(at_s, pixels)
+        if not decoded and damage.begun and damage.failed(number):
+            yield VideoFrame(None, None, f"{name}: {damage.report()}")

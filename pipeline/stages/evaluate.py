@@ -18,9 +18,10 @@ from pydantic import Field
 
 from pipeline.contracts.evaluation import EVALUATION, Evaluation
 from pipeline.contracts.records import Verdict
-from pipeline.datasets import golden, manifest
+from pipeline.datasets import golden
 from pipeline.datasets import scores as unseen_scores
 from pipeline.datasets.manifest import Manifest
+from pipeline.datasets.manifest_reader import read_manifest
 from pipeline.errors import DataError
 from pipeline.evaluation import explanation, lineage, robustness
 from pipeline.evaluation.champion import Champion, compare_with_champion, find_champion
@@ -90,7 +91,7 @@ def run(
         DataError: an image changed since it was ingested, or there is no test part.
         BundleError: the trained bundle is incomplete.
     """
-    data, trained = manifest.read(source / "ingest"), source / "train"
+    data, trained = read_manifest(source / "ingest"), source / "train"
     rows = np.flatnonzero(data.table["split"] == "test")
     if not len(rows):
         raise DataError(

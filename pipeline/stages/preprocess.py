@@ -11,8 +11,8 @@ import numpy as np
 from pydantic import Field
 
 from pipeline.contracts.spec import PreprocessSpec, reference_file
-from pipeline.datasets import manifest
 from pipeline.datasets.manifest import Manifest
+from pipeline.datasets.manifest_reader import read_manifest
 from pipeline.datasets.shard_writer import ShardWriter
 from pipeline.datasets.shards import Shards
 from pipeline.errors import DataError
@@ -48,7 +48,7 @@ def run(config: Config, source: Path, out: Path) -> Report:
             the spec names was not given, or the part was found in no training image of a class.
     """
     ingested, spec = source / "ingest", config.spec
-    data = manifest.read(ingested)
+    data = read_manifest(ingested)
     preparation = Preparation.read(spec, ingested)
     job = ShardWriter(data, preparation, ingested, out)
     kept = job.n_kept

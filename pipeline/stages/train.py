@@ -14,6 +14,7 @@ import numpy as np
 from pipeline.contracts.bundle import MODEL, Provenance
 from pipeline.contracts.spec import reference_file
 from pipeline.datasets import manifest, scores
+from pipeline.datasets.manifest_reader import read_manifest
 from pipeline.datasets.shards import INDEX
 from pipeline.files import cache_folder, sha256, write_json, write_model
 from pipeline.imaging.quality import measure, reference
@@ -73,13 +74,16 @@ def run(
         tracker.log_file(sheet, "samples")
     with finetune.alone():
         graph = passing / "features.onnx"
-        extractor = methods.extractor_of(config, data, backbones, graph, cache, _watch)
-        features = methods.features_of(config, data, extractor)
+        extractor = FeatureExtractor(
+            *(backbones, data.augmenter, config.seed, data.sample()),
+            *(graph, cache, _watch, config.features_device),
+        )
+        features = methods.features_of(data, extractor, config.views)
     trained = methods.train(config, data, backbones, extractor, features, work, tracker)
     difference = methods.write_graph(trained, data, extractor, passing, bundle / MODEL)
     trained.facts["parity_max_relative"] = difference
     lines = [
-        *_write_judged(config, data, trained, extractor, out, tracker),
+        *_write_scores(config, data, trained, extractor, out, tracker),
         *_write_bundle(config, data, backbones, trained, source, out, teacher),
     ]
     if doubts:
@@ -100,7 +104,13 @@ def follow(config: Config, source: Path, work: Path, teacher: Teacher | None) ->
         data = _gather(config, source, teacher, [])
         if config.method == "finetune" or data.held is not None:
             backbones = methods.backbones_of(config, data)
-            methods.tune(config, data, backbones, finetune.receive(work), work, Untracked())
+            methods.tune(
+                *(data, backbones, finetune.receive(work)),
+                *(config.finetune, config.trainer, config.seed),
+                pretrained=config.pretrained,
+                work=work,
+                tracker=Untracked(),
+            )
     return Report([])
 
 
@@ -112,9 +122,9 @@ def _gather(
     if distill is None:
         return gather(source, config.soft_labels)
     assert teacher is not None, "config.distill names a teacher"
-    ingested = manifest.read(source / "ingest")
+    ingested = read_manifest(source / "ingest")
 
-    def teach(ids: Sequence[str], targets: Floats) -> Floats:
+    def distilled(ids: Sequence[str], targets: Floats) -> Floats:
         taught = distillation.teacher_targets(
             teacher.bundle,
             ingested,
@@ -128,14 +138,14 @@ def _gather(
         doubts.extend(distillation.doubts(teacher, source.name, table))
         return distillation.mix(targets, taught, distill.weight)
 
-    return gather(source, config.soft_labels, teach)
+    return gather(source, config.soft_labels, distilled)
 
 
 def _watch(vectors: Iterable[Floats], total: int, found: int) -> Iterator[Floats]:
     return progress(vectors, "computing features", total, done=found)
 
 
-def _write_judged(
+def _write_scores(
     config: Config,
     data: TrainingData,
     trained: Trained,
@@ -145,8 +155,8 @@ def _write_judged(
 ) -> list[str]:
     """Write scores of parts by heads that had not seen them, and of a leaky given split."""
     lines = []
-    if trained.unseen is not None:
-        ids, unseen = data.index["sample_id"].to_numpy(), trained.unseen
+    if trained.out_of_fold is not None:
+        ids, unseen = data.index["sample_id"].to_numpy(), trained.out_of_fold
         if trained.method == "probe":  # a fine-tuned network is not what gave these scores
             tiles = out_of_fold.worst_tiles(ids, unseen, data.taxonomy)
             names = data.taxonomy.names
@@ -173,7 +183,9 @@ def _leaky_baseline(
     index = data.stored.index.iloc[found]
     targets = soft_targets(index, data.taxonomy, config.soft_labels)
     values = extractor.as_they_are(data.stored, found)
-    return leaky_baseline.judge(values, index, targets, data.taxonomy, config.head, config.seed, l2)
+    return leaky_baseline.measure(
+        values, index, targets, data.taxonomy, config.head, config.seed, l2
+    )
 
 
 def _write_bundle(

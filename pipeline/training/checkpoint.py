@@ -19,7 +19,8 @@ from pipeline.errors import TrainingError
 from pipeline.files import read_model, write_model
 from pipeline.plugins import Strict
 from pipeline.training import architectures
-from pipeline.training.network import Features, KernelHead, LinearHead, Network, Together
+from pipeline.training.head_modules import KernelHead, LinearHead
+from pipeline.training.network import Features, Network, Together
 
 BLUEPRINT = "network.json"
 WEIGHTS = "weights.safetensors"

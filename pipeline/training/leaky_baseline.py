@@ -35,12 +35,12 @@ def replaced(index: pd.DataFrame) -> bool:
     return bool((index["given_split"] != "").any())
 
 
-def judge(
+def measure(
     features: Floats,
     index: pd.DataFrame,
     targets: Floats,
     taxonomy: Taxonomy,
-    config: logistic.Head,
+    config: logistic.HeadSettings,
     seed: int,
     l2: float | None = None,
 ) -> LeakyBaseline | None:

@@ -1,4 +1,7 @@
-"""The methods of training: a head on backbone features, the whole network, or the better one."""
+"""The methods of training: a head on backbone features, the whole network, or the better one.
+
+`backbones_of` and `train` take a recipe's settings apart; each method gets only its own.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +24,11 @@ from pipeline.training.features import extraction
 from pipeline.training.features.backbone_features import BackboneFeatures, FeatureExtractor
 from pipeline.training.features.backbones import Backbones
 from pipeline.training.finetune import Examples
+from pipeline.training.head_modules import LinearHead
 from pipeline.training.heads import logistic, out_of_fold
 from pipeline.training.heads.calibration import cool, temperature
-from pipeline.training.network import Features, LinearHead, Network
+from pipeline.training.heads.logistic import HeadSettings
+from pipeline.training.network import Features, Network
 from pipeline.training.settings import Settings
 from pipeline.training.tracking import Tracker
 from pipeline.training.training_data import TrainingData
@@ -38,8 +43,8 @@ class Trained:
     Attributes:
         network: calibrated, where there were parts to do it on.
         history: one row an epoch; columns epoch, loss and more.
-        unseen: probabilities N,K of the training images by probes that never saw their group, also
-            where fine-tuning was better.
+        out_of_fold: probabilities N,K of the training images by probes that never saw their group,
+            also where fine-tuning was better; None where there are none.
         lines, facts: for people and for report.json.
         consulted: what was chosen by parts that it did not learn from.
     """
@@ -47,7 +52,7 @@ class Trained:
     method: Literal["probe", "finetune"]
     network: Network
     history: pd.DataFrame
-    unseen: Floats | None
+    out_of_fold: Floats | None
     lines: list[str]
     facts: dict[str, Any]
     consulted: Consulted = field(default_factory=Consulted)
@@ -62,36 +67,19 @@ def backbones_of(config: Settings, data: TrainingData) -> Backbones:
     smallest = min(config.finetune.progressive) if config.fine_tunes else 1.0
     size_px = data.stored.spec.shape[:2]
     built = backbone_room.build(config.networks, size_px, config.seed, smallest)
-    pretrained, n = config.weights != "none", len(data.images)
-    if config.fine_tunes and not config.finetune.freezes_batch_norm(n, pretrained=pretrained):
+    n = len(data.images)
+    freezes = config.finetune.freezes_batch_norm(n, pretrained=config.pretrained)
+    if config.fine_tunes and not freezes:
         assert isinstance(built.features, Features), "one network is fine-tuned"
         finetune.settle_batch_norm(built.features, data.images, n, finetune.cuda(config.trainer))
     return built
 
 
-def extractor_of(
-    config: Settings,
-    data: TrainingData,
-    backbones: Backbones,
-    graph: Path,
-    cache: Path | None,
-    watch: extraction.Watch,
-) -> FeatureExtractor:
-    """Export the graph of the features; raises TrainingError as `FeatureExtractor` does."""
-    # A machine that fine-tunes on a GPU does not make it wait for features from a CPU.
-    device = finetune.cuda(config.trainer) if config.fine_tunes else None
-    return FeatureExtractor(
-        *(backbones, data.augmenter, config.seed, data.sample(), graph, cache, watch, device)
-    )
-
-
-def features_of(
-    config: Settings, data: TrainingData, extractor: FeatureExtractor
-) -> BackboneFeatures:
-    """Features of the training images and their views."""
+def features_of(data: TrainingData, extractor: FeatureExtractor, views: int) -> BackboneFeatures:
+    """Features of the training images, of `views` views of each and of extra ones of some."""
     labels = data.images.index["label"].tolist()
-    extra = oversampling.extra_views(labels, config.views, data.oversample)
-    return extractor.training(data.images, config.views, extra)
+    extra = oversampling.extra_views(labels, views, data.oversample)
+    return extractor.training(data.images, views, extra)
 
 
 def train(
@@ -108,9 +96,27 @@ def train(
     Raises:
         TrainingError: it cannot go on; the message says why and what to do.
     """
+
+    def tuned_network() -> Trained:
+        with finetune.alone():
+            targets = data.targets[features.image_of]
+            head = finetune.linear_head(features.values, targets, config.head, config.seed)
+        finetune.hand_over(head, work)
+        network, tuned = tune(
+            *(data, backbones, head, config.finetune, config.trainer, config.seed),
+            pretrained=config.pretrained,
+            work=work,
+            tracker=tracker,
+        )
+        n_features, batch_size = features.values.shape[1], config.finetune.batch_size
+        return _described(network, tuned, data, n_features, config.trainer, batch_size)
+
     if config.method == "finetune":
-        return _tuned(config, data, backbones, features, work, tracker)
-    probed, logits = _probed(config, data, backbones, extractor, features, tracker)
+        return tuned_network()
+    probed, logits = _probed(
+        *(data, backbones, extractor, features, config.head, config.seed, tracker),
+        distilled=config.distill is not None,
+    )
     if config.method == "probe":
         return probed
     if data.held is None or not config.fine_tunes:
@@ -121,7 +127,7 @@ def train(
         logits = logistic.logits_of(
             probed.network.head, extractor.as_they_are(data.stored, data.held.rows)
         )
-    tuned = _tuned(config, data, backbones, features, work, tracker)
+    tuned = tuned_network()
     # Without temperatures that were fitted on these very parts.
     losses = {
         "probe": data.held.figures(logits).log_loss,
@@ -129,7 +135,7 @@ def train(
     }
     better = probed
     if losses["finetune"] < losses["probe"]:
-        better = replace(tuned, unseen=probed.unseen)
+        better = replace(tuned, out_of_fold=probed.out_of_fold)
     chose = ("method", *better.consulted.by_validation)
     better = replace(better, consulted=replace(better.consulted, by_validation=chose))
     better.facts["val_log_losses"] = losses
@@ -141,22 +147,28 @@ def train(
 
 
 def _probed(
-    config: Settings,
     data: TrainingData,
     backbones: Backbones,
     extractor: FeatureExtractor,
     features: BackboneFeatures,
+    config: HeadSettings,
+    seed: int,
     tracker: Tracker,
+    *,
+    distilled: bool,
 ) -> tuple[Trained, Floats | None]:
-    """Fit a head; also its logits on validation parts before these made its temperature."""
+    """Fit a head; also its logits on validation parts before these made its temperature.
+
+    A `distilled` one has no out-of-fold scores, since its teacher has learned from every fold.
+    """
     folds = data.index["fold"].to_numpy()
     n_folds = int(folds.max()) + 1
     facts: dict[str, Any] = {}
     lines: list[str] = []
-    unseen = found = logits = None
+    probabilities = found = logits = None
     consulted = Consulted(set_aside=data.set_aside)
     with finetune.alone():
-        if config.distill is not None:
+        if distilled:
             lines.append("no out-of-fold scores: the teacher has seen every training part")
         elif not n_folds:
             lines.append("no out-of-fold scores: ingest made no folds")
@@ -166,8 +178,8 @@ def _probed(
                 features.image_of,
                 data.targets,
                 folds,
-                config.head,
-                config.seed,
+                config,
+                seed,
                 data.index["group"].tolist(),
                 data.images.parents,
                 extractor.recall,
@@ -175,15 +187,15 @@ def _probed(
         head, losses = logistic.fit(
             features.values,
             data.targets[features.image_of],
-            config.head,
-            config.seed,
+            config,
+            seed,
             found.l2 if found else None,
             tracker.logger("probe"),
             extractor.recall,
         )
         if found is not None:
             factor = _temperature(found.logits, data.index["sample_id"].to_numpy(), data)
-            unseen = softmax((found.logits / factor).astype(np.float32))
+            probabilities = softmax((found.logits / factor).astype(np.float32))
             facts = {"l2": found.l2, "oof_log_loss": found.log_loss[found.l2]}
             facts["temperature"] = factor
             several = len(found.log_loss) > 1
@@ -203,7 +215,7 @@ def _probed(
         method="probe",
         network=Network(backbones.features, head),
         history=pd.DataFrame({"epoch": range(1, len(losses) + 1), "loss": losses}),
-        unseen=unseen,
+        out_of_fold=probabilities,
         lines=lines,
         facts={"n_features": int(features.values.shape[1]), **facts},
         consulted=consulted,
@@ -224,26 +236,22 @@ def _temperature(
     return temperature(logits[tiles], wanted[tiles], log_prior)
 
 
-def _tuned(
-    config: Settings,
+def _described(
+    network: Network,
+    tuned: finetune.Tuned,
     data: TrainingData,
-    backbones: Backbones,
-    features: BackboneFeatures,
-    work: Path,
-    tracker: Tracker,
+    n_features: int,
+    trainer: finetune.TrainerSettings,
+    batch_size: int,
 ) -> Trained:
-    with finetune.alone():
-        targets = data.targets[features.image_of]
-        head = finetune.linear_head(features.values, targets, config.head, config.seed)
-    finetune.hand_over(head, work)
-    network, tuned = tune(config, data, backbones, head, work, tracker)
-    facts: dict[str, Any] = {"n_features": int(features.values.shape[1]), "epoch": tuned.epoch}
+    """A fine-tuned network, calibrated on validation parts where there are any."""
+    facts: dict[str, Any] = {"n_features": n_features, "epoch": tuned.epoch}
     if tuned.figures is None or tuned.start is None or data.held is None:
         lines = [f"fine-tuned {tuned.epoch} epochs; no validation parts: the last epoch is taken"]
         lines.append("neither calibrated nor judged before evaluate: there is nothing to do it on")
         return Trained("finetune", network, tuned.history, None, lines, facts)
     best, held = tuned.figures, data.held
-    logits = finetune.answers(network, held, config.trainer, config.finetune.batch_size)
+    logits = finetune.answers(network, held, trainer, batch_size)
     factor = _temperature(logits, held.ids, data, held.targets, tuned.log_prior)
     cool(network.head, factor)
     facts |= {"val_log_loss": best.log_loss, "val_accuracy": best.accuracy}
@@ -262,10 +270,14 @@ def _tuned(
 
 
 def tune(
-    config: Settings,
     data: TrainingData,
     backbones: Backbones,
     head: LinearHead,
+    config: finetune.Finetune,
+    trainer: finetune.TrainerSettings,
+    seed: int,
+    *,
+    pretrained: bool,
     work: Path,
     tracker: Tracker,
 ) -> tuple[Network, finetune.Tuned]:
@@ -284,11 +296,11 @@ def tune(
         network,
         examples,
         data.held,
-        config.finetune,
-        config.trainer,
-        config.seed,
+        config,
+        trainer,
+        seed,
         work=work,
-        pretrained=config.weights != "none",
+        pretrained=pretrained,
         logger=tracker.logger("finetune") or None,
     )
     return network, tuned

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from pydantic import Field, model_validator
 
 from pipeline.training import finetune as finetuning
 from pipeline.training.distillation import Distill
 from pipeline.training.features.backbones import BackboneSpec
 from pipeline.training.finetune import Finetune, TrainerSettings
-from pipeline.training.heads import logistic
+from pipeline.training.heads.logistic import HeadSettings
 
 
 class Settings(BackboneSpec):
@@ -29,7 +30,7 @@ class Settings(BackboneSpec):
     soft_labels: float = Field(
         0.0, ge=0, le=1, description="Weight of the annotators' belief against the hard label."
     )
-    head: logistic.Head = Field(default_factory=logistic.Head, description="The trained head.")
+    head: HeadSettings = Field(default_factory=HeadSettings, description="The trained head.")
     finetune: Finetune = Field(default_factory=Finetune, description="Fine-tuning.")
     trainer: TrainerSettings = Field(
         default_factory=TrainerSettings, description="Where and how fine-tuning computes."
@@ -48,6 +49,19 @@ class Settings(BackboneSpec):
         """Does the method fine-tune on this machine?"""
         wanted = self.method == "auto" and finetuning.on_gpu(self.trainer)
         return wanted or self.method == "finetune"
+
+    @property
+    def pretrained(self) -> bool:
+        """Does the first backbone start from weights that are worth keeping?"""
+        return self.weights != "none"
+
+    @property
+    def features_device(self) -> torch.device | None:
+        """The GPU that computes features; None: the CPU, through ONNX Runtime.
+
+        A machine that fine-tunes on a GPU does not make it wait for features from a CPU.
+        """
+        return finetuning.cuda(self.trainer) if self.fine_tunes else None
 
     @model_validator(mode="after")
     def _one_network_is_tuned(self) -> Settings:

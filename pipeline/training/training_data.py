@@ -65,16 +65,16 @@ class TrainingData:
         return self.stored.stack(self.samples)
 
 
-Teach = Callable[[Sequence[str], Floats], Floats]
+ReviseTargets = Callable[[Sequence[str], Floats], Floats]
 
 
-def gather(source: Path, soft_labels: float, teach: Teach | None = None) -> TrainingData:
+def gather(source: Path, soft_labels: float, revise: ReviseTargets | None = None) -> TrainingData:
     """Read what the stages before wrote.
 
     Args:
         source: the recipe's data folder; `ingest/`, `preprocess/` and `augment/` are read.
         soft_labels: weight of the annotators' belief against the hard label.
-        teach: makes better targets of the sample ids and targets of images that a camera took.
+        revise: new targets for images that a camera took, from their sample ids and targets.
 
     Raises:
         TrainingError: there is nothing to tell apart.
@@ -91,9 +91,9 @@ def gather(source: Path, soft_labels: float, teach: Teach | None = None) -> Trai
             "the labels and the split that ingest reports"
         )
     targets = soft_targets(images.index, taxonomy, soft_labels)
-    if teach is not None:
+    if revise is not None:
         ids = images.index["sample_id"].iloc[: images.n_real].tolist()
-        targets[: images.n_real] = teach(ids, targets[: images.n_real])
+        targets[: images.n_real] = revise(ids, targets[: images.n_real])
     aside = set_aside(stored.index[stored.index["split"] == "val"], taxonomy)
     return TrainingData(
         stored=stored,

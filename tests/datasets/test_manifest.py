@@ -14,6 +14,7 @@ from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
 from pipeline.datasets import manifest
 from pipeline.datasets.adapters.folder import Config
 from pipeline.datasets.manifest import Manifest
+from pipeline.datasets.manifest_reader import read_manifest
 from pipeline.datasets.scanning import Scan, scan
 from pipeline.errors import DataError
 from pipeline.files import write_json
@@ -52,7 +53,7 @@ def ingested(root: Path, tmp_path: Path) -> Manifest:
     )
     manifest.write(folder, table, TAXONOMY, Config(type="folder", root=root))
     write_json(folder / manifest.REPORT, {"n": 1})
-    return manifest.read(folder)
+    return read_manifest(folder)
 
 
 def test_a_scan_tells_size_bytes_and_hash_of_the_file(root: Path) -> None:

@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 
 from pipeline.contracts.spec import PreprocessSpec, Tiles
-from pipeline.datasets import manifest
 from pipeline.datasets.adapters import masks
+from pipeline.datasets.manifest_reader import read_manifest
 from pipeline.datasets.shard_writer import ShardWriter
 from pipeline.datasets.shards import Shards
 from pipeline.imaging.codec import encode_png
@@ -45,7 +45,7 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def shard_writer(ingested: Path, out: Path, spec: PreprocessSpec = SPEC) -> ShardWriter:
     out.mkdir(exist_ok=True)
-    return ShardWriter(manifest.read(ingested), Preparation(spec), ingested, out)
+    return ShardWriter(read_manifest(ingested), Preparation(spec), ingested, out)
 
 
 def finish(work: ShardWriter) -> None:
@@ -98,6 +98,7 @@ CHILD = """
 import os, signal
 from pathlib import Path
 from pipeline.datasets import manifest, shards
+from pipeline.datasets.manifest_reader import read_manifest
 from pipeline.datasets.shard_writer import ShardWriter
 from pipeline.contracts.spec import PreprocessSpec
 from pipeline.imaging.prepare import Preparation
@@ -105,7 +106,7 @@ from pipeline.imaging.prepare import Preparation
 shards.SHARD_BYTES = {per_shard} * 32 * 32
 spec = PreprocessSpec(colour="grey", width_px=32, height_px=32)
 ingested, out = Path({ingested!r}), Path({out!r})
-work = ShardWriter(manifest.read(ingested), Preparation(spec), ingested, out).work()
+work = ShardWriter(read_manifest(ingested), Preparation(spec), ingested, out).work()
 {act}
 """
 

@@ -27,7 +27,8 @@ from pipeline.inference.predictor import softmax
 from pipeline.training import architectures
 from pipeline.training.attribution import logits
 from pipeline.training.checkpoint import BackboneRecord, keep
-from pipeline.training.network import Features, LinearHead, Network
+from pipeline.training.head_modules import LinearHead
+from pipeline.training.network import Features, Network
 
 SIDE_PX, N = 32, 8
 SPEC = PreprocessSpec(colour="grey", width_px=SIDE_PX, height_px=SIDE_PX)

@@ -71,15 +71,15 @@ def blocks_wrong(a: Pixels, b: Pixels | None) -> int:
     return int((tiles.mean((1, 3)) > 12).sum())
 
 
-def index(shot: video.Shot) -> int:
-    assert shot.at_s is not None
-    return round(shot.at_s * 25)
+def index(frame: video.VideoFrame) -> int:
+    assert frame.at_s is not None
+    return round(frame.at_s * 25)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_clean_stream_has_no_fault(tmp_path: Path, kind: str) -> None:
-    shots = list(video.shots(encode(tmp_path / "clip.mkv", kind), "clip"))
-    assert (len(shots), [s.fault for s in shots if s.fault]) == (N, [])
+    frames = list(video.frames(encode(tmp_path / "clip.mkv", kind), "clip"))
+    assert (len(frames), [s.fault for s in frames if s.fault]) == (N, [])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -91,13 +91,13 @@ def test_damage_is_told_and_ends_with_the_next_clean_key_picture(
         # A network stream's packets are numbered, a file's are not.
         why = "nothing in the file tells of a lost picture before two that refer to it are shown"
         request.node.add_marker(pytest.mark.xfail(reason=why, strict=True))
-    clean = {index(s): s.pixels for s in video.shots(encode(tmp_path / "a.mkv", kind), "clip")}
+    clean = {index(s): s.pixels for s in video.frames(encode(tmp_path / "a.mkv", kind), "clip")}
     for at in (KEY_EVERY * 3 + 4, KEY_EVERY * 5):
         hurt = encode(tmp_path / "b.mkv", kind, damage, frozenset({at}))
-        shots = list(video.shots(hurt, "clip"))
-        judged = {index(s): s.pixels for s in shots if s.pixels is not None}
+        frames = list(video.frames(hurt, "clip"))
+        judged = {index(s): s.pixels for s in frames if s.pixels is not None}
         wrong = [i for i, rgb in judged.items() if blocks_wrong(rgb, clean[i]) >= 3]
         assert wrong == []
-        assert any("stream damaged" in s.fault for s in shots)
+        assert any("stream damaged" in s.fault for s in frames)
         assert len(judged) >= N - 2 * KEY_EVERY
         assert max(judged) == N - 1

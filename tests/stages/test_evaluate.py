@@ -15,7 +15,8 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 from pipeline.contracts.bundle import OperatingPoint, open_bundle, seal
 from pipeline.contracts.evaluation import Evaluation
-from pipeline.datasets import golden, manifest, scores
+from pipeline.datasets import golden, scores
+from pipeline.datasets.manifest_reader import read_manifest
 from pipeline.errors import BundleError, DataError
 from pipeline.evaluation.champion import Champion
 from pipeline.files import read_model, write_model
@@ -76,7 +77,7 @@ def test_the_figures_are_those_of_the_predictions(
 
 
 def test_only_test_parts_are_reported(ran: Ran, predictions: pd.DataFrame) -> None:
-    table = manifest.read(ran.data / "ingest").table
+    table = read_manifest(ran.data / "ingest").table
     held_out = table.loc[table["split"] == "test", "sample_id"]
     assert sorted(predictions["sample_id"]) == sorted(held_out)
 
@@ -108,7 +109,7 @@ def test_every_plot_has_its_points_as_csv(ran: Ran) -> None:
 
 
 def test_test_images_are_kept_byte_for_byte_for_replay(ran: Ran) -> None:
-    data = manifest.read(ran.data / "ingest")
+    data = read_manifest(ran.data / "ingest")
     folder = ran.data / "evaluate/held_out"
     kept = {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*.png")}
     rows = np.flatnonzero(data.table["split"] == "test")
@@ -121,7 +122,7 @@ def test_a_promise_that_few_parts_cannot_support_is_said_in_words(metrics: dict[
 
 
 def test_a_changed_test_image_is_not_judged(ran: Ran, tmp_path: Path) -> None:
-    table = manifest.read(ran.data / "ingest").table
+    table = read_manifest(ran.data / "ingest").table
     victim = ran.images / str(table.loc[table["split"] == "test", "path"].iloc[0])
     before = victim.read_bytes()
     victim.write_bytes(before + b"\0")
@@ -187,7 +188,7 @@ def test_doubts_about_a_teacher_stand_in_the_notes(copied: Path) -> None:
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_golden_part_that_is_missed_blocks_the_gate(copied: Path) -> None:
-    table = manifest.read(copied / "ingest").table
+    table = read_manifest(copied / "ingest").table
     bad = table.loc[table["label"] == "defective", "sample_id"].iloc[0]
     golden.write(copied / "ingest", [bad])
     config = QUICK.model_validate({**QUICK.model_dump(), **ALL_PASS})
@@ -299,7 +300,7 @@ def test_intervals_of_shares_know_the_groups_of_the_parts(copied: Path) -> None:
 
 
 def test_validation_parts_that_chose_the_epoch_choose_no_limit(copied: Path) -> None:
-    table = manifest.read(copied / "ingest").table
+    table = read_manifest(copied / "ingest").table
     held = table.loc[table["split"] == "val", "sample_id"].tolist()
     (copied / "train" / scores.OUT_OF_FOLD).unlink()
     aside = tuple(held[::2])
@@ -332,7 +333,7 @@ def test_the_parts_that_chose_limits_of_a_probe_are_told(metrics: dict[str, Any]
 
 def test_the_report_says_what_data_and_which_network_it_is_about(ran: Ran) -> None:
     page = (ran.data / "evaluate/report.html").read_text("utf-8")
-    n = len(manifest.read(ran.data / "ingest").table)
+    n = len(read_manifest(ran.data / "ingest").table)
     for said in ("Cells: may this model", f"{n}: ", "tf_efficientnet_lite0", str(ran.images)):
         assert said in page
     assert "licence: not known" in (ran.data / "evaluate/MODEL_CARD.md").read_text("utf-8")
@@ -340,7 +341,7 @@ def test_the_report_says_what_data_and_which_network_it_is_about(ran: Ran) -> No
 
 def test_bundle_knows_how_far_from_training_a_picture_may_lie(ran: Ran) -> None:
     bundle = open_bundle(ran.data / "evaluate/bundle")
-    data = manifest.read(ran.data / "ingest")
+    data = read_manifest(ran.data / "ingest")
     known = bundle.novelty
     assert known is not None
     assert known.limit is not None

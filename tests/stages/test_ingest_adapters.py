@@ -18,8 +18,8 @@ from pipeline.daemon.build import FixedModel, open_cameras, put_together
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.settings.line import Keep, Line, ModelSource
 from pipeline.daemon.sources import replay
-from pipeline.datasets import manifest
 from pipeline.datasets.manifest import Manifest
+from pipeline.datasets.manifest_reader import read_manifest
 from pipeline.inference.inspector import Inspector
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.reviews import opened
@@ -66,7 +66,7 @@ def ingested(home: Path, source: dict[str, object]) -> Manifest:
         "classes:\n- {name: good, disposition: pass}\n- {name: defective, disposition: scrap}\n"
     )
     ingest.main(["ingest", "cells"])
-    return manifest.read(Path("data/cells/ingest"))
+    return read_manifest(Path("data/cells/ingest"))
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,8 @@ import pytest
 from PIL import Image
 
 from pipeline.contracts.taxonomy import Taxonomy
-from pipeline.datasets import manifest
 from pipeline.datasets.adapters import csv
+from pipeline.datasets.manifest_reader import read_manifest
 from pipeline.errors import DataError
 from pipeline.stages import ingest
 from tests.stages.conftest import TAXONOMY, copy_cells, folder_of
@@ -251,7 +251,7 @@ def test_an_image_that_turns_bad_after_ingest_is_an_error_of_the_next_stage(
     images: Path, out: Path
 ) -> None:
     quarantined(images, out)
-    data = manifest.read(out)
+    data = read_manifest(out)
     path = images / str(data.table["path"].iat[0])
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(DataError, match="has changed since it was ingested; run dvc repro"):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.contracts.spec import PreprocessSpec, Roi
-from pipeline.datasets import manifest
+from pipeline.datasets.manifest_reader import read_manifest
 from pipeline.datasets.shards import Shards
 from pipeline.errors import DataError
 from pipeline.imaging.codec import read
@@ -19,14 +19,14 @@ from tests.stages.conftest import SPEC, TAXONOMY, Ran, copy_cells, folder_of
 
 
 def test_a_shard_holds_bit_for_bit_what_the_line_prepares(ran: Ran) -> None:
-    stored, data = Shards(ran.data / "preprocess"), manifest.read(ran.data / "ingest")
+    stored, data = Shards(ran.data / "preprocess"), read_manifest(ran.data / "ingest")
     for row in range(0, len(stored), 7):
         (image,) = Preparation(SPEC.spec)(data.pixels(row)).images
         np.testing.assert_array_equal(stored[row], image)
 
 
 def test_the_index_follows_the_manifest(ran: Ran) -> None:
-    stored, data = Shards(ran.data / "preprocess"), manifest.read(ran.data / "ingest")
+    stored, data = Shards(ran.data / "preprocess"), read_manifest(ran.data / "ingest")
     assert stored.index["sample_id"].tolist() == data.table["sample_id"].tolist()
     for column in ("split", "given_split", "fold"):
         assert stored.index[column].tolist() == data.table[column].tolist()

@@ -13,8 +13,9 @@ from sklearn.metrics import roc_auc_score
 
 from pipeline.contracts.bundle import OperatingPoint, open_bundle
 from pipeline.contracts.records import Verdict
-from pipeline.datasets import manifest, scores
+from pipeline.datasets import scores
 from pipeline.datasets.adapters import elpv, masks
+from pipeline.datasets.manifest_reader import read_manifest
 from pipeline.imaging import codec
 from pipeline.inference.inspector import Inspector
 from pipeline.inference.predictor import Predictor
@@ -70,7 +71,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_masks_make_most_tiles_of_bad_parts_good(data: Path) -> None:
     index = pd.read_parquet(data / "preprocess/index.parquet")
-    parts = manifest.read(data / "ingest").table.set_index("sample_id")["label"]
+    parts = read_manifest(data / "ingest").table.set_index("sample_id")["label"]
     bad = index[parts.loc[index["sample_id"]].to_numpy() == "defective"]
     assert len(index) == 4 * N
     assert 0.2 < (bad["label"] == "defective").mean() < 0.6
@@ -78,7 +79,7 @@ def test_masks_make_most_tiles_of_bad_parts_good(data: Path) -> None:
 
 def test_out_of_fold_scores_are_one_a_part_that_of_its_worst_tile(data: Path) -> None:
     ids, unseen = scores.read(data / "train" / scores.OUT_OF_FOLD)
-    table = manifest.read(data / "ingest").table
+    table = read_manifest(data / "ingest").table
     assert sorted(ids) == sorted(table.loc[table["split"] == "train", "sample_id"])
     assert unseen.shape == (len(ids), 2)
 
@@ -91,7 +92,7 @@ def test_scratches_in_one_tile_make_the_part_bad(data: Path) -> None:
 
 def test_the_station_names_the_tile_that_decided(data: Path) -> None:
     inspector = Inspector(open_bundle(data / "evaluate/bundle"))
-    table = manifest.read(data / "ingest")
+    table = read_manifest(data / "ingest")
     row = int(np.flatnonzero(table.table["label"] == "defective")[0])
     mask = table.mask(row)
     assert mask is not None
@@ -106,7 +107,7 @@ def test_the_station_names_the_tile_that_decided(data: Path) -> None:
 def test_the_scores_reported_are_the_highest_of_all_tiles(data: Path) -> None:
     """Limits are chosen by them, so AUROC, curves and the slider are about them too."""
     told = pd.read_parquet(data / "evaluate/predictions.parquet").set_index("sample_id")
-    bundle, table = open_bundle(data / "evaluate/bundle"), manifest.read(data / "ingest")
+    bundle, table = open_bundle(data / "evaluate/bundle"), read_manifest(data / "ingest")
     inspector = Inspector(bundle)
     predictor = Predictor(bundle)
     for row in np.flatnonzero(table.table["split"] == "test")[:6]:
@@ -124,7 +125,7 @@ def test_the_limits_of_a_part_in_tiles_can_be_moved(data: Path) -> None:
     told = pd.read_parquet(data / "evaluate/predictions.parquet")
     parts = tradeoff.of(told, bundle.taxonomy, bundle.operating_point)
     point = OperatingPoint(pass_below=0.3, fail_from=0.6)
-    table = manifest.read(data / "ingest")
+    table = read_manifest(data / "ingest")
     inspector = Inspector(replace(bundle, operating_point=point))
     rows = np.flatnonzero(table.table["split"] == "test")
     station = [inspector.inspect(table.pixels(int(row))).decision.verdict for row in rows]

@@ -14,8 +14,9 @@ from pipeline.imaging import Pixels, codec
 from pipeline.imaging.overlay import inside
 from pipeline.training import architectures
 from pipeline.training.attribution import attributions, heat_maps, logits, score
+from pipeline.training.head_modules import LinearHead
 from pipeline.training.heads import logistic
-from pipeline.training.network import Features, LinearHead, Network
+from pipeline.training.network import Features, Network
 
 pytestmark = pytest.mark.slow
 
@@ -56,7 +57,7 @@ def network(parts: Parts) -> Network:
     with torch.inference_mode():
         values = features(torch.from_numpy(known)).numpy()
     targets = np.eye(2, dtype=np.float32).repeat(N // 2, axis=0)
-    config = logistic.Head(components=16, landmarks=48, l2=0.05, max_epochs=4)
+    config = logistic.HeadSettings(components=16, landmarks=48, l2=0.05, max_epochs=4)
     head, _ = logistic.fit(values, targets, config, seed=0)
     return Network(features, head).eval().requires_grad_(False)
 

@@ -11,7 +11,8 @@ import torch
 from pipeline.errors import TrainingError
 from pipeline.training import architectures
 from pipeline.training.checkpoint import BLUEPRINT, WEIGHTS, BackboneRecord, keep, rebuild
-from pipeline.training.network import Features, KernelHead, LinearHead, Network, Together
+from pipeline.training.head_modules import KernelHead, LinearHead
+from pipeline.training.network import Features, Network, Together
 
 SIZE_PX = (40, 48)
 EYES = (

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ValidationError
 from pipeline.contracts.bundle import Bundle, Range, open_bundle, seal
 from pipeline.contracts.spec import Contour, PreprocessSpec, Roi
 from pipeline.contracts.taxonomy import Taxonomy
-from pipeline.datasets import manifest
 from pipeline.datasets.manifest import Manifest
+from pipeline.datasets.manifest_reader import read_manifest
 from pipeline.errors import RegistryError, TrainingError
 from pipeline.files import write_model
 from pipeline.inference.inspector import Inspector
@@ -37,7 +37,7 @@ from pipeline.training.heads import logistic
 from tests.conftest import SealBundle
 from tests.stages.conftest import TAXONOMY, copy_cells, folder_of
 
-HEAD = logistic.Head(components=2, landmarks=40, l2=0.01, max_epochs=8)
+HEAD = logistic.HeadSettings(components=2, landmarks=40, l2=0.01, max_epochs=8)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def cells(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     copy_cells(home / "images", per_class=20)
     (home / "ingest").mkdir()
     ingest.run(folder_of(home / "images"), TAXONOMY, home / "ingest")
-    return manifest.read(home / "ingest")
+    return read_manifest(home / "ingest")
 
 
 @pytest.fixture(scope="module")

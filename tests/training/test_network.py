@@ -1,14 +1,14 @@
-"""The exported network's layers."""
+"""The exported network's features."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
-from pipeline.training.network import kernel
+from pipeline.training.network import pooled
 
 
-def test_the_kernel_is_one_at_home_and_falls_with_distance() -> None:
-    a = torch.tensor([[0.0, 0.0]])
-    b = torch.tensor([[0.0, 0.0], [1.0, 0.0], [3.0, 4.0]])
-    np.testing.assert_allclose(kernel(a, b)[0], np.exp([0, -1, -25]), rtol=1e-6)
+def test_maps_are_pooled_to_mean_maximum_and_deviation_of_each_channel() -> None:
+    maps = [torch.rand(2, 3, 5, 4), torch.rand(2, 1, 2, 2)]
+    expected = [f(m.numpy(), axis=(2, 3)) for m in maps for f in (np.mean, np.max, np.std)]
+    np.testing.assert_allclose(pooled(maps), np.concatenate(expected, axis=1), atol=1e-6)

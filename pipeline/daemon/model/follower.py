@@ -58,7 +58,7 @@ class LoadedModel:
 
 
 @dataclass(frozen=True)
-class _Refused:
+class _RefusedVersion:
     """The version that was refused last, and until when it is not tried again."""
 
     identity: tuple[str, str] = ("", "")
@@ -106,7 +106,7 @@ class Follower:
         self._drops_with_alias = drops_with_alias
         self._previous: Bundle | None = None
         self._outgoing: LoadedModel | None = None
-        self._refused = _Refused()
+        self._refused = _RefusedVersion()
         self._reported = ""
         self._changing = threading.Lock()
         self._look: threading.Thread | None = None
@@ -222,7 +222,7 @@ class Follower:
         instead = "" if before is None else f" instead of {before.version}"
         detail = f"{new.version}{instead}, bundle {new.bundle.sha256[:12]}"
         log.info("%s: model live: %s", self._line.station, detail)
-        self._refused = _Refused()
+        self._refused = _RefusedVersion()
         self._report(wanted.warning)
         remember(self._line, wanted)
         self._tidy()
@@ -230,7 +230,7 @@ class Follower:
 
     def _refuse(self, version: Version, why: str, until_s: float) -> None:
         reason = f"{version.name} is refused: {why}"
-        self._refused = _Refused((version.name, version.bundle_sha256), reason, until_s)
+        self._refused = _RefusedVersion((version.name, version.bundle_sha256), reason, until_s)
         self._tidy()
         self._report_refused(reason)
 

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class _Worker:
+class _SupervisedWorker:
     name: str
     run: Run
     on_lost: Lost | None
@@ -45,7 +45,7 @@ class Supervisor:
         self._clock = clock
         self._stepped_s = clock.monotonic_s()
         self._hung_after_s = hung_after_s
-        self._workers: dict[str, _Worker] = {}
+        self._workers: dict[str, _SupervisedWorker] = {}
 
     @property
     def abandoned(self) -> int:
@@ -75,7 +75,7 @@ class Supervisor:
             on_lost: called with the reason when the worker died or hangs, before its replacement
                 starts.
         """
-        worker = _Worker(name, run, on_lost, Heartbeat(self._clock))
+        worker = _SupervisedWorker(name, run, on_lost, Heartbeat(self._clock))
         self._workers[name] = worker
         self._launch(worker)
 
@@ -112,7 +112,7 @@ class Supervisor:
             worker.thread.join(max(0.0, until_s - self._clock.monotonic_s()))
         return [w.name for w in asked if w.thread is not None and w.thread.is_alive()]
 
-    def _launch(self, worker: _Worker) -> None:
+    def _launch(self, worker: _SupervisedWorker) -> None:
         worker.heartbeat = heartbeat = Heartbeat(self._clock)
         worker.error, worker.started_s = None, self._clock.monotonic_s()
 
@@ -132,7 +132,7 @@ class Supervisor:
         worker.thread = threading.Thread(target=work, name=worker.name, daemon=True)
         worker.thread.start()
 
-    def _lost(self, worker: _Worker, reason: str) -> None:
+    def _lost(self, worker: _SupervisedWorker, reason: str) -> None:
         now_s = self._clock.monotonic_s()
         if now_s - worker.started_s >= STABLE_AFTER_S:
             worker.pause_s = FIRST_PAUSE_S

@@ -123,10 +123,10 @@ class VideoReplay(Source):
             if not self._config.loop:
                 return
 
-    def _pictures(self, path: Path) -> Iterator[video.Shot]:
+    def _pictures(self, path: Path) -> Iterator[video.VideoFrame]:
         # Without the protocol a name like `http:x` would be opened as a URL.
         # A file may also be a playlist, which must not open anything else.
-        return video.shots(f"file:{path}", self._name, options={"protocol_whitelist": "file"})
+        return video.frames(f"file:{path}", self._name, options={"protocol_whitelist": "file"})
 
 
 class _Pace:

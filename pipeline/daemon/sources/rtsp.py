@@ -40,7 +40,7 @@ class Rtsp(NetworkCamera[Config]):
 
     def _read(self) -> Iterator[Frame]:
         config = self._config
-        for picture in video.shots(
+        for picture in video.frames(
             self._url.full,
             self._url.shown,
             options={

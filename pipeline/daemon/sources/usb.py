@@ -73,7 +73,7 @@ class Usb(Source):
         )
 
     def _read(self) -> Iterator[Frame]:
-        for picture in video.shots(
+        for picture in video.frames(
             self._config.device,
             str(self._config.device),
             device=DEVICE_KIND,

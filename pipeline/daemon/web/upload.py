@@ -31,7 +31,7 @@ _BOUNDARY = re.compile(r'boundary=(?:"([^"]{1,70})"|([^\s;,"]{1,70}))', re.IGNOR
 
 
 @dataclass
-class _Room:
+class _HeldBytes:
     """Bytes that one picture, or all of them together, take."""
 
     taken: int = 0
@@ -45,7 +45,7 @@ class Uploads:
 
     def __init__(self, settings: Http) -> None:
         self._settings = settings
-        self._all = _Room()
+        self._all = _HeldBytes()
 
     @property
     def held_bytes(self) -> int:
@@ -67,7 +67,7 @@ class Uploads:
                 f'a picture\'s Content-Type is not "{kind}"; send {", ".join(KINDS)} or {FORM}, '
                 "as: curl -H 'Content-Type: image/png' --data-binary @part.png",
             )
-        room = _Room()
+        room = _HeldBytes()
         try:
             data = await self._body(request, room)
             if kind == FORM:
@@ -93,7 +93,7 @@ class Uploads:
                 "line file)",
             )
 
-    async def _body(self, request: Request, room: _Room) -> bytes:
+    async def _body(self, request: Request, room: _HeldBytes) -> bytes:
         limit_s, chunks = self._settings.upload_within_s, list[bytes]()
         why: HTTPException | None = None
         try:
@@ -116,7 +116,7 @@ class Uploads:
             raise why
         return b"".join(chunks)
 
-    def _no_room(self, room: _Room) -> HTTPException | None:
+    def _no_room(self, room: _HeldBytes) -> HTTPException | None:
         # What Content-Length says is not asked: it need not be there, nor be true.
         largest = self._settings.max_upload_bytes
         if room.taken > largest:

@@ -46,14 +46,14 @@ class _Category(BaseModel):
     name: str
 
 
-class _Annotation(BaseModel):
+class _CocoAnnotation(BaseModel):
     image_id: int | str
     category_id: int | str
 
 
-class _Export(BaseModel):
+class _CocoExport(BaseModel):
     images: list[_Image]
-    annotations: list[_Annotation]
+    annotations: list[_CocoAnnotation]
     categories: list[_Category]
 
 
@@ -70,7 +70,7 @@ def read(config: Config) -> list[Sample]:
             one that is not in the root, an annotation has no image or category, or a category in
             use is missing in `severity`.
     """
-    export = load(config.file, _Export, "COCO's JSON with images, annotations and categories")
+    export = load(config.file, _CocoExport, "COCO's JSON with images, annotations and categories")
     if not export.images:
         raise DataError(f"{config.file} lists no images; export it with them")
     ranks, home = _ranks(config, export), root(config)
@@ -95,7 +95,7 @@ def read(config: Config) -> list[Sample]:
     return samples
 
 
-def _ranks(config: Config, export: _Export) -> dict[int | str, int]:
+def _ranks(config: Config, export: _CocoExport) -> dict[int | str, int]:
     """For each image with annotations the highest position in `severity`."""
     names = {category.id: category.name for category in export.categories}
     ranks: dict[int | str, int] = {}

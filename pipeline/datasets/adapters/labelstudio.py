@@ -50,7 +50,7 @@ class _Result(BaseModel):
     value: dict[str, Any] = {}
 
 
-class _Annotation(BaseModel):
+class _LabelStudioAnnotation(BaseModel):
     was_cancelled: bool = False
     skipped: bool = False
     result: list[_Result] = []
@@ -59,10 +59,10 @@ class _Annotation(BaseModel):
 class _Task(BaseModel):
     id: int | str
     data: dict[str, Any]
-    annotations: list[_Annotation]
+    annotations: list[_LabelStudioAnnotation]
 
 
-class _Export(RootModel[list[_Task]]):
+class _LabelStudioExport(RootModel[list[_Task]]):
     pass
 
 
@@ -79,7 +79,7 @@ def read(config: Config) -> list[Sample]:
             in the root, one that another named, or has an answer that is not one choice.
     """
     expected = "Label Studio's export of a choices project in the format JSON, not JSON-MIN"
-    tasks = load(config.file, _Export, expected).root
+    tasks = load(config.file, _LabelStudioExport, expected).root
     controls = _controls(config, tasks)
     samples: list[Sample] = []
     seen: dict[str, str] = {}
@@ -141,7 +141,7 @@ def _controls(config: Config, tasks: list[_Task]) -> set[str]:
     return there
 
 
-def _vote(annotation: _Annotation, controls: set[str], where: str) -> str | None:
+def _vote(annotation: _LabelStudioAnnotation, controls: set[str], where: str) -> str | None:
     """What an annotator chose; None for one who gave no answer."""
     if annotation.was_cancelled or annotation.skipped:
         return None

@@ -23,7 +23,7 @@ from pipeline.training.augmentation.policy import Policy
 N = TypeVar("N", int, float)
 
 
-class _Chain(threading.local):
+class _ThreadChain(threading.local):
     """albumentations keeps its random state in the chain itself: each thread has its own."""
 
     def __init__(self, written: dict[str, Any]) -> None:
@@ -35,7 +35,7 @@ class Augmenter:
 
     def __init__(self, written: dict[str, Any]) -> None:
         self._written = written
-        self._chain = _Chain(written)
+        self._chain = _ThreadChain(written)
 
     def __reduce__(self) -> tuple[type[Augmenter], tuple[dict[str, Any]]]:
         return Augmenter, (self._written,)

@@ -97,7 +97,7 @@ def extract(
     Returns:
         float32 F,D, in the order of the batches.
     """
-    source = _Source(stored, augmenter, seed)
+    source = _FeatureSource(stored, augmenter, seed)
     shown = [(int(row), batch.view) for batch in batches for row in batch.rows]
     engine = _Cpu(graph) if on_gpu is None else _Gpu(*on_gpu)
     names = [sha256(graph), *engine.versions]
@@ -162,7 +162,7 @@ class _Gpu:
 
 
 def _computed(
-    engine: _Cpu | _Gpu, source: _Source, shown: Sequence[Shown]
+    engine: _Cpu | _Gpu, source: _FeatureSource, shown: Sequence[Shown]
 ) -> Generator[Floats, None, None]:
     if not shown:
         return
@@ -183,7 +183,7 @@ def names_of(index: pd.DataFrame) -> npt.NDArray[np.object_]:
     return ids.to_numpy()
 
 
-class _Source:
+class _FeatureSource:
     """The images as they are and their augmented views, and what each is made from."""
 
     def __init__(self, stored: Images, augmenter: Augmenter, seed: int) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 
 from pipeline.errors import TrainingError
-from pipeline.training.network import LinearHead
+from pipeline.training.head_modules import LinearHead
 
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
 # Set by the leader for the processes that Lightning starts for it.

@@ -9,12 +9,14 @@ from __future__ import annotations
 import torch
 
 from pipeline.training import Floats
+from pipeline.training.head_modules import LinearHead
 from pipeline.training.heads import logistic
 from pipeline.training.heads.nystroem import components
-from pipeline.training.network import LinearHead
 
 
-def linear_head(features: Floats, targets: Floats, config: logistic.Head, seed: int) -> LinearHead:
+def linear_head(
+    features: Floats, targets: Floats, config: logistic.HeadSettings, seed: int
+) -> LinearHead:
     """Logistic regression on the principal components of frozen features.
 
     Args:

@@ -21,13 +21,13 @@ from pipeline.errors import TrainingError
 from pipeline.inference.predictor import softmax
 from pipeline.training import Floats
 from pipeline.training.features.cache import Recall, compute_again
-from pipeline.training.heads.nystroem import Kernel, NystroemSpace
-from pipeline.training.network import KernelHead
+from pipeline.training.head_modules import KernelHead
+from pipeline.training.heads.nystroem import KernelSettings, NystroemSpace
 
 Strength = Annotated[float, Field(gt=0)]
 
 
-class Head(Kernel):
+class HeadSettings(KernelSettings):
     """Settings of the trained head."""
 
     l2: Strength | Annotated[tuple[Strength, ...], Field(min_length=1)] = Field(
@@ -92,7 +92,7 @@ class _HeadTraining(pl.LightningModule):
 def fit(
     features: Floats,
     targets: Floats,
-    config: Head,
+    config: HeadSettings,
     seed: int,
     l2: float | None = None,
     logger: Logger | Literal[False] = False,

@@ -21,10 +21,10 @@ from pipeline.plugins import Strict
 from pipeline.source_code import code_digest
 from pipeline.training import Floats
 from pipeline.training.features.cache import Recall, compute_again
-from pipeline.training.network import kernel
+from pipeline.training.head_modules import kernel
 
 
-class Kernel(Strict):
+class KernelSettings(Strict):
     """What a space depends on beside the features."""
 
     components: int = Field(384, ge=2, description="Principal components kept of the features.")
@@ -56,7 +56,7 @@ class NystroemSpace:
 
     @classmethod
     def of(
-        cls, features: Floats, config: Kernel, seed: int, recall: Recall = compute_again
+        cls, features: Floats, config: KernelSettings, seed: int, recall: Recall = compute_again
     ) -> NystroemSpace:
         """The space of features float32 N,D.
 
@@ -69,7 +69,7 @@ class NystroemSpace:
         Raises:
             TrainingError: features that are not finite.
         """
-        settings = [getattr(config, name) for name in Kernel.model_fields]
+        settings = [getattr(config, name) for name in KernelSettings.model_fields]
         code = code_digest(__name__)
         packages = [torch.__version__, version("scikit-learn"), version("numpy"), version("scipy")]
         facts = [features.shape, settings, seed, code, *packages]
@@ -80,7 +80,7 @@ class NystroemSpace:
         return cls(**kept, factor=factor)
 
 
-def _computed(features: Floats, config: Kernel, seed: int) -> dict[str, Tensor]:
+def _computed(features: Floats, config: KernelSettings, seed: int) -> dict[str, Tensor]:
     """All of a space; of its factor the lower half, row by row."""
     projection, shift = components(features, config, seed)
     embedding = torch.from_numpy(features) @ projection + shift
@@ -110,7 +110,7 @@ def _lower(side: int) -> Tensor:
     return torch.tril_indices(side, side)
 
 
-def components(features: Floats, config: Kernel, seed: int) -> tuple[Tensor, Tensor]:
+def components(features: Floats, config: KernelSettings, seed: int) -> tuple[Tensor, Tensor]:
     """Standardise, keep principal components, scale by the kernel width: as one affine map.
 
     Args:

@@ -20,7 +20,7 @@ from pipeline.inference.decide import defect_scores
 from pipeline.training import Floats
 from pipeline.training.features.cache import Recall, compute_again
 from pipeline.training.heads.calibration import temperature
-from pipeline.training.heads.logistic import Head, heads_in, logits_of
+from pipeline.training.heads.logistic import HeadSettings, heads_in, logits_of
 from pipeline.training.heads.nystroem import NystroemSpace
 
 AT_ONCE = 2  # folds that are fitted at the same time; each holds its own copy of the features
@@ -65,7 +65,7 @@ def out_of_fold(
     image_of: npt.NDArray[np.intp],
     targets: Floats,
     folds: npt.NDArray[np.intp],
-    config: Head,
+    config: HeadSettings,
     seed: int,
     groups: Sequence[str] = (),
     parents: Sequence[frozenset[str]] = (),

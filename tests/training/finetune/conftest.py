@@ -135,7 +135,7 @@ def network(given: Examples, module: Callable[[], nn.Module] = Tiny) -> Network:
     settle_batch_norm(features, given.images, len(given.names))
     with torch.no_grad():
         values = features(torch.from_numpy(given.images.stack(np.arange(len(given.names)))))
-    config = logistic.Head(components=8, max_epochs=2)
+    config = logistic.HeadSettings(components=8, max_epochs=2)
     return Network(features, linear_head(values.numpy(), given.targets, config, seed=0))
 
 

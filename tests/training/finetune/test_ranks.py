@@ -10,7 +10,7 @@ import torch
 
 from pipeline.errors import TrainingError
 from pipeline.training.finetune import ranks
-from pipeline.training.network import LinearHead
+from pipeline.training.head_modules import LinearHead
 
 HEAD = LinearHead(torch.eye(3), torch.zeros(3), torch.ones(3, 2), torch.tensor([1.0, 2.0]))
 

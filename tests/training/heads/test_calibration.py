@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from pipeline.inference.predictor import softmax
+from pipeline.training.head_modules import KernelHead
 from pipeline.training.heads.calibration import cool, temperature
-from pipeline.training.network import KernelHead
 
 
 def honest(n: int, seed: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.intp]]:

@@ -13,7 +13,7 @@ from pipeline.training.heads import logistic
 
 pytestmark = pytest.mark.slow
 
-HEAD = logistic.Head(components=8, landmarks=64, l2=0.01, max_epochs=8)
+HEAD = logistic.HeadSettings(components=8, landmarks=64, l2=0.01, max_epochs=8)
 Floats = npt.NDArray[np.float32]
 
 

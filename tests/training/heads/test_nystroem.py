@@ -15,7 +15,7 @@ from pipeline.training.features.cache import FeatureCache
 from pipeline.training.heads import logistic, out_of_fold
 from pipeline.training.heads.nystroem import NystroemSpace
 
-HEAD = logistic.Head(components=8, landmarks=64, l2=0.01, max_epochs=2)
+HEAD = logistic.HeadSettings(components=8, landmarks=64, l2=0.01, max_epochs=2)
 Floats = npt.NDArray[np.float32]
 
 
