@@ -23,7 +23,7 @@ from pipeline.datasets.image_mode import ImageMode
 from pipeline.datasets.location import Place
 from pipeline.datasets.scanning import Scan, scan
 from pipeline.files import whole_file
-from pipeline.imaging.codec import CV2_VERSION
+from pipeline.imaging.codec import VERSION as CODEC_VERSION
 from pipeline.imaging.quality import Quality
 from pipeline.source_code import code_digest
 
@@ -107,5 +107,5 @@ def _entry(s: Scan, state: str) -> dict[str, Any]:
 def _code() -> str:
     """Changes with the code that scans, and with OpenCV."""
     limit = os.environ.get("OPENCV_IO_MAX_IMAGE_PIXELS", "")
-    texts = [CV2_VERSION, limit, code_digest("pipeline.datasets.scanning")]
+    texts = [CODEC_VERSION, limit, code_digest("pipeline.datasets.scanning")]
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()

@@ -17,7 +17,7 @@ from pipeline.datasets.shards import COLUMNS, IMAGES, INDEX, MASKS, SPEC, name_o
 from pipeline.errors import DataError, UnreadableImage
 from pipeline.files import sha256, whole_file, write_model
 from pipeline.imaging import Pixels
-from pipeline.imaging.codec import CV2_VERSION
+from pipeline.imaging.codec import VERSION as CODEC_VERSION
 from pipeline.imaging.prepare import Preparation
 from pipeline.source_code import code_digest
 
@@ -164,7 +164,7 @@ class ShardWriter:
 def _key(spec: PreprocessSpec, ingested: Path) -> str:
     """Changes with all that a shard depends on: images, spec, reference pictures, code."""
     files = [ingested / TABLE, *(ingested / reference_file(name) for name in spec.references)]
-    parts = [spec.model_dump_json(), CV2_VERSION, code_digest(__name__), *map(sha256, files)]
+    parts = [spec.model_dump_json(), CODEC_VERSION, code_digest(__name__), *map(sha256, files)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

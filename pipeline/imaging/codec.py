@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 import zlib
 from pathlib import Path
@@ -12,18 +11,16 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+import simplejpeg
 
 from pipeline.errors import UnreadableImage
-from pipeline.imaging import Pixels
+from pipeline.imaging import Pixels, image_size, jpeg
 
-CV2_VERSION: str = cv2.__version__
+VERSION = f"OpenCV {cv2.__version__}, simplejpeg {simplejpeg.__version__}"
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
 
-# What the files with these endings begin with. OpenCV decodes more formats (AVIF, JPEG 2000, GIF,
-# Radiance, ...): more ways for a damaged file to do harm, and none that a camera here writes.
-_FORMATS = re.compile(
-    rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|BM|II[*+]\0|MM\0[*+]|RIFF....WEBP|P[1-6]\s", re.DOTALL
-)
+# OpenCV decodes more formats (AVIF, JPEG 2000, GIF, OpenEXR, Radiance, ...): more ways for a
+# damaged file to do harm, and none that a camera here writes.
 _ENDINGS = {
     b"\xff\xd8": ".jpg",
     b"\x89P": ".png",
@@ -34,11 +31,10 @@ _ENDINGS = {
     b"P2": ".pgm",
     b"P5": ".pgm",
 }
-# Neither a stuffed 0xFF, a fill byte nor a restart marker: ITU-T T.81, B.1.1.
-_JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)
 # RGB at once: turning OpenCV's own BGR round took a sixth of the time of decoding and resizing.
 _FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH
 _LARGEST_BYTES = 2**31 - 1  # imdecode takes no more
+_LIMIT = "OPENCV_IO_MAX_IMAGE_PIXELS"
 _CUT_OFF = "cut off, its end is missing; copy it again"
 
 
@@ -52,11 +48,11 @@ def decode(data: bytes, name: str = "image") -> Pixels:
     Returns:
         uint8 RGB, height x width x 3: grey images have three equal channels, alpha is dropped (in
         TIFF, libtiff has multiplied the colours by it), EXIF's orientation is applied, and of
-        several pages or frames it is the first. A JPEG that has its end but is damaged before it
-        is decoded as far as that goes.
+        several pages or frames it is the first.
 
     Raises:
-        UnreadableImage: empty, cut off, not an image, larger than OPENCV_IO_MAX_IMAGE_PIXELS
+        UnreadableImage: empty, cut off, damaged as far as its format lets that be seen
+            (docs/station.md), not an image, larger than OPENCV_IO_MAX_IMAGE_PIXELS
             (`pipeline/__init__.py`), or deeper than 8 bits a channel (no one scale would be right
             for 10, 12 and 16 bit cameras).
     """
@@ -71,7 +67,7 @@ def decode(data: bytes, name: str = "image") -> Pixels:
 
 def ending(data: bytes) -> str:
     """What the name of an image file with these bytes ends with, "" where `decode` takes none."""
-    return _ENDINGS.get(data[:2], ".ppm") if _FORMATS.match(data) else ""
+    return _ENDINGS.get(data[:2], ".ppm") if image_size.STARTS.match(data) else ""
 
 
 def read(path: Path) -> Pixels:
@@ -138,16 +134,56 @@ def _decoded(data: bytes, name: str) -> npt.NDArray[Any]:
     cannot = f"{name} cannot be decoded ({len(data)} bytes)"
     if fault := _fault(data):
         raise UnreadableImage(f"{cannot}: {fault}")
+    claimed = _within_limit(data, name, cannot)
+    try:
+        pixels = jpeg.decode(data) if data.startswith(jpeg.START) else None
+    except ValueError as error:
+        reason = str(error).removeprefix("Corrupt JPEG data: ")
+        raise UnreadableImage(f"{cannot}: damaged ({reason}); copy or send it again") from None
+    if pixels is None:
+        pixels = _by_opencv(data, cannot)
+    if sorted(pixels.shape[:2]) != sorted(claimed):
+        height, width = pixels.shape[:2]
+        raise UnreadableImage(
+            f"{cannot}: its header claims {claimed[0]}x{claimed[1]} pixels, it has {width}x{height}"
+        )
+    return pixels
+
+
+def _within_limit(data: bytes, name: str, cannot: str) -> tuple[int, int]:
+    """Width and height that it claims, checked before a decoder takes memory for them."""
+    if (claimed := image_size.size_px(data)) is None:
+        raise UnreadableImage(
+            f"{cannot}: its header does not give its size, so no memory is taken for it; copy it "
+            "again, or save it as JPEG, PNG, BMP, TIFF, WebP or PNM once more"
+        )
+    if claimed[0] * claimed[1] > most_pixels():
+        raise UnreadableImage(
+            f"{name} claims {claimed[0]:,} x {claimed[1]:,} pixels, more than {_LIMIT} "
+            f"({most_pixels()}); if it has them, set that environment variable higher"
+        )
+    return claimed
+
+
+def most_pixels() -> int:
+    """The largest image that is decoded anywhere, in pixels.
+
+    Raises:
+        UnreadableImage: the environment variable that sets it is not a whole number.
+    """
+    given = os.environ[_LIMIT]
+    if not given.isdecimal():
+        raise UnreadableImage(
+            f'the environment variable {_LIMIT} is "{given}"; write a number of pixels, such as '
+            "50000000"
+        )
+    return int(given)
+
+
+def _by_opencv(data: bytes, cannot: str) -> npt.NDArray[Any]:
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS)
     except cv2.error as error:
-        if limit := re.search(r"CV_(IO_MAX_IMAGE_\w+)", error.err):
-            variable = f"OPENCV_{limit[1]}"
-            raise UnreadableImage(
-                f"{name} claims to be larger than {variable} "
-                f"({os.environ.get(variable, 'its default')}); if it is, set that environment "
-                "variable higher"
-            ) from None
         raise UnreadableImage(f"{cannot}: {error.err}") from None
     if pixels is None:
         raise UnreadableImage(f"{cannot}: damaged")
@@ -156,21 +192,13 @@ def _decoded(data: bytes, name: str) -> npt.NDArray[Any]:
 
 def _fault(data: bytes) -> str:
     """What can be seen to be wrong before anything is decoded, "" when nothing is."""
-    if not _FORMATS.match(data):
+    if not image_size.STARTS.match(data):
         return "it does not begin as JPEG, PNG, BMP, TIFF, WebP or PNM does"
-    if data.startswith(b"\xff\xd8"):
-        return "" if _jpeg_ends(data) else _CUT_OFF
+    if data.startswith(jpeg.START):
+        if not jpeg.ends(data):
+            return _CUT_OFF
+        return "a scan is missing; copy or send it again" if jpeg.lacks_scans(data) else ""
     return _png_fault(memoryview(data)) if data.startswith(b"\x89PNG") else ""
-
-
-def _jpeg_ends(data: bytes) -> bool:
-    """Does the end marker follow (that of a thumbnail inside a segment does not count)?"""
-    at = 2
-    while found := _JPEG_MARKER.search(data, at):
-        if found[1] == b"\xd9":
-            return True
-        at = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
-    return False
 
 
 def _png_fault(data: memoryview) -> str:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import io
+import re
+import struct
 
 import imagesize
 
-# Those kinds that the codec decodes to more than the file holds. The library knows others, too;
-# SVG among them, and XML is nothing to read from strangers.
-JPEG = b"\xff\xd8"
-STARTS = (JPEG, b"\x89PNG", b"BM", b"II", b"MM", b"RIFF")
-HEAD_BYTES = 1 << 20
+from pipeline.imaging import jpeg
+
+# Those that the codec decodes. The library knows others, too; SVG among them, and XML is nothing
+# to read from strangers.
+STARTS = re.compile(
+    rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|BM|II[*+]\0|MM\0[*+]|RIFF....WEBP|P[1-6]\s", re.DOTALL
+)
+HEAD_BYTES = 1 << 16
+_BITMAP_OF_OS2 = (12).to_bytes(4, "little")  # bytes of its header, in the place of a bitmap's own
 
 
 def size_px(data: bytes) -> tuple[int, int] | None:
@@ -20,20 +26,26 @@ def size_px(data: bytes) -> tuple[int, int] | None:
     several pages it is the first.
 
     Args:
-        data: the bytes of a JPEG, PNG, BMP, TIFF or WebP file.
+        data: the bytes of a JPEG, PNG, BMP, TIFF, WebP or PNM file.
 
     Returns:
-        None where that cannot be read, or it is no such file.
+        None where that cannot be read, or it is no such file; the codec refuses both.
     """
-    if not data.startswith(STARTS):
+    if not STARTS.match(data):
         return None
-    # A JPEG is looked through byte by byte until its size comes, as it does near the start. A
-    # TIFF's may stand at the end.
-    most = HEAD_BYTES if data.startswith(JPEG) else len(data)
+    if data.startswith(jpeg.START):
+        return jpeg.size_px(data)
+    if data.startswith(b"BM") and data[14:18] == _BITMAP_OF_OS2 and len(data) >= 22:
+        width, height = struct.unpack("<HH", data[18:22])
+        return _positive(width, height)
+    # A TIFF's may stand at the end.
+    most = len(data) if data.startswith((b"II", b"MM")) else HEAD_BYTES
     try:
         width, height = imagesize.get(io.BytesIO(data[:most]), exif_rotation=False)
     except Exception:  # of a damaged file it raises whatever its parser met
         return None
-    if (width, height) == (-1, -1):
-        return None
-    return abs(width), abs(height)  # a bitmap's height is negative where it starts at the top
+    return _positive(width, abs(height))  # a bitmap's is negative where it starts at the top
+
+
+def _positive(width: int, height: int) -> tuple[int, int] | None:
+    return (width, height) if width > 0 and height > 0 else None

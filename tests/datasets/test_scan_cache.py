@@ -106,7 +106,7 @@ def test_scans_of_other_code_are_made_anew(
     images: Path, read: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     look(images)
-    monkeypatch.setattr("pipeline.datasets.scan_cache.CV2_VERSION", "99")
+    monkeypatch.setattr("pipeline.datasets.scan_cache.CODEC_VERSION", "99")
     read.clear()
     look(images)
     assert len(read) == 6

@@ -267,7 +267,7 @@ def test_a_size_that_the_header_merely_claims_is_refused(cell: Image.Image) -> N
         resized(saved(cell, "BMP"), 18, "4<", 60_000),
         ppm.replace(b"40 30", b"60000 60000", 1),
     ):
-        with pytest.raises(UnreadableImage, match="larger than OPENCV_IO_MAX_IMAGE_PIXELS"):
+        with pytest.raises(UnreadableImage, match="more than OPENCV_IO_MAX_IMAGE_PIXELS"):
             decode(data, "bomb")
 
 
@@ -314,7 +314,7 @@ def test_an_image_beyond_the_limit_is_refused_before_it_takes_memory(
 ) -> None:
     (tmp_path / "bomb.png").write_bytes(png_that_claims(17_000))
     said, taken_mib = measured(function, tmp_path / "bomb.png")
-    assert "bomb.png claims to be larger than OPENCV_IO_MAX_IMAGE_PIXELS (268435456)" in said
+    assert "bomb.png claims 17,000 x 17,000 pixels, more than OPENCV_IO_MAX_IMAGE_PIXELS" in said
     assert taken_mib < 20
 
 
@@ -327,7 +327,7 @@ def test_the_limit_is_the_users(tmp_path: Path) -> None:
     assert taken_mib > 40
     limit = {"OPENCV_IO_MAX_IMAGE_PIXELS": "1000000"}
     said, taken_mib = measured("decode", tmp_path / "large.png", **limit)
-    assert said.endswith("(1000000); if it is, set that environment variable higher")
+    assert said.endswith("(1000000); if it has them, set that environment variable higher")
     assert taken_mib < 20
 
 

@@ -22,7 +22,7 @@ from torch import nn
 
 from pipeline.files import sha256
 from pipeline.imaging import Pixels
-from pipeline.imaging.codec import CV2_VERSION
+from pipeline.imaging.codec import VERSION as CODEC_VERSION
 from pipeline.inference.predictor import session
 from pipeline.source_code import code_digest
 from pipeline.training import Floats
@@ -223,7 +223,7 @@ class _FeatureSource:
 def _augmenting() -> list[str]:
     """Changes with the code that makes views."""
     packages = ("albumentations", "albucore", "numpy")
-    return [CV2_VERSION, *map(version, packages), code_digest("pipeline.training.augmentation")]
+    return [CODEC_VERSION, *map(version, packages), code_digest("pipeline.training.augmentation")]
 
 
 def _digest(facts: Sequence[object]) -> str:

@@ -193,7 +193,7 @@ def test_views_by_other_code_are_made_anew(
     graph: Path, cells: Cells, cache: FeatureCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed(graph, cells, cache)
-    monkeypatch.setattr("pipeline.training.features.extraction.CV2_VERSION", "99")
+    monkeypatch.setattr("pipeline.training.features.extraction.CODEC_VERSION", "99")
     assert computed(graph, cells, cache) == N
 
 
