@@ -27,7 +27,6 @@ TESTED_BY = {
     "pipeline.contracts.evaluation": "tests/metrics/test_gating.py",
     "pipeline.contracts.signoff": "tests/registry/decisions/test_signoffs.py",
     "pipeline.daemon.net.http_client": "tests/daemon/sinks/test_webhook.py",
-    "pipeline.daemon.net.mqtt": "tests/daemon/sinks/test_mqtt.py",
     "pipeline.daemon.net.secret": "tests/daemon/sources/test_rtsp.py",
     "pipeline.daemon.sources._network": "tests/daemon/sources/test_mjpeg.py",
     "pipeline.daemon.sources._seen_files": "tests/daemon/sources/test_folder.py",

@@ -36,6 +36,12 @@ class Mosquitto:
         (folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
         self.start()
 
+    def __enter__(self) -> Mosquitto:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
     def start(self) -> None:
         """Start it, and wait until it listens."""
         with (self.folder / "log").open("ab") as log:
@@ -72,8 +78,8 @@ class Mosquitto:
             self.process = None
 
 
-def certify(folder: Path) -> None:
-    """Make `ca.crt`, another authority `other.crt`, and a server's certificate for localhost."""
+def certify(folder: Path, names: str = "DNS:localhost") -> None:
+    """Make `ca.crt`, another authority `other.crt`, and `server.crt` with `server.key`."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed: apt-get install openssl")
 
@@ -86,7 +92,7 @@ def certify(folder: Path) -> None:
         openssl("req", "-x509", *key, *out, "-days", "2", "-subj", f"/CN=test-{name}")
     out = ("-keyout", "server.key", "-out", "server.csr")
     openssl("req", *key, *out, "-subj", "/CN=localhost")
-    (folder / "ext").write_text("subjectAltName=DNS:localhost\n")
+    (folder / "ext").write_text(f"subjectAltName={names}\n")
     sign = ("-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2")
     openssl("x509", "-req", "-in", "server.csr", *sign, "-out", "server.crt", "-extfile", "ext")
 

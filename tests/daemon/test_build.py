@@ -20,7 +20,8 @@ from pipeline.daemon.status import StationStatus
 from pipeline.daemon.triggers import interval, software
 from pipeline.errors import ConfigError, NoChampion
 from pipeline.registry.store import Registry
-from tests.daemon.web.conftest import TIMEOUT_S, Client, until
+from tests.daemon.waiting import until
+from tests.daemon.web.conftest import TIMEOUT_S, Client
 
 
 def test_station_is_assembled_from_its_line_file(line: Line, champion: Registry) -> None:

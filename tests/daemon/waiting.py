@@ -1,4 +1,4 @@
-"""Waiting for what another thread does, without a pause of a length that somebody guessed."""
+"""Waiting for what another thread or process does, without a pause that somebody guessed."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 
 
-def until(true: Callable[[], bool], within_s: float = 30) -> None:
+def until(true: Callable[[], object], what: str = "it", within_s: float = 30) -> None:
     """Return once it is true; fail where that takes too long."""
     deadline = time.monotonic() + within_s
     while not true():
-        assert time.monotonic() < deadline, "it did not happen"
+        assert time.monotonic() < deadline, f"{what} did not happen"
         time.sleep(0.005)

@@ -18,7 +18,7 @@ from pipeline.daemon.sources import Frame, mjpeg
 from pipeline.daemon.sources.mjpeg import Config
 from pipeline.errors import DataError, SourceLost, UnreadableImage
 from pipeline.imaging import codec
-from tests.daemon.servers import broker
+from tests.daemon.broker import certify
 from tests.daemon.servers.mjpeg import Answer, Server
 
 NOISE = np.random.default_rng(1).integers(0, 256, (48, 64, 3)).astype(np.uint8)
@@ -267,10 +267,8 @@ def test_the_cameras_clock_counts_where_it_is_right(
 
 @pytest.mark.slow
 def test_https_needs_a_certificate_that_is_trusted(tmp_path: Path) -> None:
-    if broker.why_not():
-        pytest.skip(broker.why_not())
-    broker.certificates(tmp_path)
-    with Server(three, (tmp_path / "broker.crt", tmp_path / "broker.key")) as server:
+    certify(tmp_path, "DNS:localhost,IP:127.0.0.1")
+    with Server(three, (tmp_path / "server.crt", tmp_path / "server.key")) as server:
         url = f"https://127.0.0.1:{server.server_port}/video"
         trusted = config(server, url=url, ca_file=tmp_path / "ca.crt")
         assert next(frames(trusted)).data == PICTURES[0]

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
 
 from pipeline.daemon.net.mqtt import Broker, MqttConnection
 from pipeline.daemon.runtime.clock import Clock
@@ -19,20 +17,18 @@ from pipeline.daemon.triggers import mqtt as module
 from pipeline.daemon.triggers.mqtt import Config, MqttTrigger, serial
 from pipeline.errors import ConfigError, MissingExtra, SourceLost
 from pipeline.testing import FakeClock
-from tests.daemon.servers.broker import Mosquitto, why_not
-
-pytestmark = pytest.mark.slow
+from tests.daemon.broker import Mosquitto, passwords
+from tests.daemon.waiting import until
 
 DEADLINE_S = 10.0
 
 pytest.importorskip("paho.mqtt")
-needs_broker = pytest.mark.skipif(bool(why_not()), reason=why_not())
 
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    with Mosquitto(tmp_path / "broker") as it:
-        yield it
+    with Mosquitto(tmp_path / "broker", "max_queued_messages 0") as started:
+        yield started
 
 
 def config(port: int, **broker: object) -> Config:
@@ -41,7 +37,7 @@ def config(port: int, **broker: object) -> Config:
 
 
 class Listening:
-    """A trigger in a thread, called anew whenever it is lost, as the station does."""
+    """A trigger in a thread, called again whenever it is lost, as the station does."""
 
     def __init__(self, trigger: MqttTrigger) -> None:
         self.calls: list[Call] = []
@@ -61,10 +57,7 @@ class Listening:
         assert not self._thread.is_alive()
 
     def wait_for(self, condition: Callable[[], object]) -> None:
-        until_s = time.monotonic() + DEADLINE_S
-        while not condition():
-            assert time.monotonic() < until_s, (self.calls, self.alarms)
-            time.sleep(0.01)
+        until(condition, "what the test waits for", DEADLINE_S)
 
     def hears(self, broker: Broker) -> None:
         """Wait until it is subscribed."""
@@ -99,7 +92,7 @@ def publish(broker: Broker, *payloads: str | bytes, retain: bool = False) -> Non
     connection.close()
 
 
-@needs_broker
+@pytest.mark.slow
 def test_each_message_is_a_call_with_its_serial(broker: Mosquitto) -> None:
     with Listening(config(broker.port).open(Clock())) as listening:
         listening.hears(config(broker.port).broker)
@@ -110,15 +103,15 @@ def test_each_message_is_a_call_with_its_serial(broker: Mosquitto) -> None:
     assert listening.serials == ["A-17", "A-18", "19", "", "\\xff"]
 
 
-@needs_broker
-def test_a_retained_message_is_no_part(broker: Mosquitto) -> None:
+@pytest.mark.slow
+def test_a_retained_message_triggers_nothing(broker: Mosquitto) -> None:
     publish(config(broker.port).broker, "old", retain=True)
     with Listening(config(broker.port).open(Clock())) as listening:
         listening.hears(config(broker.port).broker)
     assert listening.serials == []
 
 
-@needs_broker
+@pytest.mark.slow
 def test_a_worker_that_hangs_and_the_one_in_its_place_do_not_both_trigger(
     broker: Mosquitto,
 ) -> None:
@@ -142,7 +135,7 @@ def test_a_worker_that_hangs_and_the_one_in_its_place_do_not_both_trigger(
     assert listening.serials == ["A-1", "A-2"]
 
 
-@needs_broker
+@pytest.mark.slow
 def test_it_comes_back_when_the_broker_does(broker: Mosquitto) -> None:
     trigger = config(broker.port).open(Clock())
     assert not trigger.connected
@@ -158,13 +151,16 @@ def test_it_comes_back_when_the_broker_does(broker: Mosquitto) -> None:
     assert "Connection refused" in listening.alarms[-1]
 
 
-@needs_broker
+@pytest.mark.slow
 def test_a_wrong_password_is_named_and_the_right_one_is_let_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LINE_PASSWORD", "wr0ng")
     (tmp_path / "password").write_text("s3cret\n")
-    with Mosquitto(tmp_path / "broker", users={"qc": "s3cret"}) as broker:
+    known = passwords(tmp_path / "broker", "qc", "s3cret")
+    with Mosquitto(
+        tmp_path / "broker", "allow_anonymous false", f"password_file {known}"
+    ) as broker:
         wrong = config(broker.port, user="qc", password_env="LINE_PASSWORD").open(Clock())
         with pytest.raises(SourceLost, match="Not authorized") as lost:
             next(wrong.calls(Heartbeat(Clock())))
@@ -175,34 +171,18 @@ def test_a_wrong_password_is_named_and_the_right_one_is_let_in(
         assert listening.alarms == []
 
 
-@needs_broker
-def test_tls_needs_the_right_authority(tmp_path: Path) -> None:
-    with (
-        Mosquitto(tmp_path / "other", tls=True) as other,
-        Mosquitto(tmp_path / "broker", tls=True) as broker,
-    ):
-        wrong = config(broker.port, ca_file=other.ca_file).open(Clock())
-        with pytest.raises(SourceLost, match="its certificate is not trusted"):
-            next(wrong.calls(Heartbeat(Clock())))
-        right = config(broker.port, ca_file=broker.ca_file)
-        with Listening(right.open(Clock())) as listening:
-            listening.hears(right.broker)
-        assert listening.alarms == []
-
-
-@needs_broker
+@pytest.mark.slow
 def test_an_exception_in_a_callback_does_not_end_the_trigger(
     broker: Mosquitto, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     trigger = config(broker.port).open(Clock())
-    put = trigger._queue.put
 
-    def sometimes(call: Call) -> None:
-        if call.serial == "bad":
+    def sometimes(payload: bytes) -> str:
+        if payload == b"bad":
             raise RuntimeError("a bug")
-        put(call)
+        return serial(payload)
 
-    monkeypatch.setattr(trigger._queue, "put", sometimes)
+    monkeypatch.setattr(module, "serial", sometimes)
     with Listening(trigger) as listening:
         listening.hears(config(broker.port).broker)
         publish(config(broker.port).broker, "bad", "good")
@@ -212,7 +192,7 @@ def test_an_exception_in_a_callback_does_not_end_the_trigger(
     assert "a bug" in caplog.text
 
 
-@needs_broker
+@pytest.mark.slow
 def test_parts_beyond_those_that_may_wait_are_calls_too_and_are_refused(
     broker: Mosquitto, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -224,13 +204,13 @@ def test_parts_beyond_those_that_may_wait_are_calls_too_and_are_refused(
         listening.wait_for(lambda: len(listening.calls) == 5)
         trigger.received("line/part", b"A-5")
         listening.wait_for(lambda: len(listening.calls) == 6)
-    told = sorted((c.serial, c.refused) for c in listening.calls)
+    calls = sorted((c.serial, c.refused) for c in listening.calls)
     beyond = ("", "overload: 2 triggers waited already")
-    assert told == [beyond] * 3 + [("A-0", ""), ("A-1", ""), ("A-5", "")]
+    assert calls == [beyond] * 3 + [("A-0", ""), ("A-1", ""), ("A-5", "")]
     assert caplog.text.count("parts are NOT_INSPECTED, and their serials unknown") == 1
 
 
-def test_what_waits_at_the_end_is_told_and_what_found_no_room_without_its_serial(
+def test_what_waits_at_the_end_is_a_call_and_what_found_no_room_without_its_serial(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "WAITING", 2)
@@ -241,7 +221,7 @@ def test_what_waits_at_the_end_is_told_and_what_found_no_room_without_its_serial
     assert list(trigger.left()) == []
 
 
-def test_two_who_ask_at_once_are_told_of_no_part_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_who_ask_at_once_get_no_part_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "WAITING", 1)
     trigger = config(1883).open(FakeClock())
     for n in range(3):
@@ -263,7 +243,7 @@ def test_parts_that_come_after_the_end_are_counted(
 
 
 @pytest.mark.parametrize(
-    ("payload", "said"),
+    ("payload", "expected"),
     [
         (b"A-17\n", "A-17"),
         (b'{"part": "A-17"}', ""),
@@ -274,23 +254,13 @@ def test_parts_that_come_after_the_end_are_counted(
         (b'{"serial": ' + b"[" * 100_000, ('{"serial": ' + "[" * 300)[:256]),
     ],
 )
-def test_a_serial_is_read_from_whatever_comes(payload: bytes, said: str) -> None:
-    assert serial(payload) == said
+def test_a_serial_is_read_from_any_payload(payload: bytes, expected: str) -> None:
+    assert serial(payload) == expected
 
 
 def test_a_missing_password_is_named_when_the_line_is_opened() -> None:
     with pytest.raises(ConfigError, match="environment variable NOT_SET_HERE is not set"):
         config(1883, user="qc", password_env="NOT_SET_HERE").open(FakeClock())
-
-
-def test_a_missing_certificate_is_named_when_the_line_is_opened(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"ca\.crt cannot be used as certificate"):
-        config(1883, ca_file=tmp_path / "ca.crt").open(FakeClock())
-
-
-def test_a_password_without_its_user_is_refused() -> None:
-    with pytest.raises(ValidationError, match="a password needs a `user`"):
-        config(1883, password_env="LINE_PASSWORD")
 
 
 def test_without_paho_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,7 @@ import queue
 import socket
 import ssl
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPSConnection
@@ -256,11 +255,3 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def connected(served: Served) -> socket.socket:
     """A client that has not asked for anything yet."""
     return socket.create_connection(("127.0.0.1", served.port), TIMEOUT_S)
-
-
-def until(true: Callable[[], bool], within_s: float = TIMEOUT_S) -> None:
-    """Wait until something is true."""
-    deadline = time.monotonic() + within_s
-    while not true():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.01)

@@ -16,7 +16,8 @@ from pipeline.daemon.status import StationStatus
 from pipeline.daemon.web import app, records
 from pipeline.daemon.web.records import KeptRecords
 from pipeline.errors import LedgerError, SourceLost
-from tests.daemon.web.conftest import TIMEOUT_S, Fired, Held, Serve, until
+from tests.daemon.waiting import until
+from tests.daemon.web.conftest import TIMEOUT_S, Fired, Held, Serve
 
 
 @pytest.mark.parametrize(("brightness", "verdict"), [(200, "PASS"), (50, "FAIL"), (128, "REVIEW")])

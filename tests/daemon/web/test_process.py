@@ -18,7 +18,7 @@ from pipeline.contracts.bundle import Bundle
 from pipeline.daemon.settings.line import Line
 from pipeline.ledger.ledger import Ledger
 from tests.daemon.test_process import PLAIN
-from tests.daemon.web.conftest import until
+from tests.daemon.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +53,7 @@ def test_a_running_station_tells_its_health_and_ends_with_a_client_connected(
             except (URLError, ConnectionError):
                 return False
 
-        until(ready, TIMEOUT_S)
+        until(ready, "the start", TIMEOUT_S)
         with socket.create_connection(("127.0.0.1", port)):
             process.send_signal(signal.SIGTERM)
             _, complaints = process.communicate(timeout=TIMEOUT_S)

@@ -17,7 +17,8 @@ from pipeline.daemon.station import Station
 from pipeline.daemon.web import server
 from pipeline.daemon.web.server import Web
 from pipeline.errors import ConfigError
-from tests.daemon.web.conftest import TIMEOUT_S, Held, Reply, Serve, connected, until
+from tests.daemon.waiting import until
+from tests.daemon.web.conftest import TIMEOUT_S, Held, Reply, Serve, connected
 
 
 def ended(client: socket.socket) -> bool:
@@ -105,7 +106,7 @@ def test_clients_that_never_read_make_room_when_nobody_is_idle(
             client.settimeout(0.5)
             with pytest.raises(TimeoutError):
                 client.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n" * 1_000_000)
-        until(alive, server.READ_WITHIN_S / 2)
+        until(alive, "an answer", server.READ_WITHIN_S / 2)
 
 
 def test_a_client_that_never_reads_is_ended_and_others_served(

@@ -12,7 +12,8 @@ import pytest
 from pipeline.daemon.web import upload
 from pipeline.imaging import codec
 from tests.daemon.conftest import picture
-from tests.daemon.web.conftest import TIMEOUT_S, Serve, connected, until
+from tests.daemon.waiting import until
+from tests.daemon.web.conftest import TIMEOUT_S, Serve, connected
 
 PNG = {"content_type": "image/png"}
 HEAD = b"POST /inspect HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\n"
