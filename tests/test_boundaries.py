@@ -62,6 +62,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"methods"},
     ),
     "datasets": (
+        {"archives"},
         {"location", "splits", "image_mode", "shards", "scores"},
         {"adapters", "grouping", "golden", "scanning"},
         {"manifest", "scan_cache"},

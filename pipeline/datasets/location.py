@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from pydantic import PlainSerializer, PlainValidator
 
+from pipeline.datasets import archives
 from pipeline.errors import DataError, MissingExtra, UnreadableImage, printable
 from pipeline.imaging import codec
 
@@ -28,7 +29,6 @@ else:
     Place = Path  # what `locate` returns beside it is loaded only where it is used
 
 # An archive is one open file, whose members are read one after the other.
-_ARCHIVES = ("zip", "tar")
 _archive = threading.Lock()
 # What stands before a `::`: a way to read or keep what the rest names, and perhaps a member.
 _OUTER = re.compile(
@@ -119,7 +119,8 @@ def opened(place: Place) -> Place:
     """The same place, connected once for all paths that are made from it.
 
     Raises:
-        DataError: there is no such archive, it is none, or its protocol needs another package.
+        DataError: there is no such archive, it is none, it unpacks to far more than it holds, or
+            its protocol needs another package.
     """
     if not isinstance(place, Path):
         with _reached(place):
@@ -127,6 +128,8 @@ def opened(place: Place) -> Place:
                 _ = place.fs
             except FileNotFoundError:
                 raise DataError(f"{place} is missing; check the address") from None
+            if place.protocol in archives.KINDS:
+                archives.check(place)
     return place
 
 
@@ -135,11 +138,14 @@ def content(place: Place) -> bytes:
 
     Raises:
         OSError: on disk; elsewhere it is FileNotFoundError and says that there is no such file.
-        DataError: the place cannot be reached, or refuses.
+        DataError: the place cannot be reached, or refuses; UnreadableImage: it is a member of an
+            archive that is larger than any image.
     """
     if isinstance(place, Path):
         return place.read_bytes()
     with _reached(place):
+        if place.protocol in archives.KINDS:
+            archives.check_member(place)
         # Not read_bytes(), for which a web server that is away is a file that is missing.
         data: bytes = place.fs.cat_file(place.path)
     return data
@@ -258,7 +264,7 @@ def _seen(place: Path) -> Iterator[None]:
 
 @contextmanager
 def _reached(place: Any) -> Iterator[None]:
-    with _archive if place.protocol in _ARCHIVES else nullcontext():
+    with _archive if place.protocol in archives.KINDS else nullcontext():
         try:
             yield
         except DataError:

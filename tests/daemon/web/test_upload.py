@@ -49,6 +49,16 @@ def test_a_small_file_of_many_pixels_is_refused_before_it_is_decoded(serve: Serv
     assert served.send().status == 200
 
 
+def test_a_size_hidden_in_a_packed_or_padded_file_is_found(serve: Serve) -> None:
+    served = serve(max_megapixels=0.01)
+    plain = codec.encode_jpeg(np.zeros((100, 101, 3), np.uint8))
+    segment = b"\xff\xe5" + (65_535).to_bytes(2) + bytes(65_533)
+    kind = {"Content-Type": "application/octet-stream"}
+    for hidden in (b"P4\n800 800\n" + bytes(80_000), plain[:2] + segment * 17 + plain[2:]):
+        assert served.ask("POST", "/inspect", hidden, **kind).status == 413
+    assert served.station.ledger.account().triggers == 0
+
+
 def test_a_client_that_sends_without_end_is_cut_off(serve: Serve, impatient: None) -> None:
     served = serve(max_upload_mb=0.1)
     with (
