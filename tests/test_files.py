@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import ast
+import errno
 import hashlib
 import json
+import os
+import stat
 from pathlib import Path
 
 import pytest
 
-from pipeline.files import sha256, whole_folder, write_json, write_whole
+from pipeline.files import sha256, whole_file, whole_folder, write_json, write_whole
+from tests.imports import ROOT, modules
 
 
 def names(folder: Path) -> list[str]:
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*"))
 
 
-def write_half(out: Path, error: type[BaseException]) -> None:
+def write_half(out: Path, error: BaseException | type[BaseException]) -> None:
     with whole_folder(out) as aside:
         (aside / "half.txt").write_text("half")
         raise error
@@ -102,3 +107,59 @@ def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
     data = bytes(range(256)) * 5000
     (tmp_path / "a").write_bytes(data)
     assert sha256(tmp_path / "a") == hashlib.sha256(data).hexdigest()
+
+
+def test_nothing_else_in_the_package_renames() -> None:
+    """Else a power cut could leave a name without its content."""
+    found = [
+        f"{path.relative_to(ROOT)}:{call.lineno}"
+        for module, path in modules().items()
+        if module != "pipeline.files"
+        for call in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(call, ast.Call) and _renames(call)
+    ]
+    assert found == []
+
+
+def _renames(call: ast.Call) -> bool:
+    """Is it `os.replace`, `shutil.move`, or a `Path`'s method of such a name?"""
+    if not isinstance(call.func, ast.Attribute):
+        return False
+    of = ast.unparse(call.func.value)
+    if of in ("os", "shutil"):
+        return call.func.attr in ("rename", "renames", "replace", "move")
+    # A string's `replace` takes two arguments, and that of `dataclasses` and times takes names.
+    return call.func.attr in ("rename", "replace") and len(call.args) == 1 and not call.keywords
+
+
+def test_a_folder_that_a_power_cut_left_aside_is_put_back(tmp_path: Path) -> None:
+    out = tmp_path / "stage"
+    out.mkdir()
+    (out / "old.txt").write_text("old")
+    out.rename(tmp_path / ".stage.former")  # and then the power was cut
+    with pytest.raises(ValueError, match="half"):
+        write_half(out, ValueError("half"))
+    assert names(tmp_path) == ["stage", "stage/old.txt"]
+
+
+def test_a_file_bears_its_rights_before_it_has_any_content(tmp_path: Path) -> None:
+    with whole_file(tmp_path / "secret", mode=0o600):
+        (aside,) = tmp_path.iterdir()
+        assert stat.S_IMODE(aside.stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "secret").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP])
+def test_a_file_system_that_cannot_sync_folders_is_used_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    fsync = os.fsync
+
+    def files_only(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(code, os.strerror(code))
+        fsync(descriptor)
+
+    monkeypatch.setattr("os.fsync", files_only)
+    write_whole(tmp_path / "a", b"new")
+    assert (tmp_path / "a").read_bytes() == b"new"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.contracts.bundle import open_bundle
 from pipeline.errors import BundleError, RegistryError
+from pipeline.files import move
 from pipeline.registry.connection import translate_errors
 
 BUNDLE_FOLDER = "extra_files"  # where MLflow keeps files that come with a model
@@ -37,7 +38,7 @@ def download(uri: str, source: str, into: Path, sha256: str) -> None:
     if not Path(made).is_dir():
         raise RegistryError(f"{source} holds no folder {BUNDLE_FOLDER}")
     for part in Path(made).iterdir():
-        part.rename(into / part.name)
+        move(part, into / part.name)
     shutil.rmtree(into / BUNDLE_FOLDER)
     try:
         open_bundle(into, sha256)

@@ -25,7 +25,7 @@ from pipeline.contracts.bundle import Bundle, open_bundle
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets.manifest import Manifest
 from pipeline.errors import BundleError, TrainingError, UnreadableImage
-from pipeline.files import project
+from pipeline.files import move, project
 from pipeline.inference.inspector import Inspector
 from pipeline.plugins import Strict
 from pipeline.registry.resolution import resolve
@@ -117,9 +117,9 @@ def _kept(registry: Registry, version: Version, folder: Path) -> Bundle:
         with suppress(BundleError):
             return open_bundle(folder, version.bundle_sha256)  # another process was quicker
         with suppress(FileNotFoundError):
-            folder.rename(Path(own) / "damaged")
+            move(folder, Path(own) / "damaged")
         try:
-            pulled.folder.rename(folder)
+            move(pulled.folder, folder)
         except OSError:
             if not folder.is_dir():  # nor was another quicker just now
                 raise

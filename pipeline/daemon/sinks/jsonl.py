@@ -14,6 +14,7 @@ from pydantic import Field
 from pipeline.contracts.records import Record
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.sinks import Sink, SinkConfig, SinkDown, message
+from pipeline.files import make_folder, sync_folder
 
 MEGABYTE = 1_000_000
 
@@ -75,13 +76,13 @@ class Jsonl(Sink):
         finally:
             os.close(handle)
         if whole == 0:
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
             self._remove_old()
 
     def _current(self) -> Path:
         """The file to append to; the day never goes back, even if the clock does."""
         folder = self._config.folder
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         today = f"{self._clock.now():%Y-%m-%d}"
         files = self._files()
         if not files:
@@ -118,12 +119,3 @@ def _whole_bytes(handle: int) -> int:
             return start + found + 1
         end = start
     return 0
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new file's name outlive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

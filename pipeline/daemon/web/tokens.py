@@ -22,6 +22,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from pipeline.errors import ConfigError, choices
+from pipeline.files import whole_file
 from pipeline.plugins import NAME
 
 PREFIX = "lineside_"  # by which scanners for leaked secrets know one
@@ -161,21 +162,14 @@ class Tokens:
 
     def _write(self, tokens: Iterable[Token]) -> None:
         lines = [f"{t.name} {','.join(sorted(t.scopes))} {t.sha256}\n" for t in tokens]
-        aside = self.path.with_name(f".{self.path.name}.partial")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            aside.unlink(missing_ok=True)
-            # Not `whole_file`: this one must at no moment be open to others.
-            with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
-                out.write(HEAD + "".join(lines))
-                out.flush()
+            with whole_file(self.path, mode=0o600) as out:
+                out.write((HEAD + "".join(lines)).encode())
                 if os.geteuid() == 0:
                     # Made by an administrator, to be read by the station's own user. By its handle:
                     # that user may put something else in the place of the name.
                     of = (self.path if self.path.exists() else self.path.parent).stat()
                     os.fchown(out.fileno(), of.st_uid, of.st_gid)
-                os.fsync(out.fileno())
-            aside.replace(self.path)
         except OSError as error:
             raise ConfigError(f"{self.path} cannot be written ({error.strerror})") from error
 

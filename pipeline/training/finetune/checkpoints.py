@@ -23,6 +23,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from pipeline.files import put_in_place
 from pipeline.training.finetune.batches import Examples
 from pipeline.training.finetune.epoch_log import line
 from pipeline.training.finetune.module import FineTuning, NotFinite
@@ -175,7 +176,7 @@ class Checkpoints(pl.callbacks.Checkpoint):
         partial = self._folder / f".{LAST}.partial"
         trainer.save_checkpoint(partial)
         if trainer.is_global_zero:
-            partial.replace(self._folder / LAST)
+            put_in_place(partial, self._folder / LAST)
             best = best_weights(self._folder, state)
             for former in self._folder.glob("best-*.safetensors"):
                 if former != best:
@@ -190,4 +191,4 @@ class Checkpoints(pl.callbacks.Checkpoint):
             tensors = {k: v.cpu().contiguous() for k, v in module.averaged.state_dict().items()}
             partial = self._folder / ".best.partial"
             save_file(tensors, partial)
-            partial.replace(best_weights(self._folder, self.state))
+            put_in_place(partial, best_weights(self._folder, self.state))

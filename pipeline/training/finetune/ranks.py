@@ -18,6 +18,7 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 
 from pipeline.errors import TrainingError
+from pipeline.files import put_in_place
 from pipeline.training.head_modules import LinearHead
 
 RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
@@ -67,7 +68,7 @@ def hand_over(head: LinearHead, work: Path) -> None:
         former.unlink()
     partial = work / ".start.partial"
     save_file({k: v.contiguous() for k, v in head.state_dict().items()}, partial)
-    partial.replace(work / f"{_token()}.start")
+    put_in_place(partial, work / f"{_token()}.start")
 
 
 def announce_failure(work: Path) -> None:
