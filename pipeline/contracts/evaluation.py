@@ -40,6 +40,11 @@ class Check(Strict):
         description="In words: what was found and what was allowed.",
     )
 
+    @property
+    def title(self) -> str:
+        """Its name for people: `proven` is called `supported` in evaluation.json."""
+        return "proven" if self.name == "supported" else self.name
+
 
 class Gate(Strict):
     """May this model be signed off without an override?"""

@@ -20,17 +20,17 @@ ABOVE_ALL = 1.1  # the largest limit that an operating point may have; no score 
 
 @dataclass(frozen=True)
 class Choice:
-    """The limits, and whether the validation parts can support the promise behind them.
+    """The limits, and whether the validation parts prove the promise behind them.
 
     Attributes:
         point: the limits.
-        supported: the data can prove what the policy promises; where parts come in groups, counted
+        proven: the data can prove what the policy promises; where parts come in groups, counted
             by what the groups are worth.
         sentences: what a person should know about the choice.
     """
 
     point: OperatingPoint
-    supported: bool
+    proven: bool
     sentences: tuple[str, ...]
 
 

@@ -134,13 +134,13 @@ def _promised(
         text = "no limit could be chosen: every part goes to review"
         yield Check(name="supported", passed=False, sentence=text)
         return
-    supported = bool(promise["supported"])
-    words = "can" if supported else "cannot"
-    asked = "" if supported or not rules.require_supported else "; require_supported asks for it"
+    proven = bool(promise["supported"])
+    words = "prove" if proven else "do not prove"
+    asked = "" if proven or not rules.require_supported else "; require_supported asks for it"
     yield Check(
         name="supported",
-        passed=supported or not rules.require_supported,
-        sentence=f"the validation parts {words} support the limits ({promise['said']}){asked}",
+        passed=proven or not rules.require_supported,
+        sentence=f"the validation parts {words} the promise ({promise['said']}){asked}",
     )
 
 

@@ -117,7 +117,7 @@ def promise(
         policy.type, f"at most {' and '.join(shares)}{how}"
     )
     given["policy"] = given.pop("type")
-    return given | {"supported": choice.supported, "said": text}
+    return given | {"supported": choice.proven, "said": text}
 
 
 def _without(

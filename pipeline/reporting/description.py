@@ -34,7 +34,7 @@ def describe(bundle: Bundle, metrics: Mapping[str, Any], evaluation: Evaluation)
     promise = metrics["promise"]
     before = [
         f"**{wording.verdict(gate)}.**",
-        *(f"- {_short(f'{c.name}: {c.sentence}')}" for c in gate.checks if not c.passed),
+        *(f"- {_short(f'{c.title}: {c.sentence}')}" for c in gate.checks if not c.passed),
         "",
         f"**{markdown(provenance.recipe)}**: {markdown(provenance.architecture)}, weights "
         f"{markdown(provenance.weights)}, method {markdown(provenance.method)}, "
@@ -51,7 +51,7 @@ def describe(bundle: Bundle, metrics: Mapping[str, Any], evaluation: Evaluation)
     after = [
         f"Limits: below {point.pass_below:.4f} PASS, from {point.fail_from:.4f} FAIL, between "
         f"REVIEW; chosen for {_short(promise['said'])}"
-        f"{'' if promise['supported'] else ', which the data cannot support'}.",
+        f"{'' if promise['supported'] else ', which the data do not prove'}.",
         "",
         f"The report with plots and pictures is the artifact `{REPORT}` of the run that this "
         "version comes from.",

@@ -118,7 +118,9 @@ def limits(point: OperatingPoint, metrics: Mapping[str, Any]) -> tuple[str, ...]
     if promise["policy"] != "fixed":
         text.append(metrics["limits_from"]["said"])
         if not promise["supported"]:
-            text.append("There were too few of them to support that promise; see the warnings.")
+            text.append(
+                "That promise is not proven, since there were too few of them; see the warnings."
+            )
     elif not promise["supported"]:
         text.append("Too few parts show what they do; see the warnings.")
     return tuple(text)

@@ -186,7 +186,7 @@ def _summary(evaluation: Evaluation) -> list[str]:
     """For the terminal: the gate and what fails it, then what else a person should know."""
     gate, tried = evaluation.gate, evaluation.robustness
     found = [f"gate {'passed' if gate.passed else 'FAILED'}"]
-    found += [f"  {check.name}: {check.sentence}" for check in gate.checks if not check.passed]
+    found += [f"  {check.title}: {check.sentence}" for check in gate.checks if not check.passed]
     found += [evaluation.comparison.sentence, evaluation.slices.worst]
     return list(filter(None, [*found, tried.first_to_break if tried else ""]))
 

@@ -80,7 +80,7 @@ def run(
     metrics = json.loads((evaluated / "metrics.json").read_bytes())
     numbers = _numbers(metrics)
     evaluation = read_model(evaluated / EVALUATION, Evaluation)
-    failed = [f"{c.name}: {c.sentence}" for c in evaluation.gate.checks if not c.passed]
+    failed = [f"{c.title}: {c.sentence}" for c in evaluation.gate.checks if not c.passed]
     tags = {
         **config.tags,
         **provenance,

@@ -45,7 +45,7 @@ def test_with_groups_the_shares_hold_for_a_part_of_the_next_group(told: bool) ->
 
 def test_the_average_is_called_an_average() -> None:
     choice = choose(POLICY, np.linspace(0, 1, 100), np.arange(100) >= 50)
-    assert choice.supported
+    assert choice.proven
     assert choice.sentences[-1].startswith("the shares hold on average, not in each single case")
 
 
@@ -53,7 +53,7 @@ def test_nine_bad_parts_are_the_fewest_for_a_tenth() -> None:
     for n, supported in ((8, False), (9, True)):
         scores = np.concatenate([np.linspace(0.5, 0.9, n), np.linspace(0, 0.6, 50)])
         choice = choose(POLICY, scores, np.arange(len(scores)) < n)
-        assert choice.supported is supported
+        assert choice.proven is supported
     short = choose(POLICY, scores[1:], np.arange(len(scores) - 1) < 8)
     assert short.sentences[0] == (
         "8 bad validation parts cannot keep an escape rate of 10 % on average: without a single "

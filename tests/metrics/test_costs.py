@@ -82,7 +82,7 @@ def test_where_everything_separates_nothing_is_paid() -> None:
     policy = Cost(type="cost", escape=100, reject=10, review=1)
     choice = choose(policy, np.array([0.1, 0.2, 0.8, 0.9]), np.array([False, False, True, True]))
     assert choice.point == OperatingPoint(pass_below=0.5, fail_from=0.5)
-    assert choice.supported
+    assert choice.proven
     assert choice.sentences[0].startswith("the limits cost 0 a part on average at 50.0 % bad parts")
 
 
@@ -97,4 +97,4 @@ def test_without_one_kind_of_part_every_part_goes_to_review(kind: bool) -> None:
     policy = Cost(type="cost", escape=10, reject=5, review=1)
     choice = choose(policy, np.array([0.2, 0.4]), np.array([kind, kind]))
     assert choice.point == OperatingPoint(pass_below=0.0, fail_from=ABOVE_ALL)
-    assert not choice.supported
+    assert not choice.proven

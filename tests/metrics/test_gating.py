@@ -131,16 +131,16 @@ def test_a_recipe_in_which_no_class_passes_promises_nothing() -> None:
     assert given.checks[0].sentence.startswith("no class of this recipe passes")
 
 
-def test_a_promise_without_support_is_said_and_refused_only_when_asked() -> None:
-    unsupported = PROMISE | {"supported": False}
-    said = {c.name: c.sentence for c in verdict(promised=unsupported).checks}["supported"]
-    assert verdict(promised=unsupported).passed
+def test_a_promise_that_is_not_proven_is_reported_and_refused_only_when_asked() -> None:
+    unproven = PROMISE | {"supported": False}
+    said = {c.name: c.sentence for c in verdict(promised=unproven).checks}["supported"]
+    assert verdict(promised=unproven).passed
     assert said == (
-        "the validation parts cannot support the limits (at most 10 % escapes and 10 % overkill "
+        "the validation parts do not prove the promise (at most 10 % escapes and 10 % overkill "
         "at 95 % confidence)"
     )
     strict = GateRules(require_supported=True)
-    assert set(refusals(verdict(rules=strict, promised=unsupported))) == {"supported"}
+    assert set(refusals(verdict(rules=strict, promised=unproven))) == {"supported"}
     assert verdict(rules=strict).passed
 
 

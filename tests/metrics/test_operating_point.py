@@ -89,7 +89,7 @@ def test_no_more_misses_than_can_be_proved_whatever_the_ties(
     overkills = sum(s >= choice.point.fail_from for s in good)
     assert escapes == 0 or upper_bound(escapes, len(bad), 0.95) <= max_escape
     assert overkills == 0 or upper_bound(overkills, len(good), 0.95) <= max_overkill
-    assert choice.supported == (
+    assert choice.proven == (
         upper_bound(0, len(bad), 0.95) <= max_escape
         and upper_bound(0, len(good), 0.95) <= max_overkill
     )
@@ -111,7 +111,7 @@ def test_classes_that_separate_get_one_limit_between_them() -> None:
     choice = chosen(np.linspace(0.8, 0.9, 100), np.linspace(0.1, 0.2, 100))
     assert choice.point.pass_below == choice.point.fail_from
     assert 0.2 < choice.point.pass_below < 0.8
-    assert choice == Choice(choice.point, supported=True, sentences=())
+    assert choice == Choice(choice.point, proven=True, sentences=())
 
 
 def test_scores_up_to_the_ends_of_the_scale_are_accepted() -> None:
@@ -128,7 +128,7 @@ def test_where_every_class_is_bad_every_part_fails() -> None:
 def test_without_a_good_part_nothing_fails_unseen() -> None:
     choice = chosen(np.linspace(0.5, 1, 100), [])
     assert choice.point.fail_from > 1.0
-    assert not choice.supported
+    assert not choice.proven
     assert "validation has no good part" in choice.sentences[0]
 
 
@@ -136,17 +136,17 @@ def test_without_a_bad_part_every_part_goes_to_review() -> None:
     choice = chosen([], [0.1, 0.2])
     assert choice.point.pass_below == 0.0
     assert choice.point.fail_from > 1.0
-    assert not choice.supported
+    assert not choice.proven
     assert "validation has no bad part" in choice.sentences[0]
 
 
 def test_without_any_part_nothing_is_proved() -> None:
-    assert not chosen([], []).supported
+    assert not chosen([], []).proven
 
 
 def test_too_few_bad_parts_are_told_with_how_many_would_do() -> None:
     choice = chosen(np.linspace(0.5, 0.9, 30), np.linspace(0.1, 0.6, 200))
-    assert not choice.supported
+    assert not choice.proven
     assert choice.sentences == (
         "30 bad validation parts cannot prove an escape rate below 5 %: without a single miss "
         "they prove 9.5 %; 59 would do",
@@ -161,7 +161,7 @@ def test_too_few_bad_parts_let_none_of_them_pass() -> None:
 def test_too_few_good_parts_are_told_with_how_many_would_do() -> None:
     good = np.linspace(0.1, 0.6, 20)
     choice = chosen(np.linspace(0.5, 0.9, 200), good)
-    assert not choice.supported
+    assert not choice.proven
     assert choice.sentences == (
         "20 good validation parts cannot prove an overkill rate below 5 %: without a single miss "
         "they prove 13.9 %; 59 would do",
@@ -186,7 +186,7 @@ def test_fixed_limits_stay_where_validation_lacks_a_kind_of_part(kind: bool, unk
     policy = FixedLimits(type="fixed", pass_below=0.2, fail_from=0.8)
     choice = choose(policy, np.array([0.1, 0.9]), np.full(2, kind))
     assert (choice.point.pass_below, choice.point.fail_from) == (0.2, 0.8)
-    assert not choice.supported
+    assert not choice.proven
     assert f"nothing is known about {unknown}" in choice.sentences[0]
 
 

@@ -86,7 +86,7 @@ def test_groups_too_few_to_prove_a_promise_are_told_with_how_many_parts_would_do
     bad = np.repeat([True, False], [100, 300])
     groups = [f"module {i // 10}" for i in range(100)] + [f"good {i}" for i in range(300)]
     choice = choose(MaxEscape(max_escape=0.1), scores, bad, groups)
-    assert not choice.supported
+    assert not choice.proven
     assert choice.point.pass_below <= 0.2
     assert "100 bad validation parts cannot prove an escape rate below 10 %" in choice.sentences[1]
     assert choice.sentences[1].endswith("would do, of as many groups in proportion")
@@ -96,7 +96,7 @@ def test_bad_parts_of_a_single_group_prove_next_to_nothing() -> None:
     scores = np.concatenate([np.linspace(0.3, 0.9, 500), np.linspace(0, 0.2, 500)])
     groups = ["the one module"] * 500 + [f"good {i}" for i in range(500)]
     choice = choose(MaxEscape(), scores, np.repeat([True, False], 500), groups)
-    assert not choice.supported
+    assert not choice.proven
     assert "without a single miss they prove 95.0 %" in choice.sentences[1]
 
 
@@ -104,7 +104,7 @@ def test_max_overkill_sets_one_limit_and_says_what_escapes() -> None:
     scores = np.concatenate([np.linspace(0.3, 0.9, 100), np.linspace(0.0, 0.6, 200)])
     bad = np.repeat([True, False], [100, 200])
     choice = choose(MaxOverkill(type="max_overkill", max_overkill=0.05), scores, bad)
-    assert choice.supported
+    assert choice.proven
     assert choice.point.pass_below == choice.point.fail_from
     assert (scores[~bad] >= choice.point.fail_from).sum() == 4  # of 200 no more can be proved
     escapes = (scores[bad] < choice.point.pass_below).sum()
@@ -116,7 +116,7 @@ def test_max_overkill_sets_one_limit_and_says_what_escapes() -> None:
 
 def test_max_overkill_needs_enough_good_parts() -> None:
     choice = choose(MaxOverkill(type="max_overkill"), np.linspace(0, 1, 40), np.arange(40) >= 20)
-    assert not choice.supported
+    assert not choice.proven
     assert "20 good validation parts cannot prove an overkill rate" in choice.sentences[0]
 
 

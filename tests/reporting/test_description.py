@@ -101,7 +101,7 @@ def test_a_promise_the_data_cannot_support_is_called_so(
     metrics["promise"]["supported"] = False
     metrics["notes"] = ["30 bad validation parts cannot prove it"]
     said = describe(sealed_bundle, metrics, evaluation)
-    assert "at 95 % confidence, which the data cannot support." in said
+    assert "at 95 % confidence, which the data do not prove." in said
     assert "\n> 30 bad validation parts cannot prove it\n" in said
 
 

@@ -60,7 +60,7 @@ def test_tables_are_tables(page: Page) -> None:
 def test_what_the_data_cannot_support_is_said(page: Page) -> None:
     promise = {**page.metrics["promise"], "supported": False}
     said = text(replace(page, metrics={**page.metrics, "promise": promise}))
-    assert "**The data cannot support the promise** of at most 10 % escapes" in said
+    assert "**The promise is not proven**: at most 10 % escapes" in said
 
 
 def test_names_cannot_break_it(page: Page) -> None:

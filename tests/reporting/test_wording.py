@@ -125,7 +125,7 @@ def test_limits_that_no_score_reaches_are_said_so(page: Page) -> None:
 def test_an_unsupported_promise_is_said_beside_the_limits(page: Page) -> None:
     metrics = {**page.metrics, "promise": {**page.metrics["promise"], "supported": False}}
     said = wording.limits(page.bundle.operating_point, metrics)
-    assert said[-1].startswith("There were too few of them to support that promise")
+    assert said[-1].startswith("That promise is not proven, since there were too few of them")
 
 
 LIMITS_FROM = "They were chosen on 540 validation parts. No test part was among them."
