@@ -27,10 +27,6 @@ TESTED_BY = {
     "pipeline.contracts.signoff": "tests/registry/decisions/test_signoffs.py",
     "pipeline.daemon.net.http_client": "tests/daemon/sinks/test_webhook.py",
     "pipeline.daemon.net.secret": "tests/daemon/sources/test_rtsp.py",
-    "pipeline.daemon.sources._network": "tests/daemon/sources/test_mjpeg.py",
-    "pipeline.daemon.sources._seen_files": "tests/daemon/sources/test_folder.py",
-    "pipeline.daemon.sources._url": "tests/daemon/sources/test_rtsp.py",
-    "pipeline.daemon.sources._watcher": "tests/daemon/sources/test_folder.py",
     "pipeline.errors": "tests/test_config.py",
 }
 

@@ -69,7 +69,7 @@ class Mjpeg(NetworkCamera[Config]):
                     chunk: bytes = answer.raw.read1(65536)
                     return chunk
 
-                stream = _Stream(read, int(self._config.largest_mb * 1e6))
+                stream = ByteStream(read, int(self._config.largest_mb * 1e6))
                 for headers, data in parts(stream, _boundary(answer.headers, name)):
                     yield self._frame(headers, data)
                     until_s = self._clock.monotonic_s() + self.first_s
@@ -141,7 +141,7 @@ class _TooLarge(Exception):
     """A part, or its headers, has more bytes than is allowed."""
 
 
-class _Stream:
+class ByteStream:
     """Bytes as they come, read by line, by number or up to a mark; never more than `largest`."""
 
     def __init__(self, read: Callable[[], bytes], largest: int) -> None:
@@ -185,7 +185,7 @@ class _Stream:
         self._rest += data
 
 
-def parts(stream: _Stream, boundary: bytes) -> Iterator[tuple[Message, bytes]]:
+def parts(stream: ByteStream, boundary: bytes) -> Iterator[tuple[Message, bytes]]:
     """The parts of a multipart body, each with its headers, until the body ends.
 
     Cameras disagree about the dashes before the boundary, and some end a part without a line end.

@@ -1,14 +1,35 @@
-"""Tiny videos."""
+"""Tiny videos, and a folder that something writes to."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pipeline.imaging import codec
+
 MakeClip = Callable[..., Path]
+
+PICTURE = codec.encode_png(np.full((20, 24, 3), 200, np.uint8))
+
+
+@pytest.fixture
+def inbox(tmp_path: Path) -> Path:
+    folder = tmp_path / "inbox"
+    folder.mkdir()
+    return folder
+
+
+def write(path: Path, seconds: int = 0, data: bytes = PICTURE) -> Path:
+    """A file that was written so many seconds after 2026 began."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    at_s = 1_767_225_600 + seconds
+    os.utime(path, (at_s, at_s))
+    return path
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import threading
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -20,6 +21,7 @@ from pipeline.errors import DataError, SourceLost, UnreadableImage
 from pipeline.imaging import codec
 from tests.daemon.broker import certify
 from tests.daemon.servers.mjpeg import Answer, Server
+from tests.daemon.waiting import until
 
 NOISE = np.random.default_rng(1).integers(0, 256, (48, 64, 3)).astype(np.uint8)
 PICTURES = [codec.encode_jpeg(NOISE // (i + 1)) for i in range(3)]
@@ -111,12 +113,10 @@ def test_a_camera_that_trickles_is_lost_and_left() -> None:
 
     with Server(stream) as server:
         settings = config(server, read_timeout_s=0.3, connect_timeout_s=0.3)
-        source = settings.open(Clock())
+        name = settings.camera_url().shown
         with pytest.raises(SourceLost, match=r"sent no picture for|sent no whole picture for"):
-            next(source.frames(Heartbeat(Clock())))
-        (thread,) = source._threads
-        thread.join(10)
-        assert not thread.is_alive()
+            next(frames(settings))
+        until(lambda: name not in {t.name for t in threading.enumerate()}, "the thread's end")
 
 
 def test_a_camera_that_hangs_is_lost_and_comes_back() -> None:
@@ -186,7 +186,7 @@ def test_headers_without_an_end_end_the_stream() -> None:
         next(frames(config(server)))
 
 
-def test_a_part_that_is_no_picture_is_a_frame_that_cannot_be_decoded() -> None:
+def test_a_part_that_is_not_a_picture_is_a_frame_that_cannot_be_decoded() -> None:
     def stream(answer: Answer) -> None:
         answer.begin()
         answer.part(b"camera busy")
@@ -224,7 +224,7 @@ def test_a_camera_that_asks_for_a_password_gets_it() -> None:
             next(frames(config(server, url=address.replace("s3cret", "wrong"))))
 
 
-def test_a_password_is_not_told_to_a_camera_that_wants_a_digest_of_it() -> None:
+def test_a_password_is_not_sent_to_a_camera_that_wants_a_digest_of_it() -> None:
     def stream(answer: Answer) -> None:
         if 'username="qc"' in answer.headers.get("Authorization", ""):
             three(answer)
@@ -234,9 +234,9 @@ def test_a_password_is_not_told_to_a_camera_that_wants_a_digest_of_it() -> None:
     with Server(stream) as server:
         address = f"http://qc:s3cret@127.0.0.1:{server.server_port}/video"
         assert next(frames(config(server, url=address))).data == PICTURES[0]
-    told = [r["Authorization"] for r in server.requests if "Authorization" in r]
-    assert told
-    assert all(t.startswith("Digest ") and "s3cret" not in t for t in told)
+    sent = [r["Authorization"] for r in server.requests if "Authorization" in r]
+    assert sent
+    assert all(t.startswith("Digest ") and "s3cret" not in t for t in sent)
 
 
 @pytest.mark.parametrize(
@@ -285,6 +285,6 @@ def test_certificates_that_are_not_there_are_named_when_the_line_is_opened(tmp_p
 def test_a_stream_of_one_byte_reads_gives_the_same_parts() -> None:
     data = b"--frame\r\nContent-Type: image/png\r\n\r\nabc\r\n--frame\r\n\r\nde\r\n--frame--\r\n"
     rest = iter(data)
-    stream = mjpeg._Stream(lambda: bytes(islice(rest, 1)), 100)
+    stream = mjpeg.ByteStream(lambda: bytes(islice(rest, 1)), 100)
     found = [(h.get_content_type(), d) for h, d in mjpeg.parts(stream, b"frame")]
     assert found == [("image/png", b"abc"), ("text/plain", b"de")]

@@ -45,7 +45,7 @@ def test_a_loss_comes_after_the_frames_before_it() -> None:
         next(frames)
 
 
-def test_a_bug_in_the_driver_is_a_loss_and_its_text_is_not_told(
+def test_a_bug_in_the_driver_is_a_loss_and_its_text_is_not_logged(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     secret = "rtsp://user:password@camera"

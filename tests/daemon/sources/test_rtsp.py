@@ -15,12 +15,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 
-from pipeline.config import load
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
-from pipeline.daemon.settings.line import Line
 from pipeline.daemon.sources import Frame
 from pipeline.daemon.sources.rtsp import Config
 from pipeline.errors import ConfigError, MissingExtra, SourceLost
@@ -174,40 +171,10 @@ def test_a_camera_that_is_away_is_lost_without_a_word_about_the_password(
     assert "s3cret" not in f"{settings!r} {settings} {vars(source)} {lost.value!r} {caplog.text}"
 
 
-def test_a_password_may_come_from_the_environment_or_a_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CAMERA_PASSWORD", "p@ss/word")
-    (tmp_path / "password").write_text("s3cret\n")
-    asked = config(554, user="qc", password_env="CAMERA_PASSWORD").camera_url()
-    assert asked.full == "rtsp://qc:p%40ss%2Fword@127.0.0.1:554/line1"
-    asked = config(554, user="qc", password_file=tmp_path / "password").camera_url()
-    assert asked.full == "rtsp://qc:s3cret@127.0.0.1:554/line1"
-    asked = config(554, url="rtsp://qc:p%40ss@10.0.0.7/line1").camera_url()
-    assert (asked.full, asked.shown) == ("rtsp://qc:p%40ss@10.0.0.7/line1", "rtsp://10.0.0.7/line1")
-
-
 def test_a_missing_password_is_named_when_the_line_is_opened() -> None:
     pytest.importorskip("av")
     with pytest.raises(ConfigError, match="environment variable NOT_SET_HERE is not set"):
         config(554, user="qc", password_env="NOT_SET_HERE").open(FakeClock())
-
-
-@pytest.mark.parametrize("url", ["http://camera/", "rtsp://", "camera", "rtsp://camera:x/"])
-def test_an_address_that_is_none_is_refused(url: str) -> None:
-    with pytest.raises(ValidationError, match="`url` is not of the form rtsp://host:port/path"):
-        config(554, url=url)
-
-
-def test_the_line_files_error_does_not_repeat_the_password(tmp_path: Path) -> None:
-    path = tmp_path / "line.yaml"
-    path.write_text(
-        "station: west-1\nrecipe: cells\nmodel:\n  cache: models\nledger: ledger.sqlite\n"
-        "source:\n  type: rtsp\n  url: http://qc:s3cret@camera/\n"
-    )
-    with pytest.raises(ConfigError, match="`url` is not of the form rtsp://") as error:
-        load(path, Line)
-    assert "s3cret" not in str(error.value)
 
 
 def test_without_pyav_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
