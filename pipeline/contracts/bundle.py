@@ -53,8 +53,12 @@ M = TypeVar("M", bound=BaseModel)
 class OperatingPoint(Strict):
     """Limits on the defect score: below `pass_below` PASS, from `fail_from` FAIL, else REVIEW."""
 
-    pass_below: float = Field(ge=0, le=1.1, description="Scores below it pass; 0: none passes.")
-    fail_from: float = Field(ge=0, le=1.1, description="Scores from it fail; above 1: none fails.")
+    pass_below: float = Field(
+        ge=0, le=1.1, description="Defect scores below this limit pass; 0: no score passes."
+    )
+    fail_from: float = Field(
+        ge=0, le=1.1, description="Defect scores from this limit on fail; above 1: no score fails."
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> OperatingPoint:
@@ -86,7 +90,7 @@ class Provenance(Strict):
     recipe: str
     architecture: str
     method: str
-    weights: str = Field(description="Which weights training started from.")
+    weights: str = Field(description="Weights that training started from.")
     n_train: int
     teacher: str = Field("", description="Identity of the bundle it was distilled from, if any.")
 
@@ -107,15 +111,16 @@ class GoldenFrame(Strict):
     """
 
     file: str = Field(
-        pattern=r"^golden-frame\.[a-z]{3,4}$", description="The picture, in the bundle."
+        pattern=r"^golden-frame\.[a-z]{3,4}$", description="File name of the picture in the bundle."
     )
-    sample_id: str = Field(description="Which test part it shows.")
+    sample_id: str = Field(description="Sample id of the test part that the picture shows.")
     probabilities: dict[str, float] = Field(
-        description="Of each class by name, to 4 decimals; where tiles are cut, of the worst."
+        description="Probability of each class by name, to 4 decimals; with tiles, of the worst "
+        "tile."
     )
     verdict: Literal[Verdict.PASS, Verdict.FAIL, Verdict.REVIEW]
     tolerance: float = Field(
-        1e-3, gt=0, le=1, description="How far each probability may be off at a station."
+        1e-3, gt=0, le=1, description="Largest difference of a probability that a station may show."
     )
 
 
@@ -123,12 +128,17 @@ class NoveltyLimit(Strict):
     """How far from all examples in `familiarity.npy` an embedding may lie."""
 
     limit: float | None = Field(
-        None, ge=0, description="Pictures beyond it are never passed; none: no limit was chosen."
+        None,
+        ge=0,
+        description="Largest distance at which a picture may pass; none: no limit was chosen.",
     )
     median: float | None = Field(
-        None, ge=0, description="Of the parts that the limit was chosen on; drift is seen against."
+        None,
+        ge=0,
+        description="Median distance of the parts that the limit was chosen on; drift is "
+        "measured against it.",
     )
-    n_chosen_on: int = Field(0, ge=0, description="How many parts that were.")
+    n_chosen_on: int = Field(0, ge=0, description="Number of parts that the limit was chosen on.")
 
 
 class FileSeal(Strict):

@@ -33,7 +33,10 @@ class Check(Strict):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    name: str = Field(description="What is asked: promise, golden, champion, leak, ...")
+    name: str = Field(
+        description="Name of the condition: escapes, overkill, supported, ranking, leak, "
+        "golden, champion."
+    )
     passed: bool
     sentence: str = Field(
         alias="said",  # its name in evaluation.json
@@ -80,14 +83,16 @@ class Changed(Strict):
     """The same test parts under a change of the line."""
 
     change: str = Field(description="brightness, contrast, blur, noise, jpeg, shift, rotation.")
-    strength: float = Field(description="In the unit of the change; 0: unchanged.")
+    strength: float = Field(description="In the unit of the change; 0: no change.")
     unit: str
     auroc: float | None
     accuracy: Share
     escape: Share
     overkill: Share
     review: Share
-    complained: Share = Field(description="Pictures that the image-health gate found unlike any.")
+    complained: Share = Field(
+        description="Share of pictures that the image check reports as unlike training."
+    )
     broken: str = Field("", description="Why the model counts as broken; empty: it does not.")
 
 
@@ -98,7 +103,7 @@ class Robustness(Strict):
     unchanged: Changed
     changes: tuple[Changed, ...]
     first_to_break: str = Field(description="A sentence; empty where nothing breaks it.")
-    caught: str = Field("", description="Changes that the image-health gate notices, in words.")
+    caught: str = Field("", description="Changes that the image check notices, in words.")
 
 
 class Difference(Strict):
@@ -117,18 +122,22 @@ class Comparison(Strict):
     champion: str = Field(description="<recipe>/<version>, empty where there is none.")
     not_run: str = ""
     out_of_reach: bool = Field(
-        False, description="There is a champion, or may be one, and it could not be asked."
+        False, description="There is a champion, or may be one, but it could not be run."
     )
     n: int = 0
     only_champion_right: int = 0
     only_challenger_right: int = 0
     mcnemar_p: float | None = Field(
-        None, description="Exact, two-sided; parts of a group count as one toss."
+        None,
+        description="p-value of the exact two-sided McNemar test; the parts of a group count as "
+        "one observation.",
     )
     figures: dict[str, Difference] = Field(
         default_factory=dict, description="escape_rate, overkill_rate, review_rate, accuracy, auroc"
     )
-    sentence: str = Field("", description="For a person: better, worse, or no significant one.")
+    sentence: str = Field(
+        "", description="For a person: better, worse, or no significant difference."
+    )
 
 
 class GoldenMiss(Strict):
@@ -147,8 +156,8 @@ class Golden(Strict):
     misses: tuple[GoldenMiss, ...]
     splits: dict[str, int] = Field(
         default_factory=dict,
-        description="How many of them are parts of train, val and test: that a model judges right "
-        "what it has learned from proves little.",
+        description="Number of golden parts in train, val and test. Parts of train prove "
+        "little, since the model has learned from them.",
     )
 
     @property
@@ -170,7 +179,11 @@ class Explained(Strict):
     inside_mask: float | None = Field(
         None, description="Median share of attribution inside the mask; None without masks."
     )
-    area_of_mask: float | None = Field(None, description="Median share of the image: the chance.")
+    area_of_mask: float | None = Field(
+        None,
+        description="Median share of the image that the mask covers, which is what chance would "
+        "give.",
+    )
     n_masks: int = 0
 
 

@@ -26,21 +26,34 @@ TEXT_LENGTH = 1000
 class Signoff(Strict):
     """One record of the chain; it never changes."""
 
-    seq: int = Field(ge=1, description="1 for the first of a recipe, then without a gap.")
+    seq: int = Field(
+        ge=1,
+        description="Position in the chain of the recipe: 1 for the first decision, without gaps.",
+    )
     act: Act
     recipe: str
-    version: int = Field(description="What was decided about; of a rollback, what was restored.")
-    bundle_sha256: str = Field(description="What the version held when it was decided.")
+    version: int = Field(
+        description="Number of the version decided about; for a rollback, of the version restored."
+    )
+    bundle_sha256: str = Field(
+        description="The version's bundle identity at the time of the decision."
+    )
     reviewer: str = Field(min_length=1, max_length=NAME_LENGTH)
     reason: str = Field(min_length=1, max_length=TEXT_LENGTH)
-    at: str = Field(description="ISO 8601 in UTC, with microseconds.")
+    at: str = Field(description="Time of the decision, ISO 8601 in UTC, with microseconds.")
     gate: GateVerdict = Field(
-        description="What the gate found then; of a promotion, as evaluation.json has it."
+        description="Result of the gate at the time; for a promotion, as in evaluation.json."
     )
-    override_reason: str = Field("", max_length=TEXT_LENGTH, description="Why regardless of it.")
-    previous: int | None = Field(description="The champion before; None for none, and of a reject.")
-    parent: str = Field(description="`sha256` of the record before, empty for the first.")
-    sha256: str = Field("", description="Over all other fields.")
+    override_reason: str = Field(
+        "",
+        max_length=TEXT_LENGTH,
+        description="Why the version was promoted although the gate failed; empty where it passed.",
+    )
+    previous: int | None = Field(
+        description="Number of the champion before; None where there was none, and for a rejection."
+    )
+    parent: str = Field(description="`sha256` of the record before; empty for the first.")
+    sha256: str = Field("", description="SHA-256 over all other fields.")
 
     @field_validator("at")
     @classmethod

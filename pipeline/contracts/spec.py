@@ -29,28 +29,34 @@ class FlatField(Strict):
 
     reference: ReferenceName
     floor: int = Field(
-        8, ge=1, le=128, description="Darker reference pixels count as this grey: no wild gain."
+        8,
+        ge=1,
+        le=128,
+        description="Grey level, 0 to 255: darker pixels of the reference count as this level, "
+        "which limits the gain.",
     )
 
 
 class Roi(Strict):
     """A rectangle of the image, in pixels of the original."""
 
-    x_px: int = Field(ge=0, description="Left edge.")
-    y_px: int = Field(ge=0, description="Top edge.")
-    width_px: int = Field(gt=0, description="Width.")
-    height_px: int = Field(gt=0, description="Height.")
+    x_px: int = Field(ge=0, description="Left edge, in pixels from the left.")
+    y_px: int = Field(ge=0, description="Top edge, in pixels from the top.")
+    width_px: int = Field(gt=0, description="Width in pixels.")
+    height_px: int = Field(gt=0, description="Height in pixels.")
 
 
 class Rectify(Strict):
     """A flat face seen at an angle becomes the rectangle that it is."""
 
     corners_px: tuple[Point, Point, Point, Point] = Field(
-        description="x and y of its corners in the picture (in the ROI where there is one): top "
-        "left, top right, bottom right, bottom left."
+        description="Corners of the face in the picture (in the ROI where there is one), x and "
+        "y in pixels: top left, top right, bottom right, bottom left."
     )
-    width_px: int = Field(ge=8, le=8192, description="Width of the rectangle.")
-    height_px: int = Field(ge=8, le=8192, description="Height of the rectangle.")
+    width_px: int = Field(ge=8, le=8192, description="Width of the resulting rectangle in pixels.")
+    height_px: int = Field(
+        ge=8, le=8192, description="Height of the resulting rectangle in pixels."
+    )
 
     @field_validator("corners_px")
     @classmethod
@@ -69,10 +75,17 @@ class Rectify(Strict):
 
 class _Locate(Strict):
     margin: float = Field(
-        0.0, ge=0, le=1, description="Surroundings kept on each side, as a share of the part."
+        0.0,
+        ge=0,
+        le=1,
+        description="Surroundings kept on each side, as a share of the part's size.",
     )
     min_confidence: float = Field(
-        0.5, ge=0, le=1, description="Below it the part counts as not found and is never passed."
+        0.5,
+        ge=0,
+        le=1,
+        description="Confidence, 0 to 1, below which the part counts as not found; such a part "
+        "never passes.",
     )
 
 
@@ -80,9 +93,11 @@ class Contour(_Locate):
     """The part is the largest area that stands out from the background."""
 
     by: Literal["contour"]
-    part: Literal["brighter", "darker"] = Field(description="Than the background.")
+    part: Literal["brighter", "darker"] = Field(
+        description="Is the part brighter or darker than the background?"
+    )
     upright: bool = Field(
-        False, description="Turn it, by 45 degrees at most, until its sides are level."
+        False, description="Turn the part, by at most 45 degrees, until its sides are level."
     )
 
 
@@ -92,7 +107,11 @@ class Template(_Locate):
     by: Literal["template"]
     reference: ReferenceName
     max_turn_deg: float = Field(
-        0.0, ge=0, le=45, description="How far parts may lie turned to either side."
+        0.0,
+        ge=0,
+        le=45,
+        description="Largest rotation of parts to either side, in degrees; 0: parts are never "
+        "turned.",
     )
 
 
@@ -100,10 +119,12 @@ class Unwrap(Strict):
     """A ring becomes a strip: angle runs along the width, from the right clockwise."""
 
     centre_px: Point | None = Field(
-        None, description="x and y of the centre; none: the middle of the picture."
+        None, description="Centre of the ring, x and y in pixels; none: the middle of the picture."
     )
-    inner_px: float = Field(0.0, ge=0, description="Inner radius: the strip's last row.")
-    outer_px: float = Field(gt=0, le=5200, description="Outer radius: the strip's first row.")
+    inner_px: float = Field(0.0, ge=0, description="Inner radius in pixels: the strip's last row.")
+    outer_px: float = Field(
+        gt=0, le=5200, description="Outer radius in pixels: the strip's first row."
+    )
 
     @model_validator(mode="after")
     def _is_a_ring(self) -> Unwrap:
@@ -115,21 +136,25 @@ class Unwrap(Strict):
 class Tiles(Strict):
     """A large picture in parts, so that small defects keep their pixels."""
 
-    rows: int = Field(1, ge=1, le=64, description="Tiles from top to bottom.")
-    columns: int = Field(1, ge=1, le=64, description="Tiles from left to right.")
+    rows: int = Field(1, ge=1, le=64, description="Number of tiles from top to bottom.")
+    columns: int = Field(1, ge=1, le=64, description="Number of tiles from left to right.")
     overlap: float = Field(
         0.1,
         ge=0,
         le=0.5,
-        description="Share of a tile that its neighbour sees too: a defect on the seam is whole "
-        "in one of them.",
+        description="Share of a tile that its neighbour shows too, so that a defect on the seam "
+        "is whole in one of them.",
     )
 
 
 class Clahe(Strict):
     """Contrast limited adaptive histogram equalisation (Zuiderveld 1994), on lightness only."""
 
-    clip_limit: float = Field(2.0, gt=0, description="Higher gives more contrast and more noise.")
+    clip_limit: float = Field(
+        2.0,
+        gt=0,
+        description="Limit of the contrast gain: a higher one gives more contrast and more noise.",
+    )
     tiles: int = Field(
         8, gt=0, le=64, description="The image is equalised in tiles x tiles fields."
     )
@@ -138,27 +163,47 @@ class Clahe(Strict):
 class PreprocessSpec(Strict):
     """What happens between camera and network, always in the order in which it stands here."""
 
-    flat_field: FlatField | None = Field(None, description="Even out the light.")
-    roi: Roi | None = Field(None, description="Keep this rectangle; none keeps the image.")
-    rectify: Rectify | None = Field(None, description="Undo the perspective of a flat face.")
+    flat_field: FlatField | None = Field(
+        None,
+        description="Divide by a picture of an even grey target, to even out the light; none: "
+        "no correction.",
+    )
+    roi: Roi | None = Field(
+        None, description="Rectangle of the image to keep; none: the whole image."
+    )
+    rectify: Rectify | None = Field(
+        None, description="Undo the perspective of a flat face; none: no change."
+    )
     locate: Annotated[Contour | Template, Field(discriminator="by")] | None = Field(
-        None, description="Find the part and keep what is around it; none takes the whole picture."
+        None, description="Find the part and keep what is around it; none: the whole picture."
     )
-    unwrap: Unwrap | None = Field(None, description="Unroll a ring, such as a bearing's race.")
-    colour: Literal["grey", "rgb"] = Field("rgb", description="Channels kept.")
+    unwrap: Unwrap | None = Field(
+        None, description="Unroll a ring, such as a bearing's race, to a strip; none: no change."
+    )
+    colour: Literal["grey", "rgb"] = Field(
+        "rgb", description="Channels kept: one for grey, three for rgb."
+    )
     tiles: Tiles | None = Field(
-        None, description="Judge the picture in tiles; the worst of them is the part's verdict."
+        None,
+        description="Judge the picture in tiles; the worst tile decides the part's verdict. "
+        "None: one image.",
     )
-    width_px: int = Field(ge=8, le=4096, description="Width after resizing (of a tile).")
-    height_px: int = Field(ge=8, le=4096, description="Height after resizing (of a tile).")
+    width_px: int = Field(
+        ge=8, le=4096, description="Width after resizing, of the image or of one tile, in pixels."
+    )
+    height_px: int = Field(
+        ge=8, le=4096, description="Height after resizing, of the image or of one tile, in pixels."
+    )
     fit: Literal["stretch", "letterbox"] = Field(
         "stretch", description="stretch fills the frame; letterbox keeps proportions and pads."
     )
     interpolation: Literal["nearest", "linear", "cubic", "area", "lanczos"] = Field(
-        "area", description="OpenCV's interpolation; area is right for shrinking."
+        "area", description="OpenCV's interpolation when resizing; area suits shrinking."
     )
-    pad_value: int = Field(0, ge=0, le=255, description="Grey value of letterbox borders.")
-    clahe: Clahe | None = Field(None, description="Local contrast; none leaves it as it is.")
+    pad_value: int = Field(
+        0, ge=0, le=255, description="Grey level of letterbox borders, 0 to 255."
+    )
+    clahe: Clahe | None = Field(None, description="Local contrast equalisation; none: no change.")
 
     @property
     def channels(self) -> int:

@@ -22,9 +22,13 @@ class Disposition(StrEnum):
 class PartClass(Strict):
     """One class of parts."""
 
-    name: str = Field(min_length=1, description="Name in records, reports and on the screen.")
-    disposition: Disposition = Field(description="pass, rework, scrap or review.")
-    severity: int = Field(0, ge=0, le=10, description="0 harmless to 10 dangerous.")
+    name: str = Field(min_length=1, description="Name of the class in records and reports.")
+    disposition: Disposition = Field(
+        description="What happens to a part of this class: pass, rework, scrap or review."
+    )
+    severity: int = Field(
+        0, ge=0, le=10, description="0 harmless to 10 dangerous; shown in reports."
+    )
     aliases: tuple[str, ...] = Field(
         (), description="Other labels in the data that mean this class."
     )
