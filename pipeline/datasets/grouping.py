@@ -35,7 +35,9 @@ _EXIF_FORMAT = "%Y:%m:%d %H:%M:%S"
 class SourceGroups(Strict):
     """The groups that the data set names itself, such as a column of a CSV file."""
 
-    by: Literal["source"] = Field(description="What the data set gives, such as a CSV's column.")
+    by: Literal["source"] = Field(
+        description="The groups that the data set gives, such as a CSV's column."
+    )
 
     def words(self, samples: Sequence[Sample]) -> str:
         """What a group is, for the report."""
@@ -71,7 +73,9 @@ class Blocks(Strict):
     """Neighbouring images: what was taken in one go stands together in many data sets."""
 
     by: Literal["blocks"] = Field(description="Blocks of neighbouring images.")
-    images: int = Field(ge=1, description="Images in a block, in the order of the source.")
+    images: int = Field(
+        ge=1, description="Number of images in a block, in the order of the source."
+    )
     within: Literal["folder", "variant"] | None = Field(
         None,
         description="Start again in each folder (where no neighbours lie in two folders) or "
@@ -103,20 +107,20 @@ class Time(Strict):
     gap_s: float = Field(
         gt=0,
         allow_inf_nan=False,
-        description="An image taken at most so long after the one before belongs to its group.",
+        description="Largest pause in seconds between two images of one group.",
     )
     clock: Literal["name", "exif", "modified"] = Field(
-        description="Where the capture time stands. name: in the path, see `pattern` and `format`. "
-        "exif: in the image's EXIF, to the second. modified: the file's own time, which not every "
-        "copy keeps.",
+        description="Where the capture time is. name: in the path, see `pattern` and `format`; "
+        "exif: in the image's EXIF header, to the second; modified: the file's time of change, "
+        "which some copies do not keep.",
     )
     pattern: re.Pattern[str] | None = Field(
         None,
-        description="clock name: regular expression whose first parenthesis (without one, the "
-        "whole match) is the time.",
+        description="For clock name: regular expression whose first parenthesis (without one, "
+        "the whole match) is the time.",
     )
     format: str | None = Field(
-        None, description="clock name: how the time is written, such as %Y%m%d-%H%M%S (strptime)."
+        None, description="For clock name: format of the time, such as %Y%m%d-%H%M%S (strptime)."
     )
 
     @field_validator("format")

@@ -40,8 +40,8 @@ class ExplanationRules(Strict):
         10,
         ge=0,
         le=50,
-        description="Heat maps of escapes, of overkills and of right verdicts of either kind, at "
-        "most; 0: none at all.",
+        description="Largest number of heat maps of escapes, of overkills, and of right "
+        "verdicts of each kind; 0: no heat maps.",
     )
 
 

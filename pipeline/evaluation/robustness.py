@@ -34,7 +34,8 @@ class RobustnessRules(Strict):
     parts: int = Field(
         64,
         ge=0,
-        description="Test parts inspected under every change, half of them bad; 0: no such test.",
+        description="Test parts inspected under every change, half of them bad; 0: no "
+        "robustness test.",
     )
     significance: float = Field(
         0.05,
@@ -44,7 +45,7 @@ class RobustnessRules(Strict):
         "with less than this probability (McNemar's exact test, one-sided).",
     )
     max_auroc_fall: float = Field(
-        0.05, gt=0, lt=1, description="AUROC may fall by this before the model counts as broken."
+        0.05, gt=0, lt=1, description="Fall of AUROC from which the model counts as broken."
     )
 
 

@@ -26,7 +26,7 @@ class Cost(Strict):
         gt=0, allow_inf_nan=False, description="Cost of a person looking at a part, good or bad."
     )
     bad_share: float | None = Field(
-        None, gt=0, lt=1, description="Share of bad parts at the line; as in the data if not given."
+        None, gt=0, lt=1, description="Share of bad parts at the line; none: as in the data."
     )
 
 

@@ -28,13 +28,17 @@ class GateRules(Strict):
     """`gate` of `conf/<recipe>/evaluate.yaml`."""
 
     min_auroc: float | None = Field(
-        None, ge=CHANCE, le=1, description="AUROC on test parts that a model must reach."
+        None,
+        ge=CHANCE,
+        le=1,
+        description="Smallest AUROC on test parts with which a model passes; none: better than "
+        "chance is enough.",
     )
     allow_leaky: bool = Field(
-        False, description="Let a model pass whose test parts are known from training."
+        False, description="Let a model pass although test parts are known from training."
     )
     require_supported: bool = Field(
-        False, description="Refuse limits whose promise the validation parts cannot prove."
+        False, description="Fail the gate where the validation parts do not prove the promise."
     )
 
 

@@ -37,13 +37,21 @@ TOLERATED_CLIPPED = 0.05  # on average; more deserves a warning
 class Config(Strict):
     """`conf/<recipe>/augment.yaml`."""
 
-    policy: Policy = Field(description="What may happen to a training image.")
+    policy: Policy = Field(description="Random changes to training images.")
     oversample: Oversample = Field(
         default_factory=Oversample, description="More views of rare classes."
     )
-    paste: Paste | None = Field(None, description="Defects cut out and set into good parts.")
-    views_on_sheet: int = Field(5, ge=1, le=16, description="Augmented views of each example.")
-    examples_per_class: int = Field(3, ge=1, le=16, description="Examples a class on its sheet.")
+    paste: Paste | None = Field(
+        None,
+        description="Synthetic bad parts: defects cut out and pasted into good parts; none: no "
+        "synthetic parts.",
+    )
+    views_on_sheet: int = Field(
+        5, ge=1, le=16, description="Augmented views of each example on its sheet."
+    )
+    examples_per_class: int = Field(
+        3, ge=1, le=16, description="Examples of each class on its sheet."
+    )
 
 
 @dataclass(frozen=True)

@@ -57,16 +57,20 @@ class Config(Strict):
     """`conf/<recipe>/evaluate.yaml`."""
 
     policy: Policy = Field(MaxEscape(), description="How the limits are chosen.")
-    gate: GateRules = Field(GateRules(), description="What keeps a model from being signed off.")
+    gate: GateRules = Field(
+        GateRules(), description="Conditions for a model to be signed off without an override."
+    )
     robustness: RobustnessRules = Field(
-        RobustnessRules(), description="How hard the model is tried by changes of the line."
+        RobustnessRules(), description="How strongly the model is tested by changes of the line."
     )
     explanation: ExplanationRules = Field(
-        ExplanationRules(), description="Which verdicts get a heat map."
+        ExplanationRules(), description="For how many verdicts heat maps are drawn."
     )
-    bootstrap_draws: int = Field(500, ge=100, description="Resamples for intervals of AUROC etc.")
+    bootstrap_draws: int = Field(
+        500, ge=100, description="Resamples for the intervals of AUROC, average precision and F1."
+    )
     held_out_frames: int = Field(
-        1000, ge=0, description="Test images copied for replay at a station, at most."
+        1000, ge=0, description="Largest number of test images copied for a replay at a station."
     )
 
 

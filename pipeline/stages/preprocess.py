@@ -30,8 +30,10 @@ STEPS_SHOWN, TILES_SHOWN, TILE_PX = 6, 6, 144
 class Config(Strict):
     """`conf/<recipe>/preprocess.yaml`."""
 
-    spec: PreprocessSpec = Field(description="What is done to every image, here and at the line.")
-    sheet_per_class: int = Field(8, ge=1, le=32, description="Pictures a class on contact.png.")
+    spec: PreprocessSpec = Field(description="Preparation of every image, here and at the line.")
+    sheet_per_class: int = Field(
+        8, ge=1, le=32, description="Pictures of each class on contact.png."
+    )
 
 
 def run(config: Config, source: Path, out: Path) -> Report:

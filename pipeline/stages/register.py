@@ -41,7 +41,8 @@ class Config(Strict):
     """`conf/<recipe>/register.yaml`."""
 
     tags: dict[str, str] = Field(
-        default_factory=dict, description="Tags of your own on run and version: plant, product."
+        default_factory=dict,
+        description="Your own tags of run and version, such as plant or product.",
     )
 
     @field_validator("tags")

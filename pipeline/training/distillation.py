@@ -42,18 +42,23 @@ class Distill(Strict):
 
     teacher: str = Field(
         min_length=1,
-        description="A sealed bundle's folder (relative to the project's), models:/RECIPE/VERSION "
-        "or models:/RECIPE@ALIAS. A version stays what it is; DVC does not watch a folder or an "
-        "alias: where that has changed, run `dvc repro --single-item --force train@RECIPE`.",
+        description="The teacher: folder of a sealed bundle (relative to the project's), "
+        "models:/RECIPE/VERSION or models:/RECIPE@ALIAS. A version never changes, but a folder "
+        "or an alias may, and DVC does not watch them: then run `dvc repro --single-item --force "
+        "train@RECIPE`.",
     )
     weight: float = Field(
-        0.5, gt=0, le=1, description="Weight of the teacher's answer against the label."
+        0.5,
+        gt=0,
+        le=1,
+        description="Weight of the teacher's answer, 0 to 1; the label has the rest.",
     )
     temperature: float = Field(
         2.0,
         ge=1,
         le=20,
-        description="Above 1 the teacher's second thoughts count more: softmax(logits / this).",
+        description="Temperature of the teacher's softmax; above 1 its less likely classes "
+        "count more.",
     )
 
     @field_validator("teacher")

@@ -18,26 +18,44 @@ class Settings(BackboneSpec):
     """`conf/<recipe>/train.yaml`."""
 
     beside: tuple[BackboneSpec, ...] = Field(
-        (), description="Further networks whose features stand beside the first's; probe only."
+        (),
+        description="Further networks whose features are appended to the first's; for method "
+        "probe only.",
     )
     method: Literal["probe", "finetune", "auto"] = Field(
         "probe",
-        description="probe: backbone features and a trained head; seconds on a CPU. finetune: the "
-        "whole network, from that head on; for a GPU or a patient CPU. auto: probe on a CPU, on a "
-        "GPU both, and what is better on validation parts.",
+        description="probe: backbone features and a trained head; seconds on a CPU. finetune: "
+        "the whole network, starting from that head; for a GPU or a patient CPU. auto: probe on "
+        "a CPU; on a GPU both, and the one that is better on validation parts.",
     )
-    views: int = Field(1, ge=0, le=16, description="Augmented views of each training image.")
+    views: int = Field(
+        1,
+        ge=0,
+        le=16,
+        description="Augmented views of each training image; 0: only the images themselves.",
+    )
     soft_labels: float = Field(
-        0.0, ge=0, le=1, description="Weight of the annotators' belief against the hard label."
+        0.0,
+        ge=0,
+        le=1,
+        description="Weight of the annotators' belief against the hard label, 0 to 1; 0: hard "
+        "labels only.",
     )
-    head: HeadSettings = Field(default_factory=HeadSettings, description="The trained head.")
-    finetune: Finetune = Field(default_factory=Finetune, description="Fine-tuning.")
+    head: HeadSettings = Field(
+        default_factory=HeadSettings, description="Settings of the trained head."
+    )
+    finetune: Finetune = Field(default_factory=Finetune, description="Settings of fine-tuning.")
     trainer: TrainerSettings = Field(
-        default_factory=TrainerSettings, description="Where and how fine-tuning computes."
+        default_factory=TrainerSettings,
+        description="Device, processes and precision of fine-tuning.",
     )
-    distill: Distill | None = Field(None, description="Learn from a larger network's answers too.")
-    tracking: bool = Field(True, description="Log the training to MLflow while it goes on.")
-    seed: int = Field(0, ge=0, description="The same seed gives the same weights.")
+    distill: Distill | None = Field(
+        None, description="Learn from the answers of a larger network too; none: from labels only."
+    )
+    tracking: bool = Field(True, description="Log the training to MLflow while it runs.")
+    seed: int = Field(
+        0, ge=0, description="Seed; the same seed gives the same weights on the same machine."
+    )
 
     @property
     def networks(self) -> tuple[BackboneSpec, ...]:

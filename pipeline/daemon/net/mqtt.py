@@ -37,26 +37,35 @@ class BrokerAway(LinesideError):
 class Broker(Strict):
     """Where an MQTT broker is and who we are to it."""
 
-    host: str = Field(min_length=1, description="Its name or address.")
+    host: str = Field(min_length=1, description="The broker's host name or address.")
     port: int | None = Field(
-        None, ge=1, le=65535, description="Its port; none: 8883 with TLS, 1883 without."
+        None, ge=1, le=65535, description="The broker's port; none: 8883 with TLS, 1883 without."
     )
     tls: bool = Field(
-        False, description="Encrypt; on by itself where `ca_file` or `cert_file` is given."
+        False,
+        description="Encrypt the connection; always on where `ca_file` or `cert_file` is given.",
     )
     ca_file: Path | None = Field(
-        None, description="Who signs its certificate (PEM); none: whom this machine trusts."
+        None,
+        description="Certificates (PEM) of the authority that signs the broker's; none: those "
+        "that this machine trusts.",
     )
-    cert_file: Path | None = Field(None, description="Our certificate (PEM), if it asks for one.")
-    key_file: Path | None = Field(None, description="The certificate's key, if in another file.")
-    user: str | None = Field(None, description="Our name to it.")
+    cert_file: Path | None = Field(
+        None, description="The station's client certificate (PEM), if the broker asks for one."
+    )
+    key_file: Path | None = Field(
+        None, description="Private key of `cert_file`, if it is in a file of its own."
+    )
+    user: str | None = Field(
+        None, description="The station's user name at the broker; none: anonymous."
+    )
     password_env: str | None = Field(
         None, description="Environment variable that holds the password."
     )
     password_file: Path | None = Field(None, description="File that holds the password.")
     insecure: bool = Field(
         False,
-        description="For trials: take any certificate, and send a password in the clear.",
+        description="For trials: accept any certificate, and send a password unencrypted.",
     )
 
     @model_validator(mode="after")

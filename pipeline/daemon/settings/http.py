@@ -16,17 +16,20 @@ class Http(Strict):
     host: str = Field(
         "127.0.0.1",
         min_length=1,
-        description="Address to listen at. Any but loopback needs `tokens`, and TLS or `plain`.",
+        description="Address to listen at. Every address but loopback needs `tokens`, and TLS "
+        "or `plain`.",
     )
-    port: int = Field(8711, ge=0, le=65535, description="Port; 0: one that is free.")
+    port: int = Field(
+        8711, ge=0, le=65535, description="Port to listen at; 0: a free one, which the log names."
+    )
     tokens: Path | None = Field(
         None,
-        description="File with the hashes of the tokens; `lineside token new` makes it. Without "
-        "one nobody may trigger or see records and frames.",
+        description="File with the hashes of the tokens, which `lineside token new` makes; "
+        "none: requests to trigger or to see records and frames are refused.",
     )
     open_on_loopback: bool = Field(
         False,
-        description="Let every program of this machine trigger and see records and frames, "
+        description="Let every program on this machine trigger and see records and frames "
         "without a token; for trials.",
     )
     tls_cert: Path | None = Field(None, description="PEM file with the certificate and its chain.")
@@ -34,32 +37,37 @@ class Http(Strict):
     plain: str | None = Field(
         None,
         min_length=10,
-        description="Why an address other than loopback needs no TLS, such as `a proxy on this "
-        "machine adds it`; tokens and frames cross the network for everybody to read.",
+        description="Reason why an address other than loopback needs no TLS, such as `a proxy "
+        "on this machine adds it`. Tokens and frames then cross the network unencrypted.",
     )
     hosts: tuple[str, ...] = Field(
         (),
-        description="Further names of this machine by which a proxy or a browser may call it.",
+        description="Further host names by which a proxy or a browser may address this machine.",
     )
-    max_upload_mb: float = Field(40, gt=0, le=1000, description="Largest picture, as a file.")
+    max_upload_mb: float = Field(
+        40, gt=0, le=1000, description="Largest uploaded picture in megabytes (10^6 bytes)."
+    )
     max_megapixels: float = Field(
         50,
         gt=0,
         le=1000,
-        description="Largest picture in millions of pixels by its header; small files may claim "
-        "many, and each takes 3 bytes.",
+        description="Largest picture in millions of pixels, by its header. A small file may "
+        "claim many pixels, and each takes 3 bytes of memory.",
     )
     upload_within_s: float = Field(
-        10, gt=0, le=300, description="Time that a client has for sending its picture."
+        10, gt=0, le=300, description="Seconds that a client has for sending its picture."
     )
     answer_within_s: float = Field(
-        10, gt=0, le=300, description="Time to wait for a verdict before saying that it is late."
+        10,
+        gt=0,
+        le=300,
+        description="Seconds to wait for a verdict before answering that it is late.",
     )
     connections: int = Field(
         32,
         ge=1,
         le=1000,
-        description="Clients that may wait for verdicts; further ones are asked to come back.",
+        description="Largest number of clients that wait for verdicts; further ones get HTTP 503.",
     )
 
     @model_validator(mode="after")

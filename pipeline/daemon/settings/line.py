@@ -21,27 +21,34 @@ class ModelSource(Strict):
 
     registry: str | None = Field(
         None,
-        description="MLflow's address; none: MLFLOW_TRACKING_URI, or mlflow.db in this folder. "
-        "A database's address (sqlite:///, postgresql://) needs the extra `sql`, a server's none.",
+        description="MLflow's address; none: MLFLOW_TRACKING_URI, else mlflow.db in this "
+        "folder. A database (sqlite:///, postgresql://) needs the extra `sql`, a server does "
+        "not.",
     )
     alias: Literal["champion", "challenger"] = Field(
-        "champion", description="champion is signed off; challenger is for trial stations."
+        "champion",
+        description="Alias of the version to run: champion is signed off; challenger is for "
+        "trial stations.",
     )
     cache: Path = Field(
-        description="Folder for downloaded bundles; the last good one starts the station when the "
-        "registry is away."
+        description="Folder for downloaded bundles; the last good one is used when the registry "
+        "cannot be reached at the start."
     )
     require_signoff: bool = Field(
         False,
-        description="Run only a champion whose chain of sign-offs verifies and names this version "
-        "and this bundle; else the last good one stays, and a first start fails.",
+        description="Run only a champion whose chain of sign-offs verifies and names this "
+        "version and this bundle; otherwise the last good one stays, and a first start fails.",
     )
     poll_s: float = Field(
-        5, ge=0, le=3600, description="How often to ask for a new model while running; 0: never."
+        5,
+        ge=0,
+        le=3600,
+        description="Seconds between two looks for a new model while running; 0: never look.",
     )
     shadow: bool = Field(
         False,
-        description="Also run the challenger on the same frames; it decides nothing.",
+        description="Also run the challenger on the same frames; its verdicts are recorded and "
+        "change nothing.",
     )
 
     @field_validator("require_signoff")
@@ -61,40 +68,51 @@ class Keep(Strict):
     (`daemon.retention.Worth`); those that people have reviewed are never removed.
     """
 
-    folder: Path = Field(description="Where they go: one folder a day, named like the record.")
+    folder: Path = Field(
+        description="Folder for the frames: one subfolder a day, each file named like its record."
+    )
     verdicts: tuple[Literal["FAIL", "REVIEW", "NOT_INSPECTED"], ...] = Field(
         ("FAIL", "REVIEW"),
-        description="Verdicts whose frames are all kept; those that a shadow model judged "
-        "otherwise are kept as well.",
+        description="Verdicts whose frames are all kept; frames that a shadow model judged "
+        "differently are kept as well.",
     )
     pass_share: float = Field(
-        0, ge=0, le=1, description="Share of the PASS frames that is kept beside them, by chance."
+        0, ge=0, le=1, description="Share of PASS frames that are kept too, chosen at random."
     )
     quota_gb: float | None = Field(
         None,
         gt=0,
-        description="Frames may take so many gigabytes (10^9 bytes); none: all but min_free_gb.",
+        description="Largest total size of kept frames in gigabytes (10^9 bytes); none: all of "
+        "the disk but min_free_gb.",
     )
     min_free_gb: float = Field(
-        1, ge=0, description="So much of the disk stays free of frames, for the ledger and others."
+        1,
+        ge=0,
+        description="Space in gigabytes (10^9 bytes) that frames leave free on the disk, for "
+        "the ledger and others.",
     )
     protected: tuple[Literal["FAIL", "REVIEW", "NOT_INSPECTED"], ...] = Field(
         (), description="Verdicts whose frames are never removed, reviewed or not."
     )
     backlog_mb: int = Field(
-        256, ge=1, description="Memory for frames that wait to be written; further ones are lost."
+        256,
+        ge=1,
+        description="Memory in megabytes (10^6 bytes) for frames that wait to be written; "
+        "further frames are not kept.",
     )
 
 
 class CameraSettings(Strict):
     """One of a station's cameras."""
 
-    name: str = Field(pattern=NAME, max_length=64, description="Of the camera, in every record.")
+    name: str = Field(
+        pattern=NAME, max_length=64, description="Name of the camera, in every record."
+    )
     source: Annotated[SourceConfig, Plugin("pipeline.daemon.sources")] = Field(
         description="Where its frames come from."
     )
     trigger: Annotated[TriggerConfig | None, Plugin("pipeline.daemon.triggers")] = Field(
-        None, description="The event that announces a part; none: every frame is one."
+        None, description="The event that announces a part; none: every frame is a part."
     )
 
 
@@ -104,12 +122,12 @@ class FrameCheckSettings(Strict):
     frozen_after: int = Field(
         5,
         ge=0,
-        description="So many identical pictures in a row from a live source are a frozen "
-        "picture; 0: any number may be. A motionless scene in a strongly compressed video stream "
+        description="Number of identical pictures in a row from a live source that count as a "
+        "frozen picture; 0: never. A motionless scene in a strongly compressed video stream "
         "looks like a frozen picture.",
     )
     size_px: tuple[int, int] | None = Field(
-        None, description="Width and height that every frame must have; none: any."
+        None, description="Width and height in pixels that every frame must have; none: any size."
     )
 
     @field_validator("frozen_after")
@@ -127,32 +145,42 @@ class Overload(Strict):
 
     policy: Literal["queue", "latest", "reject"] = Field(
         "queue",
-        description="queue: up to `waiting` frames wait, further ones are refused; latest: a newer "
-        "frame of the same camera replaces the one that waits; reject: none waits.",
+        description="queue: up to `waiting` frames wait, further ones are refused; latest: a "
+        "newer frame replaces the waiting one of the same camera; reject: no frame waits.",
     )
-    waiting: int = Field(16, ge=1, le=10_000, description="Frames that may wait, of all cameras.")
+    waiting: int = Field(
+        16,
+        ge=1,
+        le=10_000,
+        description="Largest number of waiting frames, of all cameras together.",
+    )
     waiting_mb: int = Field(
-        512, ge=1, description="Nor does a further one wait beyond so much memory (10^6 bytes)."
+        512, ge=1, description="Largest memory of waiting frames in megabytes (10^6 bytes)."
     )
     takt_ms: float | None = Field(
         None,
         gt=0,
-        description="A verdict later than this after the trigger is none: the part is gone, and "
-        "its record is NOT_INSPECTED (takt exceeded).",
+        description="Milliseconds after the trigger in which a verdict must be there; later the "
+        "part is gone, and its record is NOT_INSPECTED (takt exceeded). None: no limit.",
     )
 
 
 class Supervision(Strict):
-    """When a part of the station counts as hung, and how long its end may take."""
+    """When a worker counts as hung, and how long a shutdown may take."""
 
     hung_after_s: float = Field(
-        10, ge=1, le=600, description="A worker that gives no sign of life so long is replaced."
+        10,
+        ge=1,
+        le=600,
+        description="Seconds without a heartbeat after which a worker counts as hung and is "
+        "replaced.",
     )
     drain_s: float = Field(
         5,
         ge=0,
         le=300,
-        description="At SIGTERM: time to inspect what waits and to deliver to the sinks.",
+        description="Seconds at SIGTERM to inspect waiting frames and to deliver records to the "
+        "sinks.",
     )
 
 
@@ -163,32 +191,41 @@ class Line(Strict):
         pattern=NAME, max_length=64, description="Name of the station, in every record."
     )
     recipe: str = Field(
-        pattern=NAME, max_length=64, description="What it inspects: a registered model's name."
+        pattern=NAME,
+        max_length=64,
+        description="Name of the registered model, which is the recipe that the station inspects.",
     )
     model: ModelSource = Field(description="Where the model comes from.")
     source: Annotated[SourceConfig | None, Plugin("pipeline.daemon.sources")] = Field(
         None, description="Where frames come from; `type` names a file of pipeline/daemon/sources/."
     )
     trigger: Annotated[TriggerConfig | None, Plugin("pipeline.daemon.triggers")] = Field(
-        None, description="The event that announces a part; none: every frame is one."
+        None, description="The event that announces a part; none: every frame is a part."
     )
     cameras: tuple[CameraSettings, ...] = Field(
-        (), description="Instead of `source` and `trigger` where the station has several cameras."
+        (), description="Cameras of a station with several, instead of `source` and `trigger`."
     )
     health: FrameCheckSettings = Field(
-        FrameCheckSettings(), description="When a frame is not a picture of the part at all."
+        FrameCheckSettings(), description="When a frame counts as no picture of the part at all."
     )
-    overload: Overload = Field(Overload(), description="When triggers come too fast.")
-    ledger: Path = Field(description="SQLite file with one record a trigger.")
+    overload: Overload = Field(
+        Overload(), description="What happens when triggers come faster than the station inspects."
+    )
+    ledger: Path = Field(description="SQLite file of the ledger, with one record for each trigger.")
     sinks: Annotated[tuple[SinkConfig, ...], Plugin("pipeline.daemon.sinks")] = Field(
         (),
         description="Where records are delivered; `type` names a file of pipeline/daemon/sinks/.",
     )
-    keep: Keep | None = Field(None, description="Which frames to keep; none keeps no frame.")
-    http: Http | None = Field(None, description="The web service; none: the station has none.")
-    supervision: Supervision = Field(Supervision(), description="Hung workers and shutdown.")
+    keep: Keep | None = Field(None, description="Which frames to keep; none: no frame is kept.")
+    http: Http | None = Field(None, description="The web service; none: no web service.")
+    supervision: Supervision = Field(
+        Supervision(), description="When a worker counts as hung, and how long a shutdown may take."
+    )
     threads: int = Field(
-        0, ge=0, le=256, description="Threads for the network; 0: one a physical core."
+        0,
+        ge=0,
+        le=256,
+        description="Threads of ONNX Runtime for one inspection; 0: one for each physical core.",
     )
 
     @model_validator(mode="after")

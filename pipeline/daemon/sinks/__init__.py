@@ -89,15 +89,20 @@ class SinkConfig(PluginConfig):
         "",
         pattern=f"({NAME})?",
         max_length=64,
-        description="Of its outbox, once and for ever; none: the type. Two sinks of one type need "
-        "two names.",
+        description="Name of its outbox, which must never change; none: the type. Two sinks of "
+        "one type need two names.",
     )
     verdicts: tuple[Verdict, ...] = Field(
-        tuple(Verdict), min_length=1, description="Which verdicts it gets."
+        tuple(Verdict), min_length=1, description="Verdicts that are delivered to it."
     )
-    timeout_s: float = Field(5, gt=0, le=60, description="A delivery that takes longer failed.")
+    timeout_s: float = Field(
+        5, gt=0, le=60, description="Seconds after which a delivery counts as failed."
+    )
     give_up_after_days: float = Field(
-        7, gt=0, description="Older records become dead letters: kept, not tried again."
+        7,
+        gt=0,
+        description="Days after which an undelivered record becomes a dead letter: kept, but "
+        "not tried again.",
     )
 
     @property

@@ -23,12 +23,18 @@ class Config(SinkConfig):
     """Settings of a JSONL sink."""
 
     type: Literal["jsonl"] = Field(description="jsonl")
-    folder: Path = Field(description="Where the files go: <station>_<sink>_<day>_<number>.jsonl.")
+    folder: Path = Field(description="Folder for the files: <station>_<sink>_<day>_<number>.jsonl.")
     rotate_mb: float = Field(
-        50, gt=0, description="A file that is larger is followed by the next, as at midnight UTC."
+        50,
+        gt=0,
+        description="Size in megabytes (10^6 bytes) after which a new file begins; one also "
+        "begins at midnight UTC.",
     )
     keep_files: int = Field(
-        60, ge=2, description="So many files stay, the oldest is removed; the ledger keeps all."
+        60,
+        ge=2,
+        description="Number of files to keep; the oldest are removed. The ledger keeps all "
+        "records.",
     )
 
     def open(self, station: str, clock: Clock) -> Jsonl:

@@ -22,12 +22,13 @@ class Config(SinkConfig):
     """Settings of an MQTT sink."""
 
     type: Literal["mqtt"] = Field(description="mqtt")
-    broker: Broker = Field(description="Where the broker is and who we are to it.")
+    broker: Broker = Field(description="The MQTT broker, and how to log in to it.")
     prefix: str = Field(
         "lineside",
         pattern=r"^[^#+/\x00]+(/[^#+/\x00]+)*$",
         max_length=200,
-        description="Of the topics: <prefix>/<station>/verdict and <prefix>/<station>/state.",
+        description="First part of the topics: <prefix>/<station>/verdict and "
+        "<prefix>/<station>/state.",
     )
 
     def open(self, station: str, clock: Clock) -> MqttSink:

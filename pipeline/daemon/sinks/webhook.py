@@ -43,14 +43,19 @@ class Config(SinkConfig):
     """Settings of a webhook."""
 
     type: Literal["webhook"] = Field(description="webhook")
-    url: str = Field(description="Where to POST; http or https.")
+    url: str = Field(description="URL that records are POSTed to; http or https.")
     secret_env: str | None = Field(
-        None, description="Environment variable with the signing secret; none here: unsigned."
+        None,
+        description="Environment variable with the signing secret; without one and without "
+        "`secret_file` requests are not signed.",
     )
-    secret_file: Path | None = Field(None, description="File with the signing secret instead.")
+    secret_file: Path | None = Field(
+        None, description="File with the signing secret, instead of `secret_env`."
+    )
     ca_file: Path | None = Field(
         None,
-        description="Who signs the server's certificate (PEM); none: whom this machine trusts.",
+        description="Certificates (PEM) of the authority that signs the server's; none: those "
+        "that this machine trusts.",
     )
 
     @field_validator("url")

@@ -44,22 +44,22 @@ class NetworkCameraConfig(SourceConfig):
 
     url: str = Field(
         repr=False,
-        description="URL of the stream; better without user and password in it.",
+        description="URL of the stream; give user and password apart, not in it.",
     )
-    user: str | None = Field(None, description="User name at the camera; none: the one in the url.")
+    user: str | None = Field(None, description="User name at the camera; none: the one in the URL.")
     password_env: str | None = Field(
         None, description="Environment variable that holds the password."
     )
     password_file: Path | None = Field(None, description="File that holds the password.")
     connect_timeout_s: float = Field(
-        3, gt=0, le=60, description="A camera that takes longer to answer is away."
+        3, gt=0, le=60, description="Seconds that a camera has to answer before it counts as away."
     )
     read_timeout_s: float = Field(
         1.5,
         gt=0,
         le=600,
-        description="A camera that sends nothing so long is lost and connected again; longer "
-        "than the time between two pictures.",
+        description="Seconds without data after which the connection counts as lost and is made "
+        "again; must be longer than the time between two pictures.",
     )
 
     @model_validator(mode="after")

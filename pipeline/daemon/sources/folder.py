@@ -33,15 +33,17 @@ class Config(SourceConfig):
     """Settings of a watched folder."""
 
     type: Literal["folder"] = Field(description="folder")
-    path: Path = Field(description="Folder to watch, with all folders below it.")
+    path: Path = Field(description="Folder to watch, including all folders below it.")
     after: Literal["leave", "move", "delete"] = Field(
         "leave",
-        description="What becomes of a file once its record is closed. leave: it stays, and is "
-        "remembered across restarts by name, size and time of change; move: to `done`.",
+        description="What happens to a file once its record is closed. leave: it stays, and is "
+        "remembered across restarts by name, size and time of change; move: it is moved to "
+        "`done`; delete: it is removed.",
     )
     done: Path | None = Field(
         None,
-        description="Where to move inspected files; a name that exists there gets a number.",
+        description="Folder for inspected files, for move; a file whose name exists there gets "
+        "a number.",
     )
     seen: Path | None = Field(
         None,
@@ -51,15 +53,15 @@ class Config(SourceConfig):
         0,
         ge=0,
         le=3600,
-        description="Pause between scans of the folder, for NFS and SMB, where the system does not "
-        "notice writers. 0: use the system's notices.",
+        description="Seconds between scans of the folder, for NFS and SMB, where the system "
+        "does not report the writes of other machines; 0: use the system's notifications.",
     )
     stable_ms: float = Field(
         1000,
         ge=0,
         le=600_000,
-        description="A file without a notice that it is closed is read once it has stayed the same "
-        "so long.",
+        description="Milliseconds that a file must stay unchanged before it is read, where no "
+        "notification reports that it was closed.",
     )
 
     @model_validator(mode="after")

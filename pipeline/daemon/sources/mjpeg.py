@@ -31,7 +31,7 @@ class Config(NetworkCameraConfig):
 
     type: Literal["mjpeg"] = Field(description="mjpeg")
     ca_file: Path | None = Field(
-        None, description="Certificates to trust instead of the system's, for https."
+        None, description="Certificates (PEM) to trust for https, instead of the system's."
     )
     camera_clock: bool = Field(
         False,
@@ -39,7 +39,12 @@ class Config(NetworkCameraConfig):
         "1970), so that a frame's age includes its transfer; only where NTP keeps the camera's "
         "clock right.",
     )
-    largest_mb: float = Field(32, gt=0, le=1024, description="A larger picture is refused.")
+    largest_mb: float = Field(
+        32,
+        gt=0,
+        le=1024,
+        description="Largest picture in megabytes (10^6 bytes); a larger one is refused.",
+    )
 
     def open(self, clock: Clock) -> Mjpeg:
         """Read the password; connecting is for `frames`."""

@@ -20,12 +20,14 @@ class Config(SourceConfig):
 
     type: Literal["replay"] = Field(description="replay")
     path: Path = Field(
-        description="Folder with images, searched with all folders below it; or a video file."
+        description="Folder with images, including all folders below it; or a video file."
     )
     rate_hz: Annotated[float, Field(ge=0, le=1000)] | Literal["recorded"] = Field(
-        0.0, description="Frames a second; 0: flat out; recorded: as the video was."
+        0.0,
+        description="Frames per second; 0: as fast as possible; recorded: at the speed of the "
+        "video.",
     )
-    loop: bool = Field(False, description="Begin again at the end, for ever.")
+    loop: bool = Field(False, description="Start again at the end, indefinitely.")
 
     def open(self, clock: Clock) -> Replay | VideoReplay:
         """List the images once; those that vanish later are recorded as not inspected."""

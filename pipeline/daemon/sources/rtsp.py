@@ -21,7 +21,7 @@ class Config(NetworkCameraConfig):
 
     type: Literal["rtsp"] = Field(description="rtsp")
     transport: Literal["tcp", "udp"] = Field(
-        "tcp", description="tcp: no packet is lost; udp: for cameras that have nothing else."
+        "tcp", description="tcp: no packet is lost; udp: for cameras that offer nothing else."
     )
 
     def open(self, clock: Clock) -> Rtsp:

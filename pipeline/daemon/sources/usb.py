@@ -28,22 +28,29 @@ class Config(SourceConfig):
     type: Literal["usb"] = Field(description="usb")
     device: Path = Field(
         Path("/dev/video0"),
-        description="The device; with several cameras a path below /dev/v4l/by-id, which does not "
-        "change when they are plugged in another order.",
+        description="Device file; with several cameras a path below /dev/v4l/by-id, which stays "
+        "the same however they are plugged in.",
     )
-    width_px: int | None = Field(None, ge=1, description="Width; none: the camera's default.")
-    height_px: int | None = Field(None, ge=1, description="Height; none: the camera's default.")
+    width_px: int | None = Field(
+        None, ge=1, description="Width of the picture in pixels; none: the camera's default."
+    )
+    height_px: int | None = Field(
+        None, ge=1, description="Height of the picture in pixels; none: the camera's default."
+    )
     rate_hz: float | None = Field(
-        None, gt=0, le=1000, description="Pictures a second; none: the camera's default."
+        None, gt=0, le=1000, description="Pictures per second; none: the camera's default."
     )
     pixel_format: str = Field(
         "",
         pattern=r"^[a-z0-9_]*$",
-        description="FFmpeg's name of the format, such as mjpeg (most cameras are fast with "
-        "nothing else) or yuyv422; none: the camera's default.",
+        description="FFmpeg's name of the pixel format, such as mjpeg (most cameras reach their "
+        "full rate only with it) or yuyv422; none: the camera's default.",
     )
     read_timeout_s: float = Field(
-        1.5, gt=0, le=600, description="A camera that sends nothing so long is lost."
+        1.5,
+        gt=0,
+        le=600,
+        description="Seconds without a picture after which the camera counts as lost.",
     )
 
     def open(self, clock: Clock) -> Usb:

@@ -82,13 +82,14 @@ class TriggerConfig(PluginConfig):
     max_age_ms: float = Field(
         500,
         gt=0,
-        description="The latest frame is judged if it was captured at most this long before the "
-        "trigger; else the part is NOT_INSPECTED.",
+        description="Largest age in milliseconds of the latest frame at the trigger; where it "
+        "is older, the part is NOT_INSPECTED.",
     )
     wait_ms: float = Field(
         500,
         ge=0,
-        description="How long to wait for a frame that is young enough before giving the part up.",
+        description="Milliseconds to wait for a frame that is recent enough, before the part "
+        "becomes NOT_INSPECTED.",
     )
 
     def open(self, clock: Clock) -> Trigger:

@@ -16,7 +16,9 @@ class Config(TriggerConfig):
     """Settings of a steady trigger."""
 
     type: Literal["interval"] = Field(description="interval")
-    every_ms: float = Field(ge=1, le=86_400_000, description="From one trigger to the next.")
+    every_ms: float = Field(
+        ge=1, le=86_400_000, description="Milliseconds from one trigger to the next."
+    )
 
     def open(self, clock: Clock) -> Interval:
         """Nothing to open."""

@@ -35,11 +35,11 @@ class Config(TriggerConfig):
     """Settings of a trigger by MQTT."""
 
     type: Literal["mqtt"] = Field(description="mqtt")
-    broker: Broker = Field(description="Who passes the messages on.")
+    broker: Broker = Field(description="The MQTT broker, and how to log in to it.")
     topic: str = Field(
         min_length=1,
-        description="Each message on it is a part, at QoS 1; its payload is the part's serial, "
-        'JSON with it ({"serial": "A-17"}), or nothing.',
+        description="Topic to subscribe to at QoS 1; each message is one part. Its payload is "
+        'the part\'s serial, JSON with it ({"serial": "A-17"}), or nothing.',
     )
 
     def open(self, clock: Clock) -> MqttTrigger:

@@ -30,8 +30,8 @@ class Config(PluginConfig):
     )
     severity: Annotated[tuple[str, ...], AfterValidator(_no_name_twice)] = Field(
         min_length=1,
-        description="Categories from harmless to grave; of those that an image has, the one that "
-        "comes last here is its label.",
+        description="Categories from harmless to grave; the label of an image is the gravest of "
+        "its categories.",
     )
     good: str = Field("good", min_length=1, description="Label of images without annotations.")
 

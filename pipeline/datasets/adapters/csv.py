@@ -19,18 +19,30 @@ from pipeline.plugins import PluginConfig, Strict
 class Columns(Strict):
     """The names of the columns; None where the table has no such column."""
 
-    path: str = Field("path", description="The image, relative to the root or absolute.")
-    label: str = Field("label", description="The class, or an alias of it.")
+    path: str = Field(
+        "path", description="Column with the path of the image, relative to the root or absolute."
+    )
+    label: str = Field("label", description="Column with the class, or an alias of it.")
     group: str | None = Field(
-        None, description="Rows in which it is the same are never split apart."
+        None,
+        description="Column with the group; rows with the same group are never split apart. "
+        "None: no such column.",
     )
-    split: str | None = Field(None, description="train, val or test: the split to keep.")
+    split: str | None = Field(
+        None, description="Column with the split to keep: train, val or test. None: no such column."
+    )
     defect_probability: str | None = Field(
-        None, description="The annotator's belief that the part is defective, 0 to 1, or empty."
+        None,
+        description="Column with the annotator's belief that the part is defective, 0 to 1, or "
+        "empty. None: no such column.",
     )
-    variant: str | None = Field(None, description="The product variant that the image shows.")
+    variant: str | None = Field(
+        None, description="Column with the product variant. None: no such column."
+    )
     serial: str | None = Field(
-        None, description="The part's serial number; without a group column, it is the group."
+        None,
+        description="Column with the part's serial number, which is the group where there is no "
+        "group column. None: no such column.",
     )
 
 
@@ -38,11 +50,15 @@ class Config(PluginConfig):
     """Where the table is and how it reads."""
 
     type: Literal["csv"]
-    file: Location = Field(description="The table: UTF-8, its first line names the columns.")
+    file: Location = Field(
+        description="The table: UTF-8, with the names of the columns in its first line."
+    )
     root: Location | None = Field(
         None, description="The folder that paths are relative to. None: the folder of the table."
     )
-    delimiter: str = Field(",", min_length=1, max_length=1, description="What parts the columns.")
+    delimiter: str = Field(
+        ",", min_length=1, max_length=1, description="Character that separates the columns."
+    )
     columns: Columns = Field(Columns(), description="The names of the columns.")
 
 

@@ -26,10 +26,10 @@ class Config(PluginConfig):
 
     type: Literal["elpv"]
     defective_above: float = Field(
-        0.5, ge=0, lt=1, description="A cell is defective when its probability is above this."
+        0.5, ge=0, lt=1, description="Defect probability above which a cell is defective."
     )
     good: str = Field("good", description="Label of cells that are not defective.")
-    defective: str = Field("defective", description="Label of cells that are.")
+    defective: str = Field("defective", description="Label of defective cells.")
 
 
 def root(config: Config) -> Path:

@@ -35,7 +35,8 @@ class Config(PluginConfig):
     )
     field: str = Field("image", description="The key in a task's data that names the image.")
     control: str | None = Field(
-        None, description="Name of the Choices tag that is the class. None: the only one there is."
+        None,
+        description="Name of the Choices tag that gives the class. None: the only one there is.",
     )
     good: str | None = Field(
         None,

@@ -18,7 +18,7 @@ class Config(PluginConfig):
     """Where images and masks are and what the classes are called."""
 
     type: Literal["masks"]
-    root: Location = Field(description="The folder that holds the two.")
+    root: Location = Field(description="The folder that holds images and masks.")
     images: Path = Field(Path("images"), description="The folder of images, in the root.")
     masks: Path = Field(
         Path("masks"),
@@ -26,13 +26,15 @@ class Config(PluginConfig):
     )
     label: Literal["mask", "folder"] = Field(
         "mask",
-        description="What a part with a mask that is not empty is called. mask: as `defective` "
-        "gives it. folder: like the first folder it is in, below the folder of images.",
+        description="Label of a part whose mask is not empty. mask: the one that `defective` "
+        "gives; folder: the name of the first folder below the folder of images.",
     )
     good: str = Field("good", min_length=1, description="Label of parts whose mask is empty.")
-    defective: str = Field("defective", min_length=1, description="Label of the others.")
+    defective: str = Field(
+        "defective", min_length=1, description="Label of parts whose mask is not empty."
+    )
     missing_mask: Literal["error", "good"] = Field(
-        "error", description="What an image without a mask is: an error, or a good part."
+        "error", description="What an image without a mask counts as: an error, or a good part."
     )
 
     @model_validator(mode="after")

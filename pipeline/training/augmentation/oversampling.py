@@ -25,11 +25,14 @@ class Oversample(Strict):
         0.0,
         ge=0,
         le=1,
-        description="Each class is shown at least this share as often as the "
-        "largest; 1 shows all equally often, 0 leaves them as they are.",
+        description="Each class is shown at least this share as often as the largest class; 1: "
+        "all equally often, 0: no oversampling.",
     )
     max_factor: int = Field(
-        8, ge=1, le=64, description="But no image more than so many times as often as without it."
+        8,
+        ge=1,
+        le=64,
+        description="Largest factor by which oversampling shows an image more often.",
     )
 
 

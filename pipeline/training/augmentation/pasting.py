@@ -36,18 +36,26 @@ class Paste(Strict):
     images_per_class: int = Field(
         ge=1, le=10_000, description="Synthetic images of each class of bad parts that has masks."
     )
-    max_per_image: int = Field(2, ge=1, le=16, description="Most defects pasted into one image.")
-    min_scale: float = Field(0.8, gt=0, le=1, description="Smallest size, against the original.")
-    max_scale: float = Field(1.25, ge=1, le=4, description="Largest size, against the original.")
-    max_deg: float = Field(15.0, ge=0, le=180, description="Largest angle to either side.")
+    max_per_image: int = Field(
+        2, ge=1, le=16, description="Largest number of defects pasted into one image."
+    )
+    min_scale: float = Field(
+        0.8, gt=0, le=1, description="Smallest size of a pasted defect, relative to the original."
+    )
+    max_scale: float = Field(
+        1.25, ge=1, le=4, description="Largest size of a pasted defect, relative to the original."
+    )
+    max_deg: float = Field(
+        15.0, ge=0, le=180, description="Largest rotation to either side, in degrees."
+    )
     max_shift: float = Field(
         0.1,
         ge=0,
         le=1,
-        description="How far from its old place at most, as a share of the side; "
-        "1 where a defect may be anywhere on the part.",
+        description="Largest distance from its original place, as a share of the side; 1 where "
+        "a defect may be anywhere on the part.",
     )
-    seed: int = Field(0, ge=0, description="The same seed pastes the same.")
+    seed: int = Field(0, ge=0, description="Seed; the same seed gives the same images.")
 
 
 def paste(

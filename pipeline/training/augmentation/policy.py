@@ -13,39 +13,47 @@ from pipeline.plugins import Strict
 class Effect(Strict):
     """What every effect but the flip has."""
 
-    probability: float = Field(0.5, ge=0, le=1, description="Share of images that get it.")
+    probability: float = Field(
+        0.5, ge=0, le=1, description="Share of images that get this effect, 0 to 1."
+    )
 
 
 class Flip(Strict):
     """Mirror images; only where a mirrored part is still a real part."""
 
-    horizontal: bool = Field(False, description="Left for right.")
-    vertical: bool = Field(False, description="Top for bottom.")
+    horizontal: bool = Field(False, description="Swap left and right.")
+    vertical: bool = Field(False, description="Swap top and bottom.")
 
 
 class Rotation(Effect):
     """A part that lies at an angle."""
 
-    max_deg: float = Field(2.0, gt=0, le=180, description="Largest angle to either side.")
+    max_deg: float = Field(
+        2.0, gt=0, le=180, description="Largest rotation to either side, in degrees."
+    )
 
 
 class Shift(Effect):
     """A part that lies beside its place."""
 
-    max_fraction: float = Field(0.02, gt=0, le=0.5, description="Largest, share of the side.")
+    max_fraction: float = Field(
+        0.02, gt=0, le=0.5, description="Largest displacement, as a share of the side."
+    )
 
 
 class Illumination(Effect):
     """A brighter side, as from a lamp out of place."""
 
-    strength: float = Field(0.1, gt=0, le=0.2, description="Largest change, share of full scale.")
+    strength: float = Field(
+        0.1, gt=0, le=0.2, description="Largest change of brightness, as a share of full scale."
+    )
 
 
 class Dust(Effect):
     """Specks with soft edges, as on the part or on the cover glass."""
 
-    max_specks: int = Field(6, ge=1, le=200, description="Most specks on one image.")
-    max_px: int = Field(4, ge=1, le=64, description="Largest speck, in pixels across.")
+    max_specks: int = Field(6, ge=1, le=200, description="Largest number of specks on one image.")
+    max_px: int = Field(4, ge=1, le=64, description="Largest diameter of a speck, in pixels.")
     tone: Literal["dark", "bright", "both"] = Field(
         "dark",
         description="dark: it hides light, as in transmitted or emitted light; bright: it "
@@ -56,41 +64,48 @@ class Dust(Effect):
 class Vibration(Effect):
     """Blur along one direction, as from a part that moves."""
 
-    max_px: int = Field(5, ge=3, le=31, description="Longest streak, in pixels (odd).")
+    max_px: int = Field(5, ge=3, le=31, description="Longest motion blur, in pixels (odd).")
 
 
 class SensorNoise(Effect):
     """Gaussian noise."""
 
-    deviation: float = Field(0.02, gt=0, le=0.5, description="Largest, share of full scale.")
+    deviation: float = Field(
+        0.02,
+        gt=0,
+        le=0.5,
+        description="Largest standard deviation of the noise, as a share of full scale.",
+    )
 
 
 class Exposure(Effect):
     """A longer or shorter exposure and another gain."""
 
-    brightness: float = Field(0.15, ge=0, le=1, description="Largest change, share of full scale.")
+    brightness: float = Field(
+        0.15, ge=0, le=1, description="Largest change of brightness, as a share of full scale."
+    )
     contrast: float = Field(0.15, ge=0, le=1, description="Largest relative change of contrast.")
 
 
 class Jpeg(Effect):
     """Artefacts of a compressing camera."""
 
-    min_quality: int = Field(60, ge=1, le=99, description="Worst JPEG quality.")
+    min_quality: int = Field(60, ge=1, le=99, description="Lowest JPEG quality, 1 to 100.")
 
 
 class Policy(Strict):
     """What may happen to a training image, in the order of the light's way; what is left out
     does not happen."""
 
-    flip: Flip | None = Field(None, description="Mirror images.")
-    rotation: Rotation | None = Field(None, description="Turn.")
-    shift: Shift | None = Field(None, description="Displace.")
-    illumination: Illumination | None = Field(None, description="Uneven light.")
-    dust: Dust | None = Field(None, description="Specks.")
-    vibration: Vibration | None = Field(None, description="Motion blur.")
-    sensor_noise: SensorNoise | None = Field(None, description="Noise.")
-    exposure: Exposure | None = Field(None, description="Brightness and contrast.")
-    jpeg: Jpeg | None = Field(None, description="Compression.")
+    flip: Flip | None = Field(None, description="Mirror images; none: off.")
+    rotation: Rotation | None = Field(None, description="Rotate; none: off.")
+    shift: Shift | None = Field(None, description="Displace; none: off.")
+    illumination: Illumination | None = Field(None, description="Uneven light; none: off.")
+    dust: Dust | None = Field(None, description="Specks of dust; none: off.")
+    vibration: Vibration | None = Field(None, description="Motion blur; none: off.")
+    sensor_noise: SensorNoise | None = Field(None, description="Sensor noise; none: off.")
+    exposure: Exposure | None = Field(None, description="Brightness and contrast; none: off.")
+    jpeg: Jpeg | None = Field(None, description="JPEG compression; none: off.")
 
     @property
     def effects(self) -> tuple[str, ...]:

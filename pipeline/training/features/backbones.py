@@ -22,16 +22,19 @@ class BackboneSpec(Strict):
     """One backbone: which network, whose weights, and the sizes at which it sees the image."""
 
     architecture: str = Field(
-        "tf_efficientnet_lite0", description="A network; `lineside architectures` lists them."
+        "tf_efficientnet_lite0",
+        description="Name of the network; `lineside architectures` lists them.",
     )
     weights: str = Field(
         "auto",
         pattern=WEIGHTS,
-        description="auto: those a package ships, else the hub; packaged, hub or file:PATH: those "
-        "and no others; none: a random start.",
+        description="auto: weights that a package ships, else those of the hub; packaged, hub "
+        "or file:PATH: only from there; none: random weights.",
     )
     scales: tuple[Scale, ...] = Field(
-        (1.0,), min_length=1, description="Sizes at which it sees the image, as shares."
+        (1.0,),
+        min_length=1,
+        description="Image sizes at which features are computed, as shares of the prepared size.",
     )
 
     @field_validator("architecture")

@@ -17,23 +17,31 @@ MOST_WORKERS = 16
 class Finetune(Strict):
     """Settings of fine-tuning; the defaults suit hundreds to thousands of images."""
 
-    epochs: int = Field(20, ge=1, description="How often every training image is shown.")
-    batch_size: int = Field(32, ge=2, description="Images a step, over all devices together.")
+    epochs: int = Field(20, ge=1, description="Number of times that every training image is shown.")
+    batch_size: int = Field(32, ge=2, description="Images per step, over all devices together.")
     lr: float = Field(2e-4, gt=0, description="Learning rate of the coarsest level of the network.")
     head_lr: float = Field(1e-3, gt=0, description="Learning rate of the head.")
     layer_decay: float = Field(
-        0.75, gt=0, le=1, description="Learning rate of each finer level, as a share of the next."
+        0.75,
+        gt=0,
+        le=1,
+        description="Learning rate of each finer level, as a share of that of the next coarser "
+        "one.",
     )
     warmup: float = Field(
-        0.1, ge=0, lt=1, description="Share of all steps in which the rate rises; then a cosine."
+        0.1,
+        ge=0,
+        lt=1,
+        description="Share of all steps in which the learning rate rises; then it falls along a "
+        "cosine.",
     )
-    weight_decay: float = Field(0.01, ge=0, description="AdamW's, of weights; biases have none.")
+    weight_decay: float = Field(0.01, ge=0, description="Weight decay of AdamW; biases have none.")
     ema: float = Field(
         0.995,
         ge=0,
         lt=1,
-        description="Decay of the running mean of the weights, which is what is validated and "
-        "exported; 0: the last weights themselves.",
+        description="Decay of the running mean of the weights, which is validated and exported; "
+        "0: the last weights themselves.",
     )
     label_smoothing: float = Field(
         0.0, ge=0, lt=1, description="Share of each target spread over all classes."
@@ -44,26 +52,42 @@ class Finetune(Strict):
         "logit adjustment (Menon et al., ICLR 2021).",
     )
     mixup: float = Field(0.0, ge=0, description="Alpha of mixup; 0: off.")
-    cutmix: float = Field(0.0, ge=0, description="Alpha of CutMix; 0: off. With both, in turns.")
+    cutmix: float = Field(
+        0.0,
+        ge=0,
+        description="Alpha of CutMix; 0: off. With both, each step uses one of them at random.",
+    )
     patience: int = Field(
-        6, ge=0, description="Epochs without a better validation loss, then it ends; 0: never."
+        6,
+        ge=0,
+        description="Epochs without a better validation loss after which training stops; 0: it "
+        "never stops early.",
     )
     freeze_bn_below: int = Field(
         10_000,
         ge=0,
-        description="With fewer training images, batch norm of pretrained weights stays as it is.",
+        description="Number of training images below which batch norm of pretrained weights is "
+        "frozen.",
     )
-    channels_last: bool = Field(True, description="Memory layout that most devices prefer.")
+    channels_last: bool = Field(
+        True, description="Use the channels-last memory layout, which is faster on most devices."
+    )
     compile: bool = Field(
-        False, description="torch.compile: minutes at the start, faster steps; for long trainings."
+        False,
+        description="Use torch.compile: minutes at the start, then faster steps; for long "
+        "trainings.",
     )
     progressive: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         (1.0,),
         min_length=1,
-        description="Image sizes as shares, one after the other for equal spans of the epochs; "
-        "[0.5, 0.75, 1.0] is faster at first.",
+        description="Image sizes as shares of the full size, each for an equal span of the "
+        "epochs; [0.5, 0.75, 1.0] makes the first epochs faster.",
     )
-    max_grad_norm: float = Field(1.0, ge=0, description="Longer gradients are cut; 0: never.")
+    max_grad_norm: float = Field(
+        1.0,
+        ge=0,
+        description="Largest norm of the gradient; longer ones are clipped. 0: no clipping.",
+    )
 
     def freezes_batch_norm(self, images: int, *, pretrained: bool) -> bool:
         """Does batch norm stay as it is with so many training images?"""
@@ -80,11 +104,15 @@ class Finetune(Strict):
 class TrainerSettings(Strict):
     """Where and how fine-tuning computes; all but `num_workers` go to Lightning's Trainer."""
 
-    accelerator: str = Field("auto", description="auto, cpu, gpu, cuda, mps.")
-    devices: int | list[int] | Literal["auto"] = Field(
-        "auto", description="How many, or which; auto: all GPUs, or one CPU process."
+    accelerator: str = Field(
+        "auto", description="Device for fine-tuning: auto, cpu, gpu, cuda or mps."
     )
-    num_nodes: int = Field(1, ge=1, description="Machines.")
+    devices: int | list[int] | Literal["auto"] = Field(
+        "auto",
+        description="Number of devices, or a list of their indices; auto: all GPUs, or one CPU "
+        "process.",
+    )
+    num_nodes: int = Field(1, ge=1, description="Number of machines.")
     strategy: str = Field("auto", description="auto, ddp, or another of Lightning's strategies.")
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"] = Field(
         "auto", description="auto: bf16-mixed on a GPU that has it, else 32-true."

@@ -32,10 +32,11 @@ class HeadSettings(KernelSettings):
 
     l2: Strength | Annotated[tuple[Strength, ...], Field(min_length=1)] = Field(
         (0.005, 0.015, 0.05),
-        description="Regularisation; larger fits less. Of several, the one with the least log "
-        "loss on groups it has not seen; the first where ingest made no folds.",
+        description="Strength of the L2 regularisation; a larger one fits less closely. Of "
+        "several, the one with the least out-of-fold log loss is chosen; the first where ingest "
+        "made no folds.",
     )
-    max_epochs: int = Field(8, ge=1, description="Steps of L-BFGS, of 10 iterations each.")
+    max_epochs: int = Field(8, ge=1, description="Epochs of L-BFGS, of 10 iterations each.")
 
     @property
     def strengths(self) -> tuple[float, ...]:

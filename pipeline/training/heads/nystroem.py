@@ -27,8 +27,10 @@ from pipeline.training.head_modules import kernel
 class KernelSettings(Strict):
     """What a space depends on beside the features."""
 
-    components: int = Field(384, ge=2, description="Principal components kept of the features.")
-    landmarks: int = Field(2048, ge=2, description="Training images that the kernel compares with.")
+    components: int = Field(384, ge=2, description="Principal components of the features to keep.")
+    landmarks: int = Field(
+        2048, ge=2, description="Number of training images that the kernel compares with."
+    )
     kernel_width: float = Field(
         0.6, gt=0, description="1 / mean squared distance units; larger fits finer detail."
     )
