@@ -41,8 +41,8 @@ class Columns(Strict):
     )
     serial: str | None = Field(
         None,
-        description="Column with the part's serial number, which is the group where there is no "
-        "group column. None: no such column.",
+        description="Column with the part's serial number, which also gives the group unless a "
+        "group column is named. None: no such column.",
     )
 
 
