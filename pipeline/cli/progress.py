@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from rich.status import Status
 from rich.table import Table
 
 from pipeline.contracts.records import Record, Verdict
+from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.station import Summary
 
 PLAIN_EVERY_S = 10.0
@@ -27,11 +27,12 @@ COLOURS = {
 class Progress:
     """Counts records and shows the count: on each record live, every ten seconds in a log."""
 
-    def __init__(self, console: Console, status: Status | None) -> None:
+    def __init__(self, console: Console, status: Status | None, clock: Clock) -> None:
         self._console = console
+        self._clock = clock
         self._status = status
         self._counters: Counter[Verdict] = Counter()
-        self._next_s = 0.0
+        self._next_s = clock.monotonic_s()
 
     def show(self, record: Record) -> None:
         """Take one more record into account."""
@@ -41,8 +42,8 @@ class Progress:
             self._status.update(
                 f"[{colour}]{record.verdict:<13}[/] {escape(record.serial)}  {self._counts()}"
             )
-        elif time.monotonic() >= self._next_s:
-            self._next_s = time.monotonic() + PLAIN_EVERY_S
+        elif (now_s := self._clock.monotonic_s()) >= self._next_s:
+            self._next_s = now_s + PLAIN_EVERY_S
             self._console.print(
                 f"{record.captured_at} {self._counts()}", markup=False, highlight=False
             )
@@ -53,13 +54,13 @@ class Progress:
 
 
 @contextmanager
-def progress(console: Console) -> Iterator[Progress]:
+def progress(console: Console, clock: Clock) -> Iterator[Progress]:
     """A live line for as long as the block runs, if there is a terminal."""
     if console.is_terminal:
         with console.status("waiting for the first frame") as status:
-            yield Progress(console, status)
+            yield Progress(console, status, clock)
     else:
-        yield Progress(console, None)
+        yield Progress(console, None, clock)
 
 
 def summary_table(summary: Summary) -> Table:

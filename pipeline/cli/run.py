@@ -41,6 +41,7 @@ def run(
     from pipeline.cli import logs
     from pipeline.cli.dashboard import Watch, watching
     from pipeline.cli.progress import progress, summary_table
+    from pipeline.daemon.runtime.clock import Clock
     from pipeline.daemon.service import Service
 
     form = _form(log)
@@ -61,7 +62,7 @@ def run(
             sys.exit(exit_code(error))
     else:
         logs.listen(messages)
-        with progress(err) as count:
+        with progress(err, Clock()) as count:
             summary = service.run(_greet, count.show)
     if form == "text":
         out.print(summary_table(summary))

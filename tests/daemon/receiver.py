@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Receiver(ThreadingHTTPServer):
-    """Answers as told, and remembers what it was sent."""
+    """Answers as it is set to, and remembers what it was sent."""
 
     daemon_threads = True
 
@@ -24,6 +26,21 @@ class Receiver(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}/hook?token=t0ken"
+
+
+@contextmanager
+def receiving() -> Iterator[Receiver]:
+    """A receiver at work."""
+    server = Receiver()
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.over.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -46,7 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-length", "0")
         self.end_headers()
         if self.server.close_after_each:
-            self.close_connection = True  # without saying so
+            self.close_connection = True  # without notice
 
     def _trickle(self) -> None:
         start = {
