@@ -66,8 +66,8 @@ class Finetune(Strict):
     freeze_bn_below: int = Field(
         10_000,
         ge=0,
-        description="Number of training images below which batch norm of pretrained weights is "
-        "frozen.",
+        description="Number of training images below which batch norm of pretrained weights "
+        "stays as it is.",
     )
     channels_last: bool = Field(
         True, description="Use the channels-last memory layout, which is faster on most devices."
