@@ -109,7 +109,10 @@ def open_cameras(line: Line, clock: Clock) -> list[OpenedCamera]:
         MissingExtra: the package of a source or trigger is not installed.
     """
     opened = [
-        OpenedCamera(c, c.source.open(clock), None if c.trigger is None else c.trigger.open(clock))
+        OpenedCamera(
+            *(c, c.source.open(clock)),
+            None if c.trigger is None else c.trigger.open_for(line.station, c.name, clock),
+        )
         for c in line.all_cameras
     ]
     for camera in opened:

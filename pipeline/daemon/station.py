@@ -211,10 +211,8 @@ class Station:
             start(worker.name, worker.run)
         start("inspection", self._inspect, self._inspection_lost)
         for camera in self.cameras:
-            reader, *caller = _workers_of(camera)
-            start(reader, camera.read, camera.lost)
-            for name in caller:
-                start(name, camera.call)
+            for of_camera in camera.workers:
+                start(*of_camera)
 
     def _check_ledger_file(self) -> None:
         if astray := self.ledger.astray:
@@ -244,7 +242,7 @@ class Station:
     def _end(self, on_step: Callable[[], None]) -> None:
         """Stop the triggers, finish waiting parts, then drain sinks and image writer."""
         self.stopping = "the station is stopping"
-        self._supervisor.stop(*(name for c in self.cameras for name in _workers_of(c)))
+        self._supervisor.stop(*(w.name for c in self.cameras for w in c.workers))
         # The last part of each camera, whose record is open, is queued; then all are finished.
         self._supervisor.join(1.0)
         self._turn_away()
@@ -267,7 +265,7 @@ class Station:
         if hanging:
             log.warning("abandoned: %s", ", ".join(sorted(hanging)))
         for camera in self.cameras:
-            if hanging.isdisjoint(_workers_of(camera)):
+            if hanging.isdisjoint(w.name for w in camera.workers):
                 camera.source.close()
                 if camera.trigger is not None:
                     camera.trigger.close()
@@ -322,9 +320,3 @@ class Station:
             latency_ms_p50=counters.latency_ms(0.5),
             latency_ms_p99=counters.latency_ms(0.99),
         )
-
-
-def _workers_of(camera: Camera) -> tuple[str, ...]:
-    """Names of the workers that read its frames and, with a trigger, answer its calls."""
-    reader = f"camera {camera.name}"
-    return (reader,) if camera.trigger is None else (reader, f"trigger of {camera.name}")

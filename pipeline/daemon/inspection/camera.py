@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
+from queue import Empty, Full, Queue
+from typing import NamedTuple
 
 from pipeline.daemon.inspection.recorder import Recorder
 from pipeline.daemon.inspection.work_queue import Arrival, TurnedAway, WorkQueue
@@ -25,6 +28,14 @@ AT_ONCE = 10_000  # records of one transaction
 log = logging.getLogger(__name__)
 
 OnEvent = Callable[[str, str], None]
+
+
+class CameraWorker(NamedTuple):
+    """A worker that a camera needs: its name, its work, and whom to notify when it is lost."""
+
+    name: str
+    run: Callable[[Heartbeat], None]
+    on_lost: Callable[[str], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +92,18 @@ class Camera:
         self._reconnects = 0
         self._latest: Frame | None = None
         self._came = threading.Condition()
+        ahead = 0 if trigger is None else trigger.records_ahead
+        self._ahead: Queue[tuple[Arrival, Call]] | None = Queue(ahead) if ahead else None
+
+    @property
+    def workers(self) -> tuple[CameraWorker, ...]:
+        """The reader of its source and, with a trigger, those who answer its calls."""
+        found = [CameraWorker(f"camera {self.name}", self.read, self.lost)]
+        if self.trigger is not None:
+            found.append(CameraWorker(f"trigger of {self.name}", self.call))
+        if self._ahead is not None:
+            found.append(CameraWorker(f"frames for the trigger of {self.name}", self.answer))
+        return tuple(found)
 
     @property
     def status(self) -> CameraStatus:
@@ -123,14 +146,15 @@ class Camera:
             heartbeat.wait(pause_s)
 
     def call(self, heartbeat: Heartbeat) -> None:
-        """Answer triggers with the latest frame until asked to stop."""
+        """Record triggers and, unless `answer` does, find their frames, until asked to stop."""
         assert self.trigger is not None, "a camera without a trigger has no calls to answer"
         pause_s = FIRST_PAUSE_S
         while not heartbeat.stopping:
             try:
                 for call in self.trigger.calls(heartbeat):
                     pause_s, self._trigger_alarm = FIRST_PAUSE_S, ""
-                    self._answer(call, heartbeat)
+                    if (arrival := self._recorded(call)) is not None:
+                        self._pass_on(arrival, call, heartbeat)
                     heartbeat.beat()
             except SourceLost as lost:
                 self.trigger.connected = False
@@ -143,11 +167,21 @@ class Camera:
             heartbeat.wait(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
+    def answer(self, heartbeat: Heartbeat) -> None:
+        """Find the frames of triggers that `call` has recorded, in order, until asked to stop."""
+        assert self._ahead is not None, "nothing is recorded ahead"
+        while not heartbeat.stopping:
+            heartbeat.beat()
+            with suppress(Empty):
+                self._answer(*self._ahead.get(timeout=BEAT_EVERY_S), heartbeat)
+
     def turn_away(self, why: str) -> None:
         """Record the parts that wait in the trigger as NOT_INSPECTED, once `call` has ended."""
         left = iter(() if self.trigger is None else self.trigger.left())
-        while some := [MissedTrigger(c.at, c.serial, self.name) for c in islice(left, AT_ONCE)]:
-            self._recorder.refuse_all(some, why)
+        while some := list(islice(left, AT_ONCE)):
+            self._recorder.refuse_all([MissedTrigger(c.at, c.serial, self.name) for c in some], why)
+            for call in some:
+                call.recorded()
 
     def lost(self, why: str) -> None:
         """Raise the alarm that no frames arrive."""
@@ -182,16 +216,29 @@ class Camera:
         if first:  # noted last, so that the part does not wait for it
             self._on_event("camera connected", self.name)
 
-    def _answer(self, call: Call, heartbeat: Heartbeat) -> None:
-        """Open a record for a trigger, then find the frame that belongs to it."""
+    def _recorded(self, call: Call) -> Arrival | None:
+        """Open a record for a trigger; None where no frame is to be found for it."""
         arrival = self._recorder.open(
             self.name, call.at, call.at_s, call.serial, answer=call.answer
         )
-        if arrival is None:
-            return
-        if call.refused:
+        call.recorded()
+        if arrival is not None and call.refused:
             self._recorder.refuse(arrival, call.refused)
+            return None
+        return arrival
+
+    def _pass_on(self, arrival: Arrival, call: Call, heartbeat: Heartbeat) -> None:
+        if self._ahead is None:
+            self._answer(arrival, call, heartbeat)
             return
+        while not heartbeat.stopping:
+            with suppress(Full):
+                self._ahead.put((arrival, call), timeout=BEAT_EVERY_S)
+                return
+            heartbeat.beat()
+
+    def _answer(self, arrival: Arrival, call: Call, heartbeat: Heartbeat) -> None:
+        """Find the frame that belongs to a recorded trigger."""
         frame = self._fresh(call, heartbeat)
         if frame is None:
             self._recorder.refuse(arrival, self._no_frame())

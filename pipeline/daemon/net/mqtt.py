@@ -6,122 +6,58 @@ a message that its access list forbids, and drops it.
 
 from __future__ import annotations
 
+import logging
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
+from dataclasses import dataclass
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from pydantic import Field, model_validator
-
+from pipeline.daemon.net.broker import Broker
 from pipeline.daemon.net.secret import read_secret
-from pipeline.errors import ConfigError, LinesideError, MissingExtra
-from pipeline.plugins import Strict
+from pipeline.errors import LinesideError, MissingExtra
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
+    from paho.mqtt.properties import Properties
 
 KEEPALIVE_S = 10  # a broker that is silent for 1.5 times as long is away, and so are we to it
 LONGEST_PAUSE_S = 5  # between two tries to connect again
+TAKEN_OVER_PAUSE_S = 30.0  # before connecting again when another client has our identifier
+TAKEN_OVER = 0x8E  # reason code "Session taken over"
+# mosquitto 2.0 gives no reason: then it is another client where the broker lets us in and ends the
+# connection so soon, so many times in a row.
+SOON_S, SHORT_CONNECTIONS = 10.0, 3
+MAX_UNACKNOWLEDGED = 1000  # messages that a broker may send us before it has our acknowledgements
+
+log = logging.getLogger(__name__)
 
 Message = tuple[str, bytes]  # topic, payload
 
 
+@dataclass(frozen=True)
+class Received:
+    """A message that the broker has sent us.
+
+    Attributes:
+        topic, payload: as published.
+        mid: the broker's number of it, for its acknowledgement; 0 at QoS 0.
+        qos: quality of service, 0 to 2.
+        again: the broker has sent it before and has not seen our acknowledgement.
+    """
+
+    topic: str
+    payload: bytes
+    mid: int = 0
+    qos: int = 0
+    again: bool = False
+
+
 class BrokerAway(LinesideError):
     """The broker cannot be reached, refuses us, or did not answer in time."""
-
-
-class Broker(Strict):
-    """Where an MQTT broker is and who we are to it."""
-
-    host: str = Field(min_length=1, description="The broker's host name or address.")
-    port: int | None = Field(
-        None, ge=1, le=65535, description="The broker's port; none: 8883 with TLS, 1883 without."
-    )
-    tls: bool = Field(
-        False,
-        description="Encrypt the connection; always on where `ca_file` or `cert_file` is given.",
-    )
-    ca_file: Path | None = Field(
-        None,
-        description="Certificates (PEM) of the authority that signs the broker's; none: those "
-        "that this machine trusts.",
-    )
-    cert_file: Path | None = Field(
-        None, description="The station's client certificate (PEM), if the broker asks for one."
-    )
-    key_file: Path | None = Field(
-        None, description="Private key of `cert_file`, if it is in a file of its own."
-    )
-    user: str | None = Field(
-        None, description="The station's user name at the broker; none: anonymous."
-    )
-    password_env: str | None = Field(
-        None, description="Environment variable that holds the password."
-    )
-    password_file: Path | None = Field(None, description="File that holds the password.")
-    insecure: bool = Field(
-        False,
-        description="For trials: accept any certificate, and send a password unencrypted.",
-    )
-
-    @model_validator(mode="after")
-    def _fits(self) -> Broker:
-        if self.password_env and self.password_file:
-            raise ValueError("give `password_env` or `password_file`, not both")
-        if (self.password_env or self.password_file) and not self.user:
-            raise ValueError("a password needs a `user`")
-        if self.key_file and not self.cert_file:
-            raise ValueError("`key_file` needs a `cert_file`")
-        local = self.host in ("localhost", "::1") or self.host.startswith("127.")
-        secret = self.password_env or self.password_file
-        if secret and not (self.encrypted or local or self.insecure):
-            raise ValueError(
-                f"the password would go to {self.host} in the clear; set `tls: true`, or "
-                "`insecure: true` if everybody on that network may read it"
-            )
-        return self
-
-    @property
-    def encrypted(self) -> bool:
-        """Is it spoken to through TLS?"""
-        return self.tls or self.ca_file is not None or self.cert_file is not None
-
-    @property
-    def address(self) -> str:
-        """`host:port`, for messages."""
-        return f"{self.host}:{self.at_port}"
-
-    @property
-    def at_port(self) -> int:
-        """Its port, given or usual."""
-        return self.port or (8883 if self.encrypted else 1883)
-
-    def context(self) -> ssl.SSLContext | None:
-        """How to encrypt; None where nothing is.
-
-        Raises:
-            ConfigError: a file that is missing or holds no certificate or key.
-        """
-        if not self.encrypted:
-            return None
-        try:
-            context = ssl.create_default_context(cafile=self.ca_file)
-            if self.cert_file is not None:
-                # Without this OpenSSL would ask at the terminal for the password of a key.
-                context.load_cert_chain(self.cert_file, self.key_file, password=lambda: "")
-        except (OSError, ssl.SSLError) as error:
-            files = ", ".join(str(f) for f in (self.ca_file, self.cert_file, self.key_file) if f)
-            raise ConfigError(
-                f"broker {self.address}: {files} cannot be used as certificate or key ({error})"
-            ) from error
-        if self.insecure:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        return context
 
 
 class MqttConnection:
@@ -129,6 +65,9 @@ class MqttConnection:
 
     What paho calls back runs in that thread, and what it raises there would kill it: so these
     callbacks do little, and paho is set to go on whatever they raise.
+
+    Attributes:
+        session_present: at the last connection, had the broker kept our session?
     """
 
     def __init__(
@@ -138,8 +77,9 @@ class MqttConnection:
         needed_by: str,
         *,
         will: Message | None = None,
+        session_s: int = 0,
         on_connect: Callable[[Client], object] = lambda _: None,
-        on_message: Callable[[str, bytes], object] = lambda *_: None,
+        on_message: Callable[[Received], object] = lambda _: None,
     ) -> None:
         """Check the settings; nothing is sent yet.
 
@@ -148,8 +88,12 @@ class MqttConnection:
             name: the client's identifier, one for each connection of the plant.
             needed_by: who needs it, for the message about a package that is missing.
             will: what the broker is to publish, retained, once we are gone without a word.
-            on_connect: called in paho's thread with each connection, to subscribe for instance.
-            on_message: called in paho's thread with topic and payload of each message.
+            session_s: how long the broker keeps our subscriptions and their messages while we are
+                away; then each message has to be acknowledged by `acknowledge`. 0: no session, and
+                messages are acknowledged as they come.
+            on_connect: called in paho's thread with each connection, to subscribe for instance;
+                `session_present` is up to date by then.
+            on_message: called in paho's thread with each message.
 
         Raises:
             ConfigError: a password, certificate or key that is not there.
@@ -158,6 +102,11 @@ class MqttConnection:
         self.broker = broker
         self._name = name
         self._will = will
+        self._session_s = session_s
+        self.session_present = False
+        self._taken_over_s: float | None = None
+        self._accepted_s = 0.0
+        self._short = 0  # connections in a row that the broker ended soon after it accepted them
         self._on_connect = on_connect
         self._on_message = on_message
         self._changed = threading.Condition()
@@ -186,13 +135,18 @@ class MqttConnection:
         if self._up:
             return
         self.close()
+        self._leave_to_the_other_client()
         until_s = monotonic() + within_s
         self._answer = ""
         client = self._client = self._new_client(within_s / 2)
         try:
-            client.connect(self.broker.host, self.broker.at_port, KEEPALIVE_S)
+            client.connect(
+                *(self.broker.host, self.broker.at_port, KEEPALIVE_S),
+                clean_start=not self._session_s,
+                properties=self._session(),
+            )
         except (OSError, ValueError) as error:
-            self._client = None
+            self._client, self._short = None, 0
             raise BrokerAway(f"broker {self.broker.address}: {_reason(error)}") from error
         if self._client is not client:  # closed meanwhile by whoever has no more use for it
             client.disconnect()
@@ -204,6 +158,23 @@ class MqttConnection:
             answer = self._answer or f"no answer within {within_s:g} s"
             self.close()
             raise BrokerAway(f"broker {self.broker.address}: {answer}")
+
+    def subscribe(self, topic: str) -> None:
+        """Ask for the messages of a topic at QoS 1, without retained ones; paho calls back."""
+        from paho.mqtt.subscribeoptions import SubscribeOptions
+
+        if (client := self._client) is not None:
+            retained = SubscribeOptions.RETAIN_DO_NOT_SEND
+            client.subscribe(topic, options=SubscribeOptions(qos=1, retainHandling=retained))
+
+    def acknowledge(self, received: Received) -> None:
+        """Acknowledge a message of the session; nothing is sent while not connected.
+
+        The broker then sends it again at the next connection.
+        """
+        client = self._client
+        if client is not None and self._up and received.qos:
+            client.ack(received.mid, received.qos)
 
     def publish(
         self, messages: Sequence[Message], within_s: float, *, retain: bool = False
@@ -268,7 +239,10 @@ class MqttConnection:
         from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
         client = Client(
-            CallbackAPIVersion.VERSION2, self._name, protocol=MQTTProtocolVersion.MQTTv5
+            CallbackAPIVersion.VERSION2,
+            self._name,
+            protocol=MQTTProtocolVersion.MQTTv5,
+            manual_ack=bool(self._session_s),
         )
         client.connect_timeout = timeout_s
         client.suppress_exceptions = True
@@ -281,19 +255,53 @@ class MqttConnection:
         if self._will is not None:
             client.will_set(*self._will, qos=1, retain=True)
         client.on_connect = self._connected
+        client.on_connect_fail = self._unreachable
         client.on_disconnect = self._disconnected
         client.on_publish = self._acknowledged
         client.on_message = self._heard
         return client
 
+    def _session(self) -> Properties | None:
+        if not self._session_s:
+            return None
+        from paho.mqtt.packettypes import PacketTypes
+        from paho.mqtt.properties import Properties
+
+        wanted: Any = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        wanted.SessionExpiryInterval = self._session_s
+        wanted.ReceiveMaximum = MAX_UNACKNOWLEDGED
+        return cast("Properties", wanted)
+
+    def _leave_to_the_other_client(self) -> None:
+        """Raise BrokerAway while another client with our identifier is left in peace.
+
+        Connecting at once would throw that one out, which would throw us out, without end.
+        """
+        if self._taken_over_s is None:
+            return
+        left_s = self._taken_over_s + TAKEN_OVER_PAUSE_S - monotonic()
+        if left_s > 0:
+            raise BrokerAway(self._taken_over)
+
+    @property
+    def _taken_over(self) -> str:
+        return (
+            f"broker {self.broker.address}: the connection as {self._name} is ended again and "
+            "again, by another client of that name: is a second station running with this "
+            "station's name? Give each its own `station`; connecting again after "
+            f"{TAKEN_OVER_PAUSE_S:.0f} s"
+        )
+
     def _password(self) -> str | None:
         what = f"the password for broker {self.broker.address}"
         return read_secret(what, self.broker.password_env, self.broker.password_file)
 
-    def _connected(self, client: Client, _: Any, __: Any, answer: Any, ___: Any) -> None:
+    def _connected(self, client: Client, _: Any, flags: Any, answer: Any, __: Any) -> None:
         if client is not self._client:
             return
         if not answer.is_failure:
+            self.session_present = flags.session_present
+            self._accepted_s = monotonic()
             self._on_connect(client)
         with self._changed:
             self._up, self._answer = not answer.is_failure, str(answer)
@@ -302,12 +310,27 @@ class MqttConnection:
     def _disconnected(self, client: Client, _: Any, __: Any, reason: Any, ___: Any) -> None:
         if client is not self._client:
             return
+        now_s = monotonic()
+        self._short = self._short + 1 if now_s - self._accepted_s < SOON_S else 0
+        if reason.value == TAKEN_OVER or self._short >= SHORT_CONNECTIONS:
+            self._taken_over_s = now_s
+            client.disconnect()  # so that paho does not connect again by itself
+            log.error("%s", self._taken_over)
         with self._changed:
             self._up, self._answer = False, self._answer or str(reason)
             self._changed.notify_all()
 
-    def _heard(self, _: Any, __: Any, message: Any) -> None:
-        self._on_message(message.topic, bytes(message.payload))
+    def _unreachable(self, _: Client, __: Any) -> None:
+        self._short = 0
+
+    def _heard(self, client: Client, _: Any, message: Any) -> None:
+        if client is self._client:
+            self._on_message(
+                Received(
+                    *(message.topic, bytes(message.payload)),
+                    *(message.mid, message.qos, message.dup),
+                )
+            )
 
     def _acknowledged(self, client: Client, _: Any, mid: int, answer: Any, __: Any) -> None:
         with self._changed:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from pipeline.contracts.records import Record
-from pipeline.daemon.net.mqtt import Broker, BrokerAway, Message, MqttConnection
+from pipeline.daemon.net.broker import Broker
+from pipeline.daemon.net.mqtt import BrokerAway, Message, MqttConnection
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.sinks import Sink, SinkConfig, SinkDown, message
 

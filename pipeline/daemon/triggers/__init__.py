@@ -8,7 +8,7 @@ whose `type` is the file's name and whose `open` returns a `Trigger`. May call `
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -32,7 +32,9 @@ class Call:
         at_s: the same moment on the clock's monotonic scale; latency counts from it.
         serial: of the part, "" where the trigger does not tell.
         answer: is called with the record once it is closed, where somebody waits for the verdict.
-        refused: why the part is not to be inspected, such as `overload: ...`; "" where it is.
+        refused: why the part is not to be inspected, such as `late: ...`; "" where it is.
+        recorded: is called once the part's record is committed or, while the ledger cannot be
+            written, kept in memory: from then on whoever sent the trigger may forget it.
     """
 
     at: datetime
@@ -40,6 +42,7 @@ class Call:
     serial: str = ""
     answer: Answer | None = None
     refused: str = ""
+    recorded: Callable[[], None] = lambda: None
 
 
 class Trigger(ABC):
@@ -47,16 +50,20 @@ class Trigger(ABC):
 
     Attributes:
         connected: could a call come now? One that needs a connection sets and unsets it.
+        records_ahead: how many calls may be recorded while an earlier one waits for its frame. 0:
+            the next call is taken when the one before has its frame.
     """
 
     connected = True
+    records_ahead = 0
 
     @abstractmethod
     def calls(self, heartbeat: Heartbeat) -> Iterator[Call]:
         """Yield one call a part until `heartbeat.stopping`; beats at least every second.
 
-        Each part has a record: one that finds no room to wait, and of whom nobody can be told so,
-        is yielded later, as `refused`.
+        Each part has a record: one that must not be judged is yielded as `refused`. When the
+        station is reloaded and the settings are the same, it is called again, and may go on with
+        the connection that it has.
 
         It may be called again after it has raised, to connect anew.
 
@@ -100,3 +107,12 @@ class TriggerConfig(PluginConfig):
             MissingExtra: the trigger's package is not installed.
         """
         raise NotImplementedError(f"trigger {self.type} has no open()")
+
+    def open_for(self, station: str, camera: str, clock: Clock) -> Trigger:
+        """Open for one camera of a station, for a trigger that others must be able to tell apart.
+
+        Raises:
+            ConfigError: settings that can never work.
+            MissingExtra: the trigger's package is not installed.
+        """
+        return self.open(clock)

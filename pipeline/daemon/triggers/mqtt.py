@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
-import secrets
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from pipeline.daemon.net.mqtt import Broker, BrokerAway, MqttConnection
+from pipeline.daemon.net.broker import Broker
+from pipeline.daemon.net.mqtt import BrokerAway, MqttConnection, Received
 from pipeline.daemon.runtime.bounded_queue import BoundedQueue, Refused
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
@@ -21,12 +23,13 @@ from pipeline.errors import SourceLost, printable
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
 
-WAITING = 100_000  # calls, each with its serial: some 25 MB
-COUNTED_PER_CALL = (
-    10  # of those that were only counted, beside each that waits: it, too, has its turn
-)
+WAITING = 10_000  # calls, each with its serial: some 2.5 MB
 CONNECT_S = 5.0
 SERIAL_CHARACTERS = 256
+# So many messages may be without our acknowledgement before a broker may hold others back. By
+# default mosquitto sends 20, EMQX 32, HiveMQ 10 or more.
+HELD_BACK_FROM = 10
+ROUND_TRIPS = 2  # that prove that nothing is held back; a second one for brokers that are slow
 
 log = logging.getLogger(__name__)
 
@@ -41,101 +44,109 @@ class Config(TriggerConfig):
         description="Topic to subscribe to at QoS 1; each message is one part. Its payload is "
         'the part\'s serial, JSON with it ({"serial": "A-17"}), or nothing.',
     )
+    session_expiry_s: int = Field(
+        86_400,
+        ge=1,
+        le=30 * 86_400,
+        description="How long the broker keeps messages for the station while it is away, in "
+        "seconds. They are recorded when it is back, as NOT_INSPECTED: their parts have gone by.",
+    )
 
     def open(self, clock: Clock) -> MqttTrigger:
         """Read password and certificates; connecting is for `calls`."""
-        trigger = MqttTrigger(self, clock)
-        _Subscription(self, trigger.received)
-        return trigger
+        return self.open_for("", "", clock)
+
+    def open_for(self, station: str, camera: str, clock: Clock) -> MqttTrigger:
+        """The same, with a session of its own at the broker for each camera of each station."""
+        topic = sha256(self.topic.encode()).hexdigest()[:8]
+        names = "-".join(filter(None, ("lineside-trigger", station, camera, topic)))
+        return MqttTrigger(self, names, clock)
 
 
 class MqttTrigger(Trigger):
-    """Subscribes to a topic.
+    """Subscribes to a topic, in a session that the broker keeps while the station is away.
 
-    What is published while the station is not connected triggers nothing, and neither does a
-    retained message: the part has gone by. A message is acknowledged when it has come, not when its
-    record is opened: one that comes in the instant of a kill has none. The publisher cannot be
-    notified that too many wait: beyond `WAITING` parts are counted, and recorded without a serial.
+    A message is acknowledged once its record is committed. So each message has a record, also
+    one that comes during a reload, a restart or an outage; one whose acknowledgement was lost with
+    the process may have two. What may have waited at the broker is `refused`, since its part has
+    gone by. A retained message is no trigger.
     """
 
-    def __init__(self, config: Config, clock: Clock) -> None:
-        self._config = config
+    records_ahead = WAITING
+
+    def __init__(self, config: Config, name: str, clock: Clock) -> None:
         self._clock = clock
         self._queue: BoundedQueue[Call] = BoundedQueue(f"trigger mqtt {config.topic}", WAITING)
-        self._refused = 0  # parts that are not recorded yet
-        self._counting = threading.Lock()
-        self._subscription: _Subscription | None = None
+        self._subscription = _Subscription(config, name, self._received)
         self.connected = False
 
     def calls(self, heartbeat: Heartbeat) -> Iterator[Call]:
-        """Connect, subscribe, and yield a call for each message."""
-        # A worker that hangs keeps its own; with both, each message would be two parts.
-        if self._subscription is not None:
-            self._subscription.close()
-        subscription = self._subscription = _Subscription(self._config, self.received)
+        """Connect unless connected, subscribe, and yield a call for each message."""
         try:
-            subscription.open(heartbeat)
+            self._subscription.open(heartbeat)
             while not heartbeat.stopping:
                 call = self._queue.take(heartbeat)
-                self.connected = subscription.stands
+                self.connected = self._subscription.stands
                 if call is not None:
                     yield call
                 else:
-                    subscription.check()
-                yield from self._counted(
-                    COUNTED_PER_CALL, f"overload: {WAITING} triggers waited already"
-                )
-        finally:
+                    self._subscription.check()
+        except SourceLost:
             self.connected = False
-            subscription.close()
+            raise
 
     def left(self) -> Iterator[Call]:
-        """What still waits, and those that were only counted."""
+        """What still waits."""
         yield from self._queue.close()
-        yield from self._counted(self._refused, "")
 
     def close(self) -> None:
-        if lost := len(self._queue.close()) + self._refused:
-            log.warning("trigger mqtt: %d messages came too late to be recorded", lost)
+        """End the connection; the broker keeps what was not acknowledged, and what comes now."""
+        self.connected = False
+        self._queue.close()
+        self._subscription.close()
 
-    def received(self, topic: str, payload: bytes) -> None:
+    def _received(self, payload: bytes, recorded: Callable[[], None], late: str) -> None:
         """A message has come; called in paho's thread."""
-        now, now_s = self._clock.now(), self._clock.monotonic_s()
+        call = Call(
+            *(self._clock.now(), self._clock.monotonic_s(), serial(payload)),
+            refused=late,
+            recorded=recorded,
+        )
         try:
-            self._queue.put(Call(now, now_s, serial(payload)))
+            self._queue.put(call)
         except Refused as error:
-            with self._counting:
-                self._refused += 1
-                first = self._refused == 1
-            if first:
-                log.error("%s; parts are NOT_INSPECTED, and their serials unknown", error)
-
-    def _counted(self, most: int, why: str) -> Iterator[Call]:
-        """Calls for parts that were only counted; when they came nobody knows any more."""
-        for _ in range(most):
-            with self._counting:
-                if self._refused <= 0:
-                    return
-                self._refused -= 1
-            yield Call(self._clock.now(), self._clock.monotonic_s(), refused=why)
+            log.warning("%s; the broker keeps the message for the next start", error)
 
 
 class _Subscription:
-    """One connection, and what is known of it."""
+    """The session at the broker: what it has sent, what is recorded, and what it may hold back.
 
-    def __init__(self, config: Config, received: Callable[[str, bytes], None]) -> None:
+    A message bears no time. It may have waited at the broker when it comes in a session that was
+    interrupted, or while so many others are not acknowledged that the broker holds further ones
+    back. Both are over once a round trip to the broker proves it: all before it is acknowledged,
+    and fewer come during it than the broker may have under way. More would have been sent, had any
+    waited there.
+    """
+
+    def __init__(
+        self, config: Config, name: str, received: Callable[[bytes, Callable[[], None], str], None]
+    ) -> None:
+        self.stands = False  # has the broker accepted the subscription?
         self._topic = config.topic
         self._received = received
-        self.stands = False  # has the broker agreed to tell us?
         self._refused = ""
-        self._closed = False
-        # A name of its own for each connection: of two with one name the broker ends the elder.
-        name = f"lineside-trigger-{secrets.token_hex(6)}"
+        self._lock = threading.RLock()
+        self._session = 0  # number of the session; a lost one voids its messages' numbers
+        self._unrecorded: dict[int, Received] = {}
+        self._recorded: dict[int, bytes] = {}  # payload by number, until the number is used again
+        self._late = ""  # why messages may have waited at the broker, "" when none has
+        self._n_received = 0
+        self._proofs = 0  # round trips in a row that proved that nothing is held back
+        self._asked_at: int | None = None  # `_n_received` when the round trip began
         self._connection = MqttConnection(
-            config.broker,
-            name,
-            "trigger mqtt",
-            on_connect=self._subscribe,
+            *(config.broker, name, "trigger mqtt"),
+            session_s=config.session_expiry_s,
+            on_connect=self._connected,
             on_message=self._on_message,
         )
         self._where = f"broker {config.broker.address}, topic {config.topic}"
@@ -146,13 +157,13 @@ class _Subscription:
         Raises:
             SourceLost: the broker is away or refuses us.
         """
+        if self._connection.up:
+            return
         alarms: list[Exception] = []
 
         def connect() -> None:
             try:
                 self._connection.open(CONNECT_S)
-                if self._closed:
-                    self._connection.close()
             except BrokerAway as error:
                 alarms.append(error)
 
@@ -170,30 +181,90 @@ class _Subscription:
             raise SourceLost(f"{self._where}: subscription refused ({self._refused})")
         if not self._connection.up:
             self.stands = False
+            self._connection.close()
             raise SourceLost(f"{self._where}: the connection broke")
 
     def close(self) -> None:
-        """End the connection."""
-        self._closed = True
+        """End the connection, not the session."""
+        self.stands = False
         self._connection.close()
 
-    def _on_message(self, topic: str, payload: bytes) -> None:
-        if not self._closed:
-            self._received(topic, payload)
+    def _on_message(self, received: Received) -> None:
+        with self._lock:
+            if received.again and self._known(received):
+                return
+            self._n_received += 1
+            if received.qos:
+                self._recorded.pop(received.mid, None)
+                self._unrecorded[received.mid] = received
+                if len(self._unrecorded) >= HELD_BACK_FROM and not self._late:
+                    self._suspect(f"{HELD_BACK_FROM} before it were not recorded yet")
+            late = "it was sent before" if received.again else self._late
+        recorded = partial(self._settle, self._session, received)
+        why = f"late: the message may have waited at the broker ({late})" if late else ""
+        self._received(received.payload, recorded, why)
 
-    def _subscribe(self, client: Client) -> None:
-        from paho.mqtt.subscribeoptions import SubscribeOptions
+    def _known(self, received: Received) -> bool:
+        """Has this message, sent again by the broker, come before in this session?"""
+        if self._recorded.get(received.mid) == received.payload:
+            self._connection.acknowledge(received)
+            return True
+        waits = self._unrecorded.get(received.mid)
+        return waits is not None and waits.payload == received.payload
 
+    def _settle(self, session: int, received: Received) -> None:
+        """Acknowledge a message whose record is committed."""
+        with self._lock:
+            if session != self._session or not received.qos:
+                return
+            if self._unrecorded.pop(received.mid, None) is not None:
+                self._recorded[received.mid] = received.payload
+            self._connection.acknowledge(received)
+            self._ask()
+
+    def _suspect(self, why: str) -> None:
+        self._late, self._proofs = why, 0
+
+    def _connected(self, client: Client) -> None:
         client.enable_logger(log)  # without it an exception in a callback is swallowed
         client.on_subscribe = self._subscribed
-        retained = SubscribeOptions.RETAIN_DO_NOT_SEND
-        client.subscribe(self._topic, options=SubscribeOptions(qos=1, retainHandling=retained))
+        with self._lock:
+            self._asked_at = None
+            if self._connection.session_present:
+                self._suspect("the station was not connected")
+            else:
+                if self._session:
+                    log.error(
+                        "%s: the broker has not kept the session; what was published while the "
+                        "station was away has no record",
+                        self._where,
+                    )
+                self._late = ""
+                self._session += 1
+                self._unrecorded.clear()
+                self._recorded.clear()
+            self._ask(first=True)
+
+    def _ask(self, *, first: bool = False) -> None:
+        """Subscribe, again if need be: the answer ends a round trip to the broker."""
+        if not first and (not self._late or self._unrecorded or self._asked_at is not None):
+            return  # nothing to prove, or nothing can be proved yet
+        self._asked_at = None if self._unrecorded else self._n_received
+        self._connection.subscribe(self._topic)
 
     def _subscribed(
         self, client: Client, data: Any, mid: int, reasons: list[Any], properties: Any
     ) -> None:
-        self._refused = ", ".join(str(reason) for reason in reasons if reason.is_failure)
-        self.stands = not self._refused
+        with self._lock:
+            self._refused = ", ".join(str(reason) for reason in reasons if reason.is_failure)
+            self.stands = not self._refused
+            if self._asked_at is not None:
+                came = self._n_received - self._asked_at
+                self._proofs = self._proofs + 1 if came < HELD_BACK_FROM else 0
+                self._asked_at = None
+            if self._proofs >= ROUND_TRIPS:
+                self._late = ""
+            self._ask()
 
 
 def serial(payload: bytes) -> str:

@@ -256,6 +256,70 @@ def test_a_trigger_waits_a_little_for_a_frame(ledger: Ledger) -> None:
     assert arrival.frame.serial == "late"
 
 
+class CallsAhead(Calls):
+    """Calls that are recorded while an earlier one waits for its frame."""
+
+    records_ahead = 10
+
+
+def test_calls_are_recorded_while_an_earlier_one_waits_for_its_frame(
+    clock: FakeClock, ledger: Ledger
+) -> None:
+    recorded: list[int] = []
+
+    def note() -> None:
+        recorded.append(ledger.account().triggers)
+
+    calls = [Call(clock.now(), clock.monotonic_s(), s, recorded=note) for s in ("a", "b", "c")]
+    top, work_queue, recorder = camera(clock, ledger, Scripted(), CallsAhead(*calls))
+    top.call(Heartbeat(clock))
+    assert recorded == [1, 2, 3]
+    assert [a.serial for a in recorder.left_open()] == ["a", "b", "c"]
+    assert work_queue.waiting == 0
+
+
+def test_calls_that_were_recorded_ahead_get_their_frames_in_order(ledger: Ledger) -> None:
+    clock = Clock()
+    calls = [Call(clock.now(), clock.monotonic_s(), serial) for serial in ("a", "b")]
+    source = Scripted(frames(clock, "frame"))
+    top, work_queue, _ = camera(clock, ledger, source, CallsAhead(*calls))
+    top.read(Heartbeat(clock))
+    top.call(Heartbeat(clock))
+    heartbeat = Heartbeat(clock)
+    answering = threading.Thread(target=top.answer, args=(heartbeat,))
+    answering.start()
+    arrivals: list[str] = []
+    while len(arrivals) < 2 and answering.is_alive():
+        arrivals += [arrival.serial for arrival in work_queue.clear()]
+    heartbeat.stop()
+    answering.join(10)
+    assert arrivals == ["a", "b"]
+
+
+def test_a_call_that_must_not_be_judged_is_recorded_with_its_reason(
+    clock: FakeClock, ledger: Ledger
+) -> None:
+    call = Call(clock.now(), clock.monotonic_s(), "part-7", refused="late: it waited")
+    top, _, _ = camera(clock, ledger, Scripted(frames(clock, "a")), CallsAhead(call))
+    top.read(Heartbeat(clock))
+    top.call(Heartbeat(clock))
+    (record,) = ledger.records()
+    assert (record.verdict, record.reason) == (Verdict.NOT_INSPECTED, "late: it waited")
+
+
+def test_calls_that_are_turned_away_are_recorded_before_they_are_acknowledged(
+    clock: FakeClock, ledger: Ledger
+) -> None:
+    recorded: list[int] = []
+    call = Call(
+        *(clock.now(), clock.monotonic_s(), "part-7"),
+        recorded=lambda: recorded.append(len(list(ledger.records()))),
+    )
+    top, _, _ = camera(clock, ledger, Scripted(), CallsAhead(call))
+    top.turn_away("station stopped: the part was still waiting")
+    assert recorded == [1]
+
+
 def test_a_trigger_while_the_camera_is_away_is_recorded_with_the_reason(
     clock: FakeClock, ledger: Ledger
 ) -> None:

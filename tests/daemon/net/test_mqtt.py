@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
-from pipeline.daemon.net.mqtt import Broker, BrokerAway, MqttConnection
+from pipeline.daemon.net.broker import Broker
+from pipeline.daemon.net.mqtt import BrokerAway, MqttConnection, Received
 from pipeline.errors import ConfigError, MissingExtra
 from tests.daemon.broker import PATIENCE_S, Mosquitto, passwords
 from tests.daemon.subscriber import Subscriber
@@ -115,8 +115,8 @@ def test_a_broker_that_hangs_is_given_up_in_time(broker: Mosquitto) -> None:
 def test_a_callback_that_raises_does_not_end_the_connection(broker: Mosquitto) -> None:
     heard: list[bytes] = []
 
-    def listen(_: str, payload: bytes) -> None:
-        heard.append(payload)
+    def listen(received: Received) -> None:
+        heard.append(received.payload)
         raise RuntimeError("a bug")
 
     named = {"on_connect": lambda client: client.subscribe("t", 1), "on_message": listen}
@@ -218,30 +218,3 @@ def test_a_certificate_that_is_not_there_is_named(tmp_path: Path) -> None:
     place = Broker(host="localhost", ca_file=tmp_path / "ca.crt")
     with pytest.raises(ConfigError, match=r"ca\.crt cannot be used .*No such file"):
         MqttConnection(place, "station", "a test")
-
-
-@pytest.mark.parametrize(
-    ("settings", "reason"),
-    [
-        ({"user": "a", "password_env": "B"}, "in the clear"),
-        ({"password_env": "B", "tls": True}, "needs a `user`"),
-        ({"user": "a", "password_env": "B", "password_file": "c", "tls": True}, "not both"),
-        ({"key_file": "a"}, "needs a `cert_file`"),
-    ],
-)
-def test_settings_that_do_not_fit_each_other_are_refused(
-    settings: dict[str, Any], reason: str
-) -> None:
-    with pytest.raises(ValidationError, match=reason):
-        Broker.model_validate({"host": "broker.plant", **settings})
-
-
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "::1"])
-def test_a_password_may_go_in_the_clear_to_this_machine(host: str) -> None:
-    assert not Broker(host=host, user="a", password_env="B").encrypted
-
-
-def test_the_port_follows_from_encryption() -> None:
-    assert Broker(host="a").address == "a:1883"
-    assert Broker(host="a", tls=True).address == "a:8883"
-    assert Broker(host="a", ca_file=Path("ca.crt"), port=9).address == "a:9"

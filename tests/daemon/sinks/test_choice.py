@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import config
-from pipeline.daemon.net.mqtt import Broker
+from pipeline.daemon.net.broker import Broker
 from pipeline.daemon.settings.line import Line
 from pipeline.daemon.sinks import SinkConfig, jsonl, mqtt, webhook
 from pipeline.errors import ConfigError

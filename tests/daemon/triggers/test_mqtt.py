@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from pipeline.daemon.net.mqtt import Broker, MqttConnection
+from pipeline.daemon.net.broker import Broker
+from pipeline.daemon.net.mqtt import MqttConnection
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.triggers import Call
@@ -21,6 +23,7 @@ from tests.daemon.broker import Mosquitto, passwords
 from tests.daemon.waiting import until
 
 DEADLINE_S = 10.0
+PERSISTENT = ("persistence true", "autosave_on_changes true", "autosave_interval 1")
 
 pytest.importorskip("paho.mqtt")
 
@@ -39,7 +42,8 @@ def config(port: int, **broker: object) -> Config:
 class Listening:
     """A trigger in a thread, called again whenever it is lost, as the station does."""
 
-    def __init__(self, trigger: MqttTrigger) -> None:
+    def __init__(self, trigger: MqttTrigger, *, records: bool = True) -> None:
+        self._records = records
         self.calls: list[Call] = []
         self.alarms: list[str] = []
         self.connections = 0
@@ -69,6 +73,26 @@ class Listening:
 
         self.wait_for(heard)
 
+    def is_fresh_again(self, broker: Broker) -> None:
+        """Wait until a call is to be judged."""
+
+        def fresh() -> bool:
+            self.hears(broker)
+            return not self.calls[-1].refused
+
+        self.wait_for(fresh)
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """Why not to judge, by serial."""
+        return {c.serial: c.refused for c in self.calls if c.serial != "hello"}
+
+    def record(self) -> None:
+        """Record what has come, and from now on what comes."""
+        self._records = True
+        for call in list(self.calls):
+            call.recorded()
+
     @property
     def serials(self) -> list[str]:
         return [c.serial for c in self.calls if c.serial != "hello"]
@@ -78,6 +102,8 @@ class Listening:
             try:
                 for call in self._trigger.calls(self._heartbeat):
                     self.calls.append(call)
+                    if self._records:
+                        call.recorded()
             except SourceLost as lost:
                 self.alarms.append(str(lost))
                 self._heartbeat.wait(0.05)
@@ -193,53 +219,137 @@ def test_an_exception_in_a_callback_does_not_end_the_trigger(
 
 
 @pytest.mark.slow
-def test_parts_beyond_those_that_may_wait_are_calls_too_and_are_refused(
-    broker: Mosquitto, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_what_is_published_while_the_station_is_away_is_a_call_that_is_too_late_to_be_judged(
+    broker: Mosquitto,
 ) -> None:
-    monkeypatch.setattr(module, "WAITING", 2)
+    settings = config(broker.port)
+    with closing(settings.open(Clock())) as trigger, Listening(trigger) as listening:
+        listening.hears(settings.broker)
+    publish(settings.broker, "A-1", "A-2")
+    with closing(settings.open(Clock())) as trigger, Listening(trigger) as listening:
+        listening.wait_for(lambda: len(listening.serials) == 2)
+        listening.is_fresh_again(settings.broker)
+    assert listening.refused == {
+        serial: "late: the message may have waited at the broker (the station was not connected)"
+        for serial in ("A-1", "A-2")
+    }
+
+
+@pytest.mark.slow
+def test_a_message_without_a_record_comes_again_after_a_crash(broker: Mosquitto) -> None:
+    settings = config(broker.port)
+    crashed = settings.open(Clock())
+    with closing(crashed), Listening(crashed, records=False) as listening:
+        listening.wait_for(lambda: crashed.connected)
+        publish(settings.broker, "A-1")
+        listening.wait_for(lambda: listening.serials)
+    with closing(settings.open(Clock())) as trigger, Listening(trigger) as listening:
+        listening.wait_for(lambda: listening.serials)
+    assert listening.serials == ["A-1"]
+    assert "sent before" in listening.refused["A-1"]
+
+
+@pytest.mark.slow
+def test_a_message_comes_once_though_the_broker_sends_it_again(tmp_path: Path) -> None:
+    with Mosquitto(
+        tmp_path / "broker", *PERSISTENT, f"persistence_location {tmp_path / 'broker'}/"
+    ) as broker:
+        settings = config(broker.port)
+        trigger = settings.open(Clock())
+        with closing(trigger), Listening(trigger, records=False) as listening:
+            listening.wait_for(lambda: trigger.connected)
+            publish(settings.broker, "recorded", "waiting")
+            listening.wait_for(lambda: len(listening.serials) == 2)
+            broker.kill()
+            listening.wait_for(lambda: listening.alarms)
+            listening.calls[0].recorded()  # the acknowledgement cannot be sent
+            broker.start()
+            listening.wait_for(lambda: trigger.connected)
+            listening.calls[1].recorded()
+            publish(settings.broker, "next")
+            listening.wait_for(lambda: "next" in listening.serials)
+    assert listening.serials == ["recorded", "waiting", "next"]
+
+
+@pytest.mark.slow
+def test_while_many_messages_have_no_record_yet_further_ones_may_have_waited(
+    broker: Mosquitto,
+) -> None:
+    settings = config(broker.port)
+    names = [f"A-{n}" for n in range(40)]
+    trigger = settings.open(Clock())
+    with closing(trigger), Listening(trigger, records=False) as listening:
+        listening.wait_for(lambda: trigger.connected)
+        publish(settings.broker, *names)
+        listening.wait_for(lambda: len(listening.serials) >= module.HELD_BACK_FROM)
+        listening.record()
+        listening.wait_for(lambda: len(listening.serials) == len(names))
+        listening.is_fresh_again(settings.broker)
+    judged = [c.serial for c in listening.calls if c.serial in names and not c.refused]
+    assert judged == names[: module.HELD_BACK_FROM - 1]
+    assert "10 before it were not recorded yet" in listening.refused["A-30"]
+
+
+@pytest.mark.slow
+def test_a_broker_that_forgot_the_session_is_an_error_in_the_log(
+    broker: Mosquitto, caplog: pytest.LogCaptureFixture
+) -> None:
     trigger = config(broker.port).open(Clock())
-    for n in range(5):
-        trigger.received("line/part", b"A-%d" % n)
-    with Listening(trigger) as listening:
-        listening.wait_for(lambda: len(listening.calls) == 5)
-        trigger.received("line/part", b"A-5")
-        listening.wait_for(lambda: len(listening.calls) == 6)
-    calls = sorted((c.serial, c.refused) for c in listening.calls)
-    beyond = ("", "overload: 2 triggers waited already")
-    assert calls == [beyond] * 3 + [("A-0", ""), ("A-1", ""), ("A-5", "")]
-    assert caplog.text.count("parts are NOT_INSPECTED, and their serials unknown") == 1
+    with closing(trigger), Listening(trigger) as listening:
+        listening.wait_for(lambda: trigger.connected)
+        broker.kill()
+        listening.wait_for(lambda: listening.alarms)
+        broker.start()
+        listening.wait_for(lambda: trigger.connected)
+    assert "the broker has not kept the session" in caplog.text
 
 
-def test_what_waits_at_the_end_is_a_call_and_what_found_no_room_without_its_serial(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.slow
+def test_two_stations_of_one_name_say_so_and_do_not_throw_each_other_out_without_end(
+    broker: Mosquitto, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(module, "WAITING", 2)
-    trigger = config(1883).open(FakeClock())
-    for n in range(4):
-        trigger.received("line/part", b"A-%d" % n)
-    assert [call.serial for call in trigger.left()] == ["A-0", "A-1", "", ""]
-    assert list(trigger.left()) == []
+    elder, younger = (config(broker.port).open_for("west", "top", Clock()) for _ in range(2))
+    with closing(elder), Listening(elder) as first:
+        first.wait_for(lambda: elder.connected)
+        with closing(younger), Listening(younger) as second:
+            words = "is a second station running with this station's name?"
+            first.wait_for(lambda: any(words in alarm for alarm in first.alarms + second.alarms))
+            first.wait_for(lambda: elder.connected != younger.connected)
+            takeovers = len(first.alarms) + len(second.alarms)
+            first.wait_for(lambda: len(first.alarms) + len(second.alarms) > takeovers + 10)
+            assert elder.connected != younger.connected  # the other one is left in peace
+    assert 1 <= caplog.text.count("is ended again and again") <= 2
 
 
-def test_two_who_ask_at_once_get_no_part_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "WAITING", 1)
-    trigger = config(1883).open(FakeClock())
-    for n in range(3):
-        trigger.received("line/part", b"A-%d" % n)
-    one, other = trigger.left(), trigger.left()
-    assert len([next(one), next(other), *one, *other]) == 3
+@pytest.mark.slow
+def test_each_camera_has_its_own_session(broker: Mosquitto) -> None:
+    settings = config(broker.port)
+    left, right = (settings.open_for("west", name, Clock()) for name in ("left", "right"))
+    with closing(left), closing(right), Listening(left) as one, Listening(right) as other:
+        one.wait_for(lambda: left.connected and right.connected)
+        publish(settings.broker, "A-1")
+        one.wait_for(lambda: one.serials and other.serials)
 
 
-def test_parts_that_come_after_the_end_are_counted(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.slow
+def test_a_new_worker_goes_on_with_the_connection_that_stands(broker: Mosquitto) -> None:
+    settings = config(broker.port)
+    with closing(settings.open(Clock())) as trigger:
+        with Listening(trigger) as listening:
+            listening.wait_for(lambda: trigger.connected)
+        publish(settings.broker, "A-1")
+        with Listening(trigger) as listening:
+            listening.wait_for(lambda: listening.serials)
+    assert listening.refused == {"A-1": ""}
+
+
+def test_a_message_after_the_end_waits_at_the_broker_for_the_next_start(
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(module, "WAITING", 2)
     trigger = config(1883).open(FakeClock())
     assert list(trigger.left()) == []
-    for n in range(5):
-        trigger.received("line/part", b"A-%d" % n)
     trigger.close()
-    assert "5 messages came too late to be recorded" in caplog.text
+    assert not trigger.connected
 
 
 @pytest.mark.parametrize(
