@@ -123,12 +123,9 @@ def station_that_notes_what_its_network_sees(
         reference=Reference(n_images=1, brightness=wide, contrast=wide, sharpness=wide),
         provenance=Provenance(recipe="", architecture="", method="", weights="", n_train=1),
     )
-    inspector = Inspector.__new__(Inspector)
-    inspector.bundle = bundle
-    inspector.preparation = Preparation.read(spec, folder)
-    inspector._predictor = Noting()  # type: ignore[assignment]
-    inspector._novelty = None
-    return inspector
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pipeline.inference.inspector.Predictor", lambda *_: Noting())
+        return Inspector(bundle)
 
 
 def images_of(cells: list[Path], side: int) -> Pixels:

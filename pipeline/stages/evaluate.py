@@ -167,7 +167,7 @@ def run(
         facts=lineage.facts(data, source / "ingest", bundle),
         title=lineage.title(source.name),
     )
-    _draw(out / "plots", metrics, test, page)
+    draw_plots(out / "plots", metrics, test, page)
     write_report(out / REPORT, page)
     write_card(out / MODEL_CARD, page)
     _copy_held_out(out / "held_out", data, test, config.held_out_frames)
@@ -216,7 +216,7 @@ def _headline(recipe: str, metrics: dict[str, Any]) -> str:
     )
 
 
-def _draw(out: Path, metrics: dict[str, Any], test: PartPredictions, page: Page) -> None:
+def draw_plots(out: Path, metrics: dict[str, Any], test: PartPredictions, page: Page) -> None:
     """The plots as PNG, and as CSV for `dvc plots`."""
     out.mkdir()
     taxonomy, point, drawn = test.taxonomy, page.bundle.operating_point, curves(page)

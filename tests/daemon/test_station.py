@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from onnxruntime import InferenceSession
 
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.records import Record, Verdict
@@ -104,13 +104,12 @@ def test_an_error_at_one_frame_is_recorded_and_the_line_goes_on(
     assert records[1].reason == "RuntimeError: out of memory"
 
 
-def test_score_that_is_no_number_is_not_a_verdict(
+def test_a_score_that_is_not_a_number_is_not_a_verdict(
     inspect: Inspect, sealed_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inspector = Inspector(sealed_bundle, threads=1)
     nan = np.full((1, 2), np.nan, np.float32)
-    network = SimpleNamespace(run=lambda *_: (nan, nan))
-    monkeypatch.setattr(inspector._predictor, "_session", network)
+    monkeypatch.setattr(InferenceSession, "run", lambda *_: (nan, nan))
     _, (record,) = inspect(grey(200), inspector=inspector)
     assert record.verdict is Verdict.NOT_INSPECTED
     assert "values that are not numbers" in record.reason

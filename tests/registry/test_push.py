@@ -17,7 +17,6 @@ from mlflow.tracking import MlflowClient
 from pipeline.contracts.bundle import Bundle
 from pipeline.errors import RegistryError, RegistryForbidden
 from pipeline.files import sha256
-from pipeline.registry import push as pushing
 from pipeline.registry import runs
 from pipeline.registry.decisions.review import Review
 from pipeline.registry.evidence import Evidence
@@ -238,10 +237,19 @@ def test_a_registration_cut_off_before_its_version_leaves_no_orphan(
 
 @pytest.fixture
 def late(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if, when this registration looked, no other had come to its end yet."""
-    monkeypatch.setattr(pushing, "_registered", lambda *_: None)
-    monkeypatch.setattr(pushing, "_logged", lambda *_: None)
-    monkeypatch.setattr(pushing, "_run", lambda *_: {"run_name": "another"})
+    """As if, when the next registration looked, no other had come to its end yet."""
+
+    def nothing_at_first(method: str) -> None:
+        found, looks = getattr(MlflowClient, method), iter([True])
+
+        def search(*given: object, **named: object) -> object:
+            return [] if next(looks, False) else found(*given, **named)
+
+        monkeypatch.setattr(MlflowClient, method, search)
+
+    for method in ("search_model_versions", "search_logged_models"):
+        nothing_at_first(method)
+    monkeypatch.setattr(runs, "tagged", lambda *_, **__: [])
 
 
 def test_of_two_registrations_at_once_the_later_takes_its_version_back(

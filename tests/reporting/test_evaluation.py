@@ -38,7 +38,7 @@ class Reader(HTMLParser):
         self.text, self.scripts = "", list[str]()
         self.tags, self.ids = list[str](), list[str]()
         self.pictures = list[dict[str, str]]()
-        self._open: list[str] = []
+        self.open: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
@@ -47,18 +47,18 @@ class Reader(HTMLParser):
         if tag == "img":
             self.pictures.append(given)
         if tag not in VOID:
-            self._open.append(tag)
+            self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.ids += [value or "" for key, value in attrs if key == "id"]
 
     def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
+        assert self.open.pop() == tag
         self.text += " " if tag in ("td", "th") else ""
 
     def handle_data(self, data: str) -> None:
-        if self._open[-1:] == ["script"]:
+        if self.open[-1:] == ["script"]:
             self.scripts.append(data)
         else:
             self.text += data
@@ -68,16 +68,16 @@ def read(page: Page | bytes) -> Reader:
     reader = Reader()
     reader.feed((page if isinstance(page, bytes) else render(page)).decode())
     reader.close()
-    assert reader._open == []
+    assert reader.open == []
     reader.text = re.sub(r"\s+", " ", reader.text)
     return reader
 
 
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages without plots, which take most of the time; for tests of what is said on them."""
-    monkeypatch.setattr(evaluation, "_plots", lambda *_: ())
-    monkeypatch.setattr(evaluation, "_change_plot", lambda _: None)
+    """Pages whose plots are empty, as they take most of the time; for tests of the text."""
+    for name in ("drawing", "drawings"):
+        monkeypatch.setattr(evaluation, name, lambda *_, **__: "")
 
 
 def changed(page: Page, **fields: object) -> Page:

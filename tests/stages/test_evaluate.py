@@ -167,7 +167,7 @@ def evaluated(
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """An evaluation that writes neither report.html nor plots."""
-    monkeypatch.setattr(evaluate, "_draw", lambda *_: None)
+    monkeypatch.setattr(evaluate, "draw_plots", lambda *_: None)
     monkeypatch.setattr(evaluate, "write_report", lambda *_: None)
 
 

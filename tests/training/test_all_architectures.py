@@ -81,7 +81,7 @@ def test_every_architecture_goes_from_images_to_the_registry(
     monkeypatch.setattr(
         "pipeline.evaluation.report_metrics.grouped_bootstrap", lambda *_, **__: None
     )
-    monkeypatch.setattr(evaluate, "_draw", lambda out, *_: out.mkdir())
+    monkeypatch.setattr(evaluate, "draw_plots", lambda out, *_: out.mkdir())
     monkeypatch.setattr(evaluate, "write_report", lambda path, page: path.write_text("no plots"))
     data = tmp_path / architecture.name
     shutil.copytree(prepared(architecture.min_px), data)

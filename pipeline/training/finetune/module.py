@@ -199,7 +199,7 @@ class FineTuning(pl.LightningModule):
         self.log("val_accuracy", self.figures.accuracy)
         self.log("val_auroc", self.figures.auroc)
 
-    def _fuses(self) -> bool:
+    def fuses(self) -> bool:
         """One kernel for all weights; where losses are scaled Lightning cannot clip with it."""
         return self.device.type == "cuda" and self.trainer.precision != "16-mixed"
 
@@ -212,7 +212,7 @@ class FineTuning(pl.LightningModule):
         """Clip the norm; Lightning refuses to for a fused optimiser, also where nothing scales."""
         if not gradient_clip_val:
             return
-        if self._fuses():
+        if self.fuses():
             trained = [p for p in self.network.parameters() if p.grad is not None]
             torch.nn.utils.clip_grad_norm_(trained, gradient_clip_val)
         else:
@@ -221,7 +221,7 @@ class FineTuning(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW, a rate for each level, a short rise and a cosine."""
         optimizer = torch.optim.AdamW(
-            layers.groups(self.network, self._above, self._config), fused=self._fuses()
+            layers.groups(self.network, self._above, self._config), fused=self.fuses()
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._share)
         return [optimizer], [{"scheduler": schedule, "interval": "step"}]

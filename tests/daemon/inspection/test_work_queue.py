@@ -15,7 +15,6 @@ from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.settings.line import Overload
 from pipeline.daemon.sources import Frame
 from tests.daemon.conftest import picture
-from tests.daemon.waiting import until
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -127,17 +126,30 @@ def test_what_can_wait_is_not_kept_out_by_the_latest_frames_of_other_cameras(
     assert drained(work_queue) == ["live", "file"]
 
 
+class Heard(Heartbeat):
+    """Notes its first beat."""
+
+    def __init__(self) -> None:
+        super().__init__(Clock())
+        self.has_beaten = threading.Event()
+
+    def beat(self, busy_s: float = 0.0) -> None:
+        super().beat(busy_s)
+        self.has_beaten.set()
+
+
 def test_what_can_wait_is_let_in_as_soon_as_another_is_taken(
-    heartbeat: Heartbeat, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("pipeline.daemon.inspection.work_queue.BEAT_EVERY_S", 600)
     work_queue = WorkQueue(Overload(policy="queue", waiting=1))
+    heartbeat = Heard()
     work_queue.offer(arrival("a", live=False), heartbeat)
     waiting = threading.Thread(
         target=work_queue.offer, args=(arrival("b", live=False), heartbeat), daemon=True
     )
     waiting.start()
-    until(lambda: bool(work_queue._changed._waiters))  # type: ignore[attr-defined]
+    assert heartbeat.has_beaten.wait(20)  # with the queue locked until it waits
     work_queue.take(0)  # and its inspection goes on for long
     waiting.join(20)
     assert drained(work_queue) == ["b"]

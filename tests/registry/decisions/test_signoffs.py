@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from itertools import combinations
@@ -14,7 +15,7 @@ from mlflow.store.entities import PagedList
 
 from pipeline.contracts.signoff import Signoff
 from pipeline.errors import RegistryError, SignoffError
-from pipeline.registry.decisions.chain import HEAD
+from pipeline.registry.decisions.chain import HEAD, PREFIX
 from pipeline.registry.decisions.review import Review
 from pipeline.registry.decisions.signoffs import INTERRUPTED_AFTER, SignoffLog
 from pipeline.registry.resolution import resolve
@@ -75,6 +76,27 @@ class Turnwise:
             return getattr(self._inner, method)(*given, **named)
 
         return call
+
+
+class Interfering:
+    """A client with which something happens before it first makes one call about one tag."""
+
+    def __init__(self, inner: Any, method: str, tag: str, act: Callable[[], object]) -> None:
+        self._inner, self._method, self._tag, self._act = inner, method, tag, act
+        self._is_due = True
+
+    def __getattr__(self, method: str) -> Any:
+        def call(*given: str, **named: object) -> Any:
+            if self._is_due and method == self._method and given[1].startswith(self._tag):
+                self._is_due = False
+                self._act()
+            return getattr(self._inner, method)(*given, **named)
+
+        return call
+
+
+def crash() -> None:
+    raise KeyboardInterrupt
 
 
 def signoffs(client: object, now: datetime = NOW) -> SignoffLog:
@@ -175,30 +197,22 @@ def test_a_decision_made_between_reading_and_recording_is_seen() -> None:
     assert record.reviewer == "Bo"
 
 
-def interrupted(monkeypatch: pytest.MonkeyPatch) -> Shelf:
+def interrupted() -> Shelf:
     """A process that ended between its record and the head."""
     shelf = Shelf()
-
-    def crash(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(SignoffLog, "_settle", crash)
-        with pytest.raises(KeyboardInterrupt):
-            decide(shelf, "Ann")
+    with pytest.raises(KeyboardInterrupt):
+        decide(Interfering(shelf, "set_registered_model_tag", HEAD, crash), "Ann")
     return shelf
 
 
-def test_an_interrupted_decision_is_left_alone_for_some_minutes(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    shelf = interrupted(monkeypatch)
+def test_an_interrupted_decision_is_left_alone_for_some_minutes() -> None:
+    shelf = interrupted()
     with pytest.raises(SignoffError, match=r"Ann is deciding .* after 2026-11-22T12:05:00"):
         decide(shelf, "Bo", NOW + INTERRUPTED_AFTER - timedelta(seconds=1))
 
 
-def test_after_that_the_next_decision_takes_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    shelf = interrupted(monkeypatch)
+def test_after_that_the_next_decision_takes_its_place() -> None:
+    shelf = interrupted()
     record = decide(shelf, "Bo", NOW + INTERRUPTED_AFTER)
     chain = signoffs(shelf).read()
     assert (chain.records, chain.pending, chain.faults) == ((record,), (), ())
@@ -206,21 +220,15 @@ def test_after_that_the_next_decision_takes_its_place(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("more", [0, 1])
-def test_who_was_overtaken_while_asleep_finds_it_and_gives_way(
-    monkeypatch: pytest.MonkeyPatch, more: int
-) -> None:
-    shelf, settle = Shelf(), SignoffLog._settle
-    later = NOW + INTERRUPTED_AFTER
+def test_who_was_overtaken_while_asleep_finds_it_and_gives_way(more: int) -> None:
+    shelf = Shelf()
 
-    def asleep(mine: SignoffLog, record: Signoff) -> None:
-        monkeypatch.setattr(SignoffLog, "_settle", settle)
+    def others() -> None:
         for name in ("Bo", "Cy")[: 1 + more]:
-            decide(shelf, name, later)
-        settle(mine, record)
+            decide(shelf, name, NOW + INTERRUPTED_AFTER)
 
-    monkeypatch.setattr(SignoffLog, "_settle", asleep)
     with pytest.raises(SignoffError, match=r"somebody else \(Bo"):
-        decide(shelf, "Ann")
+        decide(Interfering(shelf, "set_registered_model_tag", HEAD, others), "Ann")
     chain = signoffs(shelf).read()
     assert [r.reviewer for r in chain.records] == ["Bo", "Cy"][: 1 + more]
     assert chain.faults == ()
@@ -268,8 +276,8 @@ def test_in_no_order_do_a_sleeper_and_who_overtakes_it_both_win() -> None:
         assert chain.faults == (), named
 
 
-def test_a_record_of_a_far_future_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    shelf = interrupted(monkeypatch)
+def test_a_record_of_a_far_future_stops_nobody() -> None:
+    shelf = interrupted()
     record = decide(shelf, "Bo", NOW - timedelta(days=400))
     assert signoffs(shelf).read().records == (record,)
 
@@ -288,14 +296,11 @@ def test_a_loser_cut_off_before_it_withdrew_locks_nobody_out(
     before = mine.read()
     winner = decide(shelf, "Bo")
 
-    def crash(*_: object) -> None:
-        raise KeyboardInterrupt
-
+    client = Interfering(shelf, "delete_registered_model_tag", PREFIX, crash)
     with monkeypatch.context() as patch:
-        patch.setattr(SignoffLog, "_withdraw", crash)
         patch.setattr(SignoffLog, "read", lambda _: before)
         with pytest.raises(KeyboardInterrupt):
-            decide(shelf, "Ann")
+            decide(client, "Ann")
     assert decide(shelf, "Cy").parent == winner.sha256
     assert signoffs(shelf).read().faults == ()
 

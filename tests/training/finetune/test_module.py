@@ -76,7 +76,7 @@ def test_gradients_are_clipped_where_one_kernel_updates_all_weights(
         clipped.append(max_norm)
         return clip(parameters, max_norm)
 
-    monkeypatch.setattr("pipeline.training.finetune.module.FineTuning._fuses", lambda self: True)
+    monkeypatch.setattr("pipeline.training.finetune.module.FineTuning.fuses", lambda self: True)
     monkeypatch.setattr("torch.nn.utils.clip_grad_norm_", noted)
     mixed = TRAINER.model_copy(update={"precision": "bf16-mixed"})
     _, tuned = tune(tmp_path, {"epochs": 1, "max_grad_norm": 0.25}, trainer=mixed)
