@@ -77,7 +77,7 @@ class LedgerError(LinesideError):
 
 
 class StationError(LinesideError):
-    """A station that cannot go on in this process; started anew it may."""
+    """A station that cannot go on in this process; a new process may."""
 
 
 class TrainingError(LinesideError):

@@ -57,9 +57,9 @@ app.command()(architectures)
 
 
 def main() -> None:
-    """Run a command; failures that a person can act on end with one message and exit code 2.
+    """Run a command; a failure that a person can mend ends with one message and exit code 2.
 
-    A station that must be started anew ends with 3.
+    Exit code 3: the station must be started again.
     """
     try:
         app()
@@ -92,7 +92,7 @@ def summary(
         list[str] | None, typer.Argument(help="Recipes; none: those of conf/recipes.yaml.")
     ] = None,
 ) -> None:
-    """Say how good the built models are, what is registered and what to do next."""
+    """Show how good the built models are, what is registered and what to do next."""
     missing = [name for name in recipes or _listed_recipes() if not _summarise(name)]
     if missing:
         raise DataError(

@@ -1,4 +1,4 @@
-"""`lineside architectures`: which networks there are, what they cost and what weights they have."""
+"""`lineside architectures`: the networks, their cost and their weights."""
 
 from __future__ import annotations
 

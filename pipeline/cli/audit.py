@@ -25,9 +25,12 @@ SHOWN = 20  # rows of what may be many
 
 LineFile = Annotated[Path, typer.Argument(metavar="LINE.yaml", help="The station's line file.")]
 Since = Annotated[
-    str | None, typer.Option(help="From then on: 2026-11-23 or 2026-11-23T06:00; UTC if no zone.")
+    str | None,
+    typer.Option(
+        help="Start of the period: 2026-11-23 or 2026-11-23T06:00; UTC unless a zone is given."
+    ),
 ]
-Until = Annotated[str | None, typer.Option(help="Before then.")]
+Until = Annotated[str | None, typer.Option(help="End of the period, exclusive.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 
 
@@ -38,7 +41,7 @@ def audit(
     serial: Annotated[str | None, typer.Option(help="Show this part's records instead.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Prove that every trigger got one verdict, also while the station runs; exit 1 if not so."""
+    """Prove that every trigger got one verdict, also while the station runs; exit 1 otherwise."""
     from pipeline import config
     from pipeline.daemon.settings.line import Line
     from pipeline.ledger.audit import audit as account
@@ -67,14 +70,20 @@ def audit(
 def outbox(
     line_file: LineFile,
     retry: Annotated[
-        str | None, typer.Option(metavar="SINK", help="Make its dead letters due again.")
+        str | None,
+        typer.Option(metavar="SINK", help="Make the dead letters of this sink due again."),
     ] = None,
     replay: Annotated[
-        str | None, typer.Option(metavar="SINK", help="Queue records of a period once more.")
+        str | None,
+        typer.Option(
+            metavar="SINK", help="Deliver the records of a period to this sink once more."
+        ),
     ] = None,
     since: Since = None,
     until: Until = None,
-    limit: Annotated[int, typer.Option(min=0, help="Entries to list, of each kind.")] = SHOWN,
+    limit: Annotated[
+        int, typer.Option(min=0, help="Number of entries to list, of each kind.")
+    ] = SHOWN,
     as_json: AsJson = False,
 ) -> None:
     """Show undelivered records, retry dead letters or queue the records of a period once more."""

@@ -103,7 +103,7 @@ def page(
     records: tuple[Record, ...],
     messages: tuple[tuple[str, str], ...],
 ) -> Layout:
-    """The view as a whole, in whatever room it is given.
+    """The whole view, fitted to the size of the terminal.
 
     Args:
         state: of the station.

@@ -1,4 +1,4 @@
-"""`lineside data`: look at a data set before anyone writes YAML."""
+"""`lineside data`: inspect a data set before writing YAML."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 LINES = 10
 
-data = typer.Typer(help="Look at a data set before anything is learned.", no_args_is_help=True)
+data = typer.Typer(help="Inspect a data set before training.", no_args_is_help=True)
 
 
 @data.callback()
@@ -33,10 +33,15 @@ def group() -> None:
 @data.command("check")
 def check_data(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Where the images are.")],
-    kind: Annotated[str, typer.Option("--type", help="How they are laid out.")] = "folder",
+    kind: Annotated[
+        str, typer.Option("--type", help="Layout of the folder: the name of an adapter.")
+    ] = "folder",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
     page: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Write a page with pictures too.")
+        Path | None,
+        typer.Option(
+            "--html", metavar="FILE", help="Also write an HTML page with pictures to this file."
+        ),
     ] = None,
 ) -> None:
     """Look for damage, copies, conflicts, leaks and wrong labels; exit 1 when leaky or corrupt."""
@@ -84,7 +89,7 @@ def _progress(scans: Iterable[Scan], total: int) -> Iterable[Scan]:
 
 
 def _check_writable(page: Path) -> None:
-    """Whether the page can be written, told before all images are read; makes nothing."""
+    """Check before reading all images that the page can be written; creates nothing."""
     try:
         if page.is_dir():
             raise _unwritable(page, os.strerror(errno.EISDIR))

@@ -1,4 +1,4 @@
-"""The station's messages: text for people, one JSON object a line for machines; never a secret."""
+"""Formats of log messages: text for people, one JSON object a line for machines; no secrets."""
 
 from __future__ import annotations
 

@@ -25,12 +25,14 @@ models = typer.Typer(
 Recipe = Annotated[str, typer.Argument(help="Name of the registered model, e.g. solar-cell.")]
 Which = Annotated[str, typer.Argument(help="Number of a version, or an alias of it.")]
 Number = Annotated[str, typer.Option("--version", help="Number of the version, or an alias.")]
-Reviewer = Annotated[str, typer.Option(help="Who answers for it.")]
-Reason = Annotated[str, typer.Option(help="Why, in a sentence for later readers.")]
+Reviewer = Annotated[
+    str, typer.Option(help="Name of the person who is responsible for the decision.")
+]
+Reason = Annotated[str, typer.Option(help="Reason, a sentence for later readers.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")]
 Uri = Annotated[
     str | None,
-    typer.Option("--registry", help="MLflow's address; else MLFLOW_TRACKING_URI, else mlflow.db."),
+    typer.Option("--registry", help="MLflow's address; none: MLFLOW_TRACKING_URI, else mlflow.db."),
 ]
 
 
@@ -158,7 +160,10 @@ def promote(
     reviewer: Reviewer,
     reason: Reason,
     override: Annotated[
-        str, typer.Option(help="Why regardless of a gate that is not passed, or of a rejection.")
+        str,
+        typer.Option(
+            help="Reason to promote although the gate failed or the version was rejected."
+        ),
     ] = "",
     registry: Uri = None,
     as_json: Json = False,
@@ -176,7 +181,7 @@ def reject(
     registry: Uri = None,
     as_json: Json = False,
 ) -> None:
-    """Refuse a version: it is no challenger then, and is promoted with an override only."""
+    """Reject a version: it stops being the challenger, and a promotion needs an override."""
     _print_outcome(_review(registry, recipe).reject(version, reviewer, reason), as_json)
 
 

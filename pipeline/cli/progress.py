@@ -1,4 +1,4 @@
-"""What a person sees of a running station: a live line on a terminal, plain lines elsewhere."""
+"""Progress of a running station: a live line on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def progress(console: Console, clock: Clock) -> Iterator[Progress]:
 
 
 def summary_table(summary: Summary) -> Table:
-    """The end of a run: how many of each verdict, how fast, by which model, written where."""
+    """Summary of a run: count of each verdict, speed, model and ledger."""
     table = Table(title=f"station {summary.station}", title_justify="left", show_header=False)
     table.add_column(style="bold")
     table.add_column(justify="right")

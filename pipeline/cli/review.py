@@ -1,4 +1,4 @@
-"""`lineside review`: people's findings on parts that the station judged."""
+"""`lineside review`: people's reviews of inspected parts."""
 
 from __future__ import annotations
 
@@ -20,14 +20,18 @@ def review(
     line_file: Annotated[
         Path, typer.Argument(metavar="LINE.yaml", help="The station's line file.")
     ],
-    listed: Annotated[bool, typer.Option("--list", help="Show the parts that wait.")] = False,
+    listed: Annotated[
+        bool, typer.Option("--list", help="Show the parts that wait for a review.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
     record: Annotated[str | None, typer.Option(help="Id of the part's record.")] = None,
-    part_class: Annotated[str | None, typer.Option("--class", help="What the part is.")] = None,
-    reviewer: Annotated[str | None, typer.Option(help="Who answers for it.")] = None,
-    comment: Annotated[str, typer.Option(help="Why, where it is not obvious.")] = "",
+    part_class: Annotated[
+        str | None, typer.Option("--class", help="True class of the part.")
+    ] = None,
+    reviewer: Annotated[str | None, typer.Option(help="Name of the reviewer.")] = None,
+    comment: Annotated[str, typer.Option(help="Reason, where it is not obvious.")] = "",
 ) -> None:
-    """Note what a part really is, also while the station runs; the next training learns from it."""
+    """Record the true class of a part, also while the station runs; the next training uses it."""
     from pipeline import config
     from pipeline.daemon.model.cache import cached_taxonomy
     from pipeline.daemon.settings.line import Line

@@ -1,4 +1,4 @@
-"""`lineside run` and `lineside check`: a line file put to work, or only read."""
+"""`lineside run` and `lineside check`: run a line file, or only validate it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def run(
     """Inspect what the line's source delivers until it ends, Ctrl-C or SIGTERM.
 
     SIGHUP reads the line file again. Exit codes: 0 ended, 1 ended with triggers that could not be
-    recorded, 2 the line file or something it names cannot be used, 3 must be started anew.
+    recorded, 2 the line file or something it names cannot be used, 3 must be started again.
     """
     import logging
 
@@ -71,7 +71,7 @@ def run(
 
 
 def exit_code(error: LinesideError) -> int:
-    """2 for what a person must put right, 3 for what a new process does."""
+    """2 for what a person must correct, 3 for what a new process cures."""
     return 3 if isinstance(error, StationError) else 2
 
 
@@ -86,7 +86,7 @@ def _form(log: str) -> Form:
 
 
 def check(line_file: LineFile) -> None:
-    """Validate a line file and say what it would do, without touching camera or registry."""
+    """Validate a line file and show what it would do, without connecting to camera or registry."""
     from pipeline import config
     from pipeline.daemon.settings.line import Line
     from pipeline.registry.connection import default_uri, redacted

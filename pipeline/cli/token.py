@@ -1,4 +1,4 @@
-"""`lineside token`: the keys to a station's web service."""
+"""`lineside token`: access tokens of a station's web service."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from pipeline.errors import ConfigError
 if TYPE_CHECKING:
     from pipeline.daemon.web.tokens import Tokens
 
-token = typer.Typer(help="Keys to a station's web service.", no_args_is_help=True)
+token = typer.Typer(help="Access tokens of a station's web service.", no_args_is_help=True)
 
 LineFile = Annotated[Path, typer.Argument(metavar="LINE.yaml", help="The station's line file.")]
-Name = Annotated[str, typer.Argument(help="Who bears the token, such as plc-gateway.")]
+Name = Annotated[
+    str,
+    typer.Argument(help="Name of the program or person that uses the token, such as plc-gateway."),
+]
 
 
 @token.command()
@@ -29,7 +32,7 @@ def new(
         ),
     ],
 ) -> None:
-    """Make a token and print it, for the only time; it counts at once."""
+    """Make a token and print it once; it is valid immediately."""
     from pipeline.daemon.web.tokens import Scope
     from pipeline.errors import choices
 
@@ -43,14 +46,14 @@ def new(
 
 @token.command("list")
 def listed(line_file: LineFile) -> None:
-    """Show who has a token, and what for."""
+    """List the tokens by name, with their scopes."""
     for known in _tokens(line_file).all():
         typer.echo(f"{known.name}  {', '.join(sorted(known.scopes))}")
 
 
 @token.command()
 def revoke(line_file: LineFile, name: Name) -> None:
-    """Make a token worthless; a running station refuses it from the next request on."""
+    """Revoke a token; a running station refuses it from the next request on."""
     tokens = _tokens(line_file)
     tokens.revoke(name)
     typer.echo(f"{name} has no token in {tokens.path} any more")

@@ -53,9 +53,9 @@ log = logging.getLogger(__name__)
 class Worth(IntEnum):
     """Worth of a kept frame, in rising order.
 
-    A part that was not judged teaches the next model nothing; of good parts there are many; about a
-    defective one the model was sure; one in doubt, or that two models judge differently, should be
-    reviewed first.
+    A part that was not judged is of no use for the next training; of good parts there are many;
+    about a defective one the model was sure; one in doubt, or that two models judge differently,
+    should be reviewed first.
     """
 
     NOT_INSPECTED = 0

@@ -204,7 +204,7 @@ def _cached(line: Line, version: Version) -> Bundle | None:
     try:
         return open_bundle(folder, version.bundle_sha256)
     except BundleError as error:
-        # Not healed in silence: somebody or some disk has changed a signed-off model.
+        # Not repaired without a message: a person or a disk has changed a signed-off model.
         raise BundleError(
             f"{error}; find out why, then delete {folder} to have it downloaded again"
         ) from error

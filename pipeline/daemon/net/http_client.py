@@ -1,7 +1,7 @@
 """One HTTP exchange after another with one server, each within a fixed time.
 
-`requests` and its kin bound every read; a server that sends a byte now and then holds them for
-ever. Here the connection is cut when the time is over, whatever it is at.
+`requests` limits each read, so that a server which sends a byte now and then holds it
+indefinitely. Here the connection is cut when the time for the whole exchange is over.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 
-LONGEST_ANSWER = 65_536  # bytes of an answer's body that are read; nobody looks at them
+LONGEST_ANSWER = 65_536  # bytes of an answer's body that are read and ignored
 
 
 class HttpConnection:
-    """A connection that is kept between exchanges and made anew when the server has closed it."""
+    """A connection that is kept between exchanges and made again when the server has closed it."""
 
     def __init__(
         self, host: str, port: int | None, context: ssl.SSLContext | None, timeout_s: float
@@ -36,7 +36,7 @@ class HttpConnection:
         self._connection.context = context
 
     def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> HTTPResponse:
-        """POST, and read the answer to its end; the caller must not mind if it arrives twice.
+        """POST, and read the answer to its end; it may arrive twice.
 
         Raises:
             TimeoutError: there was no whole answer in time.
@@ -116,7 +116,7 @@ class _Connection(HTTPConnection):
             raise
 
     def cut(self) -> None:
-        """End the connection under whoever reads from it or writes to it."""
+        """End the connection, also while another thread reads from it or writes to it."""
         if (handle := self._handle) is not None:
             with suppress(OSError):
                 handle.shutdown(socket.SHUT_RDWR)

@@ -9,7 +9,7 @@ from pipeline.errors import ConfigError
 
 
 def read_secret(what: str, env: str | None, file: Path | None) -> str | None:
-    """The secret that stands in an environment variable or in a file; None if neither is named.
+    """Read a secret from an environment variable or a file; None if neither is named.
 
     Args:
         what: whose it is, for messages.

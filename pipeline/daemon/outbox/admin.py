@@ -85,7 +85,8 @@ class OutboxAdmin:
         """Queue the records of a period once more, after all that is due; returns how many.
 
         Those that are due anyway are left out; dead letters of the period are replaced. For a
-        receiver that has lost what it had acknowledged. The ids stay: it can tell what it has.
+        receiver that has lost what it had acknowledged. The ids stay, so the receiver can recognise
+        what it has.
 
         Args:
             sink: the name of its outbox.

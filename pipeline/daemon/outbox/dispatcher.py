@@ -65,7 +65,7 @@ class Dispatcher:
         Args:
             config: of the sink.
             ledger: where its outbox is.
-            clock: tells ages and pauses.
+            clock: for ages and pauses.
             state: what to announce of the station, ready for JSON; asked for once a second.
 
         Raises:
@@ -116,7 +116,7 @@ class Dispatcher:
 
     def run(self, heartbeat: Heartbeat) -> None:
         """Deliver until `heartbeat.stopping`, then close the sink; a later call opens it again."""
-        # Whoever worked here before and was left behind, hanging in the sink, has that one still.
+        # An abandoned worker that hangs in the sink still owns that one.
         taken, self._sink = self._sink, None
         sink = self._open() if taken is None else taken
         self._at_work = heartbeat
@@ -173,7 +173,7 @@ class Dispatcher:
         if refused is not None:
             entry, why = refused
             self._outbox.give_up([entry], why)
-            if why != self._refusal:  # a receiver that refuses everything says so once
+            if why != self._refusal:  # a receiver that refuses everything is logged once
                 log.warning("%s: %s is a dead letter: %s", self.name, entry.record.id, why)
             self._refusal = why
         self._counted = None
@@ -217,7 +217,7 @@ class Dispatcher:
     def _reason(self, error: Exception) -> str:
         if isinstance(error, SinkDown | LedgerError):
             return str(error)
-        # Not its text: nobody knows what a library puts there, a password included.
+        # Not its text: a library may put anything there, a password included.
         kind = type(error).__name__
         if kind not in self._known_bugs:
             self._known_bugs.add(kind)
@@ -263,7 +263,7 @@ class Dispatcher:
 
 
 class _Announcer:
-    """Tells one sink the station's state when that changes; if it fails, again after a pause."""
+    """Announces the station's state to one sink when it changes; retries after a pause."""
 
     def __init__(
         self, sink: Sink, clock: Clock, state: Callable[[], State], timeout_s: float

@@ -11,11 +11,11 @@ class Clock:
     """The machine's time."""
 
     def now(self) -> datetime:
-        """Time of day in UTC; it may jump when somebody sets it."""
+        """Time of day in UTC; it may jump when the clock is set."""
         return datetime.now(UTC)
 
     def monotonic_s(self) -> float:
-        """Seconds that only ever grow: for durations."""
+        """Seconds that never go back: for durations."""
         return time.perf_counter()
 
     def wait(self, stop: threading.Event, seconds: float) -> None:

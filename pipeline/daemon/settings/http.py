@@ -1,4 +1,4 @@
-"""What a line file says of its web service."""
+"""Settings of the web service in a line file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.plugins import Strict
 
 
 class Http(Strict):
-    """The station's web service: `lineside token` makes the keys to it."""
+    """The station's web service: `lineside token` makes its access tokens."""
 
     host: str = Field(
         "127.0.0.1",

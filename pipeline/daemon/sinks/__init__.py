@@ -3,8 +3,8 @@
 A module here has a `Config(SinkConfig)` whose `type` is the file's name and whose `open` returns a
 `Sink`. Each sink has an outbox of its own in the ledger, filled in the transaction that closes the
 record: what a sink cannot deliver now it is given again, in order, until it can or the record is
-too old. So a record is delivered at least once, and its id tells a second delivery from a second
-part. May call `contracts`, `files` and, of the daemon, `clock`, `mqtt` and `secret`.
+too old. So a record is delivered at least once, and its id distinguishes a second delivery from a
+second part. May call `contracts`, `files` and, of the daemon, `clock`, `mqtt` and `secret`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BATCH = 100  # records given to a sink at once, at most
 
 
 class SinkDown(LinesideError):
-    """The records were not delivered, or nobody knows; they are given again later.
+    """The records were not delivered, or it is not known; they are delivered again later.
 
     Attributes:
         retry_after_s: how long the receiver asked us to wait; None if it did not.
@@ -72,7 +72,7 @@ class Sink(ABC):
         """
 
     def announce(self, state: Mapping[str, Any]) -> None:  # noqa: B027  # few sinks do
-        """Tell the station's state: `online`, `ready`, `model`, `cameras`, ...; lost if it fails.
+        """Announce the station's state: `online`, `ready`, `model`, ...; lost if it fails.
 
         Raises:
             SinkDown: it could not be delivered.

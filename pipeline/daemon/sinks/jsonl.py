@@ -66,7 +66,7 @@ class Jsonl(Sink):
 
     def _append(self, data: bytes) -> None:
         path = self._current()
-        # Opened for each batch, so that somebody may move or remove the file between two.
+        # Opened for each batch, so that the file may be moved or removed between two.
         handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             whole = _whole_bytes(handle)

@@ -68,7 +68,7 @@ class MqttSink(Sink):
         self._last = announced
 
     def close(self) -> None:
-        """Say that the station is offline, and go."""
+        """Announce that the station is offline, and disconnect."""
         self._connection.close(farewell=self._gone)
 
     @property
@@ -84,7 +84,7 @@ class MqttSink(Sink):
             raise SinkDown(str(error)) from error
 
     def _announce_again(self, client: Client) -> None:
-        # The will has said "offline" of the connection before this one.
+        # The will of the connection before this one has announced "offline".
         if self._last is not None:
             client.publish(self._state, self._last, 1, retain=True)
 

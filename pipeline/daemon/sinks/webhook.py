@@ -1,7 +1,7 @@
 """Records to an HTTP server, one POST each, signed as Standard Webhooks 1.0.0 asks.
 
 The body is the record as JSON. `webhook-id` is the record's id, the same with every try, so that
-the receiver can tell a second delivery; `webhook-timestamp` is the time of the try in seconds;
+the receiver can recognise a second delivery; `webhook-timestamp` is the time of the try in seconds;
 `webhook-signature` is `v1,` and the Base64 of HMAC-SHA256(key, "<id>.<timestamp>.<body>"), where
 the secret reads `whsec_<Base64 of the key>` (https://www.standardwebhooks.com).
 """
@@ -99,7 +99,7 @@ class Webhook(Sink):
         self._exchange = HttpConnection(parts.hostname, parts.port, context, config.timeout_s)
 
     def deliver(self, records: Sequence[Record]) -> None:
-        """POST each; any answer in time but 2xx is one that says no."""
+        """POST each; any answer in time but 2xx is a refusal."""
         for record in records:
             self._post(record)
 
@@ -144,7 +144,7 @@ class Webhook(Sink):
 
 
 def signature(key: bytes, identity: str, timestamp: str, body: bytes) -> str:
-    """What `webhook-signature` says, and what a receiver compares with `hmac.compare_digest`."""
+    """Value of `webhook-signature`, which a receiver compares with `hmac.compare_digest`."""
     signed = b".".join((identity.encode(), timestamp.encode(), body))
     return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode()
 

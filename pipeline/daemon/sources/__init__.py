@@ -31,13 +31,13 @@ class Frame:
     Attributes:
         captured_at: time of capture, in UTC.
         captured_s: the same moment on the clock's monotonic scale; latency and age count from it.
-        serial: part serial, or the file name in a replay; "" where nothing tells.
+        serial: part serial, or the file name in a replay; "" where it is unknown.
         pixels: uint8 RGB, height x width x 3; None while it is not decoded, or cannot be. Nobody
             writes to them after the frame was yielded: it may be waiting to be kept.
         fault: why there is no picture, "" when there is.
         data: the camera's own file, where there is one; decoded after the record was opened.
         ending: of that file's name.
-        answer: is called with the record once it is closed, where somebody waits for the verdict.
+        answer: is called with the record once it is closed, where a client waits for the verdict.
     """
 
     captured_at: datetime
@@ -66,7 +66,7 @@ class Source(ABC):
     """An opened source.
 
     Attributes:
-        live: does it go on whether or not somebody looks, as a camera does? Then frames that come
+        live: does it go on whether or not frames are read, as a camera does? Then frames that come
             too fast are recorded as overload; a source that is not live waits until there is room.
         connected: could a frame come now? `frames` sets it where that is known before the first
             frame, as of a watched folder; the first frame sets it anyway, SourceLost unsets it.
@@ -84,7 +84,7 @@ class Source(ABC):
         that there will never be another frame (a replay's end).
 
         Raises:
-            SourceLost: there is no connection, or no more; the station tries again for ever.
+            SourceLost: there is no connection, or it was lost; the station retries indefinitely.
         """
 
     def close(self) -> None:  # noqa: B027  # most sources have nothing left to let go of

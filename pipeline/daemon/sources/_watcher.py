@@ -25,7 +25,7 @@ TEMPORARY = (".part", ".partial", ".tmp", ".temp", "~")  # at the end of a name,
 
 
 class FileStamp(NamedTuple):
-    """Tells one version of a file from another."""
+    """Identifies one version of a file."""
 
     size: int
     mtime_ns: int

@@ -68,7 +68,7 @@ class Mjpeg(NetworkCamera[Config]):
                 until_s = self._clock.monotonic_s() + self.first_s
 
                 def read() -> bytes:
-                    # A stream that trickles would keep this thread reading for ever.
+                    # A stream that trickles would keep this thread reading indefinitely.
                     if self._clock.monotonic_s() > until_s:
                         raise SourceLost(f"{name} sent no whole picture for {self.first_s:g} s")
                     chunk: bytes = answer.raw.read1(65536)

@@ -49,7 +49,7 @@ class Rtsp(NetworkCamera[Config]):
                 "allowed_media_types": "video",
                 "fflags": "nobuffer",
                 "flags": "low_delay",
-                # Without a queue, FFmpeg's default over TCP, nothing tells of a lost packet.
+                # Without a queue, FFmpeg's default over TCP, a lost packet is not reported.
                 "reorder_queue_size": "2" if config.transport == "tcp" else "500",
             },
             open_s=config.connect_timeout_s,

@@ -15,7 +15,7 @@ from pipeline.daemon.sources import Answer
 from pipeline.daemon.triggers import Call, Trigger, TriggerConfig
 from pipeline.errors import printable
 
-WAITING = 1000  # calls are small; with the station away for so many, nobody waits for an answer
+WAITING = 1000  # calls are small; where so many wait, no caller expects an answer any more
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Software(Trigger):
         """Trigger now and return at once; may be called from any thread.
 
         Args:
-            serial: of the part, "" where nobody knows.
+            serial: of the part, "" where it is unknown.
             answer: called once from another thread, with the closed record, or with None when the
                 ledger cannot be written.
 

@@ -46,7 +46,7 @@ class TokenCheck:
         self._ask(request, Scope.ACT)
 
     def _ask(self, request: Request, scope: Scope) -> None:
-        """Raise HTTPException 401 or 403 for whoever may not."""
+        """Raise HTTPException 401 or 403 where the request is not allowed."""
         scheme, _, secret = request.headers.get("authorization", "").partition(" ")
         if not secret and self._settings.open_on_loopback:
             return
@@ -120,8 +120,8 @@ class CrossSiteCheck:
 class ConcurrencyLimit:
     """Lets so many read at once; further ones are asked to come back.
 
-    Health and figures are open to everybody, and who wants a verdict is counted in `app`: neither
-    has to wait for those who read.
+    Health and figures are open to everyone, and requests for a verdict are counted in `app`:
+    neither has to wait for those who read.
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -2,7 +2,7 @@
 
 A picture or trigger that the station takes is a trigger of the ledger, and the answer is its
 record with HTTP 200, whatever the verdict: NOT_INSPECTED (overload, unreadable, no frame) is one,
-too. Every other answer than 200 to `/inspect` and `/trigger` says that there is no verdict: with
+too. Every answer but 200 to `/inspect` and `/trigger` means that there is no verdict: with
 4xx the station took nothing and there is no record; with 503 it cannot take parts at the moment,
 and where its disk was the reason it may record the trigger later, as NOT_INSPECTED; with 504 the
 verdict is late, and will stand in the ledger. A client that sends again after that makes a second
@@ -74,11 +74,11 @@ class StationApi:
         self._metrics = Metrics(station.status, station.recorder)
 
     async def healthz(self) -> Response:
-        """Is the process alive? If not, it is to be started anew."""
+        """Is the process alive? If not, it must be restarted."""
         silent_s = self._station.silent_s
         if silent_s < STALLED_AFTER_S:
             return JSONResponse({"alive": True})
-        why = f"nobody has looked after the workers for {silent_s:.0f} s"
+        why = f"the workers were not supervised for {silent_s:.0f} s"
         return JSONResponse({"alive": False, "detail": why}, 503)
 
     async def readyz(self) -> Response:
@@ -206,7 +206,7 @@ class StationApi:
 def app_of(service: StationApi, settings: Http) -> ASGIApp:
     """The service behind its guard."""
     door = TokenCheck(settings)
-    # No pages about itself: they would tell strangers what there is to ask for. And none of
+    # No pages about itself: they would show strangers what can be requested. And none of
     # FastAPI's own telemetry: whom MLflow reports to learns nothing of parts.
     quiet: Any = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, telemetry=quiet)

@@ -1,4 +1,4 @@
-"""The station's figures in Prometheus' words, read from its state when somebody asks for them."""
+"""The station's metrics for Prometheus, read from its status at each request."""
 
 from __future__ import annotations
 

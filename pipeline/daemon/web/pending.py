@@ -64,7 +64,7 @@ class PendingVerdicts:
 
     @contextmanager
     def expected(self) -> Iterator[PendingVerdict]:
-        """A verdict that somebody waits for while the block runs."""
+        """A verdict that a client waits for while the block runs."""
         client = PendingVerdict()
         self._clients.add(client)
         try:
@@ -73,6 +73,6 @@ class PendingVerdicts:
             self._clients.discard(client)
 
     def dismiss(self) -> None:
-        """Tell all who still wait that there will be no verdict."""
+        """Notify all clients that still wait that there will be no verdict."""
         for client in tuple(self._clients):
             client.answer(None)

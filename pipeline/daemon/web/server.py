@@ -27,8 +27,8 @@ READ_WITHIN_S = 60.0  # an answer: 36 MB (12 MP, uncompressed) at 5 Mbit/s
 KEEP_ALIVE_S = 5
 END_WITHIN_S = 0.5  # answers under way at the end; the station waits 2 s for its workers
 # Connections beside those that may wait for verdicts. What is at work is counted by request (`app`,
-# `guard`), not by connection: others that ask for nothing must not keep out who asks for the
-# station's health, nor have it started anew for that.
+# `guard`), not by connection: idle connections must not keep out a request for the station's
+# health, which would then have it restarted.
 SPARE = 128
 BACKLOG = 64
 
@@ -155,7 +155,7 @@ class Server(uvicorn.Server):
 class ClientConnection(H11Protocol):
     """uvicorn's, which besides ends with clients that send no request or read no answer.
 
-    uvicorn itself lets both stay for ever, and a few of them would keep all others out.
+    uvicorn itself lets both stay indefinitely, and a few of them would keep all others out.
     """
 
     _silent_since_s: float | None = None
@@ -207,7 +207,7 @@ class ClientConnection(H11Protocol):
         """Is nothing done for the client before it sends a request, or the rest of one?
 
         Between two requests uvicorn's own timer runs, until the first byte of the second. The rest
-        of a picture that was refused, which nobody reads, is no sign of life either.
+        of a picture that was refused, which is not read, is not a sign of life either.
         """
         if self.conn.their_state is h11.IDLE:
             return self.timeout_keep_alive_task is None

@@ -97,10 +97,10 @@ class Tokens:
         )
 
     def bearer(self, secret: str) -> Token | None:
-        """Whose token it is, None if nobody's; a file that cannot be used opens nothing."""
+        """The owner of a token, None for an unknown one; a file that cannot be used allows none."""
         given = _sha256(secret)
         found = None
-        # All are compared, each in constant time: how long it takes tells nothing of any hash.
+        # All are compared, each in constant time: the time it takes reveals nothing of any hash.
         for token in self._fresh():
             if hmac.compare_digest(token.sha256, given):
                 found = token

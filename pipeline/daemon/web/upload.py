@@ -117,7 +117,7 @@ class Uploads:
         return b"".join(chunks)
 
     def _no_room(self, room: _HeldBytes) -> HTTPException | None:
-        # What Content-Length says is not asked: it need not be there, nor be true.
+        # Content-Length is not used: it may be missing or wrong.
         largest = self._settings.max_upload_bytes
         if room.taken > largest:
             return _last(
@@ -131,7 +131,7 @@ class Uploads:
 
 
 def ending_of(data: bytes) -> str:
-    """What the name of the picture's file ends with; `.bin` where it is no picture we know."""
+    """Ending of the picture's file name; `.bin` for an unknown format."""
     return codec.ending(data) or ".bin"
 
 
@@ -169,7 +169,7 @@ def serial_of(request: Request) -> str:
     """The part's serial from `?serial=` or the header X-Serial, "" without.
 
     Raises:
-        HTTPException: 422, it is too long or has characters that nobody can read.
+        HTTPException: 422, it is too long or has characters that cannot be read.
     """
     header = request.headers.get("x-serial", "").encode("latin-1").decode("utf-8", "replace")
     serial = request.query_params.get("serial", header).strip()
