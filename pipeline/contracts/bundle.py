@@ -76,7 +76,7 @@ class Range(Strict):
 
 
 class Reference(Strict):
-    """What prepared training images look like, to tell a sick camera from a bad part."""
+    """What prepared training images look like, to distinguish a faulty camera from a bad part."""
 
     n_images: int
     brightness: Range = Field(description="Mean grey value, 0 to 255.")

@@ -117,7 +117,7 @@ class Difference(Strict):
 
 
 class Comparison(Strict):
-    """The champion on the same test parts; `not_run` says why where that was not possible."""
+    """The champion on the same test parts; `not_run` is the reason where it was not run."""
 
     champion: str = Field(description="<recipe>/<version>, empty where there is none.")
     not_run: str = ""

@@ -1,4 +1,4 @@
-"""What a station writes down: one trigger, one record, one verdict."""
+"""What a station records: one trigger, one record, one verdict."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Record:
     """One closed line of the ledger.
 
     Attributes:
-        id: unique for ever, ordered by time.
+        id: globally unique, ordered by time.
         station: name of the station.
         captured_at: time of the trigger, ISO 8601 in UTC; where every frame is one, of its capture.
         serial: part serial, or the file name in a replay.

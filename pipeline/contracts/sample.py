@@ -9,7 +9,7 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Sample:
-    """What a dataset adapter says of one image.
+    """One image, as a dataset adapter gives it.
 
     Attributes:
         id: unique name within the data set; it is what the line calls the serial in a replay.
@@ -18,7 +18,7 @@ class Sample:
         group: images of one physical part, module or shot share it; never split apart.
         variant: product variant the image shows ("" when there is only one).
         defect_probability: the annotator's belief that the part is defective, where one was given.
-        split: train, val or test where the data set says so itself, "" where it does not.
+        split: train, val or test where the data set has its own split, else "".
         mask: POSIX path, relative to the same root, of an image of the same size that is 0 where
             the part is sound; "" where there is none.
     """

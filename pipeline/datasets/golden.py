@@ -20,7 +20,7 @@ ID, CLASS = "sample_id", "class"
 
 
 def read(path: Path, table: pd.DataFrame, taxonomy: Taxonomy) -> list[str]:
-    """The sample ids that a list names, in its order; none where there is no such file.
+    """The sample ids that a list names, in its order; empty where the file does not exist.
 
     Args:
         path: the list.

@@ -1,7 +1,7 @@
-"""What belongs together: which images show one part, module or shot, as `split.groups` says.
+"""What belongs together: which images show one part, module or shot, by `split.groups`.
 
 A group never stands on two sides of a split. Identical images, and near-duplicates where
-`split.near_duplicates` says so, are joined afterwards whatever the choice.
+`split.near_duplicates` is set, are joined afterwards whatever the choice.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Pattern(Strict):
         return f"part named in the path by {self.pattern.pattern}"
 
     def groups(self, samples: Sequence[Sample], root: Place) -> list[str]:
-        """The group of each sample; raises DataError when a path does not say."""
+        """The group of each sample; raises DataError where the path does not give it."""
         return _matches(self.pattern, samples, "which part it shows")
 
 
@@ -170,7 +170,7 @@ class Time(Strict):
         return found
 
     def _times(self, samples: Sequence[Sample], root: Place) -> list[float | None]:
-        """Seconds since 1970 of each sample; None for a file that is no image."""
+        """Seconds since 1970 of each sample; None for a file that is not an image."""
         if self.clock == "modified":
             if not isinstance(root, Path):
                 raise DataError(
@@ -210,7 +210,7 @@ def regroup(choice: Grouping, samples: Sequence[Sample], root: Place) -> list[Sa
     """The samples with the groups that were chosen.
 
     Raises:
-        DataError: a sample's group cannot be told, or more than two images make fewer than three
+        DataError: a sample's group cannot be found, or more than two images make fewer than three
             groups.
     """
     groups = choice.groups(samples, root)
@@ -269,7 +269,7 @@ def _modified(place: Place) -> float | None:
 
 
 def _exposed(samples: Sequence[Sample], root: Place) -> list[float | None]:
-    """When the cameras' own clocks say that the pictures were taken."""
+    """Capture times by the clocks of the cameras."""
     texts = [_date_time_original(root / s.path) for s in samples]
     silent = [s.path for s, text in zip(samples, texts, strict=True) if text == ""]
     if silent:
@@ -287,7 +287,7 @@ def _exposed(samples: Sequence[Sample], root: Place) -> list[float | None]:
 
 
 def _date_time_original(place: Place) -> str | None:
-    """As EXIF writes it, "" where it does not; None for a file that is no image."""
+    """As EXIF writes it, "" where it does not; None for a file that is not an image."""
     try:
         from PIL import Image
     except ImportError as error:

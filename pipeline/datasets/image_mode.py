@@ -1,4 +1,4 @@
-"""What an image file says of itself before it is decoded: its colours, and which way is up."""
+"""Colours and orientation of an image file, read before it is decoded."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ImageMode:
 
     Attributes:
         colours: as stored, in words (a value of `MODES`, or with "16-bit" in front).
-        rotated: EXIF says that the camera was not held upright.
+        rotated: by EXIF the camera was not held upright.
     """
 
     colours: str = ""
@@ -54,7 +54,7 @@ def image_mode(data: bytes) -> ImageMode:
 
 
 def _mode(image: Image.Image) -> str:
-    # Pillow calls a 16-bit colour file plain RGB; only how it would unpack it tells.
+    # Pillow calls a 16-bit colour file plain RGB; only how it would unpack it shows that.
     tiles = image.tile if isinstance(image, ImageFile) else []
     raw = str(tiles[0].args) if tiles else ""
     deep = "16-bit " if image.mode.startswith("I;16") or ";16" in raw else ""

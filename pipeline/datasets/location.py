@@ -45,7 +45,7 @@ def locate(given: object) -> Place:
     """What a configuration names: a path, or an address with `://` or the ending .zip.
 
     Raises:
-        ValueError: it is no text, or an address of a protocol that fsspec does not know or keeps
+        ValueError: it is not text, or an address of a protocol that fsspec does not know or keeps
             the host apart from.
         DataError: it holds credentials.
         MissingExtra: it is an address and universal-pathlib is not installed.
@@ -119,8 +119,8 @@ def opened(place: Place) -> Place:
     """The same place, connected once for all paths that are made from it.
 
     Raises:
-        DataError: there is no such archive, it is none, it unpacks to far more than it holds, or
-            its protocol needs another package.
+        DataError: the archive does not exist, is not an archive, unpacks to far more than it holds,
+            or its protocol needs another package.
     """
     if not isinstance(place, Path):
         with _reached(place):
@@ -137,7 +137,7 @@ def content(place: Place) -> bytes:
     """The bytes of a file. Many threads may read at once.
 
     Raises:
-        OSError: on disk; elsewhere it is FileNotFoundError and says that there is no such file.
+        OSError: on disk; elsewhere it is FileNotFoundError.
         DataError: the place cannot be reached, or refuses; UnreadableImage: it is a member of an
             archive that is larger than any image.
     """
@@ -155,7 +155,7 @@ def image(place: Place, name: str) -> bytes:
     """The encoded bytes of an image, called `name` in messages.
 
     Raises:
-        UnreadableImage: there is no such file, or it is none (a pipe is not waited for).
+        UnreadableImage: the file does not exist, or is not a file (a pipe is not waited for).
         DataError: the place cannot be reached, or refuses.
     """
     if isinstance(place, Path):
@@ -191,7 +191,7 @@ def _walk(home: Path) -> Iterator[str]:
                     "itself there, or name it in a source of its own"
                 )
         below = Path(folder).relative_to(home)
-        # A folder named like an image is shown to whoever reads it, and refuses.
+        # A folder named like an image is listed, and fails when it is read.
         odd = [name for name in inner if Path(name).suffix.lower() in codec.SUFFIXES]
         yield from ((below / name).as_posix() for name in [*names, *odd])
 
@@ -228,7 +228,7 @@ def entries(home: Place) -> tuple[list[str], list[str]]:
 
 
 def is_folder(place: Place) -> bool:
-    """Is there a folder? Raises DataError when nobody may look."""
+    """Is there a folder? Raises DataError where access is denied."""
     if isinstance(place, Path):
         with _seen(place):
             return place.is_dir()
@@ -237,7 +237,7 @@ def is_folder(place: Place) -> bool:
 
 
 def is_file(place: Place) -> bool:
-    """Is there a file? Raises DataError when nobody may look."""
+    """Is there a file? Raises DataError where access is denied."""
     if isinstance(place, Path):
         with _seen(place):
             return place.is_file()

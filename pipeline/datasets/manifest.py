@@ -4,7 +4,7 @@ sample_id           unique name
 path                POSIX path relative to the adapter's root
 label               class name of the taxonomy (aliases resolved)
 group, split        train, val or test; a group stands in one split only
-given_split         what the data set itself says where that leaks and was replaced, else ""
+given_split         the data set's own split where that leaks and was replaced, else ""
 fold                of training images, 0 to k - 1, by group; -1 for the others or without folds
 variant             product variant, "" when there is only one
 defect_probability  the annotator's belief, NaN where none was given

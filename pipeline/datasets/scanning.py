@@ -1,4 +1,4 @@
-"""What reading one image file tells: the one pass over a data set that `ingest` makes."""
+"""Results of reading one image file, in the one pass of `ingest` over a data set."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pipeline.imaging.texture import Texture, texture
 
 @dataclass(frozen=True)
 class Scan:
-    """What reading one image file told.
+    """Results of reading one image file.
 
     Attributes:
         sample: the sample as the adapter gave it; with a fault, its path can be printed.
@@ -48,7 +48,7 @@ def scan(sample: Sample, root: Place) -> Scan:
     """Read and decode one image; a fault is an answer, not an exception.
 
     Raises:
-        DataError: images that are not on disk cannot be reached; that is no fault of one image.
+        DataError: images that are not on disk cannot be reached; which is not a fault of one image.
     """
     name = printable(sample.path)
     if name != sample.path:

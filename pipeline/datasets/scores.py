@@ -19,7 +19,7 @@ import pandas as pd
 from pipeline.files import write_json
 
 OUT_OF_FOLD = "out-of-fold.parquet"
-# Beside it, where a data set's own split leaks: what the same method would say on that split.
+# Beside it, where a data set's own split leaks: the figures of the same method on that split.
 GIVEN_SPLIT = "given-split.json"
 CONSULTED = "consulted.json"
 
@@ -45,7 +45,7 @@ class Consulted:
 
     @classmethod
     def read(cls, path: Path) -> Consulted:
-        """What was written; nothing chosen where there is no such file."""
+        """Read what was written; nothing was chosen where the file does not exist."""
         if not path.is_file():
             return cls()
         return cls(**{key: tuple(value) for key, value in json.loads(path.read_bytes()).items()})
@@ -64,7 +64,7 @@ def write(
 
 
 def read(path: Path) -> tuple[list[str], npt.NDArray[np.float32]]:
-    """The sample ids and the probabilities, float32 N,K; none where there is no such file."""
+    """The sample ids and the probabilities, float32 N,K; none where the file does not exist."""
     if not path.is_file():
         return [], np.empty((0, 0), np.float32)
     table = pd.read_parquet(path)

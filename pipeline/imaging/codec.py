@@ -79,8 +79,8 @@ def content(path: Path, name: str) -> bytes:
     """The bytes of an image file.
 
     Raises:
-        UnreadableImage: it cannot be read, is larger than 2 GiB or is no file; a pipe is not
-            opened, since that would wait for ever.
+        UnreadableImage: it cannot be read, is larger than 2 GiB or is not a file; a pipe is not
+            opened, since that would wait indefinitely.
     """
     try:
         status = path.stat()

@@ -29,9 +29,9 @@ def fingerprint(rgb: Pixels) -> Fingerprint:
 
     The 16 x 16 lowest cosines of a 64 x 64 grey thumbnail, as in PDQ (Facebook, "The TMK+PDQF
     video-hashing algorithm and the PDQ image-hashing algorithm", 2019), but kept as numbers:
-    signs alone do not tell one solar cell from the next. Each is weighted with its frequency, so
-    that edges count and even light does not, and all are divided by the picture's slope.
-    Colour, flips and rotations are not seen through: a mirrored copy is another picture.
+    signs alone do not distinguish one solar cell from the next. Each is weighted with its
+    frequency, so that edges count and even light does not, and all are divided by the picture's
+    slope. Colour, flips and rotations are not seen through: a mirrored copy is another picture.
 
     Args:
         rgb: uint8, height x width x 3, RGB.

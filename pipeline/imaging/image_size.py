@@ -22,14 +22,14 @@ _BITMAP_OF_OS2 = (12).to_bytes(4, "little")  # bytes of its header, in the place
 def size_px(data: bytes) -> tuple[int, int] | None:
     """Width and height that an image file claims, before any orientation is applied.
 
-    Nothing more is checked: the file may be damaged, and `codec.decode` is the one to tell. Of
+    Nothing more is checked: the file may be damaged, which only `codec.decode` finds. Of
     several pages it is the first.
 
     Args:
         data: the bytes of a JPEG, PNG, BMP, TIFF, WebP or PNM file.
 
     Returns:
-        None where that cannot be read, or it is no such file; the codec refuses both.
+        None where that cannot be read, or it is not such a file; the codec refuses both.
     """
     if not STARTS.match(data):
         return None

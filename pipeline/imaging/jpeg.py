@@ -1,6 +1,6 @@
 """JPEG, decoded strictly: what libjpeg-turbo warns of and goes on after is an error here.
 
-OpenCV passes over those warnings. They tell of a scan that ends before its last block or goes on
+OpenCV passes over those warnings. They report a scan that ends before its last block or goes on
 behind it, of codes that are in no table, and of restart markers out of turn. A flipped bit that
 makes another valid scan of the same length is not seen: JPEG has no checksum.
 """
@@ -22,7 +22,7 @@ _END, _SCAN, _EXIF = 0xD9, 0xDA, 0xE1
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # the same range holds tables
 _COEFFICIENTS = 64
 # EXIF's orientation in either byte order, unless it is one 16-bit number that means upright. Such
-# bytes may stand for something else: OpenCV is the one to tell, it is only slower.
+# bytes may stand for something else: OpenCV decides, and is only slower.
 _TURNED = re.compile(
     rb"\x01\x12(?!\0\x03\0\0\0\x01\0\x01)|\x12\x01(?!\x03\0\x01\0\0\0\x01\0)", re.DOTALL
 )

@@ -1,4 +1,4 @@
-"""RGB pixels to the network's input, as the `PreprocessSpec` says; integers all the way."""
+"""RGB pixels to the network's input, by the `PreprocessSpec`; in integers throughout."""
 
 from __future__ import annotations
 

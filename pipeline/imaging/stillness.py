@@ -1,4 +1,4 @@
-"""Is a camera's picture still the one before? Its content says so, not the rate of frames.
+"""Is a camera's picture still the one before? Decided by its content, not by the rate of frames.
 
 A sensor's noise makes every picture a new one. Where the same one comes again and again, the
 camera, its driver or the converter in front of it is stuck, though frames keep coming.
@@ -7,7 +7,7 @@ The limits are measured on 1280x1024. A live but motionless scene, with noise of
 levels, differs from frame to frame by 0.14 grey levels in the mean, and as JPEG of quality 95, 80
 and 50 by 0.08, 0.05 and 0.08. A frozen picture that a video encoder (x264, CRF 18 to 28) goes on
 encoding differs by 0.001 to 0.02. Video of low quality (CRF 23 and up) throws the noise of a
-motionless scene away, by as little as 0.005: there, nobody can tell the two apart.
+motionless scene away, by as little as 0.005: there the two cannot be distinguished.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ROWS = 256  # that are compared where the grid sees no difference
 class Stillness:
     """Counts how often the same picture came; one for each camera.
 
-    It holds on to the last picture, which nobody may write to any more.
+    It keeps the last picture, which must not be written to any more.
     """
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ def alike(one: Pixels, other: Pixels) -> bool:
         return False
     height, width = one.shape[:2]
     step = max(1, height // ROWS)
-    middle = height // 2 // step * step  # one of the rows below: most parts are told apart by it
+    middle = height // 2 // step * step  # one of the rows below: it distinguishes most parts
     if cv2.norm(one[middle], other[middle], cv2.NORM_INF) > SAME_MOST:
         return False
     down, across = max(1, height // GRID), max(1, width // GRID)

@@ -1,4 +1,4 @@
-"""What a surface looks like, wherever on the picture: numbers that tell kinds of parts apart."""
+"""Texture of a surface, wherever on the picture: numbers that distinguish kinds of parts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def texture(rgb: Pixels) -> Texture:
 
     Grey level, four directions of slope and the Laplacian of a 128 x 128 grey thumbnail, at three
     scales; of each the spread over 8 x 8 cells in order of size, so that it does not matter where
-    a scratch lies. Four numbers tell the colour.
+    a scratch lies. Four numbers describe the colour.
 
     Args:
         rgb: uint8, height x width x 3, RGB.

@@ -1,7 +1,7 @@
 """Video files, streams and devices to RGB pixels, by FFmpeg through PyAV.
 
-PyAV and not `cv2.VideoCapture`: that one waits 90 s for a camera that hangs, and cannot tell a
-damaged picture from the end.
+PyAV and not `cv2.VideoCapture`: that one waits 90 s for a camera that hangs, and cannot distinguish
+a damaged picture from the end.
 
 Pictures are differences to earlier ones, so damage is inherited up to the next key picture. After a
 lost packet or an error of the decoder, each picture has a fault until a key picture has come in
@@ -49,7 +49,7 @@ class VideoFrame:
     """One picture of a video, or the reason why there is none.
 
     Attributes:
-        at_s: since the first picture, in seconds; None where the video has no times.
+        at_s: time since the first picture, in seconds; None where the video has no times.
         pixels: uint8 RGB, height x width x 3; None when it cannot be decoded.
         fault: why not, "" when there are pixels.
     """
@@ -64,7 +64,7 @@ class _Damage:
     """Which pictures a damaged packet spoils: those from it up to the next clean key picture."""
 
     intra_only: bool
-    begun: bool = False  # a key picture has been sent: what comes before it is no loss
+    begun: bool = False  # a key picture has been sent: what comes before it is not a loss
     unreported: str = ""
     _key: int = -1  # the packet with the last clean key picture
     _errors: dict[int, str] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class _Damage:
                 self.unreported = self.unreported or why
 
     def lost(self, number: int, log: _Log) -> None:
-        """Look for losses in what was said while this packet was read."""
+        """Look for losses in the messages logged while this packet was read."""
         why = _reason(log)
         if why:
             self.add(number, why)
@@ -86,16 +86,16 @@ class _Damage:
                 self._errors.setdefault(number + 1, why)
 
     def decoded(self, number: int, log: _Log) -> None:
-        """Look for errors in what was said while this packet was decoded."""
+        """Look for errors in the messages logged while this packet was decoded."""
         if why := _reason(log):
             self.add(number, why)
 
     def failed(self, number: int) -> bool:
-        """Is something wrong with this packet that no picture has told of?"""
+        """Is this packet damaged, and was that not reported with a picture yet?"""
         return bool(self.unreported) and number in self._errors
 
     def report(self) -> str:
-        """Why nothing is judged; from now on it counts as told."""
+        """Why nothing is judged; from now on it counts as reported."""
         why, self.unreported = self.unreported, ""
         return f"stream damaged: {why}; {_UNTIL}"
 
@@ -149,11 +149,11 @@ def frames(
 
     Args:
         address: path, URL or device.
-        name: what messages call it; `address` is never told, since it may hold a password.
+        name: for messages; `address` is never shown, since it may hold a password.
         device: FFmpeg's name of the kind of device, such as `v4l2`; none: file or URL.
         options: FFmpeg's options.
-        open_s: give up when opening takes longer; none: wait for ever.
-        read_s: give up when a picture takes longer; none: wait for ever.
+        open_s: give up when opening takes longer; None: wait indefinitely.
+        read_s: give up when a picture takes longer; None: wait indefinitely.
 
     Raises:
         MissingExtra: PyAV is not installed.

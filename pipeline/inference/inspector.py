@@ -19,7 +19,7 @@ from pipeline.inference.predictor import Floats, Prediction, Predictor
 class Inspection:
     """All that is known of one inspected frame.
 
-    The last three say what the verdict would be at any limits, however many tiles there are: PASS
+    The last three give the verdict at any limits, however many tiles there are: PASS
     exactly if `defect_score` is below `pass_below` and nothing is `complained` of, FAIL exactly if
     `failing_score` reaches `fail_from`, else REVIEW. The tile that decides depends on the limits (a
     FAIL ranks before a REVIEW of a higher score), so its own score is nothing to choose limits by.
@@ -68,7 +68,7 @@ class Inspector:
         self._novelty = Novelty.read(bundle)
 
     def look(self, rgb: Pixels) -> Prediction:
-        """What the network says of each tile of a decoded frame, uint8 height x width x 3 RGB.
+        """Prediction for each tile of a decoded frame, uint8 height x width x 3 RGB.
 
         Raises:
             UnreadableImage: the frame is too small for the recipe's preparation.

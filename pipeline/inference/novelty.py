@@ -31,7 +31,7 @@ class Novelty:
 
     @classmethod
     def read(cls, bundle: Bundle) -> Novelty | None:
-        """What the bundle says, None for a bundle that was sealed without.
+        """The limit of the bundle; None for a bundle that was sealed without one.
 
         Raises:
             BundleError: the examples cannot be read.

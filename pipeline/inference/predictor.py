@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the network says of N images.
+    """The network's outputs for N images.
 
     Attributes:
         probabilities: float32 N,K; rows sum to 1; K in the order of the taxonomy.

@@ -1,6 +1,6 @@
 """The proof that every trigger of a period got one verdict, read beside a running station.
 
-Each trigger takes the next number of the ledger. So the numbers of a period say how many triggers
+Each trigger takes the next number of the ledger. So the numbers of a period show how many triggers
 there were, whatever became of their records: one that is missing was removed or could never be
 written, one that is open was lost, unless a station is at work on it just now.
 """
@@ -106,7 +106,7 @@ class Audit:
         triggers: in the period: records of any kind and missing numbers.
         verdicts: closed records.
         at_work: open records at which a running station is at work.
-        lost: open records at which nobody is.
+        lost: open records that no worker holds.
         missing: how many numbers have no record.
         gaps: those numbers, as first and last of each run of them; of many only the first 100.
         reasons: why parts were not inspected, by kind.
@@ -154,7 +154,7 @@ def audit(
         since: with a time zone.
         until: with a time zone.
         sinks: names of the outboxes that the station has, for the order of `waiting`.
-        now: says how long records have been open; None: this moment.
+        now: time for the age of open records; None: the present.
 
     Raises:
         LedgerError: there is no ledger that could be read.
@@ -199,7 +199,7 @@ def _account(
     since: datetime | None,
     until: datetime | None,
 ) -> dict[str, Any]:
-    """What the records and events of a period say, by attribute of `Audit`."""
+    """Figures of the records and events of a period, by attribute of `Audit`."""
     within = period(since, until)
     first, last = _numbers(db, within)
     verdicts, reasons = dict.fromkeys(Verdict, 0), Counter[str]()
@@ -244,7 +244,7 @@ def _account(
 def _numbers(db: sqlite3.Connection, within: dict[str, str]) -> tuple[int, int]:
     """First and last number of the period, with those next to it that are missing.
 
-    When they were given out nobody knows any more, so they belong to both neighbours.
+    It is not known when they were given out, so they belong to both neighbours.
     """
     given = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'records'").fetchone()
     end = 0 if given is None else given[0]
@@ -276,7 +276,7 @@ def _gaps(
     n_numbers = max(0, last - first + 1)
     if n_numbers == n_records:
         return 0, ()
-    # Records of another time may stand between, where somebody has set the clock.
+    # Records of another time may stand between, where the clock was set.
     here, highest = db.execute(
         "SELECT count(*), max(seq) FROM records WHERE seq BETWEEN :first AND :last", numbers
     ).fetchone()

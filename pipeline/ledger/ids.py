@@ -1,4 +1,4 @@
-"""Record ids: UUID version 7 (RFC 9562), unique for ever and in the order they were made."""
+"""Record ids: UUID version 7 (RFC 9562), globally unique and in the order they were made."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class Ledger:
 
     Write-ahead logging lets others read meanwhile. A record is opened with synchronous=NORMAL and
     closed with FULL: a killed process loses neither, a power cut no verdict that was given (and at
-    most the trigger that was at work, whose part nobody has judged).
+    most the trigger that was at work, whose part was not judged).
     """
 
     def __init__(self, path: Path, station: str, outboxes: Outboxes | None = None) -> None:
@@ -110,7 +110,8 @@ class Ledger:
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         self.closed_at_start = self._close_open()
-        # Whoever locks the file later must not stop a worker for longer than it may be silent.
+        # A program that locks the file later must not stop a worker for longer than it may be
+        # silent.
         self._db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
         last = self._db.execute("SELECT max(id) FROM records").fetchone()[0]
         self._ids = Ids(last or "")
@@ -226,7 +227,7 @@ class Ledger:
         """
         with self._translated():
             # Two connections, one for each mode, would cost more: what one of them writes makes the
-            # other read its pages anew.
+            # other read its pages again.
             try:
                 if safe:
                     self._db.execute("PRAGMA synchronous = FULL")
@@ -243,7 +244,7 @@ class Ledger:
                         self._db.execute("PRAGMA synchronous = NORMAL")
 
     def reading(self) -> AbstractContextManager[sqlite3.Connection]:
-        """A connection for queries beside whoever writes, who does not wait for it.
+        """A connection for queries while another one writes, which does not wait for it.
 
         Read each to its end, as with `fetchall`: until then the write-ahead log grows.
 

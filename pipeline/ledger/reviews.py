@@ -52,7 +52,7 @@ class Reviews:
         self._db = db
 
     def waiting(self) -> list[Record]:
-        """Records with a kept frame that nobody has reviewed, REVIEW first, then the oldest."""
+        """Records with a kept frame and without a review, REVIEW first, then the oldest."""
         return [record_of(row, self._station) for row in self._db.execute(WAITING)]
 
     def of(self, identity: str) -> list[PartReview]:

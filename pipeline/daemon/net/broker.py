@@ -12,7 +12,7 @@ from pipeline.plugins import Strict
 
 
 class Broker(Strict):
-    """Where an MQTT broker is and who we are to it."""
+    """Address of an MQTT broker, and the credentials for it."""
 
     host: str = Field(min_length=1, description="The broker's host name or address.")
     port: int | None = Field(
@@ -58,13 +58,13 @@ class Broker(Strict):
         if secret and not (self.encrypted or local or self.insecure):
             raise ValueError(
                 f"the password would go to {self.host} in the clear; set `tls: true`, or "
-                "`insecure: true` if everybody on that network may read it"
+                "`insecure: true` if everyone on that network may read it"
             )
         return self
 
     @property
     def encrypted(self) -> bool:
-        """Is it spoken to through TLS?"""
+        """Is the connection encrypted by TLS?"""
         return self.tls or self.ca_file is not None or self.cert_file is not None
 
     @property
@@ -74,11 +74,11 @@ class Broker(Strict):
 
     @property
     def at_port(self) -> int:
-        """Its port, given or usual."""
+        """Its port: the given one, else the default."""
         return self.port or (8883 if self.encrypted else 1883)
 
     def context(self) -> ssl.SSLContext | None:
-        """How to encrypt; None where nothing is.
+        """How to encrypt; None for an unencrypted connection.
 
         Raises:
             ConfigError: a file that is missing or holds no certificate or key.

@@ -127,7 +127,7 @@ class MqttConnection:
         return self._up
 
     def open(self, within_s: float) -> None:
-        """Connect, if not connected; returns once the broker has let us in.
+        """Connect, if not connected; returns once the broker has accepted the connection.
 
         Raises:
             BrokerAway: it did not, with the reason.
@@ -148,7 +148,7 @@ class MqttConnection:
         except (OSError, ValueError) as error:
             self._client, self._short = None, 0
             raise BrokerAway(f"broker {self.broker.address}: {_reason(error)}") from error
-        if self._client is not client:  # closed meanwhile by whoever has no more use for it
+        if self._client is not client:  # closed meanwhile by another thread
             client.disconnect()
             raise BrokerAway(f"broker {self.broker.address}: the connection was given up")
         client.loop_start()

@@ -1,4 +1,4 @@
-"""Triggers, one file each: what says that a part lies in front of the camera.
+"""Triggers, one file each: what announces a part in front of the camera.
 
 Without a trigger every frame of the source is one. A module here has a `Config(TriggerConfig)`
 whose `type` is the file's name and whose `open` returns a `Trigger`. May call `contracts`,
@@ -30,8 +30,8 @@ class Call:
     Attributes:
         at: when it came, in UTC.
         at_s: the same moment on the clock's monotonic scale; latency counts from it.
-        serial: of the part, "" where the trigger does not tell.
-        answer: is called with the record once it is closed, where somebody waits for the verdict.
+        serial: of the part, "" where the trigger does not give one.
+        answer: is called with the record once it is closed, where a client waits for the verdict.
         refused: why the part is not to be inspected, such as `late: ...`; "" where it is.
         recorded: is called once the part's record is committed or, while the ledger cannot be
             written, kept in memory: from then on whoever sent the trigger may forget it.
@@ -68,7 +68,7 @@ class Trigger(ABC):
         It may be called again after it has raised, to connect anew.
 
         Raises:
-            SourceLost: what triggers is away; the station tries again for ever.
+            SourceLost: the connection to what triggers is lost; the station retries indefinitely.
         """
 
     def left(self) -> Iterable[Call]:

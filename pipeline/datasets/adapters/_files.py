@@ -16,7 +16,7 @@ from pipeline.imaging.codec import SUFFIXES
 
 M = TypeVar("M", bound=BaseModel)
 KNOWN = f"known endings: {' '.join(sorted(SUFFIXES))}"
-# Files that stand beside images and that nobody takes for one.
+# Files that stand beside images and are none.
 COMPANIONS = frozenset({".csv", ".html", ".ini", ".json", ".md", ".txt", ".xml", ".yaml", ".yml"})
 
 log = logging.getLogger(__name__)
@@ -111,7 +111,7 @@ def load(file: Place, model: type[M], expected: str) -> M:
     """Read a JSON file that someone else's tool wrote.
 
     Raises:
-        DataError: it is missing, no JSON or of another form; the message says what is `expected`.
+        DataError: it is missing, not JSON or of another form; the message names what is `expected`.
     """
     try:
         data = content(file).removeprefix(b"\xef\xbb\xbf")

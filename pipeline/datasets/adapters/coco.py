@@ -1,4 +1,4 @@
-"""Images with annotated objects in COCO's JSON: the worst object says what class a part is."""
+"""Images with annotated objects in COCO's JSON: the gravest object decides the class of a part."""
 
 from __future__ import annotations
 

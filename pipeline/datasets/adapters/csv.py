@@ -73,8 +73,8 @@ def read(config: Config) -> list[Sample]:
     The id is the serial number where each row has one of its own, else the path.
 
     Raises:
-        DataError: the table is missing, is no table, has no rows or lacks a column, or a row cannot
-            be used; the message names the line.
+        DataError: the table is missing, is not a table, has no rows or lacks a column, or a row
+            cannot be used; the message names the line.
     """
     lines = _lines(config)
     if not lines:

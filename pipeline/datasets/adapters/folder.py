@@ -45,7 +45,7 @@ def read(config: Config) -> list[Sample]:
 
     Raises:
         DataError: the folder is missing, has no class folders or no images, or images outside of
-            them, a class has none but other files, or it is not laid out as `layout` says.
+            them, a class has none but other files, or it does not have the given `layout`.
     """
     if not is_folder(root(config)):
         raise DataError(

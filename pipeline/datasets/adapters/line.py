@@ -1,6 +1,6 @@
 """Frames that a station kept and people reviewed: what the line saw becomes training data.
 
-Only reviewed parts are taken. A verdict that nobody has looked at is the model's own opinion, and
+Only reviewed parts are taken. A verdict without a review is the model's own opinion, and
 a model must not teach itself.
 """
 
@@ -41,7 +41,7 @@ def root(config: Config) -> Place:
 def read(config: Config) -> list[Sample]:
     """One sample a reviewed part with a kept frame, in the order of triggers.
 
-    The label is what the last review says, the group the part's serial. Parts whose frame is no
+    The label is that of the last review, the group is the part's serial. Parts whose frame is no
     longer there, as after the station's retention, are left out with a warning.
 
     Raises:

@@ -18,7 +18,7 @@ Pair = tuple[int, int, float]
 # resized or 5 % brighter 99 in 100 lie within it. So do 16 pairs of castings that look like one
 # shot again, no two different strips (0.22) and 11 of 3.4 million pairs of different solar cells,
 # all at most two rows apart. A shot moved by 1 px in 300 lies 0.08 away, farther than the nearest
-# look-alike cells: groups from names or times must tell.
+# look-alike cells: groups from names or times must decide.
 NEAR = 0.05
 
 _AXES = 12

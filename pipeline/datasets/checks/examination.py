@@ -26,7 +26,7 @@ from pipeline.datasets.splits import crossing, join_duplicates
 SHOWN = 20
 LISTED = 200
 EXAMPLES = 4
-# Fewer images or groups than these are named: 30 are the least from which a rate says anything
+# Fewer images or groups than these are named: 30 are the least for a useful rate
 # (none wrong among 30 still allows 1 in 10), and 3 groups the least that fill three splits.
 FEW_IMAGES = 30
 FEW_GROUPS = 3

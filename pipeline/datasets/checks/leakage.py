@@ -44,7 +44,7 @@ def measure_leakage(
     """Look-up accuracy on the given split and on one of the same size made again by group.
 
     Textures serve better than fingerprints, which take a part turned on the belt for another:
-    on the castings' given split the first tell 98 % of the labels, the second 86 %.
+    on the castings' given split the first give 98 % of the labels, the second 86 %.
 
     Returns:
         `given`, `regrouped` (None where the groups cannot be split) and `known`, the share of

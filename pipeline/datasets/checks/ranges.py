@@ -19,7 +19,7 @@ QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 # ordinary steel strips and 14 of 2,624 solar cells, this 66 and 5, and a black frame in each.
 FAR = 5.0
 
-# A data set of one exposure has next to no spread; below these steps nobody sees a difference.
+# A data set of one exposure has next to no spread; below these steps a difference cannot be seen.
 _STEP = {"brightness": 1.0, "contrast": 0.05, "sharpness": 0.1}
 
 

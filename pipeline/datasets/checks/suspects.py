@@ -49,7 +49,7 @@ class Dispute:
     """Suspects, the most doubtful first, and what the list is worth.
 
     Attributes:
-        suspects: none where the classifier is no better than chance.
+        suspects: empty where the classifier is not better than chance.
         balanced_accuracy: out-of-fold mean over classes of the share recognised; None unmeasured.
         chance: what guessing would give.
         left_out: classes with too few groups to be judged.
