@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ MOST_MODULES, MOST_LINES = 14, 350
 DECLARED_LINES = 4  # a signature, a docstring and one line: a property, an abstract method
 # Families of networks: every entry of each goes through the same tests, in test_entries.py.
 FAMILIES = "pipeline.training.architectures."
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+OPEN = {"_replace", "_asdict", "_fields"}  # named tuples' own, private by name only
 TOGETHER = {m for m in modules() if m.startswith(FAMILIES) and m.rpartition(".")[2][0] != "_"}
 
 
@@ -110,6 +113,79 @@ def test_no_module_is_longer_than_one_noun_needs() -> None:
 def test_the_tests_mirror_the_house() -> None:
     """Each module that does something has a test file of its name in the folder of its name."""
     assert [m for m in modules() if wants_tests(m) and not mirror(m).is_file()] == []
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_a_test_goes_through_the_public_face(path: Path) -> None:
+    """No test reads or replaces a private attribute, or imports a private name.
+
+    A private module is its package's own, so the tests in the mirror of that package may import it.
+    """
+    uses = private_uses(path.read_text("utf-8"), path)
+    found = [f"{path.relative_to(ROOT)}:{line} {what}" for line, what in uses]
+    assert found == [], "go through the public face, or let the constructor take what is needed"
+
+
+def private_uses(text: str, path: Path) -> Iterator[tuple[int, str]]:
+    """Each private name of the house that the text of a test file touches, with its line."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and is_private(node.attr) and not is_own(node):
+            yield node.lineno, f"reads {ast.unparse(node)}"
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pipeline"):
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                if not is_public_for(path, name):
+                    yield node.lineno, f"imports {name}"
+        elif isinstance(node, ast.Call) and is_setattr(node):
+            names = [a.value for a in node.args[:2] if isinstance(a, ast.Constant)]
+            for name in (n for n in names if isinstance(n, str)):
+                if not is_public_for(path, name):
+                    yield node.lineno, f"replaces {name}"
+
+
+def is_own(node: ast.Attribute) -> bool:
+    """Is it an attribute of the test's own class, seen from within, or no private one at all?"""
+    return ast.unparse(node.value) in ("self", "cls") or node.attr in OPEN
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__") and name != "_"
+
+
+def is_public_for(path: Path, name: str) -> bool:
+    """Is a dotted name public, or that of a private module in the package that a test mirrors?"""
+    package = ".".join(("pipeline", *path.relative_to(ROOT / "tests").parent.parts))
+    inside = name.removeprefix(f"{package}.")
+    first, _, rest = inside.partition(".")
+    if inside != name and is_private(first) and f"{package}.{first}" in modules():
+        inside = rest
+    return not any(map(is_private, inside.split(".")))
+
+
+def is_setattr(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Attribute) and call.func.attr == "setattr"
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("source._clock", "reads source._clock"),
+        ("patch.setattr(records, '_room', 1)", "replaces _room"),
+        ("patch.setattr('pipeline.files._sync', 1)", "replaces pipeline.files._sync"),
+        ("from pipeline.files import _sync", "imports pipeline.files._sync"),
+        ("from pipeline.daemon.net import _url", "imports pipeline.daemon.net._url"),
+        ("from pipeline.daemon.sources._url import _split", "imports pipeline.daemon.sources"),
+        ("from pipeline.daemon.sources._url import CameraUrl", None),
+        ("from pipeline.daemon.sources import _url", None),
+        ("stamp._replace(size=1)", None),
+        ("self._taken = cls._started", None),
+    ],
+)
+def test_what_is_private_is_found(line: str, found: str | None) -> None:
+    file = ROOT / "tests/daemon/sources/test_of_this_test.py"
+    uses = [what for _, what in private_uses(line, file)]
+    assert [what.startswith(found or "?") for what in uses] == [True] * (found is not None)
 
 
 def wants_tests(module: str) -> bool:

@@ -1,14 +1,16 @@
-"""One folder a class."""
+"""What adapters share: images below a folder, paths of a listing, JSON of other tools."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+import numpy as np
 import pytest
+from pydantic import BaseModel
 
-from pipeline.contracts.sample import Sample
-from pipeline.datasets.adapters import folder
-from pipeline.errors import DataError
+from pipeline.datasets.adapters._files import folders, images, inside, is_blank, load, once
+from pipeline.errors import DataError, UnreadableImage
+from pipeline.imaging.codec import encode_png
 
 
 def put(root: Path, *names: str) -> Path:
@@ -18,100 +20,140 @@ def put(root: Path, *names: str) -> Path:
     return root
 
 
-def samples(root: Path) -> list[Sample]:
-    return folder.read(folder.Config(type="folder", root=root))
+def found(root: Path, folder: str = "") -> list[str]:
+    return [path.as_posix() for path in images(root, folder)]
 
 
-def test_the_class_is_the_folder_and_the_path_is_below_the_root(tmp_path: Path) -> None:
-    put(tmp_path, "good/a.png")
-    assert samples(tmp_path) == [
-        Sample(id="good/a.png", path="good/a.png", label="good", group="good/a.png")
+def test_images_come_in_name_order_relative_to_the_root(tmp_path: Path) -> None:
+    put(tmp_path, "a/2.png", "a/10.png", "a/x/1.tif", "b/1.png")
+    assert images(tmp_path, "a") == [
+        PurePosixPath(f"a/{n}") for n in ("10.png", "2.png", "x/1.tif")
     ]
-
-
-def test_classes_and_images_come_in_name_order(tmp_path: Path) -> None:
-    put(tmp_path, "b/2.png", "b/10.png", "a/z.png", "c/1.png")
-    assert [s.path for s in samples(tmp_path)] == ["a/z.png", "b/10.png", "b/2.png", "c/1.png"]
-
-
-def test_images_in_folders_of_a_class_belong_to_the_class(tmp_path: Path) -> None:
-    put(tmp_path, "good/line1/monday/a.png")
-    put(tmp_path, "bad/b.png")
-    _, only = samples(tmp_path)
-    assert (only.label, only.path) == ("good", "good/line1/monday/a.png")
-
-
-def test_ids_are_unique_for_one_stem_in_two_formats_and_two_classes(tmp_path: Path) -> None:
-    put(tmp_path, "a/1.png", "a/1.jpg", "b/1.png", "b/x/1.png")
-    assert len({s.id for s in samples(tmp_path)}) == 4
 
 
 def test_endings_in_capitals_count(tmp_path: Path) -> None:
     put(tmp_path, "a/1.PNG", "a/2.JpG")
-    assert len(samples(tmp_path)) == 2
+    assert found(tmp_path) == ["a/1.PNG", "a/2.JpG"]
 
 
 def test_companions_and_hidden_files_are_passed_over_in_silence(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    put(tmp_path, "a/1.png", "a/notes.txt", "a/Thumbs.db", "a/list.csv", "readme.md", "setup.cfg")
+    put(tmp_path, "a/1.png", "a/notes.txt", "a/Thumbs.db", "a/list.csv", "readme.md")
     put(tmp_path, ".git/b.png", "a/._1.png", "a/.ipynb_checkpoints/1.png", "__MACOSX/a/._1.png")
-    assert [s.path for s in samples(tmp_path)] == ["a/1.png"]
+    assert found(tmp_path) == ["a/1.png"]
     assert caplog.messages == []
-
-
-def test_images_beside_the_class_folders_are_an_error(tmp_path: Path) -> None:
-    put(tmp_path, "good/1.png", "stray.jpg", "other.png")
-    with pytest.raises(DataError, match=r"has 2 image\(s\) beside its folders, such as other\.png"):
-        samples(tmp_path)
-
-
-def test_images_beside_the_class_folders_of_a_split_are_an_error(tmp_path: Path) -> None:
-    put(tmp_path, "train/good/1.png", "test/good/1.png", "test/stray.png")
-    with pytest.raises(DataError, match=r"test has 1 image\(s\) beside its folders"):
-        samples(tmp_path)
-
-
-def test_a_class_whose_files_are_all_of_unknown_kind_is_an_error(tmp_path: Path) -> None:
-    put(tmp_path, "good/1.png", "bad/1.gif", "bad/2.gif", "bad/notes.txt")
-    with pytest.raises(DataError, match=r"bad has no image, but 2 other .* 1\.gif; convert them"):
-        samples(tmp_path)
 
 
 def test_files_of_unknown_kind_among_images_are_named_in_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     put(tmp_path, "good/1.png", "good/2.heic", "good/raw/3.heic")
-    assert [s.path for s in samples(tmp_path)] == ["good/1.png"]
-    (said,) = caplog.messages
-    assert "2 file(s) passed over whose format is not supported, such as good/2.heic" in said
+    assert found(tmp_path) == ["good/1.png"]
+    (warning,) = caplog.messages
+    assert "2 file(s) passed over whose format is not supported, such as good/2.heic" in warning
 
 
-def test_a_class_folder_that_is_empty_is_named_in_a_warning(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_a_folder_whose_files_are_all_of_unknown_kind_is_an_error(tmp_path: Path) -> None:
+    put(tmp_path, "bad/1.gif", "bad/2.gif", "bad/notes.txt")
+    with pytest.raises(DataError, match=r"bad has no image, but 2 other .* 1\.gif; convert them"):
+        images(tmp_path, "bad")
+
+
+def test_a_folder_with_nothing_but_companions_has_no_images(tmp_path: Path) -> None:
+    put(tmp_path, "bad/notes.txt")
+    assert found(tmp_path, "bad") == []
+
+
+def test_folders_are_the_visible_ones_in_name_order(tmp_path: Path) -> None:
+    put(tmp_path, "b/1.png", "a/1.png", ".cache/1.png", "setup.cfg")
+    assert folders(tmp_path) == ["a", "b"]
+
+
+def test_images_beside_the_folders_are_an_error(tmp_path: Path) -> None:
+    put(tmp_path, "good/1.png", "stray.jpg", "other.png")
+    with pytest.raises(DataError, match=r"has 2 image\(s\) beside its folders, such as other\.png"):
+        folders(tmp_path)
+
+
+def test_images_without_folders_beside_them_are_none(tmp_path: Path) -> None:
+    assert folders(put(tmp_path, "1.png", "2.png")) == []
+
+
+@pytest.mark.parametrize(("brightest", "blank"), [(0, True), (1, False)])
+def test_a_mask_is_blank_where_every_pixel_is_0(
+    tmp_path: Path, brightest: int, blank: bool
 ) -> None:
-    put(tmp_path, "good/1.png", "bad/notes.txt")
-    (tmp_path / "dent").mkdir()
-    assert [s.label for s in samples(tmp_path)] == ["good"]
-    assert caplog.messages == [f"{tmp_path}: no image in bad, dent"]
+    mask = np.zeros((4, 4, 1), np.uint8)
+    mask[2, 3] = brightest
+    (tmp_path / "mask.png").write_bytes(encode_png(mask))
+    assert is_blank(tmp_path / "mask.png") is blank
 
 
-def test_a_missing_root_shows_what_is_expected(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"nowhere is not a folder \(source\.root in ingest\.yaml"):
-        samples(tmp_path / "nowhere")
+def test_a_mask_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableImage, match=r"mask\.png cannot be read: No such file"):
+        is_blank(tmp_path / "mask.png")
 
 
-def test_a_file_in_place_of_the_root_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="is not a folder"):
-        samples(put(tmp_path, "a.png") / "a.png")
+@pytest.mark.parametrize(
+    "given", ["a/1.png", " a/1.png ", "./a/1.png", "b/../a/1.png", "a\\1.png", "{root}/a/1.png"]
+)
+def test_a_path_of_a_listing_is_relative_to_the_root(tmp_path: Path, given: str) -> None:
+    assert inside(tmp_path, given.format(root=tmp_path), "line 7") == "a/1.png"
 
 
-def test_a_root_without_class_folders_says_so(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="has no folders; expected one a class"):
-        samples(put(tmp_path, "a.png"))
+@pytest.mark.parametrize(
+    "given", ["../1.png", "/etc/1.png", "C:\\1.png", "http://host/1.png", ".", "{root}-2/1.png"]
+)
+def test_a_path_that_leads_out_of_the_root_is_refused_with_its_place(
+    tmp_path: Path, given: str
+) -> None:
+    with pytest.raises(DataError, match=r"^line 7 names .*, which is not in .* source\.root"):
+        inside(tmp_path, given.format(root=tmp_path), "line 7")
 
 
-def test_class_folders_without_images_are_named_with_known_endings(tmp_path: Path) -> None:
-    put(tmp_path, "good/a.txt", "bad/b.csv")
-    with pytest.raises(DataError, match=r"class folders \(bad, good\) but no image.*\.png"):
-        samples(tmp_path)
+@pytest.mark.parametrize("given", ["", "  ", "a\0.png"])
+def test_a_path_that_cannot_be_one_is_refused_with_its_place(tmp_path: Path, given: str) -> None:
+    with pytest.raises(DataError, match=r"^line 7 has no usable path of an image"):
+        inside(tmp_path, given, "line 7")
+
+
+def test_an_image_that_is_listed_twice_is_refused_with_both_places() -> None:
+    seen: dict[str, str] = {}
+    once(seen, "a/1.png", "line 2")
+    once(seen, "a/2.png", "line 3")
+    with pytest.raises(DataError, match=r"line 7 names a/1\.png, as line 2 did; keep one"):
+        once(seen, "a/1.png", "line 7")
+
+
+class Listing(BaseModel):
+    """A file of another tool."""
+
+    images: list[str]
+
+
+def test_a_file_of_another_tool_is_read_with_or_without_a_byte_order_mark(tmp_path: Path) -> None:
+    for mark in (b"", b"\xef\xbb\xbf"):
+        (tmp_path / "list.json").write_bytes(mark + b'{"images": ["1.png"], "more": 7}')
+        assert load(tmp_path / "list.json", Listing, "an export").images == ["1.png"]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"images": ["1.png", 7]}', r"list\.json: images\.1: Input should be a valid string"),
+        ("{}", r"list\.json: images: Field required"),
+        ("[", r"list\.json: Invalid JSON"),
+    ],
+)
+def test_a_file_of_another_form_is_refused_with_what_is_expected(
+    tmp_path: Path, text: str, reason: str
+) -> None:
+    (tmp_path / "list.json").write_text(text)
+    with pytest.raises(DataError, match=rf"{reason}.*; expected an export$"):
+        load(tmp_path / "list.json", Listing, "an export")
+
+
+def test_a_file_that_is_not_there_is_named_with_its_setting(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"list\.json \(source\.file in .* No such file.*an export"):
+        load(tmp_path / "list.json", Listing, "an export")
