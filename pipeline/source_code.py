@@ -1,4 +1,4 @@
-"""Which source files a module rests on, read without importing it: what a cache's key says of code.
+"""Source files that a module depends on, read without importing it, for the keys of caches.
 
 What was computed once is found again while the code that computes it is the same: `code_digest`
 changes with the module, with every module of ours that it imports, however far, and with nothing

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import io
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,7 +62,23 @@ ALLOWED = {
     "letters": re.compile(r"dead[ _]letters?|letters, digits", re.IGNORECASE),
     "eye": re.compile(r"\beye\(|np\.eye|torch\.eye"),
 }
+# Of those, what does not stand in docstrings and comments either; the rest are words there.
+RETIRED_IN_DOCS = {
+    *("anew", "books", "buried", "cease", "complaint", "complaints", "employ", "inbox", "intake"),
+    *("keeper", "kin", "pigeonhole", "postman", "postroom", "pulse", "said", "spoken", "tell"),
+    *("telling", "tells", "told", "trouble", "troubles", "whoever"),
+}
+FOR_EVER = re.compile(r"\bfor ever\b")  # indefinitely
 IS_NO = re.compile(r"\bis no (?!longer\b|more\b|such\b|\w+er than\b)[a-z]+")
+
+
+def documentation(path: Path) -> Iterator[tuple[int, str]]:
+    """All lines of docstrings and comments, without what stands in backticks."""
+    source = path.read_text("utf-8")
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT or token.string.startswith('"""'):
+            for i, line in enumerate(token.string.splitlines()):
+                yield token.start[0] + i, re.sub(r"`[^`]*`", "", line)
 
 
 def words_of(name: str) -> list[str]:
@@ -138,6 +156,20 @@ def test_no_two_classes_have_one_name() -> None:
                 where = f"{path.relative_to(ROOT)}:{node.lineno}"
                 homes.setdefault(node.name.lstrip("_"), []).append(where)
     assert {name: places for name, places in homes.items() if len(places) > 1} == {}
+
+
+@pytest.mark.parametrize("module", modules())
+def test_no_retired_word_stands_in_a_docstring_or_a_comment(module: str) -> None:
+    path, found = modules()[module], list[str]()
+    for line, text in documentation(path):
+        where = f"{path.relative_to(ROOT)}:{line}"
+        for word in sorted(set(re.findall(r"[a-z]+", text.lower())) & RETIRED_IN_DOCS):
+            found.append(f"{where} {word} -> {RETIRED[word]}")
+        if FOR_EVER.search(text):
+            found.append(f"{where} for ever -> indefinitely")
+        if hit := IS_NO.search(re.sub(r"\b[Tt]here is no\b", "", text)):
+            found.append(f"{where} {hit[0]} -> is not a ...")
+    assert found == [], "\n".join(found)
 
 
 def test_no_module_bears_a_retired_word() -> None:

@@ -66,7 +66,7 @@ class StationStatus:
     def not_ready(self) -> tuple[str, ...]:
         """Why parts that come now may not get a verdict; empty when the station is ready.
 
-        A sink that is away is no reason: its records wait in the outbox.
+        A sink that is away is not a reason: its records wait in the outbox.
         """
         away = (f"camera {c.name}: {c.alarm}" for c in self.cameras if not c.connected)
         return (*self.alarms, *away)

@@ -58,7 +58,7 @@ def check_member(place: Any) -> None:
 
 
 def _held_bytes(fs: Any) -> int:
-    """Size of the archive itself; 0 where its store does not tell."""
+    """Size of the archive itself; 0 where its store does not report it."""
     try:
         return int(fs.of.fs.size(fs.of.path) or 0)
     except (AttributeError, TypeError, OSError):

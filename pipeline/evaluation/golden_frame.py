@@ -1,7 +1,8 @@
 """The golden frame: one test part, sealed into the bundle with the prediction made here.
 
-A station judges it before it takes a bundle to work (`inference.trial`). So the part must tell
-machines apart (one that the network is certain of hides every difference) and must not tell the
+A station judges it before it takes a bundle to work (`inference.trial`). So the part must
+distinguish machines (one that the network is certain of hides every difference) and must not show
+the
 same machine apart from itself: the bundle's identity hangs on the figures, rounded.
 """
 

@@ -252,7 +252,7 @@ def _broken(
     if auroc[0] - auroc[1] > rules.max_auroc_fall:
         return f"AUROC is {auroc[1]:.3f}, unchanged {auroc[0]:.3f}"
     then, now = before.named_wrong(truth), after.named_wrong(truth)
-    if not any(truth.passing) and risen(then, now):  # there, no escape can tell
+    if not any(truth.passing) and risen(then, now):  # there, escapes show nothing
         return f"{now.sum()} of {len(now)} parts are named wrongly, unchanged {then.sum()}"
     return ""
 

@@ -1,6 +1,6 @@
 """What parts prove when some share a module, a shot or a batch: their worth, and a paired test.
 
-Parts of one group fail together: sixty cells of one module say less than sixty cells of sixty
+Parts of one group fail together: sixty cells of one module prove less than sixty cells of sixty
 modules. A confidence bound that counts them one by one promises too much. Survey statistics knows
 the remedy: divide the number of parts by the design effect, the factor by which grouping inflates
 the variance of a share (Kish, Survey Sampling, 1965; Rao and Scott, Biometrics 48, 1992), and take
@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
 Groups = Sequence[str] | npt.NDArray[np.str_] | Ints
 
-# A design effect read off fewer misses than this says more about chance than about the groups.
+# A design effect read off fewer misses than this shows more of chance than of the groups.
 FEWEST_MISSES = 5
 
 
@@ -150,7 +150,7 @@ def _worth(sizes: Ints, effects: Floats, confidence: float) -> Floats:
     """Korn and Graubard's effective number, with their allowance for few groups.
 
     Groups of unequal size count for as many of equal size as have the same spread (Kish): three
-    large ones beside a hundred single parts say hardly more than three.
+    large ones beside a hundred single parts prove hardly more than three.
     """
     n = int(sizes.sum())
     alike = max(n**2 / float(np.square(sizes, dtype=np.float64).sum()), 2.0)

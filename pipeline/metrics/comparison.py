@@ -29,7 +29,7 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Answers:
-    """What one model says about the test parts.
+    """Predictions of one model for the test parts.
 
     Attributes:
         right: its most probable class is the label; bool N.

@@ -1,6 +1,6 @@
 """The gate: may this model be signed off without an override?
 
-Each condition says in words what was found and what is allowed. The gate asks whether the test
+Each condition describes what was found and what is allowed. The gate asks whether the test
 parts contradict what was promised, not whether they prove it: proof takes more bad parts than most
 plants have, and `require_supported` is there for those that have them.
 """

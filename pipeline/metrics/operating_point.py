@@ -29,7 +29,7 @@ __all__ = ["ABOVE_ALL", "Choice", "FixedLimits", "Policy", "choose", "nothing_pa
 
 
 class FixedLimits(Strict):
-    """Limits that somebody has decided on."""
+    """Limits that were fixed beforehand."""
 
     type: Literal["fixed"] = Field(description="The limits as given.")
     pass_below: float = Field(ge=0, le=ABOVE_ALL, description="Scores below it pass.")
@@ -101,7 +101,7 @@ def promise(
 ) -> dict[str, Any]:
     """What is promised, for metrics.json: the policy's keys, `policy` and `supported`.
 
-    `max_escape`, `max_overkill` and `confidence` stand only where the policy has them; `said` says
+    `max_escape`, `max_overkill` and `confidence` stand only where the policy has them; `said` is
     all of it in words.
     """
     given = policy.model_dump()

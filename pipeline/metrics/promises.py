@@ -88,7 +88,7 @@ def choose_pass_limit(policy: MaxEscape, bad: Kind) -> Choice:
 
 
 def choose_max_overkill(policy: MaxOverkill, parts: Parts) -> Choice:
-    """The lowest limit whose overkill holds; what escapes at it is said."""
+    """The lowest limit whose overkill holds; the escapes at it are reported."""
     _, good = parts
     overkills = allowed(good, "an overkill rate", policy.max_overkill, policy.confidence)
     limit = good.limit(overkills.misses)
@@ -98,7 +98,7 @@ def choose_max_overkill(policy: MaxOverkill, parts: Parts) -> Choice:
 
 
 def allowed(kind: Kind, rate: str, limit: float, confidence: float) -> Allowed:
-    """Most misses at which the upper confidence bound stays within `limit`, and what to say of it.
+    """Most misses at which the upper confidence bound stays within `limit`, and a sentence on it.
 
     Args:
         kind: bad or good parts.

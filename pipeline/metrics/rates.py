@@ -79,7 +79,7 @@ def percent(share: float) -> str:
 
 
 def asked(share: float) -> str:
-    """A share that somebody has set, in per cent without needless noughts: `10`, `0.5`."""
+    """A share from the settings, in per cent without trailing zeros: `10`, `0.5`."""
     return f"{share * 100:.4g}"
 
 

@@ -125,7 +125,7 @@ def cut(outcomes: Outcomes, columns: Mapping[By, Sequence[str]]) -> Slices:
         column = np.asarray(values, dtype=str)
         names = [str(name) for name in np.unique(column) if name]
         if not 1 < len(np.unique(column)) < len(column):
-            continue  # one slice is the whole, and slices of one part each say nothing
+            continue  # one slice is the whole, and slices of one part each show nothing
         counts[by] = len(names)
         together = None if by == "group" else groups
         found = [_slice(outcomes, by, name, column == name, together) for name in names]
@@ -155,7 +155,7 @@ def _slice(outcomes: Outcomes, by: By, name: str, inside: Bools, groups: Names |
 
 
 def _surely_misjudged(found: Slice) -> tuple[float, int]:
-    """Lower limit of the share of escapes and overkill together: one miss of one is no proof."""
+    """Lower limit of the share of escapes and overkill together: one miss of one proves nothing."""
     interval = Rate(found.escape.k + found.overkill.k, found.n).ci95
     return (interval[0] if interval else 0.0, found.review.k)
 

@@ -4,7 +4,7 @@ Owns every call to MLflow, the training run's included. From the bottom up:
 
 - `connection` reaches MLflow and translates its errors; `versions` is what it holds for a recipe.
 - `store` reads versions, `download` verifies their bundles, `dossier` is what a reviewer reads.
-- `decisions` of people: verified (`chain`), recorded (`signoffs`), held against what was evaluated
+- `decisions` of people: verified (`chain`), recorded (`signoffs`), compared with what was evaluated
   (`verification`) and carried out (`review`).
 - `resolution` answers which version a line wants.
 - `runs`: a training's MLflow run, written while it goes on by `training_run` and continued by

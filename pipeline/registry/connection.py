@@ -54,7 +54,7 @@ def sqlite_file(uri: str) -> Path | None:
 
 
 def in_database(uri: str) -> bool:
-    """Is it a database, which MLflow opens here, rather than a server that does so there?"""
+    """Is it a database, which MLflow opens in this process, rather than a server?"""
     return DATABASE.match(uri) is not None
 
 
@@ -141,7 +141,7 @@ def _probe_server(uri: str) -> None:
         with urllib.request.urlopen(address, timeout=PROBE_TIMEOUT_S):
             pass
     except urllib.error.HTTPError:
-        return  # it answers; whether it lets us in shows in the first real request
+        return  # it answers; whether access is allowed shows in the first real request
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         if isinstance(reason, ssl.SSLError):

@@ -1,4 +1,4 @@
-"""What a reviewer wants to see of a version, read from MLflow: figures, settings, places."""
+"""A version as a reviewer reads it, from MLflow: figures, settings, locations of files."""
 
 from __future__ import annotations
 

@@ -33,8 +33,8 @@ def reappraise(
     never better than the truth, and the next call does the rest.
 
     Raises:
-        RegistryError: the registry refuses or cannot be reached. A run that is gone is no error:
-            the version's tags are what a promotion reads first.
+        RegistryError: the registry refuses or cannot be reached. A run that is gone is not an
+            error: the version's tags are what a promotion reads first.
     """
     number, tags = str(version), evidence.tags
     with translate_errors(uri):

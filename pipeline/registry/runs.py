@@ -44,7 +44,7 @@ def experiment(client: MlflowClient, uri: str, recipe: str) -> str:
     """The id of the recipe's experiment, which is made where there is none.
 
     Raises:
-        RegistryError: somebody has deleted the experiment.
+        RegistryError: the experiment was deleted.
     """
     from mlflow.exceptions import MlflowException
 

@@ -85,7 +85,7 @@ class TrainingRun:
             remedy: how to train without a run, for messages.
 
         Raises:
-            RegistryError: nothing answers at `uri`, or it is no registry.
+            RegistryError: nothing answers at `uri`, or it is not a registry.
         """
         self._uri, self._info, self._every_s, self._remedy = uri, info, every_s, remedy
         try:
@@ -263,7 +263,7 @@ class TrainingRun:
         try:
             with translate_errors(self._uri):
                 send(*args)
-        except Exception as error:  # whatever it is, it is no reason to end a training
+        except Exception as error:  # no error of the record may end a training
             if not self._alarms:
                 print(f"warning: {error}; training goes on", file=sys.stderr, flush=True)
             self._alarms[what] = str(error)

@@ -12,7 +12,7 @@ from pipeline.reporting.template import markdown
 
 REPORT = "evaluate/report.html"
 LENGTH = 5000  # of a version's description in MLflow's database
-SENTENCE = 300  # of a check, a warning, a reason: whoever wants all of it opens the report
+SENTENCE = 300  # of a check, a warning, a reason: the report has all of it
 ROWS = (
     ("escape_rate", "Escapes (bad parts passed)"),
     ("overkill_rate", "Overkill (good parts failed)"),

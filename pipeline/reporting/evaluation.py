@@ -52,7 +52,7 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Page:
-    """All that a report, a model card or a description tells of one evaluation.
+    """All that a report, a model card or a description shows of one evaluation.
 
     Attributes:
         recipe: its name.
@@ -60,8 +60,8 @@ class Page:
         metrics: the content of metrics.json.
         evaluation: the content of evaluation.json.
         predictions: a test part a row: sample_id, label, group, variant, verdict; defect_score,
-            failing_score and complained as `inference.inspector` has them; complaint ("" for none)
-            and p_<class> for each class, of the tile that decides.
+            failing_score and complained as `inference.inspector` has them; `complaint` ("" for
+            none) and p_<class> for each class, of the tile that decides.
         galleries: in the order shown.
         facts: what else should be known of the data: source, licence, parts on each side, ...
         title: what the product is called; the recipe's name if empty.

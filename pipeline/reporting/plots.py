@@ -148,7 +148,7 @@ def draw_reliability(
     groups: Sequence[str],
     bins: int = 10,
 ) -> None:
-    """Draw how often it is true against how often the model says so, with 95 % intervals.
+    """Draw observed frequency against predicted probability, with 95 % intervals.
 
     Args:
         axes: where.

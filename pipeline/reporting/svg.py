@@ -78,7 +78,7 @@ def drawings(
 
 
 def _inline(svg: str, name: str, alt_text: str) -> str:
-    """The element alone, its identifiers its own, told to those who do not see it."""
+    """The element alone, its identifiers its own, described for screen readers."""
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r'\bid="([^"]*)"', rf'id="{name}-\1"', svg)

@@ -52,11 +52,11 @@ class Tradeoff:
     point: OperatingPoint
 
     def verdicts(self, pass_below: float, fail_from: float) -> npt.NDArray[np.str_]:
-        """What the station would say of each part, in one tile or many.
+        """The verdict of the station on each part, in one tile or many.
 
         The rule of `inference.inspector.Inspection` stands here again, and once more in the page's
         script, because a page asks it for any limits; `of` compares its answers at the bundle's
-        limits with what the station's code said.
+        limits with the verdicts of the station's code.
         """
         passes = (self.scores < pass_below) & ~self.complained
         fails = self.failing >= fail_from

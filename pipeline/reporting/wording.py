@@ -61,7 +61,7 @@ def percent(share: float) -> str:
 
 
 def asked(share: float) -> str:
-    """A share that somebody has set, without needless noughts: `10 %`."""
+    """A share from the settings, without trailing zeros: `10 %`."""
     return f"{rates.asked(share)}{NBSP}%"
 
 

@@ -1,6 +1,6 @@
 """Augment: build the policy, prove that it keeps images trainable, and show what it does.
 
-Synthetic bad parts are pasted here, once; views are made anew in training, from the policy's seed.
+Synthetic bad parts are pasted here, once; views are made again in training, from the policy's seed.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def run(
         cache: a file that keeps features, so that they are not computed again.
         work: for what a killed training leaves to the next; without, that starts afresh.
         tracker: logs the training while it goes on.
-        teacher: learned from, where `config.distill` says so.
+        teacher: of the distillation, where `config.distill` is set.
 
     Raises:
         TrainingError: no such architecture or weights, one class only, no convergence, no parity
@@ -178,7 +178,7 @@ def _write_scores(
 def _leaky_baseline(
     config: Config, data: TrainingData, extractor: FeatureExtractor, l2: float | None
 ) -> leaky_baseline.LeakyBaseline | None:
-    """What the probe would say on the data set's own split, without augmented views."""
+    """Figures of the probe on the data set's own split, without augmented views."""
     found = np.flatnonzero(data.stored.index["found"])
     index = data.stored.index.iloc[found]
     targets = soft_targets(index, data.taxonomy, config.soft_labels)

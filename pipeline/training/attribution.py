@@ -82,7 +82,7 @@ def attributions(
 
 
 def logits(network: Network, images: Pixels, batch: int = 8) -> Floats:
-    """What the network says of uint8 N,H,W,C: float32 N,K."""
+    """The network's logits for uint8 N,H,W,C: float32 N,K."""
     parts = [torch.from_numpy(images[i : i + batch]) for i in range(0, len(images), batch)]
     with torch.inference_mode():
         return np.concatenate([network(part)[0].numpy() for part in parts])

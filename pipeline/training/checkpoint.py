@@ -1,8 +1,8 @@
 """A trained network in torch again, from what `train` wrote beside the bundle.
 
-`network.json` says how it is built and `weights.safetensors` holds every number of it: nothing is
-downloaded and nothing unpickled. The bundle's graph is what runs; this is for what a graph cannot
-be asked, such as gradients.
+`network.json` describes how it is built and `weights.safetensors` holds every number of it: nothing
+is downloaded and nothing unpickled. The bundle's graph is what runs; this is for what a graph
+cannot be asked, such as gradients.
 """
 
 from __future__ import annotations

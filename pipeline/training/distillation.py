@@ -71,7 +71,7 @@ class Distill(Strict):
 
 @dataclass(frozen=True)
 class Teacher:
-    """Whom to ask.
+    """The teacher of a distillation.
 
     Attributes:
         bundle: verified.
@@ -139,7 +139,7 @@ def teacher_targets(
     temperature: float,
     shown: Callable[[Iterable[Floats]], Iterable[Floats]] = iter,
 ) -> Floats:
-    """What the teacher says of some parts, softened.
+    """The teacher's softened answers for some parts.
 
     Args:
         teacher: its bundle; its classes may stand in another order.
@@ -210,7 +210,7 @@ def mix(targets: Floats, taught: Floats, weight: float) -> Floats:
 
 
 def refusals(taught: Floats) -> list[str]:
-    """What to say of the parts that `teacher_targets` has no answer for."""
+    """A message on the parts that `teacher_targets` has no answer for, if any."""
     refused = int(np.isnan(taught).any(axis=1).sum())
     if not refused:
         return []

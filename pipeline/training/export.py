@@ -1,4 +1,4 @@
-"""Torch to ONNX, with the proof that both say the same."""
+"""Torch to ONNX, with a proof that both give the same outputs."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def export(
         path: where to write.
     """
     # TorchScript's exporter, not dynamo's: 1 s instead of 6 to 17 for the same operators and the
-    # same speed at the line (BENCHMARKS.md). `parity` proves every graph, whoever made it.
+    # same speed at the line (BENCHMARKS.md). `parity` proves every graph, by either exporter.
     with _without_warnings(), _fixed_padding():
         torch.onnx.export(
             module.eval(),

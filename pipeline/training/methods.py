@@ -38,7 +38,7 @@ OUTPUTS = ("logits", "embedding")
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network and what is to be said of it.
+    """A trained network, and what reports show of it.
 
     Attributes:
         network: calibrated, where there were parts to do it on.
@@ -94,7 +94,7 @@ def train(
     """Train by the method asked for.
 
     Raises:
-        TrainingError: it cannot go on; the message says why and what to do.
+        TrainingError: it cannot go on; the message gives reason and remedy.
     """
 
     def tuned_network() -> Trained:

@@ -1,4 +1,4 @@
-"""What `conf/<recipe>/train.yaml` may say."""
+"""Settings of `conf/<recipe>/train.yaml`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Labels that look wrong to heads which have not seen the part, or its group: to look at again.
+"""Labels that look wrong to heads which have not seen the part or its group.
 
 Confident disagreement out of fold, the simplest rule of confident learning (Northcutt et al.,
-JAIR 2021). `ingest` asks the same of plain texture before anything is trained; this is what the
-trained features say.
+JAIR 2021). `ingest` asks the same of plain texture before anything is trained; this uses the
+trained features.
 """
 
 from __future__ import annotations

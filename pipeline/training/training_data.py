@@ -77,7 +77,7 @@ def gather(source: Path, soft_labels: float, revise: ReviseTargets | None = None
         revise: new targets for images that a camera took, from their sample ids and targets.
 
     Raises:
-        TrainingError: there is nothing to tell apart.
+        TrainingError: the images are of one class only.
     """
     stored = Shards(source / "preprocess")
     taxonomy = read_model(source / "ingest" / "taxonomy.json", Taxonomy)
@@ -116,7 +116,7 @@ def set_aside(index: pd.DataFrame, taxonomy: Taxonomy) -> tuple[str, ...]:
 
     Args:
         index: of the validation images.
-        taxonomy: says what is bad; where no class passes there are no limits to choose.
+        taxonomy: which classes are bad; where no class passes there are no limits to choose.
 
     Returns:
         Sample ids, the same for the same images; none where either half would be too small.
@@ -166,7 +166,7 @@ def soft_targets(index: pd.DataFrame, taxonomy: Taxonomy, weight: float) -> Floa
     """Targets N,K: the class, mixed with the annotators' belief where there is one.
 
     The belief that a part is defective is spread over classes only where the taxonomy has two,
-    one passing; elsewhere it does not say which class.
+    one passing; elsewhere it does not determine the class.
     """
     targets: Floats = np.eye(len(taxonomy.names), dtype=np.float32)[classes_of(index, taxonomy)]
     if len(taxonomy.names) == 2 and sum(taxonomy.passing) == 1:

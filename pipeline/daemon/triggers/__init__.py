@@ -34,7 +34,7 @@ class Call:
         answer: is called with the record once it is closed, where a client waits for the verdict.
         refused: why the part is not to be inspected, such as `late: ...`; "" where it is.
         recorded: is called once the part's record is committed or, while the ledger cannot be
-            written, kept in memory: from then on whoever sent the trigger may forget it.
+            written, kept in memory: from then on its sender may forget it.
     """
 
     at: datetime
@@ -65,7 +65,7 @@ class Trigger(ABC):
         station is reloaded and the settings are the same, it is called again, and may go on with
         the connection that it has.
 
-        It may be called again after it has raised, to connect anew.
+        It may be called again after it has raised, to connect again.
 
         Raises:
             SourceLost: the connection to what triggers is lost; the station retries indefinitely.
@@ -74,7 +74,7 @@ class Trigger(ABC):
     def left(self) -> Iterable[Call]:
         """Parts that are known of and were never yielded, when the station ends; none come twice.
 
-        They are recorded as NOT_INSPECTED. Callers who wait for an answer are told None instead:
+        They are recorded as NOT_INSPECTED. Callers who wait for an answer get None instead:
         theirs was no trigger. It may be asked more than once, and beside a worker that hangs.
         """
         return ()
@@ -109,7 +109,7 @@ class TriggerConfig(PluginConfig):
         raise NotImplementedError(f"trigger {self.type} has no open()")
 
     def open_for(self, station: str, camera: str, clock: Clock) -> Trigger:
-        """Open for one camera of a station, for a trigger that others must be able to tell apart.
+        """Open for one camera of a station, for a trigger whose name must be unique.
 
         Raises:
             ConfigError: settings that can never work.

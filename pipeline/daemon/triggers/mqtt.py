@@ -69,7 +69,7 @@ class MqttTrigger(Trigger):
     A message is acknowledged once its record is committed. So each message has a record, also
     one that comes during a reload, a restart or an outage; one whose acknowledgement was lost with
     the process may have two. What may have waited at the broker is `refused`, since its part has
-    gone by. A retained message is no trigger.
+    gone by. A retained message is not a trigger.
     """
 
     records_ahead = WAITING
@@ -268,7 +268,7 @@ class _Subscription:
 
 
 def serial(payload: bytes) -> str:
-    """The part's serial that a message tells; "" when it tells none.
+    """The part's serial in a message; "" when it holds none.
 
     A payload that cannot be read is a trigger all the same: there is a part.
     """

@@ -58,7 +58,7 @@ class Software(Trigger):
                 yield call
 
     def left(self) -> Iterator[Call]:
-        """Calls that nobody waits for; those who wait are told that there is no record."""
+        """Calls without a waiting caller; the others are notified that there is no record."""
         for call in self._queue.close():
             if call.answer is None:
                 yield call

@@ -178,7 +178,7 @@ class StationApi:
     def _place(self) -> Iterator[None]:
         """A place among those that want verdicts; raises HTTPException 503 where there is none.
 
-        A ledger that cannot be written is no reason: only a trigger finds out that it can again.
+        A ledger that cannot be written is not a reason: only a trigger finds out that it can again.
         """
         if self._station.stopping:
             raise HTTPException(503, self._station.stopping, AGAIN)

@@ -139,7 +139,7 @@ def from_form(body: bytes, content_type: str) -> bytes:
     """The only file of a form (RFC 7578: parts between boundary lines, each with a header).
 
     Raises:
-        HTTPException: 422, there is none or more than one, or it is no form.
+        HTTPException: 422, there is none or more than one, or it is not a form.
     """
     found = _BOUNDARY.search(content_type)
     if found is None:

@@ -1,4 +1,4 @@
-"""A recipe's sign-offs as they stand in the registry: do they verify, and who is the champion?
+"""A recipe's sign-offs in the registry: verified, and the champion derived from them.
 
 Records are tags of the registered model, since a version's tags are deleted with the version. Each
 is `signoff.<seq>.<hash>`; `signoff.head` names the last that took effect, and each record its
@@ -32,7 +32,7 @@ class Standing:
     """What the records amount to.
 
     Attributes:
-        champion: number of the champion, None where nobody was promoted.
+        champion: number of the champion, None where no version was promoted.
         former: the champions before, the latest first, without those withdrawn or rejected.
         status: version number to approved, rejected or withdrawn; the others are pending.
     """
@@ -47,11 +47,11 @@ class Chain:
     """The sign-offs of a recipe.
 
     Attributes:
-        recipe: whose.
+        recipe: name of the registered model.
         records: those that took effect, first to last.
         pending: decisions in progress or interrupted, beyond the head.
         lost: decisions beside those that took effect, interrupted or overtaken.
-        faults: what does not verify, each naming its record; nothing when all is well.
+        faults: what does not verify, each naming its record; empty when all verify.
         intact: every record that bears its own hash, wherever it stands, by place.
     """
 
@@ -74,7 +74,7 @@ class Chain:
 
     @property
     def standing(self) -> Standing:
-        """Who is champion, who was, and each version's last decision."""
+        """The champion, the champions before, and each version's last decision."""
         return _standing(self.records)
 
     def revocation(self, version: int, since: int = 0) -> str:
@@ -83,7 +83,7 @@ class Chain:
         Where it does, its standing decides. Where it does not, the longest line of records that
         verifies from the first on decides, as does each record beside or beyond it that is intact
         and later than `since`: it cannot be known any more whether such a record took effect, and a
-        station does better without a model than with one that somebody has refused.
+        station does better without a model than with one that was rejected.
 
         Args:
             version: its number.

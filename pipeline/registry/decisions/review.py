@@ -84,16 +84,17 @@ class Review:
 
         Args:
             number: of the version, or an alias of it.
-            reviewer: who answers for it.
-            reason: why, for later readers.
-            override: why regardless of a gate that is not passed, an evaluation.json that the run
-                does not hold, or a rejection. Nothing overrides a file or tag that was changed.
+            reviewer: name of the responsible person.
+            reason: for later readers.
+            override: reason to promote regardless of a gate that is not passed, an evaluation.json
+                that the run does not hold, or a rejection. Nothing overrides a file or tag that was
+                changed.
 
         Raises:
             RegistryError: an unknown version, a gate that is not passed, no reviewer or reason; or
                 a tag that differs from evaluation.json.
             BundleError: a file of the bundle was altered, is missing or was added.
-            SignoffError: the sign-offs do not verify, or somebody decided at the same moment.
+            SignoffError: the sign-offs do not verify, or another person decided at the same moment.
             RegistryForbidden: this user may not decide.
         """
         reviewer, reason, override = one_line(reviewer, reason, override)
@@ -134,7 +135,7 @@ class Review:
         return self._outcome(record, f"{chosen.name} is now the champion{kept}{needless}")
 
     def reject(self, number: int | str, reviewer: str, reason: str) -> Outcome:
-        """Refuse a version, which is no challenger then and needs an override to be promoted.
+        """Reject a version: it stops being the challenger, and a promotion needs an override.
 
         Raises:
             RegistryError: an unknown version or the champion, or no reviewer or reason given.
@@ -164,7 +165,7 @@ class Review:
     def rollback(self, reviewer: str, reason: str) -> Outcome:
         """Return to the champion before; the withdrawn one is never restored by this.
 
-        Doing it twice goes one further back. It needs no gate, since it must work when in need,
+        Doing it twice goes one further back. It needs no gate, since it must work in an emergency,
         also when the champion's version was deleted in MLflow. A champion whose bundle was altered
         is passed over for the one before; where a bundle cannot be downloaded at this moment it is
         restored unverified. The outcome's summary reports what was done.
@@ -230,7 +231,7 @@ class Review:
         """The latest champion before whose bundle is whole, and what was found of the others.
 
         An altered one is passed over: no station would run it, or worse, one would. Where the
-        files cannot be had at this moment it is restored nevertheless, since a line that stands
+        files cannot be had at this moment it is restored nevertheless, since a line that is stopped
         cannot wait, and stations verify what they fetch.
         """
         passed_over: list[str] = []
@@ -252,7 +253,7 @@ class Review:
         )
 
     def _current(self) -> int | None:
-        """Who is champion: by the sign-offs, else (promoted before there were) by the alias."""
+        """The champion by the sign-offs, else by the alias (promoted before there were any)."""
         signed = self._chain.standing.champion
         return self._champion.version if signed is None and self._champion else signed
 
@@ -325,7 +326,7 @@ class Review:
                 client.set_registered_model_alias(recipe, CHAMPION, str(standing.champion))
 
     def _mirror(self, record: Signoff, version: int | None, status: str) -> None:
-        """Show it to people on the version's page in MLflow; nothing reads it back."""
+        """Show the decision on the version's page in MLflow; nothing reads it back."""
         reason = record.reason
         if record.override_reason:
             reason += f" (override: {record.override_reason})"

@@ -2,16 +2,16 @@
 
 MLflow has no transactions, so two people who decide at once are kept apart by the order of writing
 and reading. Each writes the record under a key of its own, then reads all: of two who overlap at
-least one sees the other, deletes its record again and fails. Only the one who saw nobody moves the
-head, and only what the head names counts; the next decision waits for that, for some minutes. One
-that was overtaken after them finds the later record when it reads once more, and leaves the head to
-it. A record that was interrupted stays where it is and has no effect.
+least one sees the other, deletes its record again and fails. Only the one who saw no other moves
+the head, and only what the head names counts; the next decision waits for that, for some minutes.
+One that was overtaken after them finds the later record when it reads once more, and leaves the
+head to it. A record that was interrupted stays where it is and has no effect.
 
 One overlap stays open, of three people: one sleeps for longer than those minutes before it moves
 the head, a second overtakes it, and a third builds on the first's record in the moment in which the
-first, awake again, has moved the head and not yet read again. Then the second was notified of
-success, and the chain holds the other two. It is noticed: the tags of the second's version name a
-record that the head does not lead to, which `read_chain` reports as a fault, and nobody decides
+first, awake again, has moved the head and not yet read again. Then the second was reported
+successful, and the chain holds the other two. It is noticed: the tags of the second's version name
+a record that the head does not lead to, which `read_chain` reports as a fault, and no decision
 and no station with `require_signoff` fetches until an administrator has set the head back to the
 second's record.
 """
@@ -33,7 +33,7 @@ from pipeline.registry.store import Registry
 from pipeline.registry.versions import RECORD_TAG, recipe_filter
 
 # Far longer than the few requests between a record and the head; a decision in progress is not
-# overtaken, and one that was interrupted does not block the recipe for ever.
+# overtaken, and one that was interrupted does not block the recipe indefinitely.
 INTERRUPTED_AFTER = timedelta(minutes=5)
 TAG_LENGTH = 5000  # of MLflow's registered model tags in a server's database
 
@@ -63,7 +63,7 @@ class SignoffLog:
             decided: the fields of `Signoff` but for seq, recipe, at, parent and sha256.
 
         Raises:
-            SignoffError: the chain does not verify, or somebody else decided at the same moment.
+            SignoffError: the chain does not verify, or another person decided at the same moment.
             RegistryForbidden: this user may read but not write.
             RegistryError: a text is too long, or the registry cannot be reached.
         """
@@ -140,7 +140,7 @@ class SignoffLog:
         return record
 
     def _wait_for(self, pending: tuple[Signoff, ...]) -> None:
-        """Give way to a decision that may be in progress; one interrupted long ago stops nobody."""
+        """Give way to a decision that may be in progress; one interrupted long ago blocks none."""
         for left in pending:
             since = datetime.fromisoformat(left.at)
             if abs(self._registry.now() - since) < INTERRUPTED_AFTER:
@@ -202,7 +202,7 @@ def one_line(reviewer: str, reason: str, override: str = "") -> tuple[str, str, 
 
 
 def _alone(record: Signoff, last: Signoff | None, tags: Mapping[str, str], known: set[str]) -> bool:
-    """Is nobody else at this place of the chain, except those known to be interrupted?"""
+    """Is this the only record at its place of the chain, except those known to be interrupted?"""
     mine = f"{PREFIX}{record.seq:04d}."
     there = {key for key in tags if KEY.fullmatch(key) and key.startswith(mine)}
     others = there - {PREFIX + name for name in known} - {PREFIX + record.name}

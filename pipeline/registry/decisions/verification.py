@@ -1,4 +1,4 @@
-"""Compares what somebody is about to sign with what was evaluated: tags can be changed by hand.
+"""Compares what is about to be signed with what was evaluated: tags can be changed by hand.
 
 Three things must agree: the version's tags, the bundle's own hashes and the evaluation.json among
 the run's artifacts, which names the bundle it is about. Who may write all three can still forge all
@@ -42,7 +42,7 @@ def verify_gate(registry: Registry, version: Version) -> VerifiedGate:
     Raises:
         RegistryError: the file cannot be read or differs from a tag: it was changed by hand, or a
             registration was cut off. A version without the file, as an older Lineside registered
-            it, is no error.
+            it, is not an error.
         RegistryUnreachable: the registry is away.
     """
     content = read_evaluation(registry.client, registry.uri, version.run_id)

@@ -1,6 +1,6 @@
 """The CNN families; one file a family, each listing its `ARCHITECTURES`.
 
-A family file says how its networks are built, where they keep their feature maps, what they cost
+A family file holds how its networks are built, where they keep their feature maps, what they cost
 and which weights there are; nothing else in Lineside knows one network from another.
 """
 

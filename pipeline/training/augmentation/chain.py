@@ -1,6 +1,6 @@
 """A policy at work: the words of `policy` as a chain of albumentations.
 
-Every image has its own seed, so the same training gives the same pictures whoever loads them.
+Every image has its own seed, so the same training gives the same pictures in any process.
 """
 
 from __future__ import annotations

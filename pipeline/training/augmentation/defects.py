@@ -13,7 +13,7 @@ from pipeline.imaging import Pixels
 
 Bools = npt.NDArray[np.bool_]
 
-SMALLEST_AREA_PX = 4  # fewer are crumbs of the resizing, not what somebody has drawn
+SMALLEST_AREA_PX = 4  # fewer are crumbs of the resizing, not drawn by an annotator
 GAP_PX, RING_PX = 3, 8
 LEAST_RING_AREA_PX = 24
 

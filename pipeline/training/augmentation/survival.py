@@ -1,6 +1,6 @@
 """Do defects survive the policy? Measured on masks, at full strength, one effect at a time.
 
-An augmented picture whose defect is gone teaches that a bad part is good.
+From an augmented picture whose defect is gone a model learns that a bad part is good.
 """
 
 from __future__ import annotations

@@ -171,7 +171,7 @@ class FeatureCache:
         return db
 
     def _give_up(self, error: Exception) -> None:
-        """Start anew where the file is damaged, but once; else go without."""
+        """Start again where the file is damaged, but once; else go on without a cache."""
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         damaged = code in _DAMAGED or isinstance(error, (ValueError, OverflowError))
         self._usable = damaged and not self._computed_again and self._remove()

@@ -202,7 +202,7 @@ class _FeatureSource:
     def keys(self, network: Sequence[str], shown: Sequence[Shown]) -> list[str]:
         """Name the features of each by the graph, the pixels and what makes a view of them.
 
-        The graph itself says which network, weights, scales and image size.
+        The graph itself determines network, weights, scales and image size.
         """
 
         def pixels(row: int) -> str:

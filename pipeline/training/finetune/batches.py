@@ -1,4 +1,4 @@
-"""Which images a step sees: the same whoever loads them, however many processes there are.
+"""Which images a step sees: the same for any number of processes and loaders.
 
 Epoch e shows every training image once, as an augmented view of its own, and images of rare
 classes more often. Batches are uint8 until they are on the device.

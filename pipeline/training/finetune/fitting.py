@@ -1,4 +1,4 @@
-"""One fine-tuning from start to end: it resumes, and says what to do where it cannot go on."""
+"""One fine-tuning from start to end: it resumes, and its errors name the remedy."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def fit(
         logger: gets the figures of each epoch.
 
     Raises:
-        TrainingError: a loss that is no number, too little memory, settings that Lightning
+        TrainingError: a loss that is not finite, too little memory, settings that Lightning
             refuses; checkpoints stay.
     """
     precision = trainer.resolved_precision()

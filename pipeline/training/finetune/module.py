@@ -228,7 +228,7 @@ class FineTuning(pl.LightningModule):
 
     def _share(self, step: int) -> float:
         """Of the full learning rate."""
-        # Not the trainer's own estimate, which starts loading before a checkpoint says where.
+        # Not the trainer's own estimate, which starts loading before a checkpoint is loaded.
         steps = self._steps
         rise = round(self._config.warmup * steps)
         if step < rise:
@@ -245,4 +245,4 @@ def taken_out(prior: Floats, config: Finetune) -> Floats | None:
 
 
 class NotFinite(TrainingError):
-    """The loss is no number any more."""
+    """The loss is not finite any more."""

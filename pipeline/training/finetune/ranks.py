@@ -2,7 +2,7 @@
 
 torchrun, Slurm or Lightning start the same command several times. Only the leader computes
 features and writes results; it hands its starting head over in a file of the work folder. The
-file's name tells this run from an earlier one that was killed.
+file's name distinguishes this run from an earlier one that was killed.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def hand_over(head: LinearHead, work: Path) -> None:
 
 
 def announce_failure(work: Path) -> None:
-    """Tell the other processes, if there are any, that there will be no training."""
+    """Notify the other processes, if there are any, that there will be no training."""
     if any(int(os.environ.get(name, 1)) > 1 for name in SIZES):
         work.mkdir(parents=True, exist_ok=True)
         (work / f"{_token()}.failed").touch()
@@ -82,7 +82,7 @@ def receive(work: Path) -> LinearHead:
     """Wait for the leader's starting head.
 
     Raises:
-        TrainingError: the leader has failed; it says why.
+        TrainingError: the leader has failed; its own error gives the reason.
     """
     start, failed = work / f"{_token()}.start", work / f"{_token()}.failed"
     while not start.is_file():

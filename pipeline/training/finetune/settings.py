@@ -1,4 +1,4 @@
-"""What `finetune:` and `trainer:` of train.yaml may say."""
+"""Settings `finetune:` and `trainer:` of train.yaml."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ class TrainerSettings(Strict):
         """Arguments of `pl.Trainer`, with every auto that Lightning would not resolve resolved."""
         devices, nodes = self.devices, self.num_nodes
         if devices == "auto" and (processes := os.environ.get("LOCAL_WORLD_SIZE")):
-            devices = int(processes)  # torchrun has said how many
+            devices = int(processes)  # torchrun has set how many
             nodes = int(os.environ.get("GROUP_WORLD_SIZE", nodes))
         return {
             "accelerator": self.accelerator,

@@ -1,4 +1,4 @@
-"""What a network says of parts that it was not trained on."""
+"""Figures of a network on parts that it was not trained on."""
 
 from __future__ import annotations
 

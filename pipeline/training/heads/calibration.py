@@ -1,7 +1,7 @@
-"""Probabilities that mean what they say: one temperature, fitted on groups training has not seen.
+"""Calibrated probabilities: one temperature, fitted on groups that training has not seen.
 
 Guo et al., On Calibration of Modern Neural Networks, ICML 2017. It changes no ranking of two
-classes and no likeliest class, only how sure the network says it is.
+classes and no likeliest class, only its confidence.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ RANGE = (0.05, 20.0)
 def temperature(logits: Floats, targets: Floats, log_prior: Floats | None = None) -> float:
     """The number that logits are to be divided by.
 
-    Targets are drawn a little towards the other classes, as far as so few parts can tell (Platt,
+    Targets are drawn a little towards the other classes, as far as so few parts can show (Platt,
     Probabilities for Support Vector Machines, 1999): twenty parts that are all right do not make
     the network certain.
 

@@ -130,7 +130,7 @@ def components(features: Floats, config: KernelSettings, seed: int) -> tuple[Ten
         bad = int((~np.isfinite(features)).any(axis=1).sum())
         raise TrainingError(f"the features of {bad} image(s) are not finite; training stopped")
     mean, std = features.mean(0), features.std(0)
-    std[std < 1e-6] = np.inf  # a feature that never changes says nothing
+    std[std < 1e-6] = np.inf  # a constant feature carries no information
     n = min(config.components, *features.shape)
     _, sizes, axes = randomized_svd((features - mean) / std, n, n_iter=1, random_state=seed)
     spread = float(np.square(sizes, dtype=np.float64).sum()) / max(1, len(features) - 1)

@@ -36,7 +36,7 @@ def worst_tiles(
     Args:
         ids: of the part that each row shows, N.
         probabilities: float32 N,K.
-        taxonomy: says which of the K classes are bad.
+        taxonomy: which of the K classes are bad.
 
     Returns:
         One position a part, in the order in which the parts come first.
@@ -51,7 +51,7 @@ class OutOfFold:
 
     Attributes:
         logits: float32 N,K of the parts as they are.
-        l2: the regularisation that says most, of those offered.
+        l2: the regularisation with the lowest log loss, of those offered.
         log_loss: of each offered at its best temperature, in nats a part.
     """
 
