@@ -8,7 +8,9 @@ import os
 # threads, and threads that wait for one another on shared cores only cost.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import gc
 import shutil
+from collections.abc import Generator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
@@ -34,6 +36,7 @@ from pipeline.files import write_model
 from pipeline.registry.connection import connect
 from pipeline.registry.store import Registry
 from tests.lanes import mark_slow, pytest_runtest_protocol, pytest_runtest_teardown
+from tests.migrations import read_migrations_once
 
 # The hooks that keep the fast lane fast.
 __all__ = ["pytest_runtest_protocol", "pytest_runtest_teardown"]
@@ -42,8 +45,16 @@ __all__ = ["pytest_runtest_protocol", "pytest_runtest_teardown"]
 os.environ.pop("MLFLOW_TRACKING_URI", None)
 os.environ.pop("DVC_ROOT", None)
 
-# These run whole pipelines. First, so that no worker is left alone with one at the end.
-LONG = ("tests/test_repro_data_sets.py", "tests/test_repro.py", "tests/stages/")
+# The files that take longest, longest first, so that no worker is left alone with one at the end;
+# `--durations` tells which they are. The first ones run whole pipelines.
+LONG = (
+    *("tests/test_repro_data_sets.py", "tests/test_repro.py", "tests/test_sweeps.py"),
+    *("tests/stages/", "tests/registry/decisions/", "tests/registry/", "tests/cli/test_models.py"),
+    *("tests/training/augmentation/", "tests/reporting/", "tests/faults/"),
+    *("tests/training/architectures/", "tests/daemon/web/test_limits.py"),
+    *("tests/imaging/test_video.py", "tests/datasets/checks/", "tests/test_parity.py"),
+    *("tests/daemon/model/", "tests/training/", "tests/evaluation/", "tests/daemon/"),
+)
 
 RECOVERY = "recovery"  # how tests/faults names the seconds it has measured
 SIZE_PX = 16
@@ -58,6 +69,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((i for i, start in enumerate(LONG) if item.nodeid.startswith(start)), len(LONG))
 
     items.sort(key=place)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Leave what modules make when imported, which stays, out of the search for garbage."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    gc.unfreeze()  # some libraries report at the end what was never collected
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
@@ -101,6 +127,7 @@ def sealed_bundle(tmp_path: Path) -> Bundle:
 @pytest.fixture(scope="session")
 def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database with its tables, which take seconds to make."""
+    read_migrations_once()
     path = tmp_path_factory.mktemp("registry") / "mlflow.db"
     client = connect(f"sqlite:///{path}", create=True)
     client.search_registered_models()
