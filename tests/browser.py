@@ -59,6 +59,6 @@ def browser() -> Iterator[Browser]:
         running.quit()
 
 
-def complaints(browser: Browser) -> list[str]:
+def console_errors(browser: Browser) -> list[str]:
     """What the console says since it was last asked: errors of scripts, refused addresses."""
     return [entry["message"] for entry in browser.get_log("browser")]

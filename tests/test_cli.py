@@ -95,7 +95,7 @@ def test_list_shows_who_signed_off(lineside: Run, registered: Registry) -> None:
     assert "A. Weber, 2026-11-22: first release [pilot]" in said
 
 
-def test_list_without_a_registry_says_how_to_get_one(lineside: Run) -> None:
+def test_list_without_a_registry_explains_how_to_get_one(lineside: Run) -> None:
     code, _, complaint = lineside("models", "list", "cells")
     assert code == 2
     assert "no registry there yet; run `make repro`" in complaint
@@ -124,7 +124,7 @@ def build(root: Path, metrics: dict[str, object], registration: dict[str, object
             (folder / f"{stage}.json").write_text(json.dumps(value))
 
 
-def test_summary_tells_rates_with_intervals_and_the_next_commands(
+def test_summary_shows_rates_with_intervals_and_the_next_commands(
     lineside: Run, tmp_path: Path
 ) -> None:
     build(tmp_path, METRICS, {"name": "cells", "version": 3, "alias": "challenger"})
@@ -148,7 +148,7 @@ def test_summary_of_all_recipes_reads_their_list(lineside: Run, tmp_path: Path) 
     assert "not registered yet" in said
 
 
-def test_summary_before_anything_is_built_says_what_to_run(lineside: Run) -> None:
+def test_summary_before_anything_is_built_names_what_to_run(lineside: Run) -> None:
     code, _, complaint = lineside("summary", "cells")
     assert code == 2
     assert "nothing is built yet for cells" in complaint

@@ -168,7 +168,7 @@ def test_one_fault_in_a_list_is_not_reported_as_a_list_too_short(path: Path) -> 
     assert [line.split()[1] for line in said] == ["classes[1].disposition"]
 
 
-def test_what_a_model_itself_refuses_is_told_with_the_file(path: Path) -> None:
+def test_what_a_model_itself_refuses_is_reported_with_the_file(path: Path) -> None:
     text = "classes:\n  - {name: a, disposition: pass}\n  - {name: b, disposition: pass}\n"
     (said,) = faults(path, text, Taxonomy)
     assert "every class passes" in said
@@ -190,7 +190,7 @@ def test_a_key_given_twice_inside_a_list_is_found(path: Path) -> None:
     assert said.startswith('some.yaml:3 key "kind" stands already in line 2')
 
 
-def test_the_same_key_in_two_places_is_no_duplicate(path: Path) -> None:
+def test_the_same_key_in_two_places_is_not_a_duplicate(path: Path) -> None:
     path.write_text("sinks:\n  - kind: http\n  - kind: http\n")
     assert len(load(path, Line).sinks) == 2
 
@@ -229,7 +229,7 @@ def test_a_choice_of_several_forms_is_explained_as_the_file_has_it(
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# only a comment\n"])
-def test_an_empty_file_says_so(path: Path, text: str) -> None:
+def test_an_empty_file_is_named(path: Path, text: str) -> None:
     assert faults(path, text) == ["some.yaml:1 is empty; write `key: value` lines"]
 
 

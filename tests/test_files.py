@@ -96,7 +96,7 @@ def test_old_bytes_stay_and_nothing_else_when_writing_fails(
     assert names(tmp_path) == ["a.json"]
 
 
-def test_json_keeps_order_and_letters_and_ends_with_a_newline(tmp_path: Path) -> None:
+def test_json_keeps_order_and_characters_and_ends_with_a_newline(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"z": "Bänder", "a": [1]})
     text = (tmp_path / "a.json").read_text("utf-8")
     assert text == '{\n  "z": "Bänder",\n  "a": [\n    1\n  ]\n}\n'

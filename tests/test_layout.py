@@ -90,7 +90,7 @@ def test_every_recipe_that_dvc_builds_has_a_folder_of_settings() -> None:
     assert set(wanted) <= set(RECIPES)
 
 
-def test_no_module_has_a_name_that_says_nothing() -> None:
+def test_no_module_has_a_name_without_a_meaning() -> None:
     nothing = {"utils", "util", "core", "helpers", "common", "misc"}
     assert nothing.isdisjoint(part for m in modules() for part in m.split("."))
 

@@ -134,7 +134,7 @@ def images_of(cells: list[Path], side: int) -> Pixels:
 
 
 @pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "efficientnet_b0", "resnet18"])
-def test_a_network_at_two_scales_says_the_same_in_torch_and_in_onnx_runtime(
+def test_a_network_at_two_scales_gives_the_same_in_torch_and_in_onnx_runtime(
     name: str, cells: list[Path], tmp_path: Path
 ) -> None:
     images = images_of(cells, 64)

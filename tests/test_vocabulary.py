@@ -13,6 +13,7 @@ import pytest
 
 from tests.imports import ROOT, modules
 
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
 # Each retired word, and what stands for it today.
 RETIRED = {
     "anew": "again, new",
@@ -170,6 +171,28 @@ def test_no_retired_word_stands_in_a_docstring_or_a_comment(module: str) -> None
         if hit := IS_NO.search(re.sub(r"\b[Tt]here is no\b", "", text)):
             found.append(f"{where} {hit[0]} -> is not a ...")
     assert found == [], "\n".join(found)
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_no_retired_word_stands_in_the_name_of_a_test(path: Path) -> None:
+    found = retired_in_sentences(path)
+    assert found == [], "\n".join(found)
+
+
+def retired_in_sentences(path: Path) -> list[str]:
+    """Each function, fixture or class of a test file whose name uses a retired word."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        sentence, where = " ".join(words_of(node.name)), f"{path.relative_to(ROOT)}:{node.lineno}"
+        for word in sorted(set(sentence.split()) & RETIRED.keys()):
+            allowed = ALLOWED.get(word)
+            if not (allowed and allowed.search(sentence)):
+                found.append(f"{where} {node.name}: {word} -> {RETIRED[word]}")
+        if hit := IS_NO.search(sentence.replace("there is no ", "")):
+            found.append(f"{where} {node.name}: {hit[0]} -> is not a ...")
+    return found
 
 
 def test_no_module_bears_a_retired_word() -> None:

@@ -11,7 +11,9 @@ import pytest
 from pipeline import cli
 
 
-def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *options: str) -> str:
+def printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *options: str
+) -> str:
     monkeypatch.setattr(sys, "argv", ["lineside", "architectures", *options])
     with pytest.raises(SystemExit) as end:
         cli.main()
@@ -19,10 +21,10 @@ def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *o
     return capsys.readouterr().out
 
 
-def test_the_table_says_cost_size_accuracy_and_weights_of_each_network(
+def test_the_table_shows_cost_size_accuracy_and_weights_of_each_network(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lines = said(monkeypatch, capsys).splitlines()
+    lines = printed(monkeypatch, capsys).splitlines()
     (row,) = (line for line in lines if "tf_efficientnet_lite0 " in line)
     assert [cell.strip() for cell in row.strip("│").split("│")] == [
         *("tf_efficientnet_lite0", "edge", "385 M", "4.7 M", "224 px", "32 px", "74.8 %"),
@@ -35,7 +37,7 @@ def test_the_table_says_cost_size_accuracy_and_weights_of_each_network(
 def test_the_json_lists_the_networks_the_cheapest_first(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    entries = json.loads(said(monkeypatch, capsys, "--json"))
+    entries = json.loads(printed(monkeypatch, capsys, "--json"))
     costs = [entry["multiply_adds"] for entry in entries]
     assert costs == sorted(costs)
     assert (entries[0]["name"], entries[-1]["name"]) == ("lenet5", "vgg16_bn")

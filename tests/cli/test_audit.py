@@ -79,7 +79,7 @@ def test_command_takes_a_period_in_any_zone(command: Command, ledger: Ledger) ->
     assert json.loads(command("audit", *period, "--json")[1])["triggers"] == 2
 
 
-def test_command_says_what_a_time_looks_like(command: Command, ledger: Ledger) -> None:
+def test_command_shows_what_a_time_looks_like(command: Command, ledger: Ledger) -> None:
     code, _, said = command("audit", "--since", "yesterday")
     assert code == 2
     assert 'error: --since "yesterday" is not a time; write 2026-11-23' in said

@@ -80,7 +80,7 @@ def test_view_fills_the_terminal_and_no_more(columns: int, rows: int) -> None:
         "FAIL 6.2 ms  part-7  crack [wide]",
     ],
 )
-def test_view_at_80_columns_tells(told: str) -> None:
+def test_view_at_80_columns_shows(told: str) -> None:
     squeezed = [" ".join(line.split()) for line in drawn(view())]
     assert any(" ".join(told.split()) in line for line in squeezed), "\n".join(drawn(view()))
 

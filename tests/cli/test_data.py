@@ -49,7 +49,7 @@ def test_data_check_writes_the_page_and_names_it(lineside: Run, tmp_path: Path) 
     assert "OK: no damaged file" in (tmp_path / "out/page.html").read_text("utf-8")
 
 
-def test_data_check_tells_modes_tiny_classes_and_what_the_suspects_are_worth(
+def test_data_check_reports_modes_tiny_classes_and_what_the_suspects_are_worth(
     lineside: Run, tmp_path: Path
 ) -> None:
     copy_cells(tmp_path / "images", per_class=6)

@@ -201,7 +201,7 @@ def test_a_name_that_no_model_can_bear_is_refused_in_a_sentence(
     assert "a folder under conf/" in complaint
 
 
-def test_a_recipe_whose_versions_were_all_deleted_is_no_unknown_one(
+def test_a_recipe_whose_versions_were_all_deleted_is_not_an_unknown_one(
     models: Models, reviewed: Registry
 ) -> None:
     for number in ("1", "2"):
@@ -240,7 +240,7 @@ def test_a_failed_gate_is_promoted_with_an_override_only(models: Models) -> None
     assert done["version"]["aliases"] == ["challenger", "champion"]
 
 
-def test_reject_and_rollback_tell_what_they_did(models: Models) -> None:
+def test_reject_and_rollback_report_what_they_did(models: Models) -> None:
     assert models("reject", "cells", "--version", "2", *SIGNED)[1] == "cells/2 is rejected\n"
     code, _, complaint = models("rollback", "cells", *SIGNED)
     assert code == 2

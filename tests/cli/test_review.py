@@ -67,7 +67,7 @@ def test_command_neither_lists_nor_reviews_when_asked_for_both(review: Run, opti
     assert "--list takes no review; leave it out to give one" in complaint
 
 
-def test_command_takes_a_review_and_says_what_counts(review: Run, judged: Line) -> None:
+def test_command_takes_a_review_and_reports_what_counts(review: Run, judged: Line) -> None:
     part = ids(judged)["b_bad.png"]
     arguments = ("--record", part, "--reviewer", "A. Weber", "--class")
     assert review(*arguments, "good") == (
@@ -78,7 +78,7 @@ def test_command_takes_a_review_and_says_what_counts(review: Run, judged: Line) 
     assert part not in review("--list")[1]
 
 
-def test_command_says_that_a_part_without_a_frame_teaches_nothing(
+def test_command_reports_that_a_part_without_a_frame_teaches_nothing(
     review: Run, judged: Line
 ) -> None:
     part = ids(judged)["a_good.png"]
@@ -87,7 +87,7 @@ def test_command_says_that_a_part_without_a_frame_teaches_nothing(
     assert "no frame of this part was kept" in said
 
 
-def test_command_with_half_of_what_it_needs_says_what_is_missing(review: Run) -> None:
+def test_command_with_half_of_what_it_needs_names_what_is_missing(review: Run) -> None:
     code, said, complaint = review("--class", "good")
     assert (code, said) == (2, "")
     assert "give --record, --class and --reviewer; --list shows what waits" in complaint

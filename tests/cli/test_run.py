@@ -22,7 +22,7 @@ sinks:
 """
 
 
-def test_check_tells_of_cameras_and_sinks_without_their_passwords(tmp_path: Path) -> None:
+def test_check_names_cameras_and_sinks_without_their_passwords(tmp_path: Path) -> None:
     file = tmp_path / "line.yaml"
     file.write_text(WITH_PASSWORDS)
     done = CliRunner().invoke(app, ["check", str(file)])
@@ -32,7 +32,7 @@ def test_check_tells_of_cameras_and_sinks_without_their_passwords(tmp_path: Path
     assert "jsonl (" in done.output
 
 
-def test_check_says_what_the_line_would_do_and_touches_nothing(
+def test_check_reports_what_the_line_would_do_and_touches_nothing(
     lineside: Run, tmp_path: Path
 ) -> None:
     (tmp_path / "line.yaml").write_text(LINE)

@@ -54,7 +54,7 @@ def test_the_command_names_what_is_wrong(
     assert said in str(result.exception)
 
 
-def test_a_line_without_a_file_of_tokens_is_told_to_name_one(line_file: Path) -> None:
+def test_a_line_without_a_file_of_tokens_is_asked_to_name_one(line_file: Path) -> None:
     text = line_file.read_text()
     line_file.write_text(text[: text.index("http:")])
     result = CliRunner().invoke(app, ["token", "list", str(line_file)])

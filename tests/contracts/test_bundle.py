@@ -107,7 +107,7 @@ def test_the_promised_identity_is_accepted(sealed_bundle: Bundle) -> None:
     assert open_bundle(sealed_bundle.folder, sealed_bundle.sha256) == sealed_bundle
 
 
-def test_a_folder_without_manifest_is_no_bundle(sealed_bundle: Bundle) -> None:
+def test_a_folder_without_manifest_is_not_a_bundle(sealed_bundle: Bundle) -> None:
     (sealed_bundle.folder / MANIFEST).unlink()
     with pytest.raises(BundleError, match="not a sealed bundle"):
         open_bundle(sealed_bundle.folder)
@@ -167,7 +167,7 @@ def test_limits_are_accepted_in_order_and_refused_otherwise(one: float, other: f
 
 
 @pytest.mark.parametrize("limit", [-0.01, 1.11, float("nan"), float("inf")])
-def test_limits_that_are_no_scores_are_refused(limit: float) -> None:
+def test_limits_that_are_not_scores_are_refused(limit: float) -> None:
     with pytest.raises(ValidationError):
         OperatingPoint(pass_below=limit, fail_from=1.1)
     with pytest.raises(ValidationError):

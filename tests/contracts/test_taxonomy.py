@@ -37,7 +37,7 @@ def test_an_unknown_label_names_the_nearest_class_all_classes_and_the_remedy() -
     )
 
 
-def test_a_label_in_other_letters_is_another_label() -> None:
+def test_a_label_in_another_case_is_another_label() -> None:
     with pytest.raises(DataError, match='did you mean "crack"'):
         CLASSES.index("Crack")
 
@@ -76,7 +76,7 @@ def test_classes_of_which_none_passes_are_allowed() -> None:
     assert kinds.passing == (False, False)
 
 
-def test_one_class_is_no_taxonomy() -> None:
+def test_one_class_is_not_a_taxonomy() -> None:
     with pytest.raises(ValidationError, match="at least 2"):
         Taxonomy(classes=(part("a", Disposition.SCRAP),))
 

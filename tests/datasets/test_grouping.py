@@ -34,7 +34,7 @@ def groups(paths: list[str], root: Path = Path(), **raw: Any) -> list[str]:
     return [s.group for s in regroup(choice(**raw), [sample(p) for p in paths], root)]
 
 
-def kin(named: list[str]) -> list[int]:
+def group_numbers(named: list[str]) -> list[int]:
     """The groups numbered as they come, to compare them whatever their names."""
     return [list(dict.fromkeys(named)).index(name) for name in named]
 
@@ -49,7 +49,7 @@ def test_the_groups_of_the_source_are_kept() -> None:
     assert words(*samples, by="source") == "groups that the data set names"
 
 
-def test_a_source_that_names_no_groups_is_not_said_to_name_some() -> None:
+def test_a_source_that_names_no_groups_is_not_reported_to_name_some() -> None:
     assert words(sample("a"), sample("b"), by="source") == "image (the data set names no groups)"
 
 
@@ -77,25 +77,25 @@ def test_a_pattern_that_reads_the_same_everywhere_is_too_coarse() -> None:
 
 def test_blocks_are_neighbours_in_the_order_of_the_source() -> None:
     paths = [f"{i}.png" for i in range(7)]
-    assert kin(groups(paths, by="blocks", images=3)) == [0, 0, 0, 1, 1, 1, 2]
+    assert group_numbers(groups(paths, by="blocks", images=3)) == [0, 0, 0, 1, 1, 1, 2]
 
 
-def test_blocks_can_begin_anew_in_each_folder() -> None:
+def test_blocks_can_begin_again_in_each_folder() -> None:
     paths = ["bad/1.png", "bad/2.png", "bad/3.png", "good/1.png", "good/2.png"]
     found = groups(paths, by="blocks", images=2, within="folder")
-    assert kin(found) == [0, 0, 1, 2, 2]
+    assert group_numbers(found) == [0, 0, 1, 2, 2]
 
 
 def test_a_block_ends_where_a_given_split_does() -> None:
     samples = [sample(f"{i}", split=("train", "test")[i // 5]) for i in range(10)]
     found = regroup(choice(by="blocks", images=3), samples, Path())
-    assert kin([s.group for s in found]) == [0, 0, 0, 1, 1, 2, 2, 2, 3, 3]
+    assert group_numbers([s.group for s in found]) == [0, 0, 0, 1, 1, 2, 2, 2, 3, 3]
 
 
 def test_blocks_can_be_counted_in_each_variant_where_variants_take_turns() -> None:
     samples = [sample(f"{i}", variant="ab"[i % 2]) for i in range(8)]
     found = regroup(choice(by="blocks", images=2, within="variant"), samples, Path())
-    assert kin([s.group for s in found]) == [0, 1, 0, 1, 2, 3, 2, 3]
+    assert group_numbers([s.group for s in found]) == [0, 1, 0, 1, 2, 3, 2, 3]
 
 
 @pytest.mark.parametrize(("size", "n"), [(100, 1), (4, 2)])
@@ -107,13 +107,13 @@ def test_blocks_too_large_for_three_sides_are_refused(size: int, n: int) -> None
 def test_a_pause_longer_than_the_gap_begins_a_group_whatever_the_order() -> None:
     paths = [f"20261122-{t}.png" for t in ("101000", "100000", "100005", "101005", "110000")]
     found = groups(paths, by="time", gap_s=5, **FROM_NAME)
-    assert kin(found) == [0, 1, 1, 0, 2]
+    assert group_numbers(found) == [0, 1, 1, 0, 2]
     assert found[1] == "from-2026-11-22T10:00:00+00:00"
 
 
 def test_a_pause_just_longer_than_the_gap_parts_what_the_gap_joins() -> None:
     paths = [f"20261122-1000{s}.png" for s in ("00", "05", "20", "40")]
-    assert kin(groups(paths, by="time", gap_s=4.9, **FROM_NAME)) == [0, 1, 2, 3]
+    assert group_numbers(groups(paths, by="time", gap_s=4.9, **FROM_NAME)) == [0, 1, 2, 3]
 
 
 def test_a_name_without_a_time_is_named() -> None:
@@ -121,7 +121,7 @@ def test_a_name_without_a_time_is_named() -> None:
         groups(["20261122-100000.png", "stray.png"], by="time", gap_s=5, **FROM_NAME)
 
 
-def test_a_name_whose_digits_are_no_time_is_named_with_the_format() -> None:
+def test_a_name_whose_digits_are_not_a_time_is_named_with_the_format() -> None:
     with pytest.raises(
         DataError, match=r"20261340-100000\.png.*does not fit the time format %Y%m%d"
     ):
@@ -147,7 +147,7 @@ def test_capture_times_are_read_from_exif(tmp_path: Path) -> None:
     times = ["10:00:00", "10:00:02", "10:05:00", "10:09:00"]
     paths = [exposed(tmp_path / f"{i}.jpg", f"2026:11:22 {t}") for i, t in enumerate(times)]
     found = groups(paths, tmp_path, by="time", gap_s=5, clock="exif")
-    assert kin(found) == [0, 0, 1, 2]
+    assert group_numbers(found) == [0, 0, 1, 2]
 
 
 def test_an_image_without_a_time_in_exif_is_named_with_the_remedy(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_capture_times_can_be_those_of_the_files(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(encode_png(PIXELS))
         os.utime(tmp_path / name, (seconds, seconds))
     found = groups(["a", "b", "c", "d"], tmp_path, by="time", gap_s=5, clock="modified")
-    assert kin(found) == [0, 0, 1, 2]
+    assert group_numbers(found) == [0, 0, 1, 2]
 
 
 def test_the_time_of_files_that_are_not_on_disk_is_refused() -> None:

@@ -33,7 +33,7 @@ def stored(mode: str, suffix: str, **options: Any) -> bytes:
         ("I;16", "tiff", "16-bit grey"),
     ],
 )
-def test_the_mode_is_told_in_words(mode: str, suffix: str, words: str) -> None:
+def test_the_mode_is_written_in_words(mode: str, suffix: str, words: str) -> None:
     assert image_mode(stored(mode, suffix)) == ImageMode(words)
 
 
@@ -42,7 +42,7 @@ def test_sixteen_bits_of_colour_are_not_taken_for_eight() -> None:
     assert image_mode(data.tobytes()) == ImageMode("16-bit colour")
 
 
-def test_a_camera_that_was_turned_is_told_by_exif() -> None:
+def test_a_camera_that_was_turned_is_found_by_exif() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     assert image_mode(stored("RGB", "jpeg", exif=exif)) == ImageMode("colour", rotated=True)

@@ -100,7 +100,7 @@ def test_a_plain_path_needs_no_extra(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("text", ["s3://bucket/images", "parts.zip"])
-def test_an_address_without_the_package_says_what_to_install(
+def test_an_address_without_the_package_is_refused_with_what_to_install(
     monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     monkeypatch.setitem(sys.modules, "upath", None)
@@ -141,7 +141,7 @@ def test_a_folder_that_cannot_be_listed_is_named(
 
 
 @pytest.mark.parametrize("given", [None, 7, b"images", ["images"]])
-def test_what_is_no_text_is_refused(given: object) -> None:
+def test_what_is_not_a_text_is_refused(given: object) -> None:
     with pytest.raises(ValidationError, match="expected"):
         Given.model_validate({"place": given})
 

@@ -56,7 +56,7 @@ def ingested(root: Path, tmp_path: Path) -> Manifest:
     return read_manifest(folder)
 
 
-def test_a_scan_tells_size_bytes_and_hash_of_the_file(root: Path) -> None:
+def test_a_scan_has_size_bytes_and_hash_of_the_file(root: Path) -> None:
     data = (root / "good" / "a.png").read_bytes()
     seen = scan(sample("good/a.png"), root)
     assert (seen.width_px, seen.height_px, seen.bytes) == (9, 6, len(data))

@@ -62,7 +62,7 @@ def test_untouched_files_are_not_read_again_and_look_the_same(
     assert first.report([""] * 6) == again.report([""] * 6)
 
 
-def test_a_file_that_was_replaced_is_read_again_whatever_its_time_says(
+def test_a_file_that_was_replaced_is_read_again_whatever_its_time(
     images: Path, read: list[str]
 ) -> None:
     changed, other, *_ = sorted((images / "good").glob("*.png"))
@@ -76,7 +76,7 @@ def test_a_file_that_was_replaced_is_read_again_whatever_its_time_says(
     assert len(after.identical) == len(before.identical) + 1
 
 
-def test_a_mask_that_was_drawn_anew_is_read_again(images: Path, read: list[str]) -> None:
+def test_a_mask_that_was_drawn_again_is_read_again(images: Path, read: list[str]) -> None:
     (images / "mask.png").write_bytes(encode_png(np.zeros((300, 300, 1), np.uint8)))
     before = look(images, mask="mask.png")
     read.clear()
@@ -94,7 +94,7 @@ def test_a_file_that_cannot_be_used_is_looked_at_each_time(images: Path, read: l
     assert read == ["good/cell-cut.png"]
 
 
-def test_a_damaged_cache_is_made_anew(images: Path, read: list[str]) -> None:
+def test_a_damaged_cache_is_made_again(images: Path, read: list[str]) -> None:
     look(images)
     (images.parent / "cache/scans.parquet").write_bytes(b"PAR1 no table")
     read.clear()
@@ -102,7 +102,7 @@ def test_a_damaged_cache_is_made_anew(images: Path, read: list[str]) -> None:
     assert len(read) == 6
 
 
-def test_scans_of_other_code_are_made_anew(
+def test_scans_of_other_code_are_made_again(
     images: Path, read: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     look(images)

@@ -182,7 +182,7 @@ def masked(tmp_path: Path) -> Path:
     return tmp_path / "ingest"
 
 
-def test_only_the_tiles_with_a_defect_are_bad_where_masks_tell(
+def test_only_the_tiles_with_a_defect_are_bad_where_there_are_masks(
     masked: Path, tmp_path: Path
 ) -> None:
     spec = SPEC.model_copy(update={"tiles": Tiles(rows=2, columns=2, overlap=0)})

@@ -103,7 +103,7 @@ def test_a_class_of_one_group_is_trained_on_or_named_as_too_rare(seed: int) -> N
     seed=st.integers(0, 5),
     fractions=st.sampled_from([(0.2, 0.2), (0.1, 0.3), (0.45, 0.45)]),
 )
-def test_three_sides_are_filled_or_the_reason_is_told(
+def test_three_sides_are_filled_or_the_reason_is_reported(
     sizes: list[int], seed: int, fractions: tuple[float, float]
 ) -> None:
     groups = [f"g{i}" for i, n in enumerate(sizes) for _ in range(n)]

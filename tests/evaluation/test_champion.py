@@ -47,7 +47,7 @@ def test_it_is_pulled_once_and_kept(sealed_bundle: Bundle, tmp_path: Path) -> No
     assert len(registry.pulled) == 1
 
 
-def test_a_damaged_copy_is_pulled_anew(sealed_bundle: Bundle, tmp_path: Path) -> None:
+def test_a_damaged_copy_is_pulled_again(sealed_bundle: Bundle, tmp_path: Path) -> None:
     registry = Registry(sealed_bundle)
     find_champion(registry, "cells", tmp_path / "cache")  # type: ignore[arg-type]
     (registry.pulled[0] / "taxonomy.json").write_text("{}")
@@ -67,7 +67,7 @@ def test_before_the_first_registration_there_is_none(sealed_bundle: Bundle, tmp_
     assert not find_champion(registry, "cells", tmp_path).out_of_reach  # type: ignore[arg-type]
 
 
-def test_one_out_of_reach_is_said_to_be(sealed_bundle: Bundle, tmp_path: Path) -> None:
+def test_one_out_of_reach_is_reported_as_such(sealed_bundle: Bundle, tmp_path: Path) -> None:
     registry = Registry(sealed_bundle, RegistryUnreachable("nobody answers"))
     found = find_champion(registry, "cells", tmp_path)  # type: ignore[arg-type]
     assert (found.missing, found.out_of_reach) == ("nobody answers", True)

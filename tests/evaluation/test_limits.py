@@ -34,7 +34,7 @@ TUNED = ("epoch", "temperature")
         ),
     ],
 )
-def test_the_parts_that_chose_the_limits_are_told_with_what_else_they_chose(
+def test_the_parts_that_chose_the_limits_are_reported_with_what_else_they_chose(
     basis: Basis, said: str
 ) -> None:
     assert basis.sentence == said

@@ -67,7 +67,7 @@ def test_the_hashes_of_dvc_are_those_of_this_recipe(project: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "stages: 3", "- a", ": :", "stages: {ingest@cells: null}"])
-def test_a_lock_file_that_says_nothing_leaves_the_hashes_out(project: Path, text: str) -> None:
+def test_a_lock_file_without_hashes_leaves_them_out(project: Path, text: str) -> None:
     (project / "dvc.lock").write_text(text)
     assert not [k for k in lineage(project, "cells") if k.startswith("dvc.")]
 
@@ -79,7 +79,7 @@ def test_a_lock_file_that_says_nothing_leaves_the_hashes_out(project: Path, text
         ('{"type": "folder", "root": "parts"}', "folder parts", "not known"),
     ],
 )
-def test_the_data_set_is_told_with_the_licence_that_its_adapter_knows(
+def test_the_data_set_is_named_with_the_licence_that_its_adapter_knows(
     source: str, named: str, licence: str, sealed_bundle: Bundle, tmp_path: Path
 ) -> None:
     (tmp_path / "source.json").write_text(source)

@@ -70,7 +70,7 @@ def test_what_the_station_notices_by_itself_is_caught_not_broken(tried: Robustne
     assert tried.caught == "the station notices by itself: light +25 % (10 of 20 pictures)"
 
 
-def test_a_pair_of_parts_is_too_few_to_tell(sealed_bundle: Bundle) -> None:
+def test_a_pair_of_parts_is_too_few_to_judge(sealed_bundle: Bundle) -> None:
     rules = RobustnessRules(parts=2)
     found = run(sealed_bundle, frame, LABELS, GROUPS, rules)
     assert found is not None

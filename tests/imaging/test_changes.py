@@ -39,7 +39,7 @@ def place(frame: Pixels) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("one", CHANGES, ids=lambda c: c.name)
-def test_no_strength_is_no_change(one: Change, frame: Pixels) -> None:
+def test_no_strength_changes_nothing(one: Change, frame: Pixels) -> None:
     assert (one(frame, 0, seed=3) == frame).all()
 
 
@@ -91,7 +91,7 @@ def test_what_contrast_pushes_below_black_is_black() -> None:
     assert change("contrast")(frame, 60).tolist() == [[[0] * 3, [255] * 3]]
 
 
-def test_noise_has_the_deviation_that_it_says_and_leaves_grey_grey() -> None:
+def test_noise_has_the_deviation_that_it_names_and_leaves_grey_grey() -> None:
     frame = np.full((80, 80, 3), 128, np.uint8)
     noisy = change("noise")(frame, 8, seed=1).astype(int)
     assert noisy.std() == pytest.approx(8, rel=0.05)
@@ -116,7 +116,7 @@ def test_jpeg_keeps_the_order_of_the_channels() -> None:
     assert max(g, b) < 40
 
 
-def test_a_shift_has_the_length_that_it_says() -> None:
+def test_a_shift_has_the_length_that_it_names() -> None:
     x, y = place(change("shift")(dot(70, 50), 8, seed=2))
     assert np.hypot(x - 70, y - 50) == pytest.approx(8, abs=0.2)
 
@@ -128,7 +128,7 @@ def test_a_rotation_turns_about_the_middle_by_its_angle() -> None:
     assert abs(np.degrees(np.arctan2(y - 50, x - 70))) == pytest.approx(8, abs=0.3)
 
 
-def test_a_grade_is_said_in_words_of_the_line() -> None:
+def test_a_grade_is_written_in_words_of_the_line() -> None:
     assert strength_text("brightness", -25) == "light -25 %"
     assert strength_text("jpeg", 80) == "JPEG quality 20"
     assert len({strength_text(one.name, strength) for one, strength in GRADES}) == len(GRADES)

@@ -139,7 +139,7 @@ def test_formats_that_no_ending_here_stands_for_are_refused(cell: Image.Image, k
         decode(saved(cell, kind))
 
 
-def test_an_empty_file_says_so() -> None:
+def test_an_empty_file_is_named() -> None:
     with pytest.raises(UnreadableImage, match=r"^part-1 is empty \(0 bytes\)$"):
         decode(b"", "part-1")
 

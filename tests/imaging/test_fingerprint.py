@@ -64,12 +64,12 @@ def test_a_mirrored_picture_is_another_picture() -> None:
 
 
 @pytest.mark.parametrize("grey", [0, 77, 255])
-def test_an_even_picture_has_nothing_to_tell(grey: int) -> None:
+def test_an_even_picture_has_no_fingerprint(grey: int) -> None:
     even = np.full((40, 50, 3), grey, np.uint8)
     assert np.linalg.norm(fingerprint(even)) < 1e-3
 
 
-def test_sensor_noise_does_not_tell_two_empty_shots_apart() -> None:
+def test_sensor_noise_does_not_distinguish_two_empty_shots() -> None:
     rng = np.random.default_rng(0)
     a, b = (rng.normal(128, 2, (300, 300, 3)).clip(0, 255).astype(np.uint8) for _ in range(2))
     assert apart(a, b) < 0.05

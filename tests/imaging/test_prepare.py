@@ -202,7 +202,7 @@ def test_a_picture_of_another_size_than_the_flat_field_is_unreadable() -> None:
         Preparation(spec, {"flat": noise(48, 64)})(noise(40, 50))
 
 
-def test_a_reference_that_was_not_given_says_where_to_give_it() -> None:
+def test_a_reference_that_was_not_given_is_asked_for() -> None:
     spec = PreprocessSpec(width_px=8, height_px=8, flat_field=FlatField(reference="flat"))
     with pytest.raises(DataError, match='picture "flat"; give its path under `references`'):
         Preparation(spec)

@@ -84,7 +84,7 @@ def test_no_training_picture_is_refused(extreme: str) -> None:
         (Quality(110, 30, 24.9), "blurred: sharpness 24.9, training saw 50.0 to 70.0"),
     ],
 )
-def test_a_picture_beyond_a_limit_is_told_with_what_training_saw(
+def test_a_picture_beyond_a_limit_is_named_with_what_training_saw(
     quality: Quality, sentence: str
 ) -> None:
     assert image_reason(quality, TRAINED) == sentence
@@ -98,7 +98,7 @@ def test_a_picture_just_at_a_limit_is_not_refused(quality: Quality) -> None:
     assert image_reason(quality, TRAINED) is None
 
 
-def test_a_dark_picture_is_told_even_where_training_saw_a_wide_range() -> None:
+def test_a_dark_picture_is_named_even_where_training_saw_a_wide_range() -> None:
     wide = TRAINED.model_copy(update={"brightness": Range(low=40, median=100, high=200)})
     said = image_reason(Quality(19, 30, 60), wide)
     assert said is not None

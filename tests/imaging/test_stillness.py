@@ -42,7 +42,7 @@ def test_one_picture_again_and_again_is_counted(cells: list[Pixels]) -> None:
     assert [still.same(cells[0].copy()) for _ in range(4)] == [1, 2, 3, 4]
 
 
-def test_another_part_begins_anew(cells: list[Pixels]) -> None:
+def test_another_part_begins_again(cells: list[Pixels]) -> None:
     still = Stillness()
     shown = [cells[0], cells[0].copy(), cells[1], cells[2], cells[2].copy()]
     assert [still.same(cell) for cell in shown] == [1, 2, 1, 1, 2]

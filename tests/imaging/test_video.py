@@ -84,7 +84,7 @@ def test_a_clean_stream_has_no_fault(tmp_path: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("damage", [drop, cut])
-def test_damage_is_told_and_ends_with_the_next_clean_key_picture(
+def test_damage_is_reported_and_ends_with_the_next_clean_key_picture(
     tmp_path: Path, kind: str, damage: Damage, request: pytest.FixtureRequest
 ) -> None:
     if (kind, damage) == ("h264 with B pictures", drop):

@@ -157,7 +157,7 @@ def test_an_image_reason_never_lets_a_part_pass(probabilities: npt.NDArray[np.fl
 
 
 @pytest.mark.parametrize("where", [0, 3])
-def test_a_score_that_is_no_number_never_passes(where: int) -> None:
+def test_a_score_that_is_not_a_number_never_passes(where: int) -> None:
     probabilities = row(1, 0, 0, 0, 0)
     probabilities[where] = np.nan
     probabilities[3] = np.nan

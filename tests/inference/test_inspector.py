@@ -56,7 +56,7 @@ def test_a_frame_darker_than_all_training_images_still_fails(sealed_bundle: Bund
     assert decision.reason.startswith("too dark: ")
 
 
-def test_an_inspection_is_what_its_parts_say(sealed_bundle: Bundle) -> None:
+def test_an_inspection_is_what_its_parts_give(sealed_bundle: Bundle) -> None:
     rgb = np.random.default_rng(0).integers(90, 170, (48, 64, 3), dtype=np.uint8)
     seen = Inspector(sealed_bundle).inspect(rgb)
     (image,) = Preparation(sealed_bundle.preprocess)(rgb).images

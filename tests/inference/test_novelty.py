@@ -31,7 +31,7 @@ def test_distance_is_that_to_the_nearest_example() -> None:
     assert distances == pytest.approx([1, 0, 5])
 
 
-def test_long_embeddings_that_are_close_are_told_apart() -> None:
+def test_long_embeddings_that_are_close_are_distinguished() -> None:
     far = np.array([[1e4, 1e4]], np.float32)
     near = far + np.array([[0.01, 0]], np.float32)
     assert Novelty(far, 1.0).distance(near) == pytest.approx([0.0098], abs=1e-3)

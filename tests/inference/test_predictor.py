@@ -100,7 +100,7 @@ def test_a_graph_for_another_number_of_classes_is_refused(sealed_bundle: Bundle)
         Predictor(bundle)
 
 
-def test_a_file_that_is_no_graph_is_refused_by_name(sealed_bundle: Bundle) -> None:
+def test_a_file_that_is_not_a_graph_is_refused_by_name(sealed_bundle: Bundle) -> None:
     sealed_bundle.model.write_bytes(b"no graph")
     seal(sealed_bundle.folder)
     with pytest.raises(BundleError, match=rf"{MODEL} does not load in ONNX Runtime"):

@@ -143,7 +143,7 @@ def test_other_sqlite_file_is_refused(tmp_path: Path) -> None:
         Ledger(path, "west-1")
 
 
-def test_questions_do_not_wait_for_whoever_writes(path: Path) -> None:
+def test_queries_do_not_wait_for_a_writer(path: Path) -> None:
     ledger = Ledger(path, "west-1", {"mes": tuple(Verdict)})
     ledger.close_record(closed(ledger.open_record(AT, "part-1")))
     with ThreadPoolExecutor() as others, ledger.writing() as db:
@@ -153,7 +153,7 @@ def test_questions_do_not_wait_for_whoever_writes(path: Path) -> None:
     assert Outbox(ledger, "mes").depth() == (0, 0)
 
 
-def test_whoever_writes_does_not_wait_for_questions(path: Path) -> None:
+def test_a_writer_does_not_wait_for_queries(path: Path) -> None:
     ledger = Ledger(path, "west-1")
     with ThreadPoolExecutor() as others, ledger.reading():
         identity = others.submit(ledger.open_record, AT, "part-1").result(10)

@@ -56,7 +56,7 @@ def inspect(ledger: Ledger) -> None:
     )
 
 
-def test_a_folder_that_may_not_be_written_is_told_and_nothing_worse(
+def test_a_folder_that_may_not_be_written_is_reported_and_nothing_worse(
     tmp_path: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_bytes(b"")
@@ -95,7 +95,7 @@ def test_on_a_full_disk_thousands_of_records_are_written_once_the_reserve_is_rel
     ledger.close()
 
 
-def test_reserve_is_made_anew_once_as_much_again_would_stay_free(
+def test_reserve_is_made_again_once_as_much_again_would_stay_free(
     disk: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -116,7 +116,7 @@ def test_reserve_is_made_anew_once_as_much_again_would_stay_free(
     ]
 
 
-def test_station_without_room_for_a_reserve_says_so_once(
+def test_station_without_room_for_a_reserve_logs_it_once(
     disk: Path, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     fill(disk / "others")
@@ -147,7 +147,7 @@ def test_reserve_cut_short_by_a_crash_is_made_whole(tmp_path: Path, clock: FakeC
     assert reserve.held
 
 
-def test_ledger_that_fails_for_another_reason_is_no_full_disk() -> None:
+def test_ledger_that_fails_for_another_reason_is_not_a_full_disk() -> None:
     error = LedgerError("locked")
     error.__cause__ = sqlite3.OperationalError("database is locked")
     assert not disk_full(error)

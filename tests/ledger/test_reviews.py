@@ -122,7 +122,7 @@ def test_class_must_be_one_of_the_stations_model(judged: Line) -> None:
         assert reviews.of(ids(judged)["b_bad.png"]) == []
 
 
-def test_without_a_cached_model_the_ledger_says_which_classes_there_are(judged: Line) -> None:
+def test_without_a_cached_model_the_ledger_names_the_classes(judged: Line) -> None:
     shutil.rmtree(judged.model.cache)
     with opened(judged.ledger, judged.station) as reviews:
         reviews.add(ids(judged)["b_bad.png"], "good", "A. Weber", "", AT)
@@ -130,7 +130,7 @@ def test_without_a_cached_model_the_ledger_says_which_classes_there_are(judged: 
             reviews.add(ids(judged)["b_bad.png"], "scratch", "A. Weber", "", AT)
 
 
-def test_nothing_is_taken_for_a_class_where_nothing_says_what_is(
+def test_nothing_is_taken_for_a_class_where_nothing_names_the_classes(
     line: Line, tmp_path: Path
 ) -> None:
     Ledger(line.ledger, "west-1").open_record(AT, "part-1")
@@ -178,7 +178,7 @@ def test_ledger_of_another_station_is_refused(judged: Line) -> None:
         pass
 
 
-def test_file_that_is_no_ledger_is_refused(line: Line) -> None:
+def test_file_that_is_not_a_ledger_is_refused(line: Line) -> None:
     line.ledger.parent.mkdir(parents=True)
     line.ledger.write_text("not a database, but long enough to look at\n" * 20)
     with pytest.raises(LedgerError, match="not a database"), opened(line.ledger, line.station):

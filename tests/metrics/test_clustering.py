@@ -98,12 +98,12 @@ def test_groups_of_unequal_weight_are_tossed_with_their_weight() -> None:
     assert paired_p(differences, ["a", "a", "a", "b", "c"]) == pytest.approx(6 / 8)
 
 
-def test_one_group_tells_nothing_of_two_judges() -> None:
+def test_one_group_proves_nothing_of_two_judges() -> None:
     assert paired_p(np.ones(50, np.intp), ["module"] * 50) == 1.0
     assert paired_p(np.zeros(0, np.intp), []) == 1.0
 
 
-def test_two_models_that_are_alike_are_told_apart_as_rarely_as_promised() -> None:
+def test_two_models_that_are_alike_are_distinguished_as_rarely_as_promised() -> None:
     """Each module suits one model or the other; one toss a part would be wrong half the time."""
     rng = np.random.default_rng(0)
     groups, by_group, by_part = np.repeat(np.arange(20), 30), [], []

@@ -169,7 +169,7 @@ def test_a_challenger_with_more_escapes_than_the_champion_is_refused() -> None:
     assert verdict(comparison=against(-0.01)).passed
 
 
-def test_a_champion_that_could_not_be_run_is_said() -> None:
+def test_a_champion_that_could_not_be_run_is_reported() -> None:
     given = verdict(comparison=not_compared("cell/3", "it knows other classes"))
     assert given.passed
     assert given.checks[-1].sentence == "not compared with champion cell/3: it knows other classes"
@@ -215,7 +215,7 @@ def test_parts_of_a_single_group_contradict_nothing_and_so_prove_nothing() -> No
     assert "too few groups" in said["escapes"]
 
 
-def test_a_champion_out_of_reach_is_no_excuse() -> None:
+def test_a_champion_out_of_reach_is_not_an_excuse() -> None:
     away = not_compared("", "nobody answers").model_copy(update={"out_of_reach": True})
     assert "nobody answers" in refusals(verdict(comparison=away))["champion"]
 
@@ -231,7 +231,7 @@ def test_limits_that_decide_nothing_are_refused() -> None:
     assert "every part goes to review" in said["supported"]
 
 
-def test_golden_parts_that_training_has_seen_are_told_as_such() -> None:
+def test_golden_parts_that_training_has_seen_are_reported_as_such() -> None:
     golden = Golden(n=12, misses=(), splits={"train": 9, "val": 1, "test": 2})
     said = next(c.sentence for c in verdict(golden=golden).checks if c.name == "golden")
     assert said.endswith("(9 of them training parts, known to the model)")

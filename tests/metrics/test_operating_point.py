@@ -144,7 +144,7 @@ def test_without_any_part_nothing_is_proved() -> None:
     assert not chosen([], []).proven
 
 
-def test_too_few_bad_parts_are_told_with_how_many_would_do() -> None:
+def test_too_few_bad_parts_are_reported_with_how_many_would_do() -> None:
     choice = chosen(np.linspace(0.5, 0.9, 30), np.linspace(0.1, 0.6, 200))
     assert not choice.proven
     assert choice.sentences == (
@@ -158,7 +158,7 @@ def test_too_few_bad_parts_let_none_of_them_pass() -> None:
     assert chosen(bad, np.linspace(0.1, 0.6, 200)).point.pass_below == pytest.approx(0.3)
 
 
-def test_too_few_good_parts_are_told_with_how_many_would_do() -> None:
+def test_too_few_good_parts_are_reported_with_how_many_would_do() -> None:
     good = np.linspace(0.1, 0.6, 20)
     choice = chosen(np.linspace(0.5, 0.9, 200), good)
     assert not choice.proven
@@ -191,7 +191,7 @@ def test_fixed_limits_stay_where_validation_lacks_a_kind_of_part(kind: bool, unk
 
 
 @pytest.mark.parametrize("wrong", [float("nan"), float("inf"), -0.1, 1.5])
-def test_scores_that_are_no_probability_are_refused(wrong: float) -> None:
+def test_scores_that_are_not_a_probability_are_refused(wrong: float) -> None:
     scores = SCORES.copy()
     scores[[7, 9]] = wrong
     with pytest.raises(DataError, match=r"2 of 200 defect scores are not .*of part 7\).*train"):

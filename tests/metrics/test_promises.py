@@ -70,7 +70,7 @@ def test_parts_that_are_each_their_own_group_are_counted_one_by_one() -> None:
     assert alone == choose(policy, scores, bad)
 
 
-def test_grouping_that_costs_confidence_is_said_with_what_the_parts_are_worth() -> None:
+def test_grouping_that_costs_confidence_is_reported_with_what_the_parts_are_worth() -> None:
     scores = np.concatenate([np.repeat(np.linspace(0.2, 0.9, 30), 10), np.zeros(300)])
     bad = np.repeat([True, False], 300)
     groups = [f"module {i // 10}" for i in range(300)] + [f"good {i}" for i in range(300)]
@@ -81,7 +81,7 @@ def test_grouping_that_costs_confidence_is_said_with_what_the_parts_are_worth() 
     )
 
 
-def test_groups_too_few_to_prove_a_promise_are_told_with_how_many_parts_would_do() -> None:
+def test_groups_too_few_to_prove_a_promise_are_reported_with_how_many_parts_would_do() -> None:
     scores = np.concatenate([np.repeat(np.linspace(0.2, 0.9, 10), 10), np.zeros(300)])
     bad = np.repeat([True, False], [100, 300])
     groups = [f"module {i // 10}" for i in range(100)] + [f"good {i}" for i in range(300)]
@@ -100,7 +100,7 @@ def test_bad_parts_of_a_single_group_prove_next_to_nothing() -> None:
     assert "without a single miss they prove 95.0 %" in choice.sentences[1]
 
 
-def test_max_overkill_sets_one_limit_and_says_what_escapes() -> None:
+def test_max_overkill_sets_one_limit_and_reports_what_escapes() -> None:
     scores = np.concatenate([np.linspace(0.3, 0.9, 100), np.linspace(0.0, 0.6, 200)])
     bad = np.repeat([True, False], [100, 200])
     choice = choose(MaxOverkill(type="max_overkill", max_overkill=0.05), scores, bad)

@@ -92,7 +92,7 @@ def test_where_nothing_differs_a_worst_slice_is_hardly_ever_named() -> None:
     assert named <= 6
 
 
-def test_of_many_groups_the_worst_are_kept_and_it_is_said() -> None:
+def test_of_many_groups_the_worst_are_kept_and_it_is_reported() -> None:
     n_groups = MOST_GROUPS + 10
     groups = [f"g{i // 4:03d}" for i in range(4 * n_groups)]
     verdicts = ["FAIL"] * len(groups)

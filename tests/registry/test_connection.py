@@ -80,7 +80,7 @@ def test_missing_sqlite_file_is_not_made_by_a_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"this is text, not a database, and long enough to see"])
-def test_file_that_is_no_registry_is_refused_as_it_is(tmp_path: Path, content: bytes) -> None:
+def test_file_that_is_not_a_registry_is_refused_as_it_is(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "mlflow.db"
     file.write_bytes(content)
     with pytest.raises(RegistryError, match=r"mlflow\.db"):
@@ -142,7 +142,7 @@ def test_what_the_user_has_set_for_mlflow_stays(
     assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "6"
 
 
-def test_a_registry_that_another_training_is_making_is_no_foreign_file(tmp_path: Path) -> None:
+def test_a_registry_that_another_training_is_making_is_not_a_foreign_file(tmp_path: Path) -> None:
     file = tmp_path / "mlflow.db"
     with closing(sqlite3.connect(file)) as database:
         database.execute("CREATE TABLE experiments (name TEXT)")

@@ -163,7 +163,7 @@ def test_the_weakest_spots_stand_with_the_warnings(
     assert "\n> Brightness breaks it first" in said
 
 
-def test_it_says_where_the_report_lies(
+def test_it_names_the_place_of_the_report(
     sealed_bundle: Bundle, metrics: dict[str, Any], evaluation: Evaluation
 ) -> None:
     assert "`evaluate/report.html`" in describe(sealed_bundle, metrics, evaluation)

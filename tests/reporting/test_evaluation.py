@@ -119,7 +119,7 @@ def test_every_figure_of_the_metrics_is_in_the_last_table(page: Page, html: byte
         assert re.sub(r"\s+", " ", f"{name} {value}").strip() in text
 
 
-def test_the_champion_is_told_in_a_sentence_and_a_table(html: bytes) -> None:
+def test_the_champion_is_reported_in_a_sentence_and_a_table(html: bytes) -> None:
     text = read(html).text
     assert "This model lets fewer bad parts pass than solar-cell/3; overkill is alike." in text
     assert "−4.0 points (−7.0 to −1.0) better" in text  # noqa: RUF001
@@ -180,7 +180,7 @@ def test_nothing_but_the_evaluation_is_needed(page: Page) -> None:
         ((0.0, 0.8, 0.2), "The test has no good parts."),
     ],
 )
-def test_a_test_of_one_kind_of_part_is_told_so(
+def test_a_test_of_one_kind_of_part_is_reported_as_such(
     sealed_bundle: Bundle, shares: tuple[float, ...], said: str
 ) -> None:
     shown = read(page_of(sealed_bundle, shares=shares))
@@ -240,7 +240,7 @@ def test_no_name_can_break_the_page(sealed_bundle: Bundle) -> None:
     assert shown.tags.count("b") < 20
 
 
-def test_nothing_is_fetched_and_every_picture_is_told_in_words(html: bytes) -> None:
+def test_nothing_is_fetched_and_every_picture_is_described_in_words(html: bytes) -> None:
     shown = read(html)
     assert all(p["src"].startswith("data:image/") for p in shown.pictures)
     assert all(p["alt"] for p in shown.pictures)
@@ -265,7 +265,7 @@ def test_identifiers_are_unique(html: bytes) -> None:
     assert sorted(ids) == sorted(set(ids))
 
 
-def test_a_gallery_without_a_file_says_that_there_are_none(html: bytes) -> None:
+def test_a_gallery_without_a_file_is_shown_as_empty(html: bytes) -> None:
     assert "Good parts that are rejected. There are none." in read(html).text
 
 
@@ -297,7 +297,7 @@ def test_of_many_groups_the_least_accurate_are_shown_and_the_rest_counted(page: 
     assert "By group: the 40 least accurate of 100, all in evaluation.json" in text
 
 
-def test_nested_figures_are_told_by_dotted_names() -> None:
+def test_nested_figures_have_dotted_names() -> None:
     value = {"a": {"b": [1, None]}, "c": [{"d": True}], "e": None}
     assert list(flat(value)) == [
         ("a.b", "1, not defined"),
@@ -337,7 +337,7 @@ def test_limits_above_every_score_stand_at_the_right_end(
     assert left + width == 800
 
 
-def test_the_reliability_plot_is_told_as_what_it_draws(page: Page, html: bytes) -> None:
+def test_the_reliability_plot_is_described_as_what_it_draws(page: Page, html: bytes) -> None:
     """It draws the defect score; the calibration error is about the likeliest class."""
     text = read(html).text
     assert "Share of bad parts over the defect score" in text
@@ -345,7 +345,7 @@ def test_the_reliability_plot_is_told_as_what_it_draws(page: Page, html: bytes) 
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_golden_parts_are_told_with_the_side_of_the_split_that_they_are_on(page: Page) -> None:
+def test_golden_parts_are_reported_with_the_side_of_the_split_that_they_are_on(page: Page) -> None:
     golden = Golden(n=12, misses=(), splits={"train": 9, "test": 3})
     text = read(changed(page, golden=golden)).text
     assert "They are 9 training and 3 test parts. Training has seen those of its own" in text

@@ -12,7 +12,7 @@ import pytest
 from pipeline.contracts.bundle import Bundle, OperatingPoint
 from pipeline.reporting import tradeoff
 from pipeline.reporting.evaluation import Page, render
-from tests.browser import Browser, complaints
+from tests.browser import Browser, console_errors
 from tests.reporting.conftest import page_of
 
 pytestmark = pytest.mark.slow
@@ -28,9 +28,9 @@ slider.dispatchEvent(new Event("input", { bubbles: true }));
 def show(browser: Browser, html: bytes, folder: Path) -> None:
     """Open the report from disk; its console is silent."""
     (folder / "report.html").write_bytes(html)
-    complaints(browser)
+    console_errors(browser)
     browser.get((folder / "report.html").as_uri())
-    assert complaints(browser) == []
+    assert console_errors(browser) == []
 
 
 def ask(browser: Browser, css: str, field: str = "textContent") -> Any:
@@ -181,7 +181,7 @@ def test_a_test_of_one_kind_of_part_can_be_moved_too(
     show(browser, render(page), tmp_path)
     assert shown_rates(browser) == {key: page.metrics[key] for key in RATES}
     browser.execute_script(MOVE, "pass-limit", 5)
-    assert complaints(browser) == []
+    assert console_errors(browser) == []
 
 
 def test_nothing_passes_before_limits_are_chosen(

@@ -57,7 +57,7 @@ def test_tables_are_tables(page: Page) -> None:
     assert "<td>crack</td>\n<td>it is scrapped</td>\n<td>7</td>" in shown
 
 
-def test_what_the_data_cannot_support_is_said(page: Page) -> None:
+def test_what_the_data_cannot_prove_is_reported(page: Page) -> None:
     promise = {**page.metrics["promise"], "supported": False}
     said = text(replace(page, metrics={**page.metrics, "promise": promise}))
     assert "**The promise is not proven**: at most 10 % escapes" in said

@@ -26,7 +26,7 @@ from pipeline.reporting.plots_page import (
     vega,
     write_page,
 )
-from tests.browser import Browser, complaints
+from tests.browser import Browser, console_errors
 from tests.imports import ROOT
 from tests.test_repro import dvc
 
@@ -103,10 +103,10 @@ def opened(browser: Browser, page: Path) -> dict[str, Any]:
         found: dict[str, Any] = browser.execute_script(DRAWN)
         return found if len(found) == len(CURVES) else None
 
-    complaints(browser)
+    console_errors(browser)
     browser.get(page.as_uri())
     found: dict[str, Any] = waiting.WebDriverWait(browser, PATIENCE_S).until(
-        filled, f"{page} does not show {len(CURVES)} plots; its console: {complaints(browser)}"
+        filled, f"{page} does not show {len(CURVES)} plots; its console: {console_errors(browser)}"
     )
     return {
         f"{place.rpartition('_plots_')[2].replace('_csv', '.csv')}": found[place] for place in found
@@ -117,11 +117,11 @@ def test_a_clone_without_the_page_has_dvcs_own_which_draws_nothing_here(
     home: Path, browser: Browser
 ) -> None:
     dvc(home, "plots", "show")
-    complaints(browser)
+    console_errors(browser)
     browser.get((home / "dvc_plots/index.html").as_uri())
     assert browser.execute_script("return typeof window.vegaEmbed") == "undefined"
     assert browser.execute_script(DRAWN) == {}
-    assert "ERR_NAME_NOT_RESOLVED" in " ".join(complaints(browser))  # there is no network
+    assert "ERR_NAME_NOT_RESOLVED" in " ".join(console_errors(browser))  # there is no network
 
 
 @pytest.mark.parametrize("out", ["dvc_plots", "data/cells/shown", "../elsewhere/shown"])
@@ -137,7 +137,7 @@ def test_every_plot_is_drawn_without_a_network_wherever_the_page_lies(
     pictures = dict(browser.execute_script(PICTURES))
     names = {unquote(src).rpartition("_plots_")[2]: there for src, there in pictures.items()}
     assert names == dict.fromkeys(set(PLOTS) - CURVES, True)
-    assert [said for said in complaints(browser) if "ERR_" in said or "Error" in said] == []
+    assert [said for said in console_errors(browser) if "ERR_" in said or "Error" in said] == []
 
 
 def test_a_page_of_ones_own_stays(
@@ -163,7 +163,7 @@ def test_the_command_writes_the_page_a_second_time(
     assert capsys.readouterr().out.count("draws without a network, by") == 2
 
 
-def test_a_folder_that_is_no_project_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_project_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"test_a_folder_that.* has no \.dvc"):
         write_page(tmp_path)
 
@@ -184,7 +184,7 @@ def test_vega_cannot_end_the_element_it_stands_in(monkeypatch: pytest.MonkeyPatc
     assert vega() == r'say("<\/script>")'
 
 
-def test_a_missing_package_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named_with_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vl_convert", None)
     with pytest.raises(MissingExtra, match=r"vl-convert-python.*\.\[train\]"):
         vega()

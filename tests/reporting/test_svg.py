@@ -30,7 +30,7 @@ def test_two_drawings_share_no_identifier_and_point_at_their_own() -> None:
     assert not seen[0] & seen[1]
 
 
-def test_it_is_told_in_words_and_takes_the_ink_of_the_page() -> None:
+def test_it_is_described_in_words_and_takes_the_ink_of_the_page() -> None:
     svg = drawing("a", line, alt_text='a "line" & more')
     root = ET.fromstring(svg)
     assert root.attrib["role"] == "img"

@@ -88,7 +88,7 @@ def test_a_clean_data_set_is_ok_at_the_first_glance(images: Path) -> None:
     assert "LEAKY" not in shown.text
 
 
-def test_a_leak_is_the_first_thing_said_with_the_pair_side_by_side(images: Path) -> None:
+def test_a_leak_comes_first_with_the_pair_side_by_side(images: Path) -> None:
     leak(images)
     shown = page(images)
     assert "LEAKY: 1 identical and 0 similar pairs of images" in shown.text
@@ -142,7 +142,7 @@ def test_names_cannot_break_the_page(images: Path) -> None:
     assert "<b>bold</b>" in shown.text
 
 
-def test_a_name_that_is_no_utf8_is_written_with_its_bytes(images: Path) -> None:
+def test_a_name_that_is_not_utf8_is_written_with_its_bytes(images: Path) -> None:
     odd = images / "train/good/caf\udce9.png"
     try:
         shutil.copy(original(images), odd)
@@ -197,7 +197,7 @@ def test_the_leak_of_the_casting_data_set_is_found(
     assert report["near_duplicate_pairs_across_splits"] == 5  # the identical ones left out
 
 
-def test_the_page_of_the_casting_data_set_says_leaky_and_stays_small(
+def test_the_page_of_the_casting_data_set_reports_leaky_and_stays_small(
     casting: tuple[Examination, list[str], dict[str, Any]],
 ) -> None:
     seen, splits, report = casting

@@ -27,7 +27,7 @@ def plain(text: str) -> str:
         (0.9996, "100.0 %"),  # not all of them
     ],
 )
-def test_a_share_is_said_as_finely_as_it_matters(share: float, said: str) -> None:
+def test_a_share_is_written_as_finely_as_it_matters(share: float, said: str) -> None:
     assert plain(wording.percent(share)) == said
 
 
@@ -35,7 +35,7 @@ def test_a_share_that_was_set_has_no_needless_noughts() -> None:
     assert [plain(wording.asked(x)) for x in (0.1, 0.95, 0.005)] == ["10 %", "95 %", "0.5 %"]
 
 
-def test_escapes_are_said_as_counts_share_and_interval() -> None:
+def test_escapes_are_written_as_counts_share_and_interval() -> None:
     metrics: dict[str, Any] = {
         "n_test": 525,
         "something_passes": True,
@@ -86,7 +86,7 @@ def test_a_failed_gate_counts_what_failed() -> None:
         ("overkill_rate", 0.0, 0.02, "no significant difference"),
     ],
 )
-def test_a_difference_is_told_only_where_its_interval_is_on_one_side(
+def test_a_difference_is_reported_only_where_its_interval_is_on_one_side(
     key: str, low: float, high: float, word: str
 ) -> None:
     found = Difference(champion=0.1, challenger=0.1, value=0.0, low=low, high=high)
@@ -99,7 +99,7 @@ def test_differences_of_shares_are_points_and_have_a_sign() -> None:
     assert wording.difference("auroc", found) == "−0.040 (−0.080 to +0.005)"  # noqa: RUF001
 
 
-def test_a_champion_that_was_not_run_is_said_with_the_reason() -> None:
+def test_a_champion_that_was_not_run_is_reported_with_the_reason() -> None:
     none = Comparison(champion="")
     gone = Comparison(champion="cells/3", not_run="its classes are others")
     assert wording.compared(none) == "No champion is signed off yet."
@@ -113,7 +113,7 @@ def test_limits_of_a_recipe_that_passes_nothing_name_no_number(page: Page) -> No
     assert said[0] == "No class of this recipe passes: every part is judged bad, none can escape."
 
 
-def test_limits_that_no_score_reaches_are_said_so(page: Page) -> None:
+def test_limits_that_no_score_reaches_are_reported_as_such(page: Page) -> None:
     said = wording.limits(OperatingPoint(pass_below=0, fail_from=1.1), page.metrics)
     assert said[:3] == (
         "No score is low enough to pass.",
@@ -122,7 +122,7 @@ def test_limits_that_no_score_reaches_are_said_so(page: Page) -> None:
     )
 
 
-def test_an_unsupported_promise_is_said_beside_the_limits(page: Page) -> None:
+def test_a_promise_that_is_not_proven_is_reported_beside_the_limits(page: Page) -> None:
     metrics = {**page.metrics, "promise": {**page.metrics["promise"], "supported": False}}
     said = wording.limits(page.bundle.operating_point, metrics)
     assert said[-1].startswith("That promise is not proven, since there were too few of them")
@@ -154,7 +154,7 @@ LIMITS_FROM = "They were chosen on 540 validation parts. No test part was among 
         ({"policy": "fixed"}, "given by hand, in evaluate.yaml; nothing was chosen."),
     ],
 )
-def test_every_policy_is_told_in_words(page: Page, promise: dict[str, Any], said: str) -> None:
+def test_every_policy_is_written_in_words(page: Page, promise: dict[str, Any], said: str) -> None:
     metrics = {**page.metrics, "promise": {**promise, "supported": True}}
     told = wording.limits(page.bundle.operating_point, metrics)[3:]
     assert plain(told[0]).endswith(said)
@@ -162,7 +162,7 @@ def test_every_policy_is_told_in_words(page: Page, promise: dict[str, Any], said
     assert wording.five(metrics)[0].allowed == promise.get("max_escape")
 
 
-def test_a_leak_is_told_in_capitals_and_an_unchecked_split_as_such() -> None:
+def test_a_leak_is_written_in_capitals_and_an_unchecked_split_as_such() -> None:
     split = {"by": "module", "leak_checked": True, "leaky": True}
     assert "LEAKY" in wording.leakage(split)
     assert "Nobody has looked" in wording.leakage(split | {"leaky": False, "leak_checked": False})

@@ -114,7 +114,7 @@ def test_an_effect_as_large_as_the_prepared_image_is_refused(ran: Ran, tmp_path:
         configured(policy=policy).policy.check_size(*small.shape[:2])
 
 
-def test_without_masks_the_report_says_what_could_not_be_checked(ran: Ran, tmp_path: Path) -> None:
+def test_without_masks_the_report_names_what_could_not_be_checked(ran: Ran, tmp_path: Path) -> None:
     said = augment.run(configured(policy={"vibration": {"max_px": 9}}), ran.data, tmp_path).lines
     assert "vibration up to 9 px may hide defects smaller than that; there are no masks" in said[1]
     assert json.loads((tmp_path / "report.json").read_text())["defects"] is None

@@ -40,7 +40,7 @@ def ends(error: BaseException, capsys: pytest.CaptureFixture[str]) -> tuple[obje
     return stopped.value.code, capsys.readouterr().err
 
 
-def test_a_missing_input_says_to_run_the_stages_before(
+def test_a_missing_input_names_the_stages_to_run_before(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     gone = FileNotFoundError(errno.ENOENT, "No such file or directory", "data/cells/x.npy")
@@ -50,7 +50,9 @@ def test_a_missing_input_says_to_run_the_stages_before(
     )
 
 
-def test_a_full_disk_is_said_in_words(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_is_reported_in_words(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     full = OSError(errno.ENOSPC, "No space left on device")
     assert ends(full, capsys) == (
         2,

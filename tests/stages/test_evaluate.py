@@ -116,7 +116,9 @@ def test_test_images_are_kept_byte_for_byte_for_replay(ran: Ran) -> None:
     assert kept == {str(data.table["path"].iat[row]): data.image(row) for row in rows.tolist()}
 
 
-def test_a_promise_that_few_parts_cannot_support_is_said_in_words(metrics: dict[str, Any]) -> None:
+def test_a_promise_that_few_parts_cannot_prove_is_reported_in_words(
+    metrics: dict[str, Any],
+) -> None:
     assert metrics["promise"]["supported"] is False
     assert any("bad validation parts cannot prove" in note for note in metrics["notes"])
 
@@ -323,7 +325,7 @@ def test_limits_by_the_parts_that_chose_the_epoch_come_with_a_warning(copied: Pa
     assert "which had chosen the epoch and temperature too" in metrics["limits_from"]["said"]
 
 
-def test_the_parts_that_chose_limits_of_a_probe_are_told(metrics: dict[str, Any]) -> None:
+def test_the_parts_that_chose_limits_of_a_probe_are_reported(metrics: dict[str, Any]) -> None:
     found = metrics["limits_from"]
     assert found["n_out_of_fold"] > 0
     assert found["by_validation"] == []
@@ -331,7 +333,7 @@ def test_the_parts_that_chose_limits_of_a_probe_are_told(metrics: dict[str, Any]
     assert not any("had chosen" in note for note in metrics["notes"])
 
 
-def test_the_report_says_what_data_and_which_network_it_is_about(ran: Ran) -> None:
+def test_the_report_names_its_data_and_its_network(ran: Ran) -> None:
     page = (ran.data / "evaluate/report.html").read_text("utf-8")
     n = len(read_manifest(ran.data / "ingest").table)
     for said in ("Cells: may this model", f"{n}: ", "tf_efficientnet_lite0", str(ran.images)):
@@ -360,7 +362,7 @@ def test_bundle_knows_how_far_from_training_a_picture_may_lie(ran: Ran) -> None:
     assert novelty(noise) > known.median
 
 
-def test_the_bundle_carries_a_test_part_and_what_was_said_of_it(
+def test_the_bundle_carries_a_test_part_and_its_verdict(
     ran: Ran, predictions: pd.DataFrame
 ) -> None:
     bundle = open_bundle(ran.data / "evaluate/bundle")

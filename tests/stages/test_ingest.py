@@ -140,7 +140,7 @@ def test_a_given_split_can_be_ignored(split_images: Path) -> None:
     assert split["given"] == ""
 
 
-def test_a_given_split_that_leaks_is_made_anew_by_group(split_images: Path) -> None:
+def test_a_given_split_that_leaks_is_made_again_by_group(split_images: Path) -> None:
     leak(split_images)
     table, split, printed = given(split_images)
     assert table.groupby("pixels_sha256")["split"].nunique().max() == 1
@@ -193,7 +193,7 @@ def test_a_given_split_that_parts_look_alikes_is_leaky_even_where_they_are_not_j
     assert "it is kept, since split.near_duplicates is off" in printed
 
 
-def test_a_given_split_that_parts_look_alikes_is_made_anew_where_they_are_joined(
+def test_a_given_split_that_parts_look_alikes_is_made_again_where_they_are_joined(
     split_images: Path,
 ) -> None:
     look_alike(split_images)
@@ -224,7 +224,7 @@ def test_a_split_made_here_that_parts_look_alikes_can_be_an_error(images: Path) 
         given(images, near_duplicates=False, on_leak="error")
 
 
-def test_groups_are_made_as_the_settings_say_and_told_in_their_words(images: Path) -> None:
+def test_groups_are_made_by_the_settings_and_reported_in_their_words(images: Path) -> None:
     table, split, printed = given(
         images, groups={"by": "blocks", "images": 3, "within": "folder"}, near_duplicates=False
     )
@@ -254,7 +254,7 @@ def test_only_training_images_have_a_fold_and_a_group_has_one(images: Path) -> N
     assert split["folds"] == 3
 
 
-def test_fewer_folds_than_wanted_are_told_with_the_class_that_limits_them(images: Path) -> None:
+def test_fewer_folds_than_wanted_are_reported_with_the_class_that_limits_them(images: Path) -> None:
     groups = {"by": "blocks", "images": 4, "within": "folder"}
     _, split, printed = given(images, groups=groups, folds=5)
     assert 0 <= split["folds"] < 5
@@ -323,7 +323,7 @@ def project(tmp_path: Path, images: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     return tmp_path
 
 
-def complaint(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+def refusal(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
     """What the stage's command says when it ends in an error."""
     with pytest.raises(SystemExit) as stopped:
         ingest.main(["ingest", *argv])
@@ -344,7 +344,7 @@ def test_a_misspelt_key_ends_the_command_with_file_line_and_spelling(
 ) -> None:
     conf = project / "conf/cells/ingest.yaml"
     conf.write_text(conf.read_text().replace("val_fraction", "val_fracton"))
-    said = complaint(capsys, "cells")
+    said = refusal(capsys, "cells")
     assert 'conf/cells/ingest.yaml:4 key "split.val_fracton" unknown' in said
     assert 'did you mean "val_fraction"?' in said
 
@@ -373,7 +373,7 @@ def test_an_impossible_split_ends_the_command_with_its_line(
 ) -> None:
     conf = project / "conf/cells/ingest.yaml"
     conf.write_text(conf.read_text().replace("{val_fraction: 0.3}", "{" + split + "}"))
-    assert said in complaint(capsys, "cells")
+    assert said in refusal(capsys, "cells")
 
 
 def test_groups_too_few_for_three_sides_end_the_command_with_the_remedy(
@@ -383,7 +383,7 @@ def test_groups_too_few_for_three_sides_end_the_command_with_the_remedy(
     conf.write_text(
         conf.read_text().replace("{val_fraction: 0.3}", "{groups: {by: blocks, images: 60}}")
     )
-    said = complaint(capsys, "cells")
+    said = refusal(capsys, "cells")
     assert "split.groups in ingest.yaml (blocks of 60 neighbouring images) makes 1 group(s)" in said
     assert "lower split.groups.images" in said
     assert [p for p in (project / "data").rglob("*") if p.is_file()] == []
@@ -394,15 +394,15 @@ def test_an_unknown_adapter_lists_those_there_are(
 ) -> None:
     conf = project / "conf/cells/ingest.yaml"
     conf.write_text(conf.read_text().replace("type: folder", "type: foldr"))
-    said = complaint(capsys, "cells")
+    said = refusal(capsys, "cells")
     assert 'ingest.yaml:2 source.type "foldr" unknown; did you mean "folder"? choose ' in said
 
 
-def test_a_missing_image_folder_says_what_was_expected_and_leaves_nothing_behind(
+def test_a_missing_image_folder_shows_what_was_expected_and_leaves_nothing_behind(
     project: Path, images: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.rmtree(images)
-    assert "is not a folder (source.root in ingest.yaml)" in complaint(capsys, "cells")
+    assert "is not a folder (source.root in ingest.yaml)" in refusal(capsys, "cells")
     assert [p for p in (project / "data").rglob("*") if p.is_file()] == []
 
 
@@ -412,7 +412,7 @@ def test_a_failure_leaves_the_former_output_as_it_was(
     ingest.main(["ingest", "cells"])
     before = (project / "data/cells/ingest/manifest.parquet").read_bytes()
     shutil.rmtree(images)
-    complaint(capsys, "cells")
+    refusal(capsys, "cells")
     assert (project / "data/cells/ingest/manifest.parquet").read_bytes() == before
     assert [p.name for p in (project / "data/cells").iterdir()] == ["ingest"]
 
@@ -420,7 +420,7 @@ def test_a_failure_leaves_the_former_output_as_it_was(
 def test_an_unknown_recipe_lists_those_there_are(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert "got bolts; choose cells" in complaint(capsys, "bolts")
+    assert "got bolts; choose cells" in refusal(capsys, "bolts")
 
 
 def test_the_page_shows_the_split_that_was_decided_and_why(split_images: Path) -> None:
@@ -432,7 +432,7 @@ def test_the_page_shows_the_split_that_was_decided_and_why(split_images: Path) -
     assert "Copies and near-duplicates on one side" in page
 
 
-def test_an_alias_is_no_class_of_its_own_in_the_report(images: Path) -> None:
+def test_an_alias_is_not_a_class_of_its_own_in_the_report(images: Path) -> None:
     original = sorted((images / "good").glob("*.png"))[0]
     (images / "ok").mkdir()
     shutil.copy(original, images / "ok/copy.png")

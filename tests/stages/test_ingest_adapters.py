@@ -98,7 +98,7 @@ def test_a_tree_of_this_kind_is_ingested_by_yaml_alone_and_wherever_it_lies(
         assert moved.image(3) == data.image(3)
 
 
-def test_what_people_say_of_a_stations_parts_is_what_the_next_model_learns(
+def test_the_reviews_of_a_stations_parts_are_what_the_next_model_learns(
     tmp_path: Path, sealed_bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -194,7 +194,7 @@ def test_a_name_that_is_not_utf_8_is_quarantined_under_one_that_can_be_printed(
 
 
 @ANY_BYTES_IN_NAMES
-def test_a_class_folder_whose_name_is_not_utf_8_is_one_error_that_says_to_rename_it(
+def test_a_class_folder_whose_name_is_not_utf_8_is_one_error_that_asks_to_rename_it(
     images: Path, out: Path
 ) -> None:
     (images / "defective").rename(images / os.fsdecode(b"d\xe9fectueux"))

@@ -42,7 +42,7 @@ def opened(browser: Browser, address: str, wanted: str) -> str:
     return str(found)
 
 
-def test_the_page_of_the_version_says_what_metrics_json_says(
+def test_the_page_of_the_version_shows_what_metrics_json_holds(
     ran: Ran, browser: Browser, mlflow: str
 ) -> None:
     metrics = json.loads((ran.data / "evaluate/metrics.json").read_bytes())

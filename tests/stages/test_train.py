@@ -56,7 +56,7 @@ def test_one_graph_serves_any_number_of_images_with_the_same_answer(ran: Ran) ->
     np.testing.assert_allclose(together, np.stack(alone), atol=1e-4)
 
 
-def test_the_provenance_says_where_the_weights_come_from(ran: Ran) -> None:
+def test_the_provenance_names_the_origin_of_the_weights(ran: Ran) -> None:
     said = read_part(ran.data / "train/bundle", "provenance.json", Provenance)
     assert (said.recipe, said.architecture, said.weights) == (
         "cells",
@@ -100,7 +100,7 @@ def unfolded(ran: Ran, tmp_path_factory: pytest.TempPathFactory) -> tuple[Report
     return train.run(ran.train, home / "cells", out), out
 
 
-def test_without_folds_there_are_no_out_of_fold_scores_and_it_is_said(
+def test_without_folds_there_are_no_out_of_fold_scores_and_it_is_reported(
     unfolded: tuple[Report, Path],
 ) -> None:
     said, out = unfolded
@@ -249,7 +249,7 @@ def test_networks_side_by_side_are_one_graph_that_names_both(ran: Ran, tmp_path:
     assert logits.shape == (2, 2)
 
 
-def test_the_network_built_again_says_what_the_bundle_says(ran: Ran) -> None:
+def test_the_network_built_again_gives_what_the_bundle_gives(ran: Ran) -> None:
     stored = Shards(ran.data / "preprocess")
     images = stored.stack(np.arange(6))
     graph = session(ran.data / "train/bundle/model.onnx")

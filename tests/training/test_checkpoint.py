@@ -45,7 +45,7 @@ def network(eyes: tuple[BackboneRecord, ...], *, linear: bool) -> Network:
 @pytest.mark.slow
 @pytest.mark.parametrize("linear", [False, True], ids=["kernel", "linear"])
 @pytest.mark.parametrize("eyes", [EYES[:1], EYES], ids=["one", "two"])
-def test_it_says_what_the_trained_one_says(
+def test_it_gives_what_the_trained_one_gives(
     tmp_path: Path, eyes: tuple[BackboneRecord, ...], linear: bool
 ) -> None:
     trained = network(eyes, linear=linear).eval()

@@ -68,7 +68,7 @@ def sealed_with(teacher: Bundle, folder: Path, part: str, content: BaseModel) ->
 
 
 @pytest.mark.slow
-def test_a_student_follows_its_teacher_and_not_labels_that_say_the_opposite(
+def test_a_student_follows_its_teacher_and_not_labels_of_the_opposite(
     cells: Manifest, teacher: Bundle
 ) -> None:
     taught = teacher_targets(teacher, cells, ids(cells), TAXONOMY, temperature=1)
@@ -125,7 +125,7 @@ def test_tiles_are_refused_because_a_teacher_judges_parts(cells: Manifest, teach
         teacher_targets(teacher, cells, [ids(cells)[0]] * 2, TAXONOMY, 2)
 
 
-def test_progress_is_told_one_part_at_a_time(cells: Manifest, teacher: Bundle) -> None:
+def test_progress_is_reported_one_part_at_a_time(cells: Manifest, teacher: Bundle) -> None:
     told = []
 
     def shown(answers: Iterable[Floats]) -> Iterator[Floats]:
@@ -179,7 +179,7 @@ def test_pictures_in_which_the_teacher_finds_no_part_keep_their_label(
     assert_labels_stand_alone_where([bool(s < np.median(sure)) for s in sure], taught)
 
 
-def test_a_teacher_that_refuses_every_picture_is_no_teacher(
+def test_a_teacher_that_refuses_every_picture_is_not_a_teacher(
     cells: Manifest, teacher: Bundle, tmp_path: Path
 ) -> None:
     wide = PreprocessSpec(
@@ -190,7 +190,7 @@ def test_a_teacher_that_refuses_every_picture_is_no_teacher(
         teacher_targets(other, cells, ids(cells)[:4], TAXONOMY, 2)
 
 
-def test_where_every_part_was_answered_there_is_nothing_to_tell() -> None:
+def test_where_every_part_was_answered_there_is_nothing_to_report() -> None:
     assert refusals(np.full((3, 2), 0.5, np.float32)) == []
 
 
@@ -275,7 +275,7 @@ def test_a_teachers_folder_starts_at_the_project_wherever_an_experiment_runs(
     assert opened == Teacher(teacher)
 
 
-def test_a_folder_without_a_seal_is_no_teacher(registry: Registry, tmp_path: Path) -> None:
+def test_a_folder_without_a_seal_is_not_a_teacher(registry: Registry, tmp_path: Path) -> None:
     given = Distill(teacher=str(tmp_path))
     with pytest.raises(TrainingError, match=r"distill\.teacher in train\.yaml: .*not a sealed"):
         open_teacher(given, registry, tmp_path)

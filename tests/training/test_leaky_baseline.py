@@ -48,7 +48,7 @@ def metrics(data: Path) -> dict[str, Any]:
     return json.loads((data / "evaluate/metrics.json").read_bytes())  # type: ignore[no-any-return]
 
 
-def test_the_report_counts_the_pairs_and_says_that_it_split_anew(data: Path) -> None:
+def test_the_report_counts_the_pairs_and_reports_that_it_split_again(data: Path) -> None:
     report = json.loads((data / "ingest/report.json").read_bytes())
     assert report["split"]["regrouped"] is True
     assert f"{N_LEAKED} identical" in report["split"]["given"]
@@ -56,7 +56,7 @@ def test_the_report_counts_the_pairs_and_says_that_it_split_anew(data: Path) -> 
     assert table.groupby("pixels_sha256")["split"].nunique().max() == 1
 
 
-def test_the_page_says_leaky_first(data: Path) -> None:
+def test_the_page_reports_leaky_first(data: Path) -> None:
     page = (data / "ingest/report.html").read_text()
     assert "LEAKY as given; split again by group, and no leak is left" in page
     assert "OK: no leak" not in page
@@ -69,7 +69,7 @@ def test_the_naive_figure_stands_beside_the_honest_one(metrics: dict[str, Any]) 
     assert metrics["split"]["leaky"] is False
 
 
-def test_the_notes_say_both_figures_in_words(metrics: dict[str, Any]) -> None:
+def test_the_notes_give_both_figures_in_words(metrics: dict[str, Any]) -> None:
     (said,) = [note for note in metrics["notes"] if "own split leaks" in note]
     naive, honest = percent(metrics["split"]["naive"]["accuracy"]), percent(metrics["accuracy"])
     assert f"accuracy {naive} % of {N_TEST} parts" in said

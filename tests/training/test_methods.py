@@ -123,7 +123,7 @@ def test_the_history_has_a_row_an_epoch_with_what_was_learnt_and_how_fast(tuned:
     assert {"loss", "lr", "val_loss", "val_accuracy", "val_auroc"} < set(history.columns)
 
 
-def test_the_report_says_what_fine_tuning_brought_and_what_it_cannot_give(tuned: Tuned) -> None:
+def test_the_report_states_what_fine_tuning_brought_and_what_it_cannot_give(tuned: Tuned) -> None:
     written = json.loads((tuned.out / "report.json").read_text())
     assert written["val_log_loss"] <= written["start_val_log_loss"]
     assert any("validation log loss" in line for line in tuned.report.lines)
@@ -186,7 +186,7 @@ def compared(tuned: Tuned, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
         return out, train.run(TUNE.model_copy(update={"method": "auto"}), tuned.data, out)
 
 
-def test_auto_on_a_gpu_keeps_what_is_better_on_validation_and_says_both_figures(
+def test_auto_on_a_gpu_keeps_what_is_better_on_validation_and_reports_both_figures(
     compared: tuple[Path, Report],
 ) -> None:
     out, said = compared
@@ -208,7 +208,7 @@ def test_auto_compares_without_the_temperature_that_the_same_parts_made(
     assert losses["finetune"] == pytest.approx(best, rel=1e-5)
 
 
-def test_auto_lists_labels_that_look_wrong_whoever_wins(
+def test_auto_lists_labels_that_look_wrong_whichever_wins(
     tuned: Tuned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.training.finetune.on_gpu", lambda trainer: True)

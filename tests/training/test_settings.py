@@ -24,7 +24,7 @@ def test_only_the_probe_takes_networks_side_by_side(method: str) -> None:
 
 
 @pytest.mark.parametrize("weights", ["auto", "packaged", "hub", "none", "file:weights.safetensors"])
-def test_weights_come_from_where_it_is_said(weights: str) -> None:
+def test_weights_come_from_where_the_settings_name(weights: str) -> None:
     assert Settings(weights=weights).weights == weights
 
 

@@ -34,7 +34,7 @@ def test_the_surest_disagreement_comes_first() -> None:
     np.testing.assert_allclose(found["p_label"], [0.02, 0.3], atol=1e-6)
 
 
-def test_labels_that_the_heads_agree_with_are_no_suspects() -> None:
+def test_labels_that_the_heads_agree_with_are_not_suspects() -> None:
     assert suspects.find(index(["good", "dent", "dent", "dent"]), SAID, TAXONOMY).empty
 
 

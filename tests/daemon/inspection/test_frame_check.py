@@ -68,6 +68,6 @@ def test_a_frozen_picture_stays_refused_when_a_second_trigger_finds_it(gate: Fra
     assert gate("top", frozen, picture(200)) == first
 
 
-def test_the_same_frame_for_many_triggers_is_not_a_frozen_one(gate: FrameGate) -> None:
+def test_the_same_frame_for_many_triggers_is_not_a_frozen_picture(gate: FrameGate) -> None:
     once = Frame(AT, 0.0, "", picture(200))
     assert [gate("top", once, picture(200)) for _ in range(10)] == [None] * 10

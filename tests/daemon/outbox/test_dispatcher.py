@@ -39,10 +39,10 @@ class Shift(FakeClock):
             self._plan.pop(0)[1]()
 
 
-class Told(SinkConfig):
+class FakeConfig(SinkConfig):
     """A sink of the test's own."""
 
-    type: str = "told"
+    type: str = "fake"
     sink: Any
 
     def open(self, station: str, clock: object) -> Any:
@@ -55,9 +55,9 @@ class Station:
     def __init__(self, path: Path, sink: FakeSink, **settings: Any) -> None:
         self.clock = Shift()
         self.sink = sink
-        self.config = Told(sink=sink, **settings)
-        self.ledger = Ledger(path, "west-1", {"told": self.config.verdicts})
-        self.outbox = Outbox(self.ledger, "told")
+        self.config = FakeConfig(sink=sink, **settings)
+        self.ledger = Ledger(path, "west-1", {"fake": self.config.verdicts})
+        self.outbox = Outbox(self.ledger, "fake")
         self.announced: dict[str, Any] = {"ready": True}
         self.dispatcher = Dispatcher(
             self.config, self.ledger, self.clock, lambda: dict(self.announced)
@@ -83,7 +83,7 @@ class Station:
         return heartbeat
 
     @property
-    def told(self) -> list[str]:
+    def delivered(self) -> list[str]:
         return [r.id for r in self.sink.records]
 
 
@@ -100,7 +100,7 @@ def working_station(path: Path) -> Station:
 def test_entries_are_delivered_in_order_and_forgotten(station: Station) -> None:
     ids = station.judge(2 * BATCH + 3)
     station.work(1)
-    assert station.told == ids
+    assert station.delivered == ids
     assert station.outbox.depth() == (0, 0)
     assert station.dispatcher.status.delivered == len(ids)
 
@@ -111,9 +111,9 @@ def test_entry_holds_up_those_after_it_until_the_sink_is_up_again(station: Stati
     station.clock.at(5, lambda: station.judge(2))
     station.clock.at(8, lambda: setattr(station.sink, "failure", None))
     station.work(60)
-    assert station.told[:3] == ids
-    assert len(station.told) == 5
-    assert station.told == sorted(station.told)
+    assert station.delivered[:3] == ids
+    assert len(station.delivered) == 5
+    assert station.delivered == sorted(station.delivered)
 
 
 def test_down_and_up_are_each_logged_once(
@@ -125,8 +125,8 @@ def test_down_and_up_are_each_logged_once(
     station.clock.at(300, lambda: setattr(station.sink, "failure", None))
     station.work(400)
     assert caplog.messages == [
-        "sink told is down: the cable is cut; its records wait in the outbox",
-        "sink told is up again",
+        "sink fake is down: the cable is cut; its records wait in the outbox",
+        "sink fake is up again",
     ]
 
 
@@ -135,7 +135,7 @@ def test_status_has_what_waits_and_why(station: Station) -> None:
     station.sink.failure = SinkDown("the cable is cut")
     station.work(10)
     state = station.dispatcher.status
-    assert (state.name, state.up, state.alarm) == ("told", False, "the cable is cut")
+    assert (state.name, state.up, state.alarm) == ("fake", False, "the cable is cut")
     assert (state.due, state.dead, state.delivered) == (3, 0, 0)
 
 
@@ -207,7 +207,7 @@ def test_refused_record_is_a_dead_letter_and_those_around_it_arrive_once(path: P
     station = Station(path, Choosy("part-2"))
     ids = station.judge(5)
     station.work(1)
-    assert station.told == ids[:2] + ids[3:]
+    assert station.delivered == ids[:2] + ids[3:]
     assert station.outbox.depth() == (0, 1)
     assert station.dispatcher.status.up
 
@@ -237,7 +237,7 @@ def test_sink_that_is_up_gets_records_of_any_age(station: Station) -> None:
     ids = station.judge(3)
     station.clock.advance(30 * DAY_S)
     station.work(1)
-    assert station.told == ids
+    assert station.delivered == ids
 
 
 def test_a_short_outage_gives_up_nothing_however_old(station: Station) -> None:
@@ -246,7 +246,7 @@ def test_a_short_outage_gives_up_nothing_however_old(station: Station) -> None:
     station.sink.failure = SinkDown("restarting")
     station.clock.at(GRACE_S / 2, lambda: setattr(station.sink, "failure", None))
     station.work(GRACE_S)
-    assert station.told == ids
+    assert station.delivered == ids
 
 
 def test_bug_in_a_sink_is_logged_once_without_its_text_and_ends_nothing(
@@ -256,11 +256,11 @@ def test_bug_in_a_sink_is_logged_once_without_its_text_and_ends_nothing(
     station.sink.failure = ValueError("password=s3cret")
     station.clock.at(100, lambda: setattr(station.sink, "failure", None))
     station.work(200)
-    assert station.told == ids
+    assert station.delivered == ids
     assert [m.partition("\n")[0] for m in caplog.messages] == [
-        "sink told: unexpected ValueError",
-        "sink told is down: unexpected ValueError; see the log; its records wait in the outbox",
-        "sink told is up again",
+        "sink fake: unexpected ValueError",
+        "sink fake is down: unexpected ValueError; see the log; its records wait in the outbox",
+        "sink fake is up again",
     ]
     assert "s3cret" not in caplog.text
 
@@ -279,7 +279,7 @@ def test_state_is_announced_again_after_an_outage(station: Station) -> None:
     assert station.sink.states == [{"ready": True}, {"ready": True}]
 
 
-def test_sink_that_cannot_be_told_the_state_still_gets_records(
+def test_sink_that_cannot_be_sent_the_state_still_gets_records(
     station: Station, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_: object) -> None:
@@ -288,7 +288,7 @@ def test_sink_that_cannot_be_told_the_state_still_gets_records(
     monkeypatch.setattr(station.sink, "announce", fail)
     ids = station.judge(1)
     station.work(5)
-    assert station.told == ids
+    assert station.delivered == ids
     assert station.dispatcher.status.up
 
 
@@ -337,7 +337,7 @@ def test_full_ledger_disk_does_not_end_the_worker(
     monkeypatch.setattr(Outbox, "delivered", forget)
     station.clock.at(10, full.clear)
     station.work(60)
-    assert set(station.told) == set(ids)
+    assert set(station.delivered) == set(ids)
     assert station.outbox.depth() == (0, 0)
 
 

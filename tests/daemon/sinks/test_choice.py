@@ -39,7 +39,7 @@ def test_each_item_is_read_by_the_plugin_it_names(tmp_path: Path) -> None:
     assert kinds == [jsonl.Config, mqtt.Config, webhook.Config]
 
 
-def test_fault_in_one_of_several_is_told_with_its_line(tmp_path: Path) -> None:
+def test_fault_in_one_of_several_is_reported_with_its_line(tmp_path: Path) -> None:
     wrong = ALL.replace("{host: localhost}", "{hots: localhost}")
     with pytest.raises(ConfigError, match=r'yaml:10 key "sinks\[1\]\.broker\.hots" unknown'):
         loaded(tmp_path, wrong)

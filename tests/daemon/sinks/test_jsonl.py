@@ -105,7 +105,7 @@ def test_line_torn_by_a_crash_is_cut_off(tmp_path: Path, records: Records, torn:
     assert [r["id"] for r in lines(tmp_path)] == [r.id for r in before + after]
 
 
-def test_file_that_somebody_took_away_is_begun_anew(tmp_path: Path, records: Records) -> None:
+def test_file_that_somebody_took_away_is_begun_again(tmp_path: Path, records: Records) -> None:
     sink = opened(tmp_path)
     sink.deliver(records(1))
     (file,) = tmp_path.iterdir()

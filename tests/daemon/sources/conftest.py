@@ -17,8 +17,8 @@ PICTURE = codec.encode_png(np.full((20, 24, 3), 200, np.uint8))
 
 
 @pytest.fixture
-def inbox(tmp_path: Path) -> Path:
-    folder = tmp_path / "inbox"
+def watched(tmp_path: Path) -> Path:
+    folder = tmp_path / "watched"
     folder.mkdir()
     return folder
 

@@ -144,7 +144,7 @@ def test_a_camera_that_hangs_again_and_again_takes_no_more_threads_than_a_few(
     assert next(attempt(5)).serial == "1"
 
 
-def test_a_camera_that_is_too_fast_for_the_records_is_lost_with_all_its_frames_told(
+def test_a_camera_that_is_too_fast_for_the_records_is_lost_after_all_its_frames(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(_reader_thread, "MAX_FRAMES", 20)

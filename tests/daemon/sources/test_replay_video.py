@@ -65,7 +65,7 @@ def test_a_damaged_picture_is_a_frame_with_a_fault(clip: MakeClip) -> None:
     assert [bool(f.fault) for f in frames] == [False, False, True, False]
 
 
-def test_a_file_that_is_no_video_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_video_is_named(tmp_path: Path) -> None:
     pytest.importorskip("av")
     path = tmp_path / "notes.mp4"
     path.write_text("no video")

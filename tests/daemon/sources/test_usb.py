@@ -40,7 +40,7 @@ def test_a_real_camera_gives_pictures() -> None:
     assert all(rgb.size > 0 and rgb.shape[2] == 3 for rgb in seen)
 
 
-def test_a_device_that_is_none_is_lost(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_device_is_lost(tmp_path: Path) -> None:
     pytest.importorskip("av")
     device = tmp_path / "video0"
     device.write_bytes(b"no device")

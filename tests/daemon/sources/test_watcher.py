@@ -67,51 +67,51 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def watch(inbox: Path) -> Iterator[Watch]:
+def watch(watched: Path) -> Iterator[Watch]:
     """Gets the system's notices; its clock stands still, so that no later scan finds a file."""
-    it = Watch(inbox, FakeClock())
+    it = Watch(watched, FakeClock())
     with it.watcher.watching():
         it.look_until(lambda: it.watcher.uses_notices)
         yield it
 
 
 @pytest.fixture
-def polled(inbox: Path, clock: FakeClock) -> Iterator[Watch]:
+def polled(watched: Path, clock: FakeClock) -> Iterator[Watch]:
     """Scans each second of its clock, which takes no time."""
-    it = Watch(inbox, clock, polling_s=1)
+    it = Watch(watched, clock, polling_s=1)
     with it.watcher.watching():
         yield it
 
 
-def test_files_that_are_there_already_come_once_oldest_first(inbox: Path, polled: Watch) -> None:
+def test_files_that_are_there_already_come_once_oldest_first(watched: Path, polled: Watch) -> None:
     for name, seconds in [("b.png", 1), ("a.png", 3), ("tray/c.png", 2)]:
-        write(inbox / name, seconds, DATA)
+        write(watched / name, seconds, DATA)
     for _ in range(9):
         polled.look()
     assert polled.names == ["b.png", "tray/c.png", "a.png"]
 
 
-def test_a_file_comes_with_its_size_and_time_of_change(inbox: Path, polled: Watch) -> None:
-    write(inbox / "a.png", 1, DATA)
+def test_a_file_comes_with_its_size_and_time_of_change(watched: Path, polled: Watch) -> None:
+    write(watched / "a.png", 1, DATA)
     polled.look_until(lambda: polled.found)
     assert polled.found[0].stamp == FileStamp(len(DATA), 1_767_225_601_000_000_000)
 
 
-def test_a_new_version_of_a_file_comes_again(inbox: Path, polled: Watch) -> None:
-    write(inbox / "a.png", 1, DATA)
+def test_a_new_version_of_a_file_comes_again(watched: Path, polled: Watch) -> None:
+    write(watched / "a.png", 1, DATA)
     polled.look_until(lambda: polled.found)
-    write(inbox / "a.png", 2, DATA)
+    write(watched / "a.png", 2, DATA)
     polled.look_until(lambda: len(polled.found) == 2)
     assert polled.names == ["a.png", "a.png"]
 
 
 def test_a_file_that_grows_waits_until_it_has_stayed_the_same(
-    inbox: Path, clock: FakeClock
+    watched: Path, clock: FakeClock
 ) -> None:
-    watch = Watch(inbox, clock, polling_s=1, stable_s=3)
+    watch = Watch(watched, clock, polling_s=1, stable_s=3)
     with watch.watcher.watching():
         for n in range(1, 6):
-            (inbox / "a.png").write_bytes(DATA[:n])
+            (watched / "a.png").write_bytes(DATA[:n])
             clock.advance(2)
             watch.look()
         assert watch.found == []
@@ -119,34 +119,34 @@ def test_a_file_that_grows_waits_until_it_has_stayed_the_same(
     assert watch.found == [FinishedFile("a.png", FileStamp(5, watch.found[0].stamp.mtime_ns))]
 
 
-def test_hidden_temporary_and_foreign_files_are_left_alone(inbox: Path, polled: Watch) -> None:
+def test_hidden_temporary_and_foreign_files_are_left_alone(watched: Path, polled: Watch) -> None:
     for name in (".a.png", "b.tmp.png", "c.png.part", "d.txt", ".git/e.png", "f~.png"):
-        write(inbox / name, 0, DATA)
+        write(watched / name, 0, DATA)
     for _ in range(9):
         polled.look()
     assert polled.found == []
 
 
-def test_an_excluded_folder_is_left_alone(inbox: Path, clock: FakeClock) -> None:
-    write(inbox / "done" / "a.png", 0, DATA)
+def test_an_excluded_folder_is_left_alone(watched: Path, clock: FakeClock) -> None:
+    write(watched / "done" / "a.png", 0, DATA)
     watcher = FolderWatcher(
-        inbox, lambda *_: False, clock, stable_s=0, polling_s=1, excluded=inbox / "done"
+        watched, lambda *_: False, clock, stable_s=0, polling_s=1, excluded=watched / "done"
     )
     with watcher.watching():
         assert [watcher.finished(Heartbeat(clock)) for _ in range(9)] == [[]] * 9
 
 
-def test_a_closed_file_is_noticed(inbox: Path, watch: Watch) -> None:
-    (inbox / "a.png").write_bytes(DATA)
+def test_a_closed_file_is_noticed(watched: Path, watch: Watch) -> None:
+    (watched / "a.png").write_bytes(DATA)
     watch.look_until(lambda: watch.found)
-    assert watch.found == [FinishedFile("a.png", stamp_of(inbox / "a.png") or GONE)]
+    assert watch.found == [FinishedFile("a.png", stamp_of(watched / "a.png") or GONE)]
 
 
-def test_a_half_written_file_waits_for_its_writer(inbox: Path, watch: Watch) -> None:
-    with (inbox / "a.png").open("wb") as handle:
+def test_a_half_written_file_waits_for_its_writer(watched: Path, watch: Watch) -> None:
+    with (watched / "a.png").open("wb") as handle:
         handle.write(DATA[:20])
         handle.flush()
-        (inbox / "b.png").write_bytes(DATA)
+        (watched / "b.png").write_bytes(DATA)
         watch.look_until(lambda: watch.found)
         handle.write(DATA[20:])
     watch.look_until(lambda: len(watch.found) == 2)
@@ -154,42 +154,42 @@ def test_a_half_written_file_waits_for_its_writer(inbox: Path, watch: Watch) -> 
     assert watch.found[1].stamp.size == len(DATA)
 
 
-@pytest.mark.parametrize("where", ["inbox/.a.part", "elsewhere.png"])
+@pytest.mark.parametrize("where", ["watched/.a.part", "elsewhere.png"])
 def test_a_file_moved_into_place_is_noticed(
-    inbox: Path, tmp_path: Path, watch: Watch, where: str
+    watched: Path, tmp_path: Path, watch: Watch, where: str
 ) -> None:
     (tmp_path / where).write_bytes(DATA)
-    (tmp_path / where).rename(inbox / "a.png")
+    (tmp_path / where).rename(watched / "a.png")
     watch.look_until(lambda: watch.found)
     assert watch.names == ["a.png"]
 
 
-def test_files_in_new_folders_are_found(inbox: Path, tmp_path: Path) -> None:
-    watch = Watch(inbox, Clock())
+def test_files_in_new_folders_are_found(watched: Path, tmp_path: Path) -> None:
+    watch = Watch(watched, Clock())
     with watch.watcher.watching():
         watch.look_until(lambda: watch.watcher.uses_notices)
-        write(inbox / "tray" / "a.png", 0, DATA)
+        write(watched / "tray" / "a.png", 0, DATA)
         write(tmp_path / "tray-2" / "b.png", 0, DATA)
-        (tmp_path / "tray-2").rename(inbox / "tray-2")
+        (tmp_path / "tray-2").rename(watched / "tray-2")
         watch.look_until(lambda: len(watch.found) == 2)
     assert sorted(watch.names) == ["tray-2/b.png", "tray/a.png"]
 
 
 def test_a_file_that_is_renamed_after_it_was_closed_comes_under_its_last_name(
-    inbox: Path, watch: Watch
+    watched: Path, watch: Watch
 ) -> None:
     for i in range(20):
-        write(inbox / f"{i}.tmp.png", 0, DATA).rename(inbox / f"{i}.png")
+        write(watched / f"{i}.tmp.png", 0, DATA).rename(watched / f"{i}.png")
     watch.look_until(lambda: len(watch.found) >= 20)
     assert sorted(watch.names) == sorted(f"{i}.png" for i in range(20))
     assert GONE not in {file.stamp for file in watch.found}
 
 
-def test_a_closed_file_that_somebody_takes_away_is_gone(inbox: Path, clock: FakeClock) -> None:
-    watch = Watch(inbox, clock)
+def test_a_closed_file_that_somebody_takes_away_is_gone(watched: Path, clock: FakeClock) -> None:
+    watch = Watch(watched, clock)
     with watch.watcher.watching():
         watch.look_until(lambda: watch.watcher.uses_notices)
-        watch.watcher.notice(str(inbox / "a.png"))
+        watch.watcher.notice(str(watched / "a.png"))
         watch.look()
         assert watch.found == []  # the notice of a rename may still follow
         clock.advance(RENAME_S)
@@ -198,67 +198,67 @@ def test_a_closed_file_that_somebody_takes_away_is_gone(inbox: Path, clock: Fake
 
 
 def test_a_second_notice_of_a_file_that_was_taken_and_deleted_is_not_a_second_part(
-    inbox: Path, clock: FakeClock
+    watched: Path, clock: FakeClock
 ) -> None:
-    watch = Watch(inbox, clock)
+    watch = Watch(watched, clock)
     with watch.watcher.watching():
         watch.look_until(lambda: watch.watcher.uses_notices)
-        (inbox / "a.png").write_bytes(DATA)
+        (watched / "a.png").write_bytes(DATA)
         watch.look_until(lambda: watch.found)
-        (inbox / "a.png").unlink()
-        watch.watcher.notice(str(inbox / "a.png"))
+        (watched / "a.png").unlink()
+        watch.watcher.notice(str(watched / "a.png"))
         watch.look()
         clock.advance(RENAME_S)
         watch.look()
     assert watch.names == ["a.png"]
 
 
-def test_each_of_many_files_comes_once_while_they_are_written(inbox: Path, watch: Watch) -> None:
+def test_each_of_many_files_comes_once_while_they_are_written(watched: Path, watch: Watch) -> None:
     for i in range(200):
-        (inbox / f"{i:03}.png").write_bytes(DATA)
+        (watched / f"{i:03}.png").write_bytes(DATA)
     watch.look_until(lambda: len(watch.found) >= 200)
-    (inbox / "last.png").write_bytes(DATA)
+    (watched / "last.png").write_bytes(DATA)
     watch.look_until(lambda: watch.names[-1] == "last.png")
     assert sorted(watch.names) == [*(f"{i:03}.png" for i in range(200)), "last.png"]
 
 
 def test_a_file_whose_notice_was_lost_is_found_by_a_later_scan(
-    inbox: Path, tmp_path: Path, clock: FakeClock
+    watched: Path, tmp_path: Path, clock: FakeClock
 ) -> None:
-    watch = Watch(inbox, clock)
+    watch = Watch(watched, clock)
     with watch.watcher.watching():
         watch.look_until(lambda: watch.watcher.uses_notices)
         (tmp_path / "elsewhere.png").write_bytes(DATA)
-        os.link(tmp_path / "elsewhere.png", inbox / "a.png")  # of which there is no notice
+        os.link(tmp_path / "elsewhere.png", watched / "a.png")  # of which there is no notice
         for _ in range(2):
             clock.advance(SCAN_EVERY_S)
             watch.look()
     assert watch.names == ["a.png"]
 
 
-def test_a_watched_folder_that_is_taken_away_is_lost(inbox: Path, clock: FakeClock) -> None:
-    watch = Watch(inbox, clock)
+def test_a_watched_folder_that_is_taken_away_is_lost(watched: Path, clock: FakeClock) -> None:
+    watch = Watch(watched, clock)
     with watch.watcher.watching():
         watch.look_until(lambda: watch.watcher.uses_notices)
-        inbox.rmdir()
+        watched.rmdir()
         clock.advance(SCAN_EVERY_S)
-        with pytest.raises(SourceLost, match="inbox is not there: No such file"):
+        with pytest.raises(SourceLost, match="watched is not there: No such file"):
             watch.look()
 
 
 def test_a_folder_in_place_of_the_watched_one_is_a_loss(
-    inbox: Path, tmp_path: Path, polled: Watch, clock: FakeClock
+    watched: Path, tmp_path: Path, polled: Watch, clock: FakeClock
 ) -> None:
     polled.look()
-    inbox.rename(tmp_path / "share")
-    inbox.mkdir()
+    watched.rename(tmp_path / "share")
+    watched.mkdir()
     clock.advance(1)
-    with pytest.raises(SourceLost, match="inbox is another folder now than it was"):
+    with pytest.raises(SourceLost, match="watched is another folder now than it was"):
         polled.look()
 
 
 def test_a_folder_that_cannot_be_watched_again_and_again_takes_no_more_handles(
-    inbox: Path, monkeypatch: pytest.MonkeyPatch
+    watched: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_room(*_: object) -> None:
         raise OSError(28, "inotify watch limit reached")
@@ -268,14 +268,14 @@ def test_a_folder_that_cannot_be_watched_again_and_again_takes_no_more_handles(
     for _ in range(3):
         with (
             pytest.raises(SourceLost, match=r"watch limit reached; set `polling_s` to scan it"),
-            Watch(inbox, Clock()).watcher.watching(),
+            Watch(watched, Clock()).watcher.watching(),
         ):
             pass
     assert (threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))) == before
 
 
 def test_a_system_without_room_for_another_watch_is_a_loss(
-    inbox: Path, monkeypatch: pytest.MonkeyPatch
+    watched: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_instance(*_: object, **__: object) -> None:
         raise OSError(24, "inotify instance limit reached")
@@ -283,6 +283,6 @@ def test_a_system_without_room_for_another_watch_is_a_loss(
     monkeypatch.setattr(InotifyObserver, "__init__", no_instance)
     with (
         pytest.raises(SourceLost, match="instance limit reached"),
-        Watch(inbox, Clock()).watcher.watching(),
+        Watch(watched, Clock()).watcher.watching(),
     ):
         pass

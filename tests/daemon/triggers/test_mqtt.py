@@ -145,11 +145,11 @@ def test_a_worker_that_hangs_and_the_one_in_its_place_do_not_both_trigger(
     hung = trigger.calls(Heartbeat(Clock()))
     subscribed = threading.Event()
 
-    def say_hello() -> None:
+    def greet() -> None:
         while not subscribed.wait(0.05):
             publish(config(broker.port).broker, "hello")
 
-    thread = threading.Thread(target=say_hello, daemon=True)
+    thread = threading.Thread(target=greet, daemon=True)
     thread.start()
     assert next(hung).serial == "hello"
     subscribed.set()
@@ -305,7 +305,7 @@ def test_a_broker_that_forgot_the_session_is_an_error_in_the_log(
 
 
 @pytest.mark.slow
-def test_two_stations_of_one_name_say_so_and_do_not_throw_each_other_out_without_end(
+def test_two_stations_of_one_name_report_it_and_do_not_throw_each_other_out_without_end(
     broker: Mosquitto, caplog: pytest.LogCaptureFixture
 ) -> None:
     elder, younger = (config(broker.port).open_for("west", "top", Clock()) for _ in range(2))

@@ -53,7 +53,7 @@ def test_a_replaced_worker_leaves_what_waits_to_the_next() -> None:
     assert next(trigger.calls(Heartbeat(Clock()))).serial == "A-1"
 
 
-def test_calls_that_nobody_waits_for_are_left_at_the_end_and_who_waits_is_told() -> None:
+def test_calls_that_nobody_waits_for_are_left_at_the_end_and_those_who_wait_get_an_answer() -> None:
     trigger = Config(type="software").open(FakeClock())
     told: list[object] = []
     trigger.fire("A-1")

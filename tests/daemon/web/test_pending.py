@@ -36,7 +36,7 @@ def test_each_client_gets_its_own_record() -> None:
     assert asyncio.run(clients()) == [PASSED, other]
 
 
-def test_a_record_that_was_not_opened_is_no_verdict() -> None:
+def test_a_record_that_was_not_opened_gives_no_verdict() -> None:
     async def client() -> None:
         with PendingVerdicts().expected() as pending:
             pending.answer(None)

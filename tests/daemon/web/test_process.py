@@ -30,7 +30,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def test_a_running_station_tells_its_health_and_ends_with_a_client_connected(
+def test_a_running_station_reports_its_health_and_ends_with_a_client_connected(
     line: Line, line_file: Callable[..., Path], kept_model: Bundle, tmp_path: Path
 ) -> None:
     file, port = line_file(loop="true", rate_hz=50), free_port()

@@ -127,7 +127,7 @@ def test_an_image_outside_the_root_is_refused(tmp_path: Path) -> None:
         ('{"images": [], "annotations": [], "categories": []}', "lists no images"),
     ],
 )
-def test_a_file_of_another_form_says_where_it_differs(
+def test_a_file_of_another_form_is_refused_with_where_it_differs(
     tmp_path: Path, content: str, fault: str
 ) -> None:
     with pytest.raises(DataError, match=fault):

@@ -118,13 +118,13 @@ def test_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
         ('"img/b.png,good,0,test', r"parts\.csv:\d is no CSV: unexpected end"),
     ],
 )
-def test_a_bad_row_is_told_with_its_line(tmp_path: Path, row: str, fault: str) -> None:
+def test_a_bad_row_is_reported_with_its_line(tmp_path: Path, row: str, fault: str) -> None:
     file = table(tmp_path, "path,label,p,split", "img/a.png,good,0,train", row)
     with pytest.raises(DataError, match=fault):
         read(file, {"defect_probability": "p", "split": "split"})
 
 
-def test_a_missing_table_says_what_is_expected(tmp_path: Path) -> None:
+def test_a_missing_table_shows_what_is_expected(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"none\.csv \(source\.file in ingest\.yaml\) cannot be"):
         read(tmp_path / "none.csv")
 

@@ -23,7 +23,7 @@ def test_there_are_2624_cells_with_names_of_their_own() -> None:
     assert len({s.id for s in samples}) == len(samples) == 2624
 
 
-def test_every_cell_lies_where_its_path_says() -> None:
+def test_every_cell_lies_where_its_path_points() -> None:
     root = elpv.root(elpv.Config(type="elpv"))
     assert all((root / s.path).is_file() for s in cells())
 
@@ -52,7 +52,9 @@ def test_both_kinds_of_cell_are_named() -> None:
     assert {s.variant for s in cells()} == {"mono", "poly"}
 
 
-def test_a_package_that_is_not_installed_says_what_to_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_that_is_not_installed_is_named_with_what_to_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
     with pytest.raises(
         MissingExtra, match=r"elpv-dataset.*pip install -c constraints.txt '\.\[demo\]'"

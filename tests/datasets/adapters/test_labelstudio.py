@@ -125,12 +125,12 @@ def test_several_controls_ask_for_a_selection(tmp_path: Path) -> None:
         read(tmp_path, [task("img/a.png", *votes)])
 
 
-def test_a_misspelt_control_is_told_with_the_nearest(tmp_path: Path) -> None:
+def test_a_misspelt_control_is_reported_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r'no answers to "verdikt".*did you mean "verdict"\?'):
         read(tmp_path, [task("img/a.png", answer("good"))], control="verdikt")
 
 
-def test_a_misspelt_good_label_is_told_with_the_nearest(tmp_path: Path) -> None:
+def test_a_misspelt_good_label_is_reported_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r'nobody chose "god".*did you mean "good"\?'):
         read(tmp_path, [task("img/a.png", answer("good"))], good="god")
 
@@ -178,7 +178,7 @@ def test_an_image_that_is_not_in_the_root_is_refused(
         ("[]", "has 0 tasks and no answer"),
     ],
 )
-def test_a_file_of_another_form_says_where_it_differs(
+def test_a_file_of_another_form_is_refused_with_where_it_differs(
     tmp_path: Path, content: str, fault: str
 ) -> None:
     with pytest.raises(DataError, match=fault):

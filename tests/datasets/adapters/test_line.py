@@ -60,7 +60,7 @@ def test_the_label_is_the_last_review_and_the_group_the_serial(
     assert read(tmp_path) == [Sample(id=identity, path=path, label="good", group="SN-17")]
 
 
-def test_what_the_model_said_is_no_truth(ledger: Ledger, tmp_path: Path) -> None:
+def test_what_the_model_answered_is_not_a_truth(ledger: Ledger, tmp_path: Path) -> None:
     part(ledger, "SN-1")
     reviewed = part(ledger, "SN-2", "good")
     assert [s.id for s in read(tmp_path)] == [reviewed]
@@ -105,7 +105,7 @@ def test_a_missing_folder_is_named(ledger: Ledger, tmp_path: Path) -> None:
         read(tmp_path)
 
 
-def test_a_ledger_without_reviewed_frames_says_how_to_get_some(
+def test_a_ledger_without_reviewed_frames_is_refused_with_how_to_get_some(
     ledger: Ledger, tmp_path: Path
 ) -> None:
     part(ledger, "SN-1")
@@ -119,7 +119,7 @@ def test_a_missing_ledger_is_named(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-def test_a_file_that_is_no_ledger_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_ledger_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ledger.sqlite").write_text("not a database, but long enough\n" * 40)
     with pytest.raises(DataError, match=r"cannot be used as a ledger \(file is not a database"):
         read(tmp_path)

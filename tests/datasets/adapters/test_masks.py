@@ -91,7 +91,7 @@ def test_an_image_in_no_class_folder_is_named(pairs: Path) -> None:
         samples(pairs, label="folder")
 
 
-def test_a_missing_mask_is_an_error_that_says_where_it_should_be(pairs: Path) -> None:
+def test_a_missing_mask_is_an_error_that_names_where_it_should_be(pairs: Path) -> None:
     (pairs / "masks/1.png").unlink()
     with pytest.raises(DataError, match=r"images/1\.png has no mask such as .*masks/1\.png"):
         samples(pairs)
@@ -134,7 +134,7 @@ def test_a_missing_folder_names_its_setting(pairs: Path, folder: str) -> None:
         samples(pairs, **{folder: "nowhere"})
 
 
-def test_a_folder_without_images_says_so(tmp_path: Path) -> None:
+def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     (tmp_path / "images").mkdir()
     with pytest.raises(DataError, match="images has no image; known endings"):
         samples(tmp_path)

@@ -38,7 +38,7 @@ def test_the_pairs_are_those_of_comparing_all_with_all(threshold: float) -> None
     assert threshold < 0.35 or found
 
 
-def test_a_pair_tells_how_far_apart_it_is() -> None:
+def test_a_pair_has_its_distance() -> None:
     vectors = np.array([[0, 0], [3, 4], [40, 0]], np.float32)
     assert near_duplicates(vectors, 6) == [(0, 1, 5.0)]
 

@@ -48,7 +48,7 @@ def test_a_copy_on_the_other_side_is_a_leak_shown_with_both_paths(images: Path) 
     assert [f"good/{original.name}", "good/copy.png"] in report["pairs_shown"]
 
 
-def test_a_copy_on_the_same_side_is_no_leak(images: Path) -> None:
+def test_a_copy_on_the_same_side_is_not_a_leak(images: Path) -> None:
     original = sorted((images / "good").glob("*.png"))[0]
     shutil.copy(original, images / "good/copy.png")
     seen, splits = examined(images)
@@ -78,7 +78,7 @@ def test_the_same_picture_with_two_labels_is_a_conflict(images: Path) -> None:
     ]
 
 
-def test_the_same_shot_saved_anew_with_another_label_is_a_conflict(images: Path) -> None:
+def test_the_same_shot_saved_again_with_another_label_is_a_conflict(images: Path) -> None:
     original = sorted((images / "good").glob("*.png"))[0]
     (images / "defective/again.jpg").write_bytes(encode_jpeg(read(original), quality=95))
     seen, splits = examined(images)

@@ -29,12 +29,12 @@ def test_copies_across_a_split_make_look_up_perfect_until_it_is_split_by_group()
     assert told["regrouped"] == pytest.approx(0.5, abs=0.2)
 
 
-def test_without_a_given_test_side_there_is_nothing_to_tell() -> None:
+def test_without_a_given_test_side_there_is_nothing_to_report() -> None:
     assert measure_leakage(LOOKS, LABELS, LABELS, [""] * N) is None
     assert measure_leakage(LOOKS, LABELS, LABELS, ["train"] * N) is None
 
 
-def test_groups_too_few_to_split_anew_leave_the_given_figure_alone() -> None:
+def test_groups_too_few_to_split_again_leave_the_given_figure_alone() -> None:
     told = measure_leakage(LOOKS, LABELS, ["one", "two"] * (N // 2), ["train", "test"] * (N // 2))
     assert told is not None
     assert told["regrouped"] is None

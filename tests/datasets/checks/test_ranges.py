@@ -10,7 +10,7 @@ def qualities(n: int = 40) -> list[Quality]:
     return [Quality(120.0 + i % 9, 30.0 + i % 4, 80.0 + 5 * (i % 7)) for i in range(n)]
 
 
-def test_quantiles_are_told_for_each_class_from_least_to_greatest() -> None:
+def test_quantiles_are_reported_for_each_class_from_least_to_greatest() -> None:
     told = ranges([Quality(10, 1, 1), Quality(20, 2, 2), Quality(90, 9, 9)], ["a", "a", "b"])
     assert told["a"]["brightness"][0::3] == [10, 15, 20]
     assert set(told["b"]["sharpness"]) == {9}
@@ -37,6 +37,6 @@ def test_a_class_that_is_dark_as_a_whole_has_no_outliers() -> None:
     assert outliers([*qualities(), *dark], ["good"] * 40 + ["burnt"] * 15) == []
 
 
-def test_a_hair_of_difference_in_an_even_data_set_is_no_outlier() -> None:
+def test_a_hair_of_difference_in_an_even_data_set_is_not_an_outlier() -> None:
     same = [Quality(120.0, 30.0, 80.0)] * 30
     assert outliers([*same, Quality(121.0, 30.2, 81.0)], ["good"] * 31) == []

@@ -44,7 +44,7 @@ def test_the_most_doubtful_comes_first() -> None:
     assert gaps == sorted(gaps, reverse=True)
 
 
-def test_where_looks_tell_nothing_no_list_is_given_and_the_reader_is_told() -> None:
+def test_where_looks_show_nothing_no_list_is_given_and_the_report_has_the_reason() -> None:
     labels = ["scratch", "dent"] * (N // 2)
     found = dispute(noise(), labels, own_groups())
     assert found.suspects == []

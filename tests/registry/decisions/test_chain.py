@@ -63,12 +63,12 @@ def test_a_chain_that_is_whole_verifies() -> None:
     assert chain.standing.status == {1: "approved", 2: "withdrawn"}
 
 
-def test_tags_of_others_are_no_records() -> None:
+def test_tags_of_others_are_not_records() -> None:
     others = {"signoff.reviewer": "A. Weber", "owner": "line 4", "signoff.1.x": "?"}
     assert read_chain("cells", others) == read_chain("cells", {})
 
 
-def test_a_record_that_lost_the_race_and_was_left_behind_is_no_fault() -> None:
+def test_a_record_that_lost_the_race_and_was_left_behind_is_not_a_fault() -> None:
     chain = read_chain("cells", GOOD | tagged(RIVAL))
     assert (chain.records, chain.lost, chain.faults) == ((FIRST, SECOND, THIRD), (RIVAL,), ())
 
@@ -88,7 +88,7 @@ def test_a_record_that_took_effect_never_lies_beyond_the_head(tags: Tags, record
     )
 
 
-def test_a_time_without_its_zone_is_no_record() -> None:
+def test_a_time_without_its_zone_is_not_a_record() -> None:
     with pytest.raises(ValidationError, match="without its zone"):
         record(1, "promote", 1, at="2026-11-22T12:00:00")
 
@@ -142,7 +142,7 @@ def test_a_record_beyond_the_head_counts_for_nothing() -> None:
     assert chain.standing.champion == 1
 
 
-def test_the_first_decision_at_work_is_no_fault() -> None:
+def test_the_first_decision_at_work_is_not_a_fault() -> None:
     chain = read_chain("cells", tagged(FIRST))
     assert (chain.records, chain.pending, chain.faults) == ((), (FIRST,), ())
 

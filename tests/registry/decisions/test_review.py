@@ -139,7 +139,9 @@ def test_an_override_that_was_not_needed_is_not_recorded_as_one(two_versions: Re
     assert "no override was needed" in done.summary
 
 
-def test_a_rejected_version_is_no_challenger_and_needs_an_override(two_versions: Registry) -> None:
+def test_a_rejected_version_is_not_a_challenger_and_needs_an_override(
+    two_versions: Registry,
+) -> None:
     done = Review(two_versions, "cells").reject(2, "B. Sato", "misses cracks")
     assert done.summary == "cells/2 is rejected"
     assert done.version.aliases == ()

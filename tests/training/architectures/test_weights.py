@@ -152,7 +152,7 @@ def test_a_file_without_tensors_is_refused(tmp_path: Path) -> None:
         from_file(tmp_path / "empty.pth")
 
 
-def test_what_stands_under_a_number_is_no_part_of_a_network(
+def test_what_stands_under_a_number_is_not_part_of_a_network(
     trained: Tensors, tmp_path: Path
 ) -> None:
     saved = dict[object, Tensor]([(0, torch.ones(3)), *trained.items()])

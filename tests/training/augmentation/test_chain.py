@@ -70,7 +70,7 @@ def test_a_flip_is_the_mirror_image(image: Pixels) -> None:
     assert all(m or u for m, u in zip(mirrored, untouched, strict=True))
 
 
-def test_a_streak_of_vibration_is_as_long_as_it_says_and_stays_in_its_place() -> None:
+def test_a_streak_of_vibration_has_its_length_and_stays_in_its_place() -> None:
     dot = np.zeros((41, 41, 1), np.uint8)
     dot[20, 20] = 255
     augmenter = Augmenter.of(Policy.model_validate({"vibration": {"max_px": 9}}), full=True)

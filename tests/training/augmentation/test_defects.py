@@ -32,7 +32,7 @@ def test_a_defect_at_the_border_is_not_whole() -> None:
     assert [d.whole for d in defects_of(disc(62, 32, 5))] == [False]
 
 
-def test_crumbs_are_no_defects_and_a_sound_part_has_none() -> None:
+def test_crumbs_are_not_defects_and_a_sound_part_has_none() -> None:
     crumb = np.zeros((64, 64), np.uint8)
     crumb[10, 10:13] = 255
     assert defects_of(crumb) == []
@@ -66,7 +66,7 @@ def test_what_shows_in_one_colour_only_is_seen() -> None:
     assert visibility(image, area) > 15
 
 
-def test_other_defects_are_no_part_of_the_surround() -> None:
+def test_other_defects_are_not_part_of_the_surround() -> None:
     image, area = with_pit(depth=30)
     other = (disc(32, 32, 16) > 0) & ~(disc(32, 32, 9) > 0)
     image[other & (np.indices(other.shape)[1] > 20)] -= 100

@@ -58,7 +58,7 @@ def test_what_was_kept_is_found_and_nothing_else(file: Path) -> None:
     assert found(file, vectors(3, seed=1)) == set()
 
 
-def test_it_is_said_how_many_were_found(file: Path) -> None:
+def test_it_is_reported_how_many_were_found(file: Path) -> None:
     keep(file, vectors(5))
     cache = keep(file, vectors(8))
     assert (cache.asked, cache.found) == (8, 5)
@@ -72,7 +72,7 @@ def test_what_was_computed_before_a_kill_is_found(file: Path) -> None:
     assert found(file, known) == set(known) - {list(known)[-1]}
 
 
-def test_a_changed_byte_costs_one_row_and_is_said(
+def test_a_changed_byte_costs_one_row_and_is_reported(
     file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     known = vectors(20)
@@ -113,7 +113,7 @@ def test_a_file_damaged_anywhere_gives_the_right_vectors_or_none(file: Path) -> 
 
 
 @pytest.mark.parametrize("content", [b"PAR1 no database" * 100, b"cut"])
-def test_a_file_that_is_no_database_is_made_anew(
+def test_a_file_that_is_not_a_database_is_made_again(
     file: Path, content: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     known = vectors(3)
@@ -126,7 +126,7 @@ def test_a_file_that_is_no_database_is_made_anew(
     assert "it was removed and is made again" in said
 
 
-def test_a_truncated_file_is_made_anew(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_truncated_file_is_made_again(file: Path, caplog: pytest.LogCaptureFixture) -> None:
     known = vectors(30)
     keep(file, known)
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
@@ -136,7 +136,7 @@ def test_a_truncated_file_is_made_anew(file: Path, caplog: pytest.LogCaptureFixt
     assert "made again" in caplog.text
 
 
-def test_a_database_of_something_else_is_made_anew(file: Path) -> None:
+def test_a_database_of_something_else_is_made_again(file: Path) -> None:
     file.parent.mkdir(parents=True)
     with closing(sqlite3.connect(file)) as db:
         db.execute("CREATE TABLE vector (id INTEGER)")
@@ -145,7 +145,7 @@ def test_a_database_of_something_else_is_made_anew(file: Path) -> None:
     assert found(file, known) == set(known)
 
 
-def test_a_locked_file_is_gone_without_and_said_once(
+def test_a_locked_file_is_done_without_and_reported_once(
     file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     known = vectors(3)
@@ -226,7 +226,7 @@ def test_what_a_training_uses_stays_even_beyond_the_limit(file: Path) -> None:
     assert found(file, known) == set(known)
 
 
-def test_nothing_is_said_when_nothing_is_wrong(
+def test_nothing_is_logged_when_nothing_is_wrong(
     file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)

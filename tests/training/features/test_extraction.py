@@ -129,7 +129,7 @@ def test_what_was_computed_is_not_computed_again(
     assert computed(graph, cells, cache) == 0
 
 
-def test_it_is_told_how_many_are_found_before_the_rest_is_computed(
+def test_it_is_reported_how_many_are_found_before_the_rest_is_computed(
     graph: Path, cells: Cells, cache: FeatureCache
 ) -> None:
     computed(graph, cells, cache, batches=plan(np.arange(4), views=0))
@@ -189,7 +189,7 @@ def test_another_network_finds_nothing(
     assert computed(graphs[0.64], cells, cache) == 2 * N
 
 
-def test_views_by_other_code_are_made_anew(
+def test_views_by_other_code_are_made_again(
     graph: Path, cells: Cells, cache: FeatureCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed(graph, cells, cache)

@@ -94,7 +94,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(
     assert "cannot be read" in capsys.readouterr().err
 
 
-def test_a_file_that_is_no_checkpoint_is_passed_over_too(
+def test_a_file_that_is_not_a_checkpoint_is_passed_over_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     crashed(tmp_path / "work", 5)

@@ -61,7 +61,7 @@ def test_finer_levels_and_the_head_have_rates_of_their_own_and_vectors_no_decay(
     }
 
 
-def test_a_frozen_batch_norm_is_neither_trained_nor_counts_along() -> None:
+def test_a_fixed_batch_norm_is_neither_trained_nor_counts_along() -> None:
     net = network(examples())
     prepare(net, depths(of(net), SHAPE), freeze_batch_norm=True)
     norms = [m for m in net.modules() if isinstance(m, torch.nn.BatchNorm2d)]

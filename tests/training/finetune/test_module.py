@@ -19,7 +19,7 @@ from tests.training.finetune.conftest import TRAINER, examples, network, tune
 pytestmark = pytest.mark.slow
 
 
-def test_a_loss_that_is_no_number_names_the_batch_and_keeps_the_last_good_checkpoint(
+def test_a_loss_that_is_not_a_number_names_the_batch_and_keeps_the_last_good_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = FineTuning.logits
@@ -39,7 +39,7 @@ def test_a_loss_that_is_no_number_names_the_batch_and_keeps_the_last_good_checkp
     assert "trainer.precision to 32-true" in said
 
 
-def test_a_loss_that_is_no_number_at_the_end_of_an_epoch_is_not_kept(tmp_path: Path) -> None:
+def test_a_loss_that_is_not_a_number_at_the_end_of_an_epoch_is_not_kept(tmp_path: Path) -> None:
     shown = examples()
     clean = network(shown)
     shown.targets[7] = np.nan
@@ -93,7 +93,7 @@ def test_the_learning_rate_in_the_history_is_the_one_that_the_settings_name(
     assert tuned.history["lr"][0] == pytest.approx(2e-3 * np.mean(cosine), rel=1e-4)
 
 
-def test_a_balanced_training_says_which_shares_it_took_out(tmp_path: Path) -> None:
+def test_a_balanced_training_reports_the_shares_it_took_out(tmp_path: Path) -> None:
     _, plain = tune(tmp_path / "a", {"epochs": 1})
     _, balanced = tune(tmp_path / "b", {"epochs": 1, "balance": "logits"})
     assert plain.log_prior is None

@@ -25,7 +25,7 @@ def test_what_is_not_auto_goes_to_lightning_as_it_is() -> None:
     assert settings.for_lightning() == {**given, "precision": "bf16-mixed"}
 
 
-def test_torchrun_says_how_many_processes_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torchrun_gives_the_number_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
     monkeypatch.setenv("GROUP_WORLD_SIZE", "2")
     asked = TrainerSettings(accelerator="cpu").for_lightning()

@@ -27,7 +27,7 @@ def test_an_out_of_fold_score_knows_nothing_of_its_fold() -> None:
     assert roc_auc_score(labels, unseen.logits[:, 1]) < 0.75
 
 
-def test_of_several_strengths_the_one_that_says_most_of_unseen_groups_is_taken() -> None:
+def test_of_several_strengths_the_one_that_predicts_unseen_groups_best_is_taken() -> None:
     known, labels = ring(200, seed=0)
     offered = HEAD.model_copy(update={"l2": (100.0, 0.01, 1e6)})
     found = out_of_fold.out_of_fold(
