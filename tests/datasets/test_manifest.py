@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,10 @@ TAXONOMY = Taxonomy(
     )
 )
 PICTURE = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
+# A header of 9x6 pixels and nothing behind it.
+BMP_WITHOUT_PIXELS = struct.pack(
+    "<2sIHHIIiiHHIIiiII", b"BM", 54, 0, 0, 54, 40, 9, 6, 1, 24, 0, 0, 0, 0, 0, 0
+)
 
 
 def sample(path: str) -> Sample:
@@ -82,7 +87,7 @@ def test_the_same_bytes_in_another_shape_are_other_pixels(root: Path) -> None:
     ("content", "fault"),
     [
         (b"", "good/b.png is empty (0 bytes)"),
-        (b"BM image", "good/b.png cannot be decoded (8 bytes): damaged"),
+        (BMP_WITHOUT_PIXELS, "good/b.png cannot be decoded (54 bytes): damaged"),
     ],
 )
 def test_an_unreadable_image_is_an_answer_not_an_exception(
