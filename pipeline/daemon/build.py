@@ -167,7 +167,7 @@ def put_together(
 
 
 def announcement(status: StationStatus) -> Mapping[str, Any]:
-    """What sinks announce of the station; it changes seldom. The keys are a public format."""
+    """State of the station for sinks to announce; changes seldom. The keys are a public format."""
     return {
         "station": status.station,
         "recipe": status.recipe,

@@ -154,7 +154,7 @@ class Service:
                 return self._orders.get(timeout=WAKE_EVERY_S)
 
     def _checked(self, station: Station) -> Line | None:
-        """The line file as it is now; None, logged and noted, when it cannot be used."""
+        """The line file as it is now; None when it cannot be used, which is logged and noted."""
         try:
             line = config.load(self._file, Line)
             check(line, self._clock)

@@ -1,4 +1,4 @@
-"""What belongs together: which images show one part, module or shot, by `split.groups`.
+"""Grouping of images: which images show one part, module or shot, by `split.groups`.
 
 A group never stands on two sides of a split. Identical images, and near-duplicates where
 `split.near_duplicates` is set, are joined afterwards whatever the choice.
@@ -40,7 +40,7 @@ class SourceGroups(Strict):
     )
 
     def words(self, samples: Sequence[Sample]) -> str:
-        """What a group is, for the report."""
+        """Description of a group, for the report."""
         if len({s.group for s in samples}) == len(samples):
             return "image (the data set names no groups)"
         return "groups that the data set names"
@@ -61,7 +61,7 @@ class Pattern(Strict):
     )
 
     def words(self, samples: Sequence[Sample]) -> str:
-        """What a group is, for the report."""
+        """Description of a group, for the report."""
         return f"part named in the path by {self.pattern.pattern}"
 
     def groups(self, samples: Sequence[Sample], root: Place) -> list[str]:
@@ -70,7 +70,7 @@ class Pattern(Strict):
 
 
 class Blocks(Strict):
-    """Neighbouring images: what was taken in one go stands together in many data sets."""
+    """Neighbouring images: in many data sets images of one capture session are neighbours."""
 
     by: Literal["blocks"] = Field(description="Blocks of neighbouring images.")
     images: int = Field(
@@ -83,7 +83,7 @@ class Blocks(Strict):
     )
 
     def words(self, samples: Sequence[Sample]) -> str:
-        """What a group is, for the report."""
+        """Description of a group, for the report."""
         where = f" of a {self.within}" if self.within else ""
         return f"blocks of {self.images} neighbouring images{where}"
 
@@ -148,7 +148,7 @@ class Time(Strict):
         return self
 
     def words(self, samples: Sequence[Sample]) -> str:
-        """What a group is, for the report."""
+        """Description of a group, for the report."""
         clock = {"name": "in the path", "exif": "in EXIF", "modified": "of the file"}[self.clock]
         return f"captures at most {self.gap_s:g} s apart (time {clock})"
 
@@ -190,12 +190,12 @@ class Time(Strict):
 
 
 class Automatic(Strict):
-    """Each image for itself; only near-duplicates belong together."""
+    """Each image is its own group; only near-duplicates belong together."""
 
     by: Literal["automatic"] = Field(description="Clusters of near-duplicates alone.")
 
     def words(self, samples: Sequence[Sample]) -> str:
-        """What a group is, for the report."""
+        """Description of a group, for the report."""
         return "clusters of near-duplicates"
 
     def groups(self, samples: Sequence[Sample], root: Place) -> list[str]:

@@ -1,4 +1,4 @@
-"""Where data lies: a path on disk or, with the extra `remote`, whatever fsspec reaches.
+"""Location of data: a path on disk or, with the extra `remote`, any place that fsspec reaches.
 
 `s3://bucket/parts`, `gs://...`, `memory://...`, a table's `https://...`, or the inside of an
 archive: `zip://images::parts.zip`, and `parts.zip` alone for all of it.

@@ -1,4 +1,4 @@
-"""What was read of image files before: a file that has not been touched is not read again.
+"""Cache of scans: an image file that has not been changed is not read again.
 
 A file counts as untouched while size, inode and both times are the same, as git does it; the time
 of the inode's last change cannot be set back by a copy. What is not on disk is read each time.

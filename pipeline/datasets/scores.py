@@ -1,4 +1,4 @@
-"""What limits may be chosen by: written by train, read by evaluate.
+"""Scores for choosing limits: written by train, read by evaluate.
 
 Out-of-fold scores, which heads that had not seen a part's group gave it: Parquet, one row a
 training part, sample_id, then `p_<class>` for each class. And what training chose by held-out

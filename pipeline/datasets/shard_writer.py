@@ -1,4 +1,4 @@
-"""Fills the shards: in parallel, in constant memory, and on from where it was interrupted."""
+"""Writes the shards: in parallel, in constant memory; an interrupted run is resumed."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ NO_FOLD = -1
 
 @dataclass(frozen=True)
 class Shares:
-    """What is asked of a split.
+    """Requested shares of a split.
 
     Attributes:
         val: share for choosing the limits.

@@ -1,4 +1,4 @@
-"""The gate, put to what an evaluation found."""
+"""The gate, applied to the figures of an evaluation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an evaluation comes from: code, data and the packages that computed it."""
+"""Origin of an evaluation: code, data and the packages that computed it."""
 
 from __future__ import annotations
 

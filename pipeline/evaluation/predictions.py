@@ -27,7 +27,7 @@ TIMED = 100  # parts, for the latency
 
 @dataclass(frozen=True)
 class PartPredictions:
-    """Some parts and what the station says of them; arrays have one row a part.
+    """Some parts and the station's predictions; arrays have one row a part.
 
     Attributes:
         rows: where they stand in the manifest's table, int N.

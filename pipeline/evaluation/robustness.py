@@ -63,7 +63,7 @@ class _Truth:
 
 @dataclass(frozen=True)
 class _PartAnswers:
-    """What the station says of the same N parts, under one change or none."""
+    """The station's answers for the same N parts, under one change or none."""
 
     verdicts: npt.NDArray[np.str_]
     probabilities: npt.NDArray[np.float32]

@@ -46,8 +46,8 @@ def decide(
 
     Returns:
         PASS below `pass_below`; from `fail_from` on FAIL, or REVIEW when the class it looks like is
-        one that people look at; REVIEW in between. With an image reason PASS becomes REVIEW: nobody
-        has measured how often such a picture hides a defect. A FAIL stays: the part leaves the
+        one that people look at; REVIEW in between. With an image reason PASS becomes REVIEW: it
+        was not measured how often such a picture hides a defect. A FAIL stays: the part leaves the
         line either way.
     """
     decision = _judge(probabilities, taxonomy, point)

@@ -1,4 +1,4 @@
-"""The path of one frame: prepare, measure its health, predict, decide."""
+"""The path of one frame: prepare, measure its quality, predict, decide."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How unlike everything in training a picture is: its distance among the network's embeddings."""
+"""Novelty of a picture: distance of its embedding to the nearest training example."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Novelty:
     """
 
     def __init__(self, examples: Floats, limit: float | None) -> None:
-        """Take examples, float32 M,D, and the limit; None complains of nothing."""
+        """Take examples, float32 M,D, and the limit; None: no picture is novel."""
         self.limit = limit
         # In doubles: of two long embeddings that are close, single precision leaves noise.
         self._examples = examples.astype(np.float64)

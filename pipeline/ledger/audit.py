@@ -101,7 +101,7 @@ class Audit:
     """The account of a period.
 
     Attributes:
-        station, ledger: whose.
+        station, ledger: name and path.
         since, until: the period, from and before, ISO 8601 in UTC; "" where it has no end.
         triggers: in the period: records of any kind and missing numbers.
         verdicts: closed records.
@@ -150,7 +150,7 @@ def audit(
 
     Args:
         path: of the ledger.
-        station: whose it is.
+        station: its name.
         since: with a time zone.
         until: with a time zone.
         sinks: names of the outboxes that the station has, for the order of `waiting`.

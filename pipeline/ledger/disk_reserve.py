@@ -1,4 +1,4 @@
-"""Disk space that is set aside for the ledger, to be given up when the disk is full."""
+"""Disk space that is set aside for the ledger, to be released when the disk is full."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class DiskReserve:
     def __init__(
         self, ledger: Path, monotonic_s: Callable[[], float], size_bytes: int = SIZE_BYTES
     ) -> None:
-        """Nothing is made yet: that is for `restore`."""
+        """Create nothing yet; `restore` does."""
         self.path = ledger.with_name(f"{ledger.name}.reserve")
         self._monotonic_s = monotonic_s
         self._size_bytes = size_bytes

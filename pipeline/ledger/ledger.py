@@ -40,7 +40,7 @@ FROM records WHERE seq > :after
 
 @dataclass(frozen=True)
 class Account:
-    """How many triggers there were and what became of them."""
+    """Number of triggers and their verdicts."""
 
     triggers: int
     verdicts: dict[Verdict, int]
@@ -61,7 +61,7 @@ class MissedTrigger:
 
 
 class NotOpen(LedgerError):
-    """The record was never opened or is closed already: trying again is of no use."""
+    """The record was never opened or is closed already: retrying is useless."""
 
 
 Outboxes = Mapping[str, Container[Verdict]]
@@ -300,7 +300,7 @@ class Ledger:
 
     @property
     def status(self) -> LedgerStatus:
-        """How large it is; looks at the disk."""
+        """Size of the ledger; reads from the disk."""
         return measured(self.path)
 
     @property

@@ -31,9 +31,9 @@ class PartReview:
     Attributes:
         record: id of the record.
         reviewed_at: ISO 8601 in UTC.
-        reviewer: who answers for it.
+        reviewer: name of the responsible person.
         part_class: what the part is, a class of the recipe's taxonomy.
-        comment: why, "" without.
+        comment: the reason, "" for none.
     """
 
     record: str
@@ -78,8 +78,8 @@ class Reviews:
         Args:
             identity: the record's id.
             part_class: a class of the recipe, or an alias of one.
-            reviewer: who answers for it.
-            comment: why, "" without.
+            reviewer: name of the responsible person.
+            comment: the reason, "" for none.
             at: when, with a time zone.
             taxonomy: the classes of the station's model; None where there is no model here, as on a
                 desk with a copy of the ledger: then those of the last judged part.

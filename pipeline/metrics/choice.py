@@ -1,4 +1,4 @@
-"""What every policy answers with: two limits on the defect score, and what to know about them."""
+"""Result of every policy: two limits on the defect score, and notes on them."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class Kind:
 
 
 def counted(parts: Parts, point: OperatingPoint) -> str:
-    """What these limits do to the parts they were chosen on, in words."""
+    """Effect of the limits on the parts that they were chosen on, in words."""
     passed, failed = parts.scores < point.pass_below, parts.scores >= point.fail_from
     every = np.ones(len(parts.scores), bool)
     escapes, overkill, review = (

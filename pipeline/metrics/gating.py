@@ -58,7 +58,7 @@ class MissedShare:
 
 @dataclass(frozen=True)
 class Measured:
-    """What the gate asks of the test parts.
+    """Figures of the test parts that the gate uses.
 
     Attributes:
         escape: bad parts that passed.

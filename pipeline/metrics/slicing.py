@@ -35,7 +35,7 @@ LEVEL = 0.05
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What became of each test part; bool N each.
+    """Outcome for each test part; bool N each.
 
     Attributes:
         bad: it is really bad.

@@ -1,4 +1,4 @@
-"""What people look at before they read: plots, galleries and the page of the validation report.
+"""Reports for people: plots, galleries, evaluation and validation pages, model card.
 
 May call `datasets`, `metrics`, `imaging` and `contracts`; `stages` and `cli` call it.
 """

@@ -1,4 +1,4 @@
-"""The evaluation report: one page for who signs, the detail for who built it, in one file.
+"""The evaluation report in one file: a page for the reviewer, details for the engineer.
 
 It opens from disk, fetches nothing, prints, and works without its script but for the limits that
 can be moved.
@@ -41,7 +41,7 @@ class Gallery:
     """Pictures of parts on one sheet.
 
     Attributes:
-        title, lead: the heading and one sentence on what to make of it.
+        title, lead: the heading and one sentence of explanation.
         picture: PNG or JPEG, or the file that holds it; no file says that there are none.
     """
 
@@ -78,7 +78,7 @@ class Page:
 
     @property
     def name(self) -> str:
-        """What to call it."""
+        """The title, else the recipe's name."""
         return self.title or self.recipe
 
 

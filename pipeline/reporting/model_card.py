@@ -1,4 +1,4 @@
-"""MODEL_CARD.md: what the model is for, how good it is on whom, and what it must not be used for.
+"""MODEL_CARD.md: intended use, figures and limits of the model.
 
 The sections are those of Mitchell et al., Model Cards for Model Reporting, FAT* 2019.
 """

@@ -56,7 +56,7 @@ def write_confusion(
 
 
 def write_verdicts(out: Path, actual: Sequence[str], verdicts: Sequence[str]) -> None:
-    """Write verdicts.csv: what became of the parts of each class."""
+    """Write verdicts.csv: verdicts on the parts of each class."""
     pd.crosstab(pd.Series(actual, name="class"), pd.Series(verdicts, name="verdict")).to_csv(
         out / "verdicts.csv"
     )

@@ -1,4 +1,4 @@
-"""What other limits would have done to the same test parts, for a page to move them."""
+"""Verdicts on the same test parts at other limits, for the movable limits of a page."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ gc.set_threshold(50_000, 20, 100)
 
 @dataclass(frozen=True)
 class Report:
-    """What a stage reports to the person who waits for it: one fact a line."""
+    """Messages of a stage for the terminal: one fact a line."""
 
     lines: Sequence[str]
 

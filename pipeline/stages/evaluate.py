@@ -1,4 +1,4 @@
-"""Evaluate: choose the limits, seal the bundle, measure it on test parts, judge whether it may go.
+"""Evaluate: choose the limits, seal the bundle, measure it on test parts, apply the gate.
 
 Every figure comes from the sealed bundle and the code that the daemon runs, frame by frame, from
 the original image files.

@@ -90,13 +90,13 @@ class Split(Strict):
 
     @property
     def shares(self) -> Shares:
-        """What is asked of a split made here."""
+        """Shares of a split that is made here."""
         return Shares(self.val_fraction, self.test_fraction, self.seed)
 
 
 @dataclass(frozen=True)
 class _Decided:
-    """The split to use, and what became of the data set's own.
+    """The split to use, and how the data set's own was treated.
 
     Attributes:
         splits: of each image.

@@ -1,4 +1,4 @@
-"""A trained network in torch again, from what `train` wrote beside the bundle.
+"""Saves a trained network beside the bundle, and loads it into torch again.
 
 `network.json` describes how it is built and `weights.safetensors` holds every number of it: nothing
 is downloaded and nothing unpickled. The bundle's graph is what runs; this is for what a graph

@@ -221,7 +221,7 @@ def refusals(taught: Floats) -> list[str]:
 
 
 def doubts(teacher: Teacher, recipe: str, manifest_sha256: str) -> list[str]:
-    """What a reader of the student's figures must know of its teacher.
+    """Warnings on the teacher for a reader of the student's figures.
 
     Args:
         teacher: as `open_teacher` gives it.

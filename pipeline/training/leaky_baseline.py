@@ -1,4 +1,4 @@
-"""What a data set's own, leaky split would have promised: for comparison only."""
+"""Figures on a data set's own, leaky split: for comparison only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training logs, and whether: Lightning's values and files go to its run in the registry.
+"""Logging of a training: Lightning's values and files go to its run in the registry.
 
 `registry.training_run` writes the run; here are its adapter for Lightning and its substitute for a
 training without a record.
@@ -40,13 +40,13 @@ class Untracked:
         return False
 
     def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
-        """Forget them."""
+        """Do nothing."""
 
     def log_file(self, path: Path, folder: str = "train") -> None:
-        """Leave it where it is."""
+        """Do nothing."""
 
     def finish(self, model_sha256: str) -> list[str]:
-        """Nothing is lost."""
+        """Do nothing; there is nothing to report."""
         return []
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""What a training starts from: images, targets, and the parts that it is judged by."""
+"""Input of a training: images, targets, and the parts that it is evaluated on."""
 
 from __future__ import annotations
 

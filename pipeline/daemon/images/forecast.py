@@ -1,4 +1,4 @@
-"""For how many days there is room, at the rate at which frames were written lately."""
+"""Days until the disk space is used up, at the recent rate of written frames."""
 
 from __future__ import annotations
 

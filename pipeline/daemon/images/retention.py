@@ -66,7 +66,7 @@ class Worth(IntEnum):
 
 
 class Room(Enum):
-    """Answer to whether there is room for a frame."""
+    """Result of making room for a frame."""
 
     YES = auto()
     NO = auto()

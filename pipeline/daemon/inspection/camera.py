@@ -31,7 +31,7 @@ OnEvent = Callable[[str, str], None]
 
 
 class CameraWorker(NamedTuple):
-    """A worker that a camera needs: its name, its work, and whom to notify when it is lost."""
+    """A worker that a camera needs: its name, its work, and the callback when it is lost."""
 
     name: str
     run: Callable[[Heartbeat], None]

@@ -1,4 +1,4 @@
-"""Frames that wait for inspection, and what happens when they come too fast."""
+"""Frames that wait for inspection, and the policy for frames that come too fast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings of an MQTT broker, for the sink and the trigger of that name."""
+"""Settings of an MQTT broker, for the MQTT sink and the MQTT trigger."""
 
 from __future__ import annotations
 

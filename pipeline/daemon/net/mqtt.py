@@ -1,4 +1,4 @@
-"""A connection to an MQTT broker, for the sink and the trigger of that name.
+"""A connection to an MQTT broker, for the MQTT sink and the MQTT trigger.
 
 MQTT version 5, because its acknowledgements carry a reason: a broker of version 3.1.1 acknowledges
 a message that its access list forbids, and drops it.
@@ -40,7 +40,7 @@ Message = tuple[str, bytes]  # topic, payload
 
 @dataclass(frozen=True)
 class Received:
-    """A message that the broker has sent us.
+    """A message from the broker.
 
     Attributes:
         topic, payload: as published.
@@ -206,7 +206,7 @@ class MqttConnection:
             raise BrokerAway(f"broker {self.broker.address}: {why}")
 
     def close(self, *, farewell: Message | None = None) -> None:
-        """End the connection and paho's thread: with a word if there is one, else as if cut off.
+        """End the connection and paho's thread: after `farewell` if given, else as if cut off.
 
         Args:
             farewell: published, retained, instead of the will.
@@ -342,7 +342,7 @@ TAKEN = ("Success", "No matching subscribers")
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong with a connection, without the numbers."""
+    """Why a connection failed, without error numbers."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted ({error.verify_message}); check `ca_file`"
     return (error.strerror if isinstance(error, OSError) else "") or str(error)

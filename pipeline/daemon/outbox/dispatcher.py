@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SinkStatus:
-    """One sink.
+    """Status of one sink.
 
     Attributes:
         name: of its outbox.
@@ -91,25 +91,25 @@ class Dispatcher:
         self._down_since_s: float | None = None
 
     def nudge(self) -> None:
-        """A record was closed: look at once, unless the sink is down."""
+        """Look for new entries at once, unless the sink is down; a record was closed."""
         self._woken.set()
 
     def drain(self) -> None:
-        """The station ends: try once more at once, even if the sink is down; then see `idle`."""
+        """Try once more at once, even if the sink is down, as the station ends; then see `idle`."""
         self._tried = not self._alarm
         self._draining.set()
         self._woken.set()
 
     @property
     def idle(self) -> bool:
-        """Has it nothing to deliver that could be delivered now?"""
+        """Is there nothing that could be delivered now?"""
         if self._alarm:
             return self._tried or not self._draining.is_set()
         return self._count(fresh=True)[0] == 0
 
     @property
     def status(self) -> SinkStatus:
-        """How it stands; entries are counted at most once a second."""
+        """Status of the sink; entries are counted at most once a second."""
         due, dead = self._count()
         alarm = self._alarm
         return SinkStatus(self._config.outbox, not alarm, alarm, self._delivered, due, dead)
@@ -281,7 +281,7 @@ class _Announcer:
         self._announced = None
 
     def announce(self, heartbeat: Heartbeat) -> None:
-        """Announce the state if it is another than last time; what fails is not an error."""
+        """Announce the state if it has changed; a failure is not an error."""
         if heartbeat.stopping or self._clock.monotonic_s() < self._next_s:
             return
         heartbeat.beat(self._timeout_s)

@@ -94,7 +94,7 @@ class Http(Strict):
 
     @property
     def loopback(self) -> bool:
-        """Do only programs of this machine reach it?"""
+        """Is it reached by programs on this machine only?"""
         if self.host == "localhost":
             return True
         try:
@@ -109,10 +109,10 @@ class Http(Strict):
 
     @property
     def max_upload_bytes(self) -> int:
-        """The largest picture."""
+        """The largest picture as a file, in bytes."""
         return int(self.max_upload_mb * 1e6)
 
     @property
     def max_pixels(self) -> int:
-        """The same, decoded."""
+        """The largest picture, in pixels."""
         return int(self.max_megapixels * 1e6)

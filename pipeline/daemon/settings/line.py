@@ -1,4 +1,4 @@
-"""The line file: what one station inspects, with what, and where it writes it down."""
+"""The line file: cameras, model, ledger, sinks and web service of one station."""
 
 from __future__ import annotations
 

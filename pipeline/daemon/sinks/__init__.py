@@ -1,10 +1,10 @@
-"""Sinks of records, one file each: where verdicts go once they stand in the ledger.
+"""Sinks of records, one file each: where closed records are delivered.
 
 A module here has a `Config(SinkConfig)` whose `type` is the file's name and whose `open` returns a
 `Sink`. Each sink has an outbox of its own in the ledger, filled in the transaction that closes the
-record: what a sink cannot deliver now it is given again, in order, until it can or the record is
-too old. So a record is delivered at least once, and its id distinguishes a second delivery from a
-second part. May call `contracts`, `files` and, of the daemon, `clock`, `mqtt` and `secret`.
+record: what a sink cannot deliver now is tried again, in order, until it is delivered or the record
+is too old. So a record is delivered at least once, and its id distinguishes a second delivery from
+a second part. May call `contracts`, `files` and, of the daemon, `clock`, `mqtt` and `secret`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class SinkDown(LinesideError):
 
 
 class RecordRefused(LinesideError):
-    """The receiver will never take this record; it becomes a dead letter at once.
+    """The receiver will never accept this record; it becomes a dead letter at once.
 
     Attributes:
         record: its id. Those before it in the batch were delivered, those after it were not.
@@ -79,11 +79,11 @@ class Sink(ABC):
         """
 
     def close(self) -> None:  # noqa: B027  # not every sink holds something
-        """Let go of what `open` or `deliver` took."""
+        """Release what `open` or `deliver` acquired."""
 
 
 class SinkConfig(PluginConfig):
-    """What every sink's `Config` starts from."""
+    """Base class of every sink's `Config`."""
 
     name: str = Field(
         "",
@@ -121,5 +121,5 @@ class SinkConfig(PluginConfig):
 
 
 def message(record: Record) -> dict[str, Any]:
-    """What receivers get of a record: its fields, ready for JSON."""
+    """The message for a record: its fields, ready for JSON."""
     return {**asdict(record), "verdict": str(record.verdict)}

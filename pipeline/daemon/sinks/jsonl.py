@@ -1,4 +1,4 @@
-"""Records as lines of JSON in a folder, for whatever reads files."""
+"""Records as lines of JSON in files of a folder."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Config(SinkConfig):
     )
 
     def open(self, station: str, clock: Clock) -> Jsonl:
-        """Nothing is touched before the first record comes."""
+        """Open the sink; no file is created before the first record."""
         return Jsonl(self, station, clock)
 
 

@@ -58,7 +58,7 @@ class MqttSink(Sink):
         )
 
     def deliver(self, records: Sequence[Record]) -> None:
-        """Publish them and wait for the broker's word on each."""
+        """Publish records and wait for the broker's acknowledgement of each."""
         self._publish([(self._verdict, _json(message(record))) for record in records])
 
     def announce(self, state: Mapping[str, Any]) -> None:

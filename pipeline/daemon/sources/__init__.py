@@ -1,4 +1,4 @@
-"""Sources of frames, one file each: a camera, or what stands in for one.
+"""Sources of frames, one file each: a camera, or a substitute for one.
 
 A module here has a `Config(SourceConfig)` whose `type` is the file's name and whose `open` returns
 a `Source`. May call `imaging`, `contracts`, `daemon.clock` and `daemon.heartbeat`.
@@ -88,11 +88,11 @@ class Source(ABC):
         """
 
     def close(self) -> None:  # noqa: B027  # most sources have nothing left to let go of
-        """Let go of what `open` took, once no thread reads any more."""
+        """Release what `open` acquired, once no thread reads any more."""
 
 
 class SourceConfig(PluginConfig):
-    """What every source's `Config` starts from."""
+    """Base class of every source's `Config`."""
 
     def open(self, clock: Clock) -> Source:
         """Check the settings and return quickly: connecting is for `frames`.

@@ -28,7 +28,7 @@ class NetworkCamera(Source, Generic[C]):
     @property
     @abstractmethod
     def first_s(self) -> float:
-        """How long the first picture may take."""
+        """Seconds that the first picture may take."""
 
     @abstractmethod
     def _read(self) -> Iterator[Frame]:

@@ -44,7 +44,7 @@ class LatestFrames:
 
     @property
     def full(self) -> bool:
-        """Do as many wait as `MAX_FRAMES`?"""
+        """Are `MAX_FRAMES` frames waiting?"""
         return len(self._frames) >= MAX_FRAMES
 
     def put(self, frame: Frame) -> None:

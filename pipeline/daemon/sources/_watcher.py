@@ -1,4 +1,4 @@
-"""Finds the finished files of a folder: by the system's notices (inotify), or by scanning twice."""
+"""Finds the finished files of a folder: by notifications of the system (inotify) or by scans."""
 
 from __future__ import annotations
 

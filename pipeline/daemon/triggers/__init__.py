@@ -80,11 +80,11 @@ class Trigger(ABC):
         return ()
 
     def close(self) -> None:  # noqa: B027  # most triggers have nothing to let go of
-        """Let go of what `open` took, once no thread reads any more."""
+        """Release what `open` acquired, once no thread reads any more."""
 
 
 class TriggerConfig(PluginConfig):
-    """What every trigger's `Config` starts from."""
+    """Base class of every trigger's `Config`."""
 
     max_age_ms: float = Field(
         500,

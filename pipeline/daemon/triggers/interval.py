@@ -1,4 +1,4 @@
-"""A part every n milliseconds, as on a belt of even speed or a web without an end."""
+"""A trigger every n milliseconds, as for a belt of even speed or an endless web."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.daemon.triggers import Call, Trigger, TriggerConfig
 
 
 class Config(TriggerConfig):
-    """Settings of a steady trigger."""
+    """Settings of an interval trigger."""
 
     type: Literal["interval"] = Field(description="interval")
     every_ms: float = Field(
@@ -26,7 +26,7 @@ class Config(TriggerConfig):
 
 
 class Interval(Trigger):
-    """Ticks."""
+    """An opened interval trigger."""
 
     def __init__(self, period_s: float, clock: Clock) -> None:
         self._period_s = period_s

@@ -96,7 +96,7 @@ class MqttTrigger(Trigger):
             raise
 
     def left(self) -> Iterator[Call]:
-        """What still waits."""
+        """Calls that still wait."""
         yield from self._queue.close()
 
     def close(self) -> None:
@@ -106,7 +106,7 @@ class MqttTrigger(Trigger):
         self._subscription.close()
 
     def _received(self, payload: bytes, recorded: Callable[[], None], late: str) -> None:
-        """A message has come; called in paho's thread."""
+        """Take a message; called in paho's thread."""
         call = Call(
             *(self._clock.now(), self._clock.monotonic_s(), serial(payload)),
             refused=late,

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class Config(TriggerConfig):
-    """Settings of a trigger that is fired."""
+    """Settings of a software trigger."""
 
     type: Literal["software"] = Field(description="software")
 
@@ -31,7 +31,7 @@ class Config(TriggerConfig):
 
 
 class Software(Trigger):
-    """Is fired by the web service."""
+    """An opened software trigger; the web service fires it."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock

@@ -1,4 +1,4 @@
-"""Who may ask the station what: tokens, and browsers that were sent here by other sites."""
+"""Access control of the web service: tokens, and requests that other sites cause in a browser."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ log = logging.getLogger(__name__)
 
 
 class TokenCheck:
-    """Asks for tokens."""
+    """Checks the token of a request."""
 
     def __init__(self, settings: Http) -> None:
         self._settings = settings
         self._tokens = None if settings.tokens is None else Tokens(settings.tokens)
 
     async def read(self, request: Request) -> None:
-        """Let those pass who may see records and frames."""
+        """Allow requests that may see records and frames."""
         self._ask(request, Scope.READ)
 
     async def act(self, request: Request) -> None:
-        """Let those pass who may trigger."""
+        """Allow requests that may trigger."""
         self._ask(request, Scope.ACT)
 
     def _ask(self, request: Request, scope: Scope) -> None:
@@ -75,7 +75,7 @@ class TokenCheck:
 
 
 class CrossSiteCheck:
-    """Stands before the whole service: refuses what a browser was tricked into sending.
+    """Middleware of the whole service: refuses what a browser was tricked into sending.
 
     On loopback the address itself is a key, and every site that the user of this machine visits
     could turn it: by a request of its own page (`Origin`, `Sec-Fetch-Site`), or under a name of
@@ -118,7 +118,7 @@ class CrossSiteCheck:
 
 
 class ConcurrencyLimit:
-    """Lets so many read at once; further ones are asked to come back.
+    """Limits the number of reading requests at once; further ones get HTTP 503.
 
     Health and figures are open to everyone, and requests for a verdict are counted in `app`:
     neither has to wait for those who read.

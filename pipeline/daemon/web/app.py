@@ -1,4 +1,4 @@
-"""What the station answers, and where.
+"""The routes of the web service.
 
 A picture or trigger that the station takes is a trigger of the ledger, and the answer is its
 record with HTTP 200, whatever the verdict: NOT_INSPECTED (overload, unreadable, no frame) is one,
@@ -43,7 +43,7 @@ Ask = Callable[[Answer | None], None]
 
 @runtime_checkable
 class TakesPictures(Protocol):
-    """A source that is sent its pictures."""
+    """A source that pictures are sent to."""
 
     def submit(self, data: bytes, ending: str, serial: str, answer: Answer | None) -> None: ...
 
@@ -56,7 +56,7 @@ class IsFired(Protocol):
 
 
 class StationApi:
-    """The station as its clients see it.
+    """The API of the station.
 
     Attributes:
         uploads: the pictures that are here.
@@ -98,7 +98,7 @@ class StationApi:
         return JSONResponse(jsonable_encoder(status.as_dict()))
 
     async def records(self, serial: str) -> Response:
-        """What became of a part: the records of its serial, newest first."""
+        """The records of a part by its serial, newest first."""
         found = await aside(lambda: self._archive.of_serial(serial))
         return JSONResponse([message(record) for record in found])
 
@@ -176,7 +176,7 @@ class StationApi:
 
     @contextmanager
     def _place(self) -> Iterator[None]:
-        """A place among those that want verdicts; raises HTTPException 503 where there is none.
+        """A place among the requests for verdicts; raises HTTPException 503 where there is none.
 
         A ledger that cannot be written is not a reason: only a trigger finds out that it can again.
         """
@@ -192,7 +192,7 @@ class StationApi:
             self._at_once -= 1
 
     def _one(self, name: str | None, what: str, fits: Callable[[Camera], bool]) -> Camera:
-        """The camera that is meant; raises HTTPException 404."""
+        """The camera of a request; raises HTTPException 404."""
         fitting = [camera for camera in self._station.cameras if fits(camera)]
         meant = [camera for camera in fitting if name in (None, camera.name)]
         if len(meant) == 1:
@@ -204,7 +204,7 @@ class StationApi:
 
 
 def app_of(service: StationApi, settings: Http) -> ASGIApp:
-    """The service behind its guard."""
+    """The web service with its access control."""
     door = TokenCheck(settings)
     # No pages about itself: they would show strangers what can be requested. And none of
     # FastAPI's own telemetry: whom MLflow reports to learns nothing of parts.

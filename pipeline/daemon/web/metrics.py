@@ -31,7 +31,7 @@ State = Callable[[], StationStatus]
 
 
 class Metrics:
-    """What `GET /metrics` answers."""
+    """The answer to `GET /metrics`."""
 
     def __init__(self, state: State, recorder: Recorder) -> None:
         self._registry = CollectorRegistry()

@@ -1,4 +1,4 @@
-"""A verdict's way from the inspection's thread to the client that waits for it."""
+"""Hands verdicts from the inspection thread to the clients that wait for them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the ledger and the folder of kept frames hold, read beside the station at work."""
+"""Reads records and kept frames while the station is writing them."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class KeptRecords:
 
 
 async def aside(work: Callable[[], T]) -> T:
-    """Do what may wait for a disk or a lock in a thread, so that no other client waits for it.
+    """Run what may wait for a disk or a lock in a thread, so that other clients need not wait.
 
     The thread is a daemon, unlike those of asyncio and Starlette: one that hangs at a dead disk
     must not keep the process from ending.

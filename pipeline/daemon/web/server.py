@@ -1,4 +1,4 @@
-"""The worker that serves HTTP, and what it does about clients that keep it waiting."""
+"""The worker that serves HTTP, and its limits on slow clients."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ class Web:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, which beats the heartbeat and ends by it."""
+    """uvicorn's server, which beats the heartbeat and stops at its request."""
 
     def __init__(
         self, config: uvicorn.Config, heartbeat: Heartbeat, waiting: PendingVerdicts
@@ -153,7 +153,7 @@ class Server(uvicorn.Server):
 
 
 class ClientConnection(H11Protocol):
-    """uvicorn's, which besides ends with clients that send no request or read no answer.
+    """uvicorn's connection, closed where a client sends no request or reads no answer.
 
     uvicorn itself lets both stay indefinitely, and a few of them would keep all others out.
     """
@@ -167,7 +167,7 @@ class ClientConnection(H11Protocol):
         self._most_open = most_open
 
     def connection_made(self, transport: object) -> None:
-        """Greet a client; where too many are here, one that keeps us waiting has to go for it."""
+        """Accept a client; where there are too many, a connection that waits is closed."""
         super().connection_made(transport)  # type: ignore[arg-type]
         self._served_s = self.loop.time()
         here = [c for c in self.connections if isinstance(c, ClientConnection)]
@@ -182,7 +182,7 @@ class ClientConnection(H11Protocol):
         super().on_response_complete()
 
     def _least(self, here: list[ClientConnection]) -> ClientConnection:
-        """Who asks for nothing for longest, else who reads no answer for longest, else this one."""
+        """The connection that was idle for longest, else unread for longest, else this one."""
         others = [c for c in here if c is not self]
         idle = [c for c in others if c.conn.their_state is h11.IDLE or c._expects_request]
         unread = [c for c in others if c.transport.get_write_buffer_size()]

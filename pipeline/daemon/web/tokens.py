@@ -1,4 +1,4 @@
-"""The keys to the web service: random, shown once, kept as hashes.
+"""Access tokens of the web service: random, shown once, stored as hashes.
 
 The file has one token a line: name, scopes and SHA-256 of the token. A token is 256 random bits, so
 unlike a password it cannot be guessed from its hash, however fast the hash is: a slow one (bcrypt,
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class Scope(StrEnum):
-    """What a token opens."""
+    """What a token allows."""
 
     READ = "read"  # records, frames and the station's state
     ACT = "act"  # send pictures, trigger
@@ -41,7 +41,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True)
 class Token:
-    """One key, as it is kept.
+    """One token as it is stored.
 
     Attributes:
         name: who bears it.
@@ -107,7 +107,7 @@ class Tokens:
         return found
 
     def new(self, name: str, scopes: Iterable[Scope]) -> str:
-        """Add a token; returns it, for the only time.
+        """Add a token and return it; it cannot be shown again.
 
         Raises:
             ConfigError: the name is taken or no name, no scope, or the file cannot be used.

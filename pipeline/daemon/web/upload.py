@@ -1,4 +1,4 @@
-"""Pictures as clients send them: read within limits of size and time, and nothing else believed."""
+"""Reads uploaded pictures within limits of size and time; what clients claim is not trusted."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Uploads:
 
     @asynccontextmanager
     async def taken(self, request: Request) -> AsyncIterator[bytes]:
-        """Yield the picture of a request, as a file's bytes; it has its room while the block runs.
+        """Yield a request's picture, as a file's bytes; its memory is reserved in the block.
 
         Raises:
             HTTPException: 400 the client went away, 408 it was too slow, 413 too large, 415 no

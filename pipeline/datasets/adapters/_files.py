@@ -1,4 +1,4 @@
-"""What adapters share: the images below a folder, the paths a listing names, and JSON files."""
+"""Shared by adapters: images below a folder, paths that a listing names, and JSON files."""
 
 from __future__ import annotations
 

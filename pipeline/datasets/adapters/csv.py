@@ -1,4 +1,4 @@
-"""A table of images: one row an image, with its path, its label and what else is known."""
+"""A table of images: one row an image, with its path, its label and optional columns."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Columns(Strict):
 
 
 class Config(PluginConfig):
-    """Where the table is and how it reads."""
+    """Where the table is and how to read it."""
 
     type: Literal["csv"]
     file: Location = Field(

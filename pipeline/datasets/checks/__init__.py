@@ -1,4 +1,4 @@
-"""What is wrong with a data set before anything is learned from it.
+"""Checks of a data set before training.
 
 Near-duplicates, leaks between splits, labels that look wrong, images far from all others;
 `examination` puts them together.

@@ -1,4 +1,4 @@
-"""What is wrong with a data set before anything is learned from it: damage, copies, conflicts."""
+"""Examines a data set before training: damage, copies, conflicts, leaks, suspect labels."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Examination:
         return sorted({*crossing(self.groups, splits), *(self.groups[i] for i, _ in near)})
 
     def report(self, splits: Sequence[str]) -> dict[str, Any]:
-        """What a person or a CI job wants to know, as plain data."""
+        """The results for people and CI jobs, as plain data."""
         labels = [s.sample.label for s in self.scans]
         identical, near = self.across(splits)
         shared = clusters(len(self.scans), self.near)
@@ -140,7 +140,7 @@ class Examination:
         }
 
     def _doubts(self, labels: Sequence[str]) -> dict[str, Any]:
-        """What a person should look at: images unlike the others, and labels likely wrong."""
+        """Doubtful images for a person to look at: outliers, and labels likely wrong."""
         qualities = [s.quality for s in self.scans if s.quality is not None]
         far = outliers(qualities, labels)
         disputed = dispute(self._stack("texture"), labels, self.groups)

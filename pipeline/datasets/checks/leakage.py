@@ -1,4 +1,4 @@
-"""What a leak is worth: how well copying the label of the most similar known image does."""
+"""Effect of a leak: accuracy of copying the label of the most similar known image."""
 
 from __future__ import annotations
 

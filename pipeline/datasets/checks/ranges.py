@@ -1,4 +1,4 @@
-"""How bright, contrasty and sharp the images of each class are, and which are far from all."""
+"""Brightness, contrast and sharpness of the images of each class, and the outliers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which labels are likely wrong: those disputed by a classifier taught on the other images."""
+"""Which labels are likely wrong: those disputed by a classifier trained on the other images."""
 
 from __future__ import annotations
 

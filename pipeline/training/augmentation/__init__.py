@@ -1,4 +1,4 @@
-"""What else the camera could have seen: a policy in the words of the line, and what it must not do.
+"""Augmentation: a policy of effects in terms of the line, its checks, and synthetic defects.
 
 Owns the words (`policy`), their mapping to albumentations (`chain`, and `dust`, which that library
 lacks), how often each training image is shown (`oversampling`), defects cut out and pasted

@@ -1,4 +1,4 @@
-"""A policy at work: the words of `policy` as a chain of albumentations.
+"""Applies a `policy` through a chain of albumentations.
 
 Every image has its own seed, so the same training gives the same pictures in any process.
 """
@@ -31,7 +31,7 @@ class _ThreadChain(threading.local):
 
 
 class Augmenter:
-    """A policy at work on prepared images, from any number of threads or processes."""
+    """Applies a policy to prepared images, from any number of threads or processes."""
 
     def __init__(self, written: dict[str, Any]) -> None:
         self._written = written
@@ -48,7 +48,7 @@ class Augmenter:
 
     @classmethod
     def read(cls, path: Path) -> Augmenter:
-        """Read what `serialise` gave and a stage wrote.
+        """Read a policy that `serialise` gave and a stage wrote.
 
         Raises:
             TrainingError: the file is missing or not of this albumentations.

@@ -1,4 +1,4 @@
-"""How often each training image is shown, so that a rare class is not drowned by a common one."""
+"""Oversampling: how often each training image is shown, so that rare classes count enough."""
 
 from __future__ import annotations
 

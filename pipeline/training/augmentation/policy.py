@@ -1,4 +1,4 @@
-"""The words of `augment.yaml`: what the line does to a picture, and how much of it."""
+"""Settings of augmentation: what the line may do to a picture, and how strongly."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pipeline.plugins import Strict
 
 
 class Effect(Strict):
-    """What every effect but the flip has."""
+    """Base class of all effects but the flip."""
 
     probability: float = Field(
         0.5, ge=0, le=1, description="Share of images that get this effect, 0 to 1."
@@ -26,7 +26,7 @@ class Flip(Strict):
 
 
 class Rotation(Effect):
-    """A part that lies at an angle."""
+    """Rotation of the part."""
 
     max_deg: float = Field(
         2.0, gt=0, le=180, description="Largest rotation to either side, in degrees."
@@ -34,7 +34,7 @@ class Rotation(Effect):
 
 
 class Shift(Effect):
-    """A part that lies beside its place."""
+    """Displacement of the part."""
 
     max_fraction: float = Field(
         0.02, gt=0, le=0.5, description="Largest displacement, as a share of the side."
@@ -42,7 +42,7 @@ class Shift(Effect):
 
 
 class Illumination(Effect):
-    """A brighter side, as from a lamp out of place."""
+    """Uneven illumination, as from a displaced lamp."""
 
     strength: float = Field(
         0.1, gt=0, le=0.2, description="Largest change of brightness, as a share of full scale."
@@ -94,7 +94,7 @@ class Jpeg(Effect):
 
 
 class Policy(Strict):
-    """What may happen to a training image, in the order of the light's way; what is left out
+    """Effects on a training image, in the order of the path of light; what is left out
     does not happen."""
 
     flip: Flip | None = Field(None, description="Mirror images; none: off.")

@@ -85,7 +85,7 @@ class FeatureExtractor:
     def training(
         self, images: extraction.Images, views: int, extra: npt.NDArray[np.intp]
     ) -> BackboneFeatures:
-        """Of N training images, of `views` views of each, and of `extra` ones of some, int N."""
+        """Features of N training images, of `views` views of each, and of `extra` more, int N."""
         batches = extraction.plan(np.arange(len(images.index)), views, extra)
         values = self._of(images, batches)
         found = self._cache.found if self._cache else 0
@@ -93,7 +93,7 @@ class FeatureExtractor:
         return BackboneFeatures(values, image_of, extra, found)
 
     def as_they_are(self, images: extraction.Images, rows: npt.NDArray[np.intp]) -> Floats:
-        """Of prepared images without a view, float32 n,D."""
+        """Features of prepared images without a view, float32 n,D."""
         return self._of(images, extraction.plan(rows, 0))
 
     def _of(self, images: extraction.Images, batches: Sequence[extraction.Batch]) -> Floats:

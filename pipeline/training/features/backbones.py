@@ -1,4 +1,4 @@
-"""The frozen backbones: what a recipe asks for, and the one torch module of all their features."""
+"""The frozen backbones: their settings, and one torch module of all their features."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Backbones:
 
     @property
     def names(self) -> str:
-        """Which networks."""
+        """Names of the networks."""
         return " + ".join(b.architecture.name for b in self.built)
 
     @property

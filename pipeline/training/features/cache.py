@@ -1,4 +1,4 @@
-"""Vectors that were computed before, by a hash of what they were computed from: one SQLite file.
+"""Cache of computed vectors, by a hash of all that they depend on: one SQLite file.
 
 Nothing depends on it. Every vector is checked by its hash when it is read, a file that is damaged
 is made again, and one that is locked, full or out of reach is not used; each is logged once.
@@ -114,7 +114,7 @@ class FeatureCache:
             self._write()
 
     def recall(self, key: str, make: Callable[[], bytes]) -> bytes:
-        """Anything else by its key; made and, unless it is huge, kept where it is not known."""
+        """Any other data by its key; computed and, unless huge, stored where it is unknown."""
         with self._lock:
             found = dict(self._find([key])).get(0)
         made = make() if found is None else found

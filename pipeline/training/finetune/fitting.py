@@ -33,7 +33,7 @@ from pipeline.training.network import Features, Network
 
 @dataclass(frozen=True)
 class Tuned:
-    """What came of it.
+    """Result of a fine-tuning.
 
     Attributes:
         history: one row an epoch: epoch, loss, lr, images_per_s and, with validation images,

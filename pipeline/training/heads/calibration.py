@@ -18,10 +18,10 @@ RANGE = (0.05, 20.0)
 
 
 def temperature(logits: Floats, targets: Floats, log_prior: Floats | None = None) -> float:
-    """The number that logits are to be divided by.
+    """The temperature, by which logits are to be divided.
 
     Targets are drawn a little towards the other classes, as far as so few parts can show (Platt,
-    Probabilities for Support Vector Machines, 1999): twenty parts that are all right do not make
+    Probabilities for Support Vector Machines, 1999): twenty parts without a mistake do not make
     the network certain.
 
     Args:

@@ -25,7 +25,7 @@ from pipeline.training.head_modules import kernel
 
 
 class KernelSettings(Strict):
-    """What a space depends on beside the features."""
+    """Settings of the space."""
 
     components: int = Field(384, ge=2, description="Principal components of the features to keep.")
     landmarks: int = Field(
