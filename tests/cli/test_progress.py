@@ -55,13 +55,23 @@ def test_a_log_gets_a_line_of_counts_every_ten_seconds(out: io.StringIO) -> None
     ]
 
 
-def test_a_terminal_shows_the_last_part_beside_the_counts(out: io.StringIO) -> None:
+def on_a_terminal(*records: Record) -> str:
+    """What stands there in the end: only that is drawn for certain, however busy the machine."""
+    out = io.StringIO()
     console = Console(file=out, width=120, force_terminal=True, no_color=True)
     with progress(console, FakeClock()) as seen:
-        seen.show(PASSED)
-        seen.show(FAILED)
-    assert "waiting for the first frame" in out.getvalue()
-    assert "[bold]part-2  2 inspected: PASS 1  FAIL 1  REVIEW 0  NOT_INSPECTED 0" in out.getvalue()
+        for record in records:
+            seen.show(record)
+    return out.getvalue()
+
+
+def test_a_terminal_shows_that_no_frame_has_come_yet() -> None:
+    assert "waiting for the first frame" in on_a_terminal()
+
+
+def test_a_terminal_shows_the_last_part_beside_the_counts() -> None:
+    shown = on_a_terminal(PASSED, FAILED)
+    assert "[bold]part-2  2 inspected: PASS 1  FAIL 1  REVIEW 0  NOT_INSPECTED 0" in shown
 
 
 def test_the_summary_counts_each_verdict() -> None:
