@@ -1,8 +1,9 @@
 # mypy: disable-error-code="import-not-found"
-"""An RTSP camera from Debian's GStreamer, for the system's own Python: rtsp_gst.py PORT CODEC FPS.
+"""An RTSP camera from Debian's GStreamer, for the system's own Python.
 
-PORT 0 lets the system choose; the port stands in the line that says that it is ready. Each picture
-shows the time it was made: milliseconds, modulo 2^32, as 32 black or white blocks in the top row.
+rtsp_gst.py PORT CODEC FPS KEY_EVERY: PORT 0 lets the system choose; the port stands in the line
+that says that it is ready. Each picture shows the time it was made, in milliseconds, modulo 2^32
+(`clock_picture.py`); each KEY_EVERY-th is a key picture.
 """
 
 from __future__ import annotations
@@ -15,29 +16,24 @@ import gi
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtspServer", "1.0")
+from clock_picture import HEIGHT, WIDTH, picture  # noqa: E402
 from gi.repository import (  # noqa: E402
     GLib,
     Gst,
     GstRtspServer,
 )
 
-WIDTH, HEIGHT, BLOCK = 512, 128, 16
+FAST = "tune=zerolatency speed-preset=ultrafast key-int-max={key_every} bitrate={rate}"
 ENCODERS = {
-    "h264": "x264enc tune=zerolatency speed-preset=ultrafast key-int-max={fps} bitrate=1500 "
-    "! rtph264pay name=pay0 pt=96 config-interval=1",
+    "h264": f"x264enc {FAST} ! rtph264pay name=pay0 pt=96 config-interval=1",
+    "h265": f"x265enc {FAST} ! rtph265pay name=pay0 pt=96 config-interval=1",
     "jpeg": "jpegenc quality=85 ! rtpjpegpay name=pay0 pt=26",
 }
-
-
-def picture(now_ms: int) -> bytes:
-    """Grey, one byte a pixel: the time in blocks, then a ramp."""
-    bits = b"".join((b"\xff" if now_ms >> i & 1 else b"\x00") * BLOCK for i in range(32))
-    ramp = bytes(x % 255 for x in range(WIDTH))
-    return bits * BLOCK + ramp * (HEIGHT - BLOCK)
+KBIT_A_PICTURE = 75
 
 
 class Camera(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]
-    def __init__(self, codec: str, fps: int) -> None:
+    def __init__(self, codec: str, fps: int, key_every: int) -> None:
         super().__init__()
         self._fps = fps
         self.set_shared(True)
@@ -45,7 +41,7 @@ class Camera(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]
             "( appsrc name=src is-live=true format=time do-timestamp=true block=false "
             f"max-bytes=2000000 caps=video/x-raw,format=GRAY8,width={WIDTH},height={HEIGHT},"
             f"framerate={fps}/1 ! videoconvert ! video/x-raw,format=I420 "
-            f"! {ENCODERS[codec].format(fps=fps)} )"
+            f"! {ENCODERS[codec].format(key_every=key_every, rate=KBIT_A_PICTURE * fps)} )"
         )
 
     def start(self, media: GstRtspServer.RTSPMedia) -> None:
@@ -58,12 +54,12 @@ class Camera(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]
         GLib.timeout_add(1000 // self._fps, tick)
 
 
-def main(port: str, codec: str, fps: str) -> None:
+def main(port: str, codec: str, fps: str, key_every: str) -> None:
     Gst.init(None)
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service(port)
-    camera = Camera(codec, int(fps))
+    camera = Camera(codec, int(fps), int(key_every))
     camera.connect("media-configure", lambda factory, media: factory.start(media))
     server.get_mount_points().add_factory("/line1", camera)
     assert server.attach(None)

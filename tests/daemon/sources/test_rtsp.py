@@ -38,14 +38,15 @@ def why_not() -> str:
     needed = (
         "import gi; gi.require_version('GstRtspServer', '1.0'); "
         "from gi.repository import Gst, GstRtspServer; Gst.init(None); "
-        "assert all(map(Gst.ElementFactory.find, ('x264enc', 'jpegenc', 'rtpjpegpay')))"
+        "assert all(map(Gst.ElementFactory.find, ('x264enc', 'x265enc', 'jpegenc', 'rtpjpegpay')))"
     )
     try:
         subprocess.run([SYSTEM_PYTHON, "-c", needed], check=True, capture_output=True, timeout=60)
     except (OSError, subprocess.SubprocessError):
         return (
             "no GStreamer RTSP server here: apt-get install python3-gi gir1.2-gst-rtsp-server-1.0 "
-            "gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly"
+            "gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad "
+            "gstreamer1.0-plugins-ugly"
         )
     return ""
 
@@ -53,15 +54,15 @@ def why_not() -> str:
 class RtspCamera:
     """A camera that can be killed, frozen and switched on again at the same port."""
 
-    def __init__(self, codec: str) -> None:
+    def __init__(self, codec: str, fps: int = 20, key_every: int = 20) -> None:
         self.port = 0
-        self._codec = codec
+        self._picture = [codec, str(fps), str(key_every)]
         self._process: subprocess.Popen[str] | None = None
 
     def on(self) -> None:
         """Switch it on; returns when it takes connections."""
         self._process = subprocess.Popen(
-            [SYSTEM_PYTHON, str(SERVER), str(self.port), self._codec, "20"],
+            [SYSTEM_PYTHON, str(SERVER), str(self.port), *self._picture],
             stdout=subprocess.PIPE,
             text=True,
         )

@@ -1,34 +1,24 @@
-"""Video files, streams and devices to RGB pixels, by FFmpeg through PyAV.
-
-PyAV and not `cv2.VideoCapture`: that one waits 90 s for a camera that hangs, and cannot distinguish
-a damaged picture from the end.
-
-Pictures are differences to earlier ones, so damage is inherited up to the next key picture. After a
-lost packet or an error of the decoder, each picture has a fault until a key picture has come in
-whole and was decoded without an error. Not seen: bit errors that make another valid stream (often
-so in JPEG), and a picture that is missing from a file whose times are not even.
-"""
+"""Opens videos, streams and devices and decodes their pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from itertools import count
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipeline.errors import MissingExtra, SourceLost
+from pipeline.errors import MissingExtra, SourceLost, UnreadableImage
 from pipeline.imaging import Pixels
+from pipeline.imaging import codec as image_codec
+from pipeline.imaging.video.damage import Damage, Log
+from pipeline.imaging.video.gaps import GAP, packets, with_gaps
 
 if TYPE_CHECKING:
-    from av import Packet
     from av.container import InputContainer
     from av.video.frame import VideoFrame as DecodedFrame
     from av.video.stream import VideoStream
-
-_Log = list[tuple[int, str, str]]
 
 SUFFIXES = frozenset({".avi", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4", ".mpg", ".ts", ".webm"})
 # Each error ends the decoding of its picture. Concealment stays on because it is how FFmpeg finds
@@ -38,10 +28,10 @@ _INTRA_ONLY = frozenset({"dnxhd", "ffv1", "huffyuv", "mjpeg", "prores", "rawvide
 # Their packets are numbered, or their times are those of a clock that is not even.
 _NUMBERED = frozenset({"rtsp", "sdp", "rtp", "video4linux2,v4l2"})
 _INTER = (2, 3, 4)  # AV_PICTURE_TYPE_P, B and S: a key picture by recovery is one of these
-_ERROR = 16  # AV_LOG_ERROR
-# What FFmpeg warns of but goes on after, and a part of a picture is missing all the same.
-_MISSING = ("missed", "jitter buffer full", "EOI missing", "overread", "packet", "dropping")
-_UNTIL = "nothing is judged until a clean key picture"
+# JPEG is decoded by the image codec, which is stricter about the end of the scan, and by FFmpeg,
+# which is stricter about the blocks: at an eighth of the size, since that picture is not used.
+_JPEG, _JPEG_SCALE = "mjpeg", 8
+_JPEG_OPTIONS = {"lowres": "3"}
 
 
 @dataclass(frozen=True)
@@ -57,72 +47,6 @@ class VideoFrame:
     at_s: float | None
     pixels: Pixels | None
     fault: str = ""
-
-
-@dataclass
-class _Damage:
-    """Which pictures a damaged packet spoils: those from it up to the next clean key picture."""
-
-    intra_only: bool
-    begun: bool = False  # a key picture has been sent: what comes before it is not a loss
-    unreported: str = ""
-    _key: int = -1  # the packet with the last clean key picture
-    _errors: dict[int, str] = field(default_factory=dict)
-
-    def add(self, number: int, why: str) -> None:
-        """The packet with this number is damaged."""
-        if number not in self._errors:
-            self._errors[number] = why
-            if self.begun:
-                self.unreported = self.unreported or why
-
-    def lost(self, number: int, log: _Log) -> None:
-        """Look for losses in the messages logged while this packet was read."""
-        why = _reason(log)
-        if why:
-            self.add(number, why)
-            if not self.intra_only:
-                # A packet ends where the next begins: what was lost may be the next one's start.
-                self._errors.setdefault(number + 1, why)
-
-    def decoded(self, number: int, log: _Log) -> None:
-        """Look for errors in the messages logged while this packet was decoded."""
-        if why := _reason(log):
-            self.add(number, why)
-
-    def failed(self, number: int) -> bool:
-        """Is this packet damaged, and was that not reported with a picture yet?"""
-        return bool(self.unreported) and number in self._errors
-
-    def report(self) -> str:
-        """Why nothing is judged; from now on it counts as reported."""
-        why, self.unreported = self.unreported, ""
-        return f"stream damaged: {why}; {_UNTIL}"
-
-    def fault(self, number: int, *, is_key: bool) -> str:
-        """Why the picture of this packet is not to be judged, "" when it is."""
-        if is_key and number not in self._errors:
-            self.begun, self._key = True, number
-            self._errors = {n: why for n, why in self._errors.items() if n > number}
-            return ""
-        for at, why in self._errors.items():
-            if at <= number:
-                return f"stream damaged: {why}; {_UNTIL}"
-        return "" if self._key >= 0 else f"stream damaged: no clean key picture yet; {_UNTIL}"
-
-
-def _gap(before: Packet[Any] | None, packet: Packet[Any]) -> bool:
-    """Is the time between two packets longer than the first was to last, by half or more?"""
-    if before is None or before.dts is None or packet.dts is None or not before.duration:
-        return False
-    return packet.dts - before.dts > 1.5 * before.duration
-
-
-def _reason(log: _Log) -> str:
-    for level, _, text in log:
-        if level <= _ERROR or any(word in text for word in _MISSING):
-            return text.strip()
-    return ""
 
 
 def require(needed_by: str) -> None:
@@ -144,8 +68,8 @@ def frames(
 ) -> Iterator[VideoFrame]:
     """Open a video and yield its pictures in the order in which they are shown.
 
-    Colours are converted as FFmpeg does, which differs by a few grey levels from what `codec` makes
-    of the same picture stored as JPEG; a rotation that the file asks for is not applied.
+    JPEGs become the pixels that `codec` makes of them. Of other codecs FFmpeg converts the colours;
+    a rotation that the file asks for is not applied.
 
     Args:
         address: path, URL or device.
@@ -162,7 +86,7 @@ def frames(
     require(name)
     import av
 
-    av.logging.set_level(av.logging.WARNING)
+    av.logging.set_level(av.logging.DEBUG)  # at which a gap between H.264's frame numbers is logged
     av.logging.set_skip_repeated(False)  # the second lost packet counts, too
     try:
         with av.logging.Capture() as opening:
@@ -178,9 +102,17 @@ def frames(
                 raise SourceLost(f"{name} holds no pictures")
             stream = container.streams.video[0]
             codec = stream.codec_context
+            if codec.width * codec.height > (most := image_codec.most_pixels()):
+                raise SourceLost(
+                    f"{name} has {codec.width:,} x {codec.height:,} pixels, more than "
+                    f"OPENCV_IO_MAX_IMAGE_PIXELS ({most}); if that is right, set that environment "
+                    "variable higher"
+                )
             codec.thread_count = 1  # FFmpeg drops the errors of slices decoded in threads
             codec.copy_opaque = True
-            codec.options = dict(_STRICT)
+            codec.options = _STRICT | {"max_pixels": str(most)}
+            if codec.name == _JPEG:
+                codec.options |= _JPEG_OPTIONS
             yield from _decoded(container, stream, name, opening)
     except av.ExitError:
         raise SourceLost(f"{name} does not answer in time") from None
@@ -190,24 +122,20 @@ def frames(
 
 
 def _decoded(
-    container: InputContainer, stream: VideoStream, name: str, opening: _Log
+    container: InputContainer, stream: VideoStream, name: str, opening: Log
 ) -> Iterator[VideoFrame]:
     import av
 
     first_s: float | None = None
-    damage = _Damage(intra_only=stream.codec_context.codec.name in _INTRA_ONLY)
+    damage = Damage(intra_only=stream.codec_context.codec.name in _INTRA_ONLY)
     damage.lost(0, opening)
-    before: Packet[Any] | None = None
-    packets = container.demux(stream)
-    for number in count():
-        with av.logging.Capture() as log:
-            packet = next(packets, None)
-        if packet is None:
-            break
+    reads = packets(container, stream)
+    if container.format.name not in _NUMBERED:
+        reads = with_gaps(reads)
+    for number, packet, log, gap in reads:
         damage.lost(number, log)
-        if container.format.name not in _NUMBERED and _gap(before, packet):
-            damage.add(number, "a picture is missing, by the times of the others")
-        before = packet
+        if gap >= 0:
+            damage.add(gap, GAP)
         damage.begun |= packet.is_keyframe
         if packet.is_corrupt:
             damage.add(number, "the container marks a packet as damaged")
@@ -219,6 +147,12 @@ def _decoded(
             except av.InvalidDataError as error:
                 damage.add(number, error.strerror or "invalid data")
         damage.decoded(number, log)
+        jpeg: Pixels | None = None
+        if decoded and stream.codec_context.name == _JPEG:
+            try:
+                jpeg = _jpeg(bytes(packet), decoded[0].height)
+            except UnreadableImage as error:
+                damage.add(number, str(error))
         for frame in decoded:
             first_s = frame.time if first_s is None else first_s
             at_s = None if frame.time is None or first_s is None else frame.time - first_s
@@ -232,8 +166,22 @@ def _decoded(
                 damage.report()
                 yield VideoFrame(at_s, None, f"{name}: {fault}")
             elif damage.begun:
-                with av.logging.Capture():  # old JPEG formats are warned of at each conversion
-                    pixels = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-                yield VideoFrame(at_s, pixels)
+                yield VideoFrame(at_s, _rgb(frame) if jpeg is None else jpeg)
         if not decoded and damage.begun and damage.failed(number):
             yield VideoFrame(None, None, f"{name}: {damage.report()}")
+
+
+def _jpeg(data: bytes, eighth_px: int) -> Pixels:
+    pixels = image_codec.decode(data, "the picture")
+    if eighth_px != -(-len(pixels) // _JPEG_SCALE):
+        raise UnreadableImage(
+            "the picture comes in halves (interlaced); set the camera to progressive"
+        )
+    return pixels
+
+
+def _rgb(frame: DecodedFrame) -> Pixels:
+    import av
+
+    with av.logging.Capture():  # old JPEG formats are warned of at each conversion
+        return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
