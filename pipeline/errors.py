@@ -10,7 +10,7 @@
     │   ├── RegistryUnreachable   it does not answer, or not to us: a station may start offline
     │   │   └── RegistryForbidden     it knows this user or address and refuses (403)
     │   ├── SignoffError      sign-offs that do not verify, or were made at the same moment
-    │   └── NoChampion        nobody has signed a model off for this recipe yet
+    │   └── NoChampion        no model of this recipe is signed off yet
     ├── LedgerError       a station's record file that cannot be used
     ├── StationError      a station that cannot go on in this process
     ├── TrainingError     training or export that cannot go on
@@ -65,7 +65,7 @@ class RegistryForbidden(RegistryUnreachable):
 
 
 class SignoffError(RegistryError):
-    """A recipe's sign-offs do not verify, or somebody else decided at the same moment."""
+    """A recipe's sign-offs do not verify, or another person decided at the same moment."""
 
 
 class NoChampion(RegistryError):

@@ -76,7 +76,7 @@ def whole_file(path: Path, *, mode: int = 0o666) -> Iterator[BinaryIO]:
     make_folder(path.parent)
     aside = path.with_name(f".{path.name}.partial")
     try:
-        aside.unlink(missing_ok=True)  # somebody may hold that one open, or have other rights on it
+        aside.unlink(missing_ok=True)  # another process may hold that one open, or own it
         descriptor = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         with os.fdopen(descriptor, "wb") as handle:
             yield handle

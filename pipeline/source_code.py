@@ -12,8 +12,11 @@ import hashlib
 import re
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 PACKAGE = Path(__file__).parent
+# CPython 3.11 keeps the depth of its parser once for all threads: two at a time are a SystemError.
+_PARSING = Lock()
 
 
 def code_digest(*names: str) -> str:
@@ -40,7 +43,8 @@ def modules() -> dict[str, Path]:
 def imports(path: Path) -> tuple[str, ...]:
     """Dotted names that a file imports anywhere in it, type-checking blocks left out."""
     found = list[str]()
-    tree = ast.parse(path.read_text("utf-8"))
+    with _PARSING:
+        tree = ast.parse(path.read_text("utf-8"))
     only_for_types = {
         id(inner)
         for node in ast.walk(tree)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -105,6 +108,25 @@ def test_a_key_does_not_change_with_code_that_changes_nothing(module: str) -> No
 @pytest.mark.parametrize("module", COVERS)
 def test_a_key_changes_with_the_code_that_computes(module: str) -> None:
     assert closure(module) >= {f"pipeline.{name}" for name in COVERS[module]}
+
+
+def test_threads_may_ask_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(source_code, "imports", source_code.imports.__wrapped__)  # nothing is kept
+    # A collection of garbage that runs Python lets another thread in, in the middle of a parse.
+    thresholds = gc.get_threshold()
+    gc.callbacks.append(let_others_run)
+    gc.set_threshold(100)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            found = set(pool.map(code_digest, ["pipeline.training.heads.nystroem"] * 8))
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.remove(let_others_run)
+    assert len(found) == 1
+
+
+def let_others_run(*_: object) -> None:
+    time.sleep(0)
 
 
 def test_a_module_that_is_missing_has_no_digest(package: Path) -> None:

@@ -94,7 +94,7 @@ class ShardWriter:
                     notes[at] = noted.result()
                     yield
             finally:
-                # Nobody may write once the files are closed.
+                # No thread may write once the files are closed.
                 for one in doing:
                     one.cancel()
                 wait(doing)

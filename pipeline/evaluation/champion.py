@@ -26,7 +26,7 @@ class Champion:
         name: `<recipe>/<version>`, "" where there is none.
         bundle: verified; None where it cannot be had.
         missing: why, for people.
-        out_of_reach: there is a champion, or may be one: nobody can say that it is worse.
+        out_of_reach: there is a champion, or may be one: it is not known whether it is worse.
     """
 
     name: str = ""

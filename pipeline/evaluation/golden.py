@@ -15,7 +15,7 @@ from pipeline.evaluation.predictions import Watch, predict_parts
 
 
 def check_golden(bundle: Bundle, data: Manifest, listed: Path, watch: Watch) -> Golden | None:
-    """Judge the parts that no model may judge wrong; None where nobody has listed any.
+    """Judge the parts that no model may judge wrong; None where none are listed.
 
     A bad part that passes is a miss, and a good one that fails; what goes to review is not. Where
     no class passes, a part taken for another class is one.

@@ -123,7 +123,7 @@ def _rotation(frame: Pixels, degrees: float, seed: int) -> Pixels:
 
 
 def _moved(frame: Pixels, matrix: npt.NDArray[Any]) -> Pixels:
-    """What comes into view repeats the border: nobody knows what lies there."""
+    """What comes into view repeats the border: what lies there is unknown."""
     height, width = frame.shape[:2]
     moved = cv2.warpAffine(
         frame, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE

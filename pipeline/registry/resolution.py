@@ -106,7 +106,7 @@ class Resolution:
         chain.check()
         signed = chain.standing.champion
         if signed is None:
-            # Nobody has, or somebody has given the alias to a version: each has its message.
+            # The alias points to no version, or was set without a sign-off: each has its message.
             aliased = self._aliased(CHAMPION)
             return Resolved(aliased, chain.approval(aliased))
         versions = self._registry.versions(self._recipe)

@@ -139,7 +139,7 @@ def leakage(split: Mapping[str, Any]) -> str:
     if split["leaky"]:
         return "The split is LEAKY: test parts are known from training, and all figures flatter."
     if not split["leak_checked"]:
-        return "Nobody has looked whether training has seen test parts."
+        return "It was not checked whether training has seen test parts."
     return (
         f"The split is by {split['by']}: no group has parts on two sides, and no copy or "
         "near-duplicate of a test part was found in training."

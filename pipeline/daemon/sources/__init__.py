@@ -32,8 +32,8 @@ class Frame:
         captured_at: time of capture, in UTC.
         captured_s: the same moment on the clock's monotonic scale; latency and age count from it.
         serial: part serial, or the file name in a replay; "" where it is unknown.
-        pixels: uint8 RGB, height x width x 3; None while it is not decoded, or cannot be. Nobody
-            writes to them after the frame was yielded: it may be waiting to be kept.
+        pixels: uint8 RGB, height x width x 3; None while it is not decoded, or cannot be. Not
+            written to after the frame was yielded: it may be waiting to be kept.
         fault: why there is no picture, "" when there is.
         data: the camera's own file, where there is one; decoded after the record was opened.
         ending: of that file's name.

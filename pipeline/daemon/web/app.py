@@ -207,7 +207,7 @@ def app_of(service: StationApi, settings: Http) -> ASGIApp:
     """The web service with its access control."""
     door = TokenCheck(settings)
     # No pages about itself: they would show strangers what can be requested. And none of
-    # FastAPI's own telemetry: whom MLflow reports to learns nothing of parts.
+    # FastAPI's own telemetry: what MLflow reports to must learn nothing of parts.
     quiet: Any = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, telemetry=quiet)
     read, act = [Depends(door.read)], [Depends(door.act)]

@@ -58,7 +58,7 @@ class PendingVerdicts:
     def idle(self) -> bool:
         """Is no verdict on its way to a client? From any thread.
 
-        Who waits for a part that nobody inspects any more keeps no station from its end.
+        A client that waits for a part which is not inspected any more does not delay a shutdown.
         """
         return not any(client.answered for client in tuple(self._clients))
 

@@ -112,7 +112,7 @@ def find(folder: Path) -> State | None:
             raise FileNotFoundError(f"{best} is missing")
     except Exception as error:  # unpickling rubbish raises whatever it likes
         print(
-            f"  warning: {file} cannot be read ({type(error).__name__}); training starts afresh",
+            f"  warning: {file} cannot be read ({type(error).__name__}); training starts again",
             file=sys.stderr,
         )
         return None
