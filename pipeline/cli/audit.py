@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +19,7 @@ from pipeline.errors import DataError
 if TYPE_CHECKING:
     from pipeline.daemon.outbox.admin import SinkBacklog
     from pipeline.ledger.audit import Audit, OpenRecord
+    from pipeline.ledger.listening import NotListening
     from pipeline.ledger.outbox import ListedEntry
 
 SHOWN = 20  # rows of what may be many
@@ -144,9 +145,17 @@ def _show(found: Audit) -> None:
         table.add_row("[red]opened, no verdict[/]", f"[red]{len(found.lost)}[/]")
     if found.missing:
         table.add_row("[red]record missing[/]", f"[red]{found.missing}[/]")
-    table.add_row("every trigger accounted for", "yes" if found.balances else "[red]NO[/]")
+    yes = "yes" if found.balances else "[red]NO[/]"
+    table.add_row("every trigger received has one verdict", yes)
+    table.add_row("times not listening", _counted_silences(found.not_listening))
     out.print(table)
     _show_lost(found.lost, found.gaps)
+    if found.not_listening:
+        rest = len(found.not_listening) - SHOWN
+        some = "" if rest <= 0 else f", without the {rest} first (--json has all)"
+        title = f"not listening: a part that passed then may have no record{some}"
+        cells = [(n.camera, n.since, n.until or "now", n.why) for n in found.not_listening]
+        out.print(_table(title, cells[-SHOWN:], ("camera", "from", "to", "why")))
     if found.reasons:
         out.print(_table("not inspected", found.reasons.items()))
     if found.judged:
@@ -164,6 +173,18 @@ def _show(found: Audit) -> None:
         rest = len(found.events) - SHOWN
         title = "events" if rest <= 0 else f"events, without the {rest} first (--json has all)"
         out.print(_table(title, [(e.at, e.kind, e.detail) for e in found.events[-SHOWN:]]))
+
+
+def _counted_silences(silences: Sequence[NotListening]) -> str:
+    """How many, and how long together."""
+    if not silences:
+        return "none"
+    spans = [(n.since, n.until or datetime.now(UTC).isoformat()) for n in silences]
+    seconds = sum(
+        (datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds()
+        for since, until in spans
+    )
+    return f"{len(silences)}, together {timedelta(seconds=round(seconds))}"
 
 
 def _show_lost(lost: Sequence[OpenRecord], gaps: Sequence[tuple[int, int]]) -> None:

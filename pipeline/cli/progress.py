@@ -72,7 +72,7 @@ def summary_table(summary: Summary) -> Table:
     for verdict, colour in COLOURS.items():
         table.add_row(f"[{colour}]{verdict}[/]", str(summary.verdicts[verdict]))
     holds = "yes" if summary.balances else "[red]NO: see the ledger[/]"
-    table.add_row("every trigger accounted for", holds)
+    table.add_row("every trigger has one verdict", holds)
     table.add_row("rate", f"{summary.rate_hz:.1f} frames a second")
     if summary.latency_ms_p50 is not None and summary.latency_ms_p99 is not None:
         p50, p99 = summary.latency_ms_p50, summary.latency_ms_p99

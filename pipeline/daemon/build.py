@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -13,11 +13,13 @@ from pipeline.contracts.records import Record
 from pipeline.daemon.images.writer import ImageWriter
 from pipeline.daemon.inspection.camera import Camera
 from pipeline.daemon.inspection.frame_check import FrameCheck, FrameGate
+from pipeline.daemon.inspection.listening import ListeningLog
 from pipeline.daemon.inspection.recorder import Recorder
 from pipeline.daemon.inspection.work_queue import WorkQueue
 from pipeline.daemon.inspection.worker import InspectionWorker, ReadyModel
 from pipeline.daemon.model.serving import ModelStatus, Serving
 from pipeline.daemon.model.shadow import Shadow
+from pipeline.daemon.net.held_port import HeldPort
 from pipeline.daemon.outbox.dispatcher import Dispatcher
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.settings.line import CameraSettings, Line
@@ -72,17 +74,93 @@ class OpenedCamera:
     trigger: Trigger | None
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What a station is assembled from and what may outlive it: a reload keeps what is unchanged.
+
+    Attributes:
+        line: the line file.
+        cameras: opened.
+        serving: the model at work.
+        kept: names of the cameras that a station before this one has opened.
+    """
+
+    line: Line
+    cameras: tuple[OpenedCamera, ...]
+    serving: Serving
+    kept: frozenset[str] = frozenset()
+
+    def without(self, kept: frozenset[str]) -> Parts:
+        """The same without those of the kept cameras that are not in `kept`."""
+        lost = self.kept - kept
+        cameras = tuple(c for c in self.cameras if c.settings.name not in lost)
+        return replace(self, cameras=cameras, kept=kept)
+
+    def let_go(self, kept: Collection[str] = ()) -> None:
+        """Close the cameras, but for those in `kept`."""
+        for camera in self.cameras:
+            if camera.settings.name not in kept:
+                camera.source.close()
+                if camera.trigger is not None:
+                    camera.trigger.close()
+
+
+def prepare(line: Line, clock: Clock, former: Parts | None = None) -> Parts:
+    """Open sources, triggers and model, as far as those of `former` cannot be used.
+
+    Raises:
+        LinesideError: something is missing or wrong; what was opened here is closed again.
+    """
+    mine = [] if former is None or former.line.station != line.station else former.cameras
+    reusable = {opened.settings.name: opened for opened in mine}
+    kept = frozenset(
+        c.name for c in line.all_cameras if c.name in reusable and reusable[c.name].settings == c
+    )
+    new = open_cameras(line, clock, without=kept)
+    opened = {camera.settings.name: camera for camera in new} | {n: reusable[n] for n in kept}
+    try:
+        for sink in line.sinks:
+            sink.open(line.station, clock).close()
+        if former is not None and _same_model(former.line, line):
+            serving = former.serving
+        else:
+            serving = Serving.start(line, Registry(line.model.registry), clock)
+    except BaseException:
+        for camera in new:
+            camera.source.close()
+            if camera.trigger is not None:
+                camera.trigger.close()
+        raise
+    return Parts(line, tuple(opened[c.name] for c in line.all_cameras), serving, kept)
+
+
+def _same_model(former: Line, line: Line) -> bool:
+    def asked(of: Line) -> tuple[object, ...]:
+        return of.recipe, of.model, of.threads
+
+    return asked(former) == asked(line)
+
+
 @contextmanager
 def assembled(line: Line, clock: Clock | None = None) -> Iterator[Station]:
-    """Open sources, model and ledger in that order, so that a failure leaves nothing behind.
+    """A station from its line file.
 
     Raises:
         LinesideError: something is missing or wrong.
     """
     clock = clock or Clock()
-    opened = open_cameras(line, clock)
-    registry = Registry(line.model.registry)
-    serving = Serving.start(line, registry, clock)
+    with assembled_from(prepare(line, clock), clock) as station:
+        yield station
+
+
+@contextmanager
+def assembled_from(parts: Parts, clock: Clock, port: HeldPort | None = None) -> Iterator[Station]:
+    """A station from its parts; the web service gives its port to `port` in the end.
+
+    Raises:
+        LinesideError: the ledger or the web service cannot be opened.
+    """
+    line, serving = parts.line, parts.serving
     outboxes = {sink.outbox: sink.verdicts for sink in line.sinks}
     with closing(Ledger(line.ledger, line.station, outboxes)) as ledger:
         note = note_in(ledger, clock)
@@ -93,16 +171,16 @@ def assembled(line: Line, clock: Clock | None = None) -> Iterator[Station]:
                 "%d record(s) left open by a crash are now NOT_INSPECTED (station restarted)",
                 ledger.closed_at_start,
             )
-        station = put_together(line, opened, serving, ledger, clock)
+        station = put_together(line, parts.cameras, serving, ledger, clock, parts.kept)
         station.add_workers(serving.follower)
         if line.model.shadow:
-            _shadow(station, line, registry, clock)
-        with served(line, station):
+            _shadow(station, line, Registry(line.model.registry), clock)
+        with served(line, station, port):
             yield station
 
 
-def open_cameras(line: Line, clock: Clock) -> list[OpenedCamera]:
-    """Open the sources and triggers of all cameras.
+def open_cameras(line: Line, clock: Clock, without: Collection[str] = ()) -> list[OpenedCamera]:
+    """Open the sources and triggers of all cameras, but for those in `without`.
 
     Raises:
         DataError, ConfigError: settings that can never work.
@@ -114,6 +192,7 @@ def open_cameras(line: Line, clock: Clock) -> list[OpenedCamera]:
             None if c.trigger is None else c.trigger.open_for(line.station, c.name, clock),
         )
         for c in line.all_cameras
+        if c.name not in without
     ]
     for camera in opened:
         if camera.trigger is not None and not camera.source.live:
@@ -126,9 +205,17 @@ def open_cameras(line: Line, clock: Clock) -> list[OpenedCamera]:
 
 
 def put_together(
-    line: Line, opened: Sequence[OpenedCamera], model: ModelAtWork, ledger: Ledger, clock: Clock
+    line: Line,
+    opened: Sequence[OpenedCamera],
+    model: ModelAtWork,
+    ledger: Ledger,
+    clock: Clock,
+    kept: Collection[str] = (),
 ) -> Station:
-    """Build a station from opened cameras, a model and a ledger."""
+    """Build a station from opened cameras, a model and a ledger.
+
+    Cameras in `kept` have gone on listening since the station before.
+    """
     reserve = DiskReserve(line.ledger, clock.monotonic_s)
     recorder = Recorder(
         *(ledger, clock),
@@ -149,6 +236,7 @@ def put_together(
         rules=line.supervision,
         reserve=reserve,
         image_writer=image_writer,
+        listening=ListeningLog(ledger, cameras, clock, kept),
     )
     dispatchers = [
         Dispatcher(sink, ledger, clock, lambda: announcement(station.status()))
@@ -181,8 +269,13 @@ def announcement(status: StationStatus) -> Mapping[str, Any]:
 
 
 @contextmanager
-def served(line: Line, station: Station) -> Iterator[None]:
+def served(line: Line, station: Station, port: HeldPort | None = None) -> Iterator[None]:
     """Run the web service with the station, if the line file has one.
+
+    Args:
+        line: the line file.
+        station: what is served.
+        port: has the port of the service before this one, and gets it in the end.
 
     Raises:
         ConfigError: the port is taken, or the certificate or the tokens cannot be used.
@@ -192,10 +285,18 @@ def served(line: Line, station: Station) -> Iterator[None]:
         return
     from pipeline.daemon.web.server import Web  # FastAPI is for stations that serve
 
-    with closing(Web(line.http, station, None if line.keep is None else line.keep.folder)) as web:
+    port, address = port or HeldPort(), (line.http.host, line.http.port)
+    frames = None if line.keep is None else line.keep.folder
+    web = Web(line.http, station, frames, port.take(address))
+    try:
         station.add_workers(web)
         log.info("web service at %s", web.address)
         yield
+    finally:
+        if station.kept is None:
+            web.close()
+        else:
+            port.hold(address, web.listener)
 
 
 def note_in(ledger: Ledger, clock: Clock) -> Callable[[str, str], None]:

@@ -10,21 +10,19 @@ import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from enum import Enum, auto
 from pathlib import Path
 
 from pipeline import config
 from pipeline.contracts.records import Record
-from pipeline.daemon.build import assembled, note_in, open_cameras
-from pipeline.daemon.model.cache import fetch_champion
+from pipeline.daemon.build import Parts, assembled_from, note_in, prepare
+from pipeline.daemon.net.held_port import HeldPort
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.settings.line import Line
 from pipeline.daemon.station import Station, Summary
 from pipeline.daemon.systemd import Watchdog, reloading, stopping
 from pipeline.errors import LinesideError
-from pipeline.inference.trial import load
-from pipeline.registry.store import Registry
 
 WAKE_EVERY_S = 0.5
 REFUSED, RELOADED = "reload refused", "line reloaded"
@@ -43,8 +41,10 @@ class Service:
 
     At SIGTERM and SIGINT the station finishes waiting parts; a second one ends the process at once.
     At SIGHUP the line file is read again: a bad one is refused and the station goes on unchanged;
-    with a good one the station finishes waiting parts and is built again in the same process. A
-    terminal that is closed sends SIGHUP too: then the station ends as at SIGTERM.
+    with a good one the station finishes waiting parts and is built again in the same process. Then
+    cameras, triggers and model whose settings are the same stay open, and so does the web service's
+    port: what comes meanwhile waits. A terminal that is closed sends SIGHUP too: then the station
+    ends as at SIGTERM.
 
     Attributes:
         line: the line file that was last read and accepted.
@@ -79,34 +79,42 @@ class Service:
             StationError: the process must be restarted.
             LinesideError: the station cannot be built.
         """
-        former: Line | None = None
+        former: Parts | None = None
         refusal = ""
         self._listen_for_hangup()
-        while True:
-            try:
-                with assembled(self.line, self._clock) as station:
-                    log.info("station %s inspects with %s", *_named(station))
-                    self._note_reload(station, refusal, reloaded=former is not None)
-                    former, refusal = None, ""
-                    on_start(station)
-                    # Everything imported and loaded stays. A garbage collection of it would take
-                    # 0.1 s, for which a part would have to wait.
-                    gc.unfreeze()  # that of the former line is garbage by now
-                    gc.collect()
-                    gc.freeze()
-                    summary, wanted = self._inspect(station, on_record)
-            except LinesideError as error:
-                # `former` is None once the station was built: then this ends the service.
-                if former is None:
-                    raise
-                refusal = _one_line(error)
-                log.error("%s: %s; going back to the former line file", REFUSED, refusal)
-                self.line, former = former, None
-                continue
-            log.info("station %s has ended, %s", summary.station, _account(summary))
-            if wanted is None:
-                return summary
-            self.line, former = wanted, self.line
+        parts = prepare(self.line, self._clock)
+        with closing(HeldPort()) as port:
+            while True:
+                try:
+                    with assembled_from(parts, self._clock, port) as station:
+                        log.info("station %s inspects with %s", *_named(station))
+                        self._note_reload(station, refusal, reloaded=former is not None)
+                        former, refusal = None, ""
+                        on_start(station)
+                        # Everything imported and loaded stays. A garbage collection of it would
+                        # take 0.1 s, for which a part would have to wait.
+                        gc.unfreeze()  # that of the former line is garbage by now
+                        gc.collect()
+                        gc.freeze()
+                        summary, wanted = self._inspect(station, parts, on_record)
+                except LinesideError as error:
+                    # `former` is None once the station was built: then this ends the service.
+                    if former is None:
+                        raise
+                    refusal = _one_line(error)
+                    log.error("%s: %s; going back to the former line file", REFUSED, refusal)
+                    self.line, parts, former = former.line, self._back_to(former, parts), None
+                    continue
+                log.info("station %s has ended, %s", summary.station, _account(summary))
+                if wanted is None:
+                    return summary
+                self.line, parts, former = wanted.line, wanted, parts
+
+    def _back_to(self, former: Parts, refused: Parts) -> Parts:
+        """The parts of the former line again; those that only the refused one has are closed."""
+        parts = prepare(former.line, self._clock, refused)
+        refused.let_go(parts.kept)
+        return parts
 
     def _note_reload(self, station: Station, refusal: str, *, reloaded: bool) -> None:
         note = note_in(station.ledger, self._clock)
@@ -117,9 +125,9 @@ class Service:
             note(RELOADED, str(self._file))
 
     def _inspect(
-        self, station: Station, on_record: Callable[[Record], None] | None
-    ) -> tuple[Summary, Line | None]:
-        """Run one station; returns the line to run after it, None at the end."""
+        self, station: Station, parts: Parts, on_record: Callable[[Record], None] | None
+    ) -> tuple[Summary, Parts | None]:
+        """Run one station; returns the parts of the one after it, None at the end."""
         stop, wanted = threading.Event(), None
         if not self._listening:  # before the first trigger is taken
             self._listen()
@@ -132,16 +140,23 @@ class Service:
             while (order := self._order()) is not _Order.ENDED:
                 if order is _Order.END:
                     stopping()
-                    wanted = None
+                    if wanted is not None:
+                        wanted.let_go(wanted.kept)
+                    station.kept = wanted = None
                     stop.set()
                 elif not stop.is_set():
                     reloading()
-                    wanted = self._checked(station)
+                    wanted = self._prepared(station, parts)
                     if wanted is None:
                         watchdog.again()
                     else:
+                        station.kept = wanted.kept
                         stop.set()
-            return running.result(), wanted
+            summary = running.result()
+        if wanted is not None and wanted.kept != station.kept:
+            # One of them hung; it was left to itself.
+            wanted = prepare(wanted.line, self._clock, wanted.without(station.kept or frozenset()))
+        return summary, wanted
 
     def _order(self) -> _Order:
         """The next order, with short waits.
@@ -153,16 +168,14 @@ class Service:
             with suppress(queue.Empty):
                 return self._orders.get(timeout=WAKE_EVERY_S)
 
-    def _checked(self, station: Station) -> Line | None:
-        """The line file as it is now; None when it cannot be used, which is logged and noted."""
+    def _prepared(self, station: Station, parts: Parts) -> Parts | None:
+        """Parts for the line file as it is now; None when it cannot be used, which is noted."""
         try:
-            line = config.load(self._file, Line)
-            check(line, self._clock)
+            return prepare(config.load(self._file, Line), self._clock, parts)
         except LinesideError as error:
             log.error("%s: %s; the station goes on unchanged", REFUSED, _one_line(error))
             note_in(station.ledger, self._clock)(REFUSED, _one_line(error))
             return None
-        return line
 
     def _listen_for_hangup(self) -> None:
         """Handle SIGHUP: reload or, from a terminal that was closed, end."""
@@ -185,24 +198,6 @@ class Service:
 
         signal.signal(signal.SIGINT, end)
         signal.signal(signal.SIGTERM, end)
-
-
-def check(line: Line, clock: Clock) -> None:
-    """Check that a station can be built from a line file, while another one is running.
-
-    Sources and triggers are opened and closed, and the model is fetched into the cache, so that
-    little is left to do, or to fail, when the running one has stopped.
-
-    Raises:
-        LinesideError: what is missing or wrong.
-    """
-    for camera in open_cameras(line, clock):
-        camera.source.close()
-        if camera.trigger is not None:
-            camera.trigger.close()
-    for sink in line.sinks:
-        sink.open(line.station, clock).close()
-    fetch_champion(line, Registry(line.model.registry), lambda b: load(b, line.threads))
 
 
 def _named(station: Station) -> tuple[str, str]:

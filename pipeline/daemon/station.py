@@ -12,6 +12,7 @@ from typing import Protocol
 from pipeline.contracts.records import STOPPED, Record, Verdict
 from pipeline.daemon.images.writer import ImageWriter, StorageStatus
 from pipeline.daemon.inspection.camera import Camera
+from pipeline.daemon.inspection.listening import ListeningLog
 from pipeline.daemon.inspection.recorder import Recorder
 from pipeline.daemon.inspection.work_queue import Arrival, WorkQueue
 from pipeline.daemon.inspection.worker import InspectionWorker
@@ -29,6 +30,7 @@ from pipeline.ledger.ledger import Ledger
 
 STEP_S = 0.1
 WAITING = "the part was still waiting"
+STOPPING = "the station is stopping"
 RELOADED_WITHIN_S = 20.0  # the largest model loads in far less
 
 log = logging.getLogger(__name__)
@@ -99,6 +101,8 @@ class Station:
     Attributes:
         stopping: why no more triggers are taken, "" while they are.
         with_shadow: adds the status of the shadow model to that of the model at work.
+        kept: names of the cameras that stay open for a successor; None where there is none. Set
+            before `run` is stopped. `run` takes out those that hang.
     """
 
     def __init__(
@@ -114,7 +118,10 @@ class Station:
         rules: Supervision,
         reserve: DiskReserve,
         image_writer: ImageWriter | None = None,
+        listening: ListeningLog | None = None,
     ) -> None:
+        self.kept: frozenset[str] | None = None
+        self._listening = listening or ListeningLog(ledger, cameras, clock)
         self.cameras = tuple(cameras)
         self.ledger = ledger
         self.recorder = recorder
@@ -164,6 +171,7 @@ class Station:
             self._reserve.restore()
             self.recorder.recover()
             self._check_ledger_file()
+            self._listening.step()
             self._show(on_step)
             self._clock.wait(stop, STEP_S)
         self._end(on_step)
@@ -240,11 +248,19 @@ class Station:
         self._inspection.abandon(why)
 
     def _end(self, on_step: Callable[[], None]) -> None:
-        """Stop the triggers, finish waiting parts, then drain sinks and image writer."""
-        self.stopping = "the station is stopping"
+        """Stop the triggers, finish waiting parts, then drain sinks and image writer.
+
+        For a successor on the same ledger the sinks are not drained: it delivers what is due.
+        """
+        reloading = self.kept is not None
+        self.stopping = "the station reads its line file again" if reloading else STOPPING
         self._supervisor.stop(*(w.name for c in self.cameras for w in c.workers))
         # The last part of each camera, whose record is open, is queued; then all are finished.
-        self._supervisor.join(1.0)
+        hanging = set(self._supervisor.join(1.0))
+        if self.kept is not None:
+            hung = (c for c in self.cameras if not hanging.isdisjoint(w.name for w in c.workers))
+            self.kept -= {camera.name for camera in hung}
+        self._listening.end(self.stopping, self.kept or ())
         self._turn_away()
         self._until(lambda: self._work_queue.idle, on_step)
         self._refuse(self._work_queue.clear(), WAITING)
@@ -254,25 +270,30 @@ class Station:
         self._refuse(self.recorder.left_open(), "the part was still being inspected")
         self._turn_away()  # parts that came meanwhile
         self.recorder.settle()
-        for worker in self._workers:
+        finishing = self._workers
+        if reloading:
+            finishing = [w for w in self._workers if not isinstance(w, Dispatcher)]
+        for worker in finishing:
             if isinstance(worker, Dispatcher):
                 worker.drain()
-        self._until(lambda: all(w.idle for w in self._workers), on_step)
+        self._until(lambda: all(w.idle for w in finishing), on_step)
         self._supervisor.stop()
-        hanging = set(self._supervisor.join(2.0))
+        hanging |= set(self._supervisor.join(2.0))
         if self.image_writer is not None:
             self.image_writer.drain(1.0)
         if hanging:
             log.warning("abandoned: %s", ", ".join(sorted(hanging)))
         for camera in self.cameras:
-            if hanging.isdisjoint(w.name for w in camera.workers):
+            hangs = not hanging.isdisjoint(w.name for w in camera.workers)
+            if not hangs and camera.name not in (self.kept or ()):
                 camera.source.close()
                 if camera.trigger is not None:
                     camera.trigger.close()
 
     def _turn_away(self) -> None:
         for camera in self.cameras:
-            camera.turn_away(f"{STOPPED}: {WAITING}")
+            if camera.name not in (self.kept or ()):
+                camera.turn_away(f"{STOPPED}: {WAITING}")
 
     def _refuse(self, arrivals: Sequence[Arrival], why: str) -> None:
         """Close records of parts that will not be judged any more.

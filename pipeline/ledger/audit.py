@@ -1,4 +1,4 @@
-"""The proof that every trigger of a period got one verdict, read beside a running station.
+"""The proof that every trigger received in a period got one verdict, read beside a running station.
 
 Each trigger takes the next number of the ledger. So the numbers of a period show how many triggers
 there were, whatever became of their records: one that is missing was removed or could never be
@@ -17,6 +17,7 @@ from typing import Any
 
 from pipeline.contracts.records import Verdict
 from pipeline.ledger.database import connected, in_use
+from pipeline.ledger.listening import NotListening, not_listening
 from pipeline.ledger.outbox import depths
 from pipeline.ledger.queries import FOREVER, period, rows_of_serial, stamp
 
@@ -113,6 +114,8 @@ class Audit:
         judged: by camera and model version.
         shadowed: by version.
         waiting: by sink, now.
+        not_listening: when a camera could receive no trigger: parts that passed then are in none of
+            these numbers, unless whoever sends the triggers kept them.
         events: of the station in the period.
     """
 
@@ -130,6 +133,7 @@ class Audit:
     judged: tuple[VerdictCounts, ...]
     shadowed: tuple[ShadowCounts, ...]
     waiting: tuple[OutboxDepth, ...]
+    not_listening: tuple[NotListening, ...]
     events: tuple[StationEvent, ...]
 
     @property
@@ -230,6 +234,7 @@ def _account(
             for (camera, version), counts in sorted(judged.items())
         ),
         shadowed=_shadowed(db, within, first, last),
+        not_listening=not_listening(db, within, now, running),
         events=tuple(
             StationEvent(**dict(row))
             for row in db.execute(

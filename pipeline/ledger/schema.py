@@ -3,7 +3,8 @@
 A record bears its verdict from the moment it is closed, unchanged. Beside it stand the image that
 the station kept, noted once, and the reviews of people, of which none is ever changed or removed.
 Undelivered records of each sink stand in the outbox, from the transaction that closed the record
-until the receiver has acknowledged them.
+until the receiver has acknowledged them. When each camera could receive triggers is noted too: what
+came at any other time has no record.
 """
 
 from __future__ import annotations
@@ -98,6 +99,19 @@ CREATE TABLE events (
     detail TEXT NOT NULL
 );
 """
+_VERSION_4 = """
+-- When each camera could receive triggers. `until` is written while it does, so that the last row
+-- of a station that was killed ends where it was last known to be alive.
+CREATE TABLE listening (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    camera TEXT NOT NULL,
+    since TEXT NOT NULL,
+    until TEXT NOT NULL,
+    began TEXT NOT NULL DEFAULT '',  -- what became of triggers sent before `since`, where known
+    ended TEXT NOT NULL DEFAULT ''  -- why; none while it goes on, or where nobody could write it
+);
+CREATE INDEX listening_camera ON listening (camera, seq);
+"""
 # What each version adds to the one before; a new file takes all of them.
-STEPS = (_VERSION_1, _VERSION_2, _VERSION_3)
+STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 VERSION = len(STEPS)

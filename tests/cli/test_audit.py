@@ -45,7 +45,7 @@ def test_command_ends_with_0_where_the_equation_holds(command: Command, ledger: 
     judge(ledger, Verdict.FAIL)
     code, said, _ = command("audit")
     assert code == 0
-    assert "every trigger accounted for │ yes" in said
+    assert "every trigger received has one verdict │ yes" in said
 
 
 def test_command_ends_with_1_and_names_what_is_missing(

@@ -95,4 +95,4 @@ def test_the_summary_of_a_run_without_a_judged_part_has_no_latency() -> None:
 
 @pytest.mark.parametrize(("balances", "shown"), [(True, "yes"), (False, "NO: see the ledger")])
 def test_the_summary_shows_whether_every_trigger_has_its_record(balances: bool, shown: str) -> None:
-    assert printed(replace(ENDED, balances=balances))["every trigger accounted for"] == shown
+    assert printed(replace(ENDED, balances=balances))["every trigger has one verdict"] == shown

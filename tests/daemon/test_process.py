@@ -165,7 +165,7 @@ def test_station_ends_by_itself_when_the_replay_does(
     output, errors = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0, errors
     assert Ledger(line.ledger, "west-1").account().triggers == 4
-    assert "every trigger accounted for" in output
+    assert "every trigger has one verdict" in output
 
 
 def test_sigterm_under_load_finishes_what_waits(
@@ -389,7 +389,7 @@ def test_watch_fills_a_terminal_and_leaves_it_as_it_was(
         os.close(ours)
     text = shown.decode()
     assert text.index("\x1b[?1049h") < text.index("READY") < text.rindex("\x1b[?1049l")
-    assert "every trigger accounted for" in text[text.rindex("\x1b[?1049l") :]
+    assert "every trigger has one verdict" in text[text.rindex("\x1b[?1049l") :]
     assert "Traceback" not in text
 
 

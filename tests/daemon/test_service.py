@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pipeline.contracts.bundle import Bundle
-from pipeline.daemon import service
+from pipeline.daemon.build import prepare
+from pipeline.daemon.model import serving
 from pipeline.daemon.model.cache import fetch_champion
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.settings.line import Line
@@ -19,8 +20,8 @@ def test_a_champion_that_fails_its_trial_at_a_reload_is_not_remembered_as_good(
     def fail(bundle: Bundle, threads: int) -> None:
         raise BundleError("judged otherwise here")
 
-    monkeypatch.setattr(service, "load", fail)
+    monkeypatch.setattr(serving, "load", fail)
     with pytest.raises(BundleError, match="judged otherwise here"):
-        service.check(line, Clock())
+        prepare(line, Clock())
     with pytest.raises(RegistryUnreachable):
         fetch_champion(line, Registry("http://127.0.0.1:9"))

@@ -19,6 +19,7 @@ from pipeline.daemon.settings.line import Keep, Line
 from pipeline.errors import DataError, LedgerError
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.reviews import PartReview, opened
+from pipeline.ledger.schema import VERSION
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -163,7 +164,7 @@ def test_ledger_of_an_older_format_asks_for_a_start(judged: Line) -> None:
     with closing(sqlite3.connect(judged.ledger)) as db:
         db.execute("PRAGMA user_version = 1")
     with (
-        pytest.raises(LedgerError, match="format 1, reviews need 3; start"),
+        pytest.raises(LedgerError, match=f"format 1, reviews need {VERSION}; start"),
         opened(judged.ledger, judged.station),
     ):
         pass

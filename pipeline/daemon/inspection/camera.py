@@ -122,6 +122,27 @@ class Camera:
             reconnects=self._reconnects,
         )
 
+    @property
+    def deaf(self) -> str:
+        """Why no trigger can be received now, "" while one can.
+
+        Where the source has no trigger each of its frames is one. A trigger without a frame has its
+        record, so a source that is away does not matter where there is a trigger.
+        """
+        if self.trigger is None:
+            return "" if self.source.connected and not self.ended else self._alarm or "it has ended"
+        return "" if self.trigger.connected else self._trigger_alarm or "its trigger is away"
+
+    @property
+    def loss_unnoticed_s(self) -> float:
+        """How long it may go unnoticed that no trigger can be received."""
+        return (self.trigger or self.source).loss_unnoticed_s
+
+    @property
+    def known_of_silence(self) -> str:
+        """What became of triggers that were sent while none could be received, where known."""
+        return "" if self.trigger is None else self.trigger.resumed
+
     def read(self, heartbeat: Heartbeat) -> None:
         """Read frames, reconnecting without end, until asked to stop or the source has ended."""
         pause_s = FIRST_PAUSE_S

@@ -70,10 +70,12 @@ class Source(ABC):
             too fast are recorded as overload; a source that is not live waits until there is room.
         connected: could a frame come now? `frames` sets it where that is known before the first
             frame, as of a watched folder; the first frame sets it anyway, SourceLost unsets it.
+        loss_unnoticed_s: how long `connected` may be wrong after the connection was lost.
     """
 
     live = True
     connected = False
+    loss_unnoticed_s = 0.0
 
     @abstractmethod
     def frames(self, heartbeat: Heartbeat) -> Iterator[Frame]:

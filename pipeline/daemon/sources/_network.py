@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Generic, TypeVar
@@ -10,7 +9,7 @@ from typing import Generic, TypeVar
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources import Frame, Source
-from pipeline.daemon.sources._reader_thread import read_in_thread
+from pipeline.daemon.sources._reader_thread import ReaderThread
 from pipeline.daemon.sources._url import CameraUrl, NetworkCameraConfig
 
 C = TypeVar("C", bound=NetworkCameraConfig)
@@ -23,7 +22,10 @@ class NetworkCamera(Source, Generic[C]):
         self._config = config
         self._url = url
         self._clock = clock
-        self._threads: list[threading.Thread] = []
+        self.loss_unnoticed_s = config.read_timeout_s
+        self._thread = ReaderThread(
+            *(self._read, url.shown, clock), first_s=self.first_s, next_s=config.read_timeout_s
+        )
 
     @property
     @abstractmethod
@@ -35,13 +37,12 @@ class NetworkCamera(Source, Generic[C]):
         """Connect and yield frames; called in its own thread."""
 
     def frames(self, heartbeat: Heartbeat) -> Iterator[Frame]:
-        """Connect and yield frames; a killed camera ends the stream, a hung one sends nothing."""
-        return read_in_thread(
-            self._read,
-            self._url.shown,
-            heartbeat,
-            self._clock,
-            first_s=self.first_s,
-            next_s=self._config.read_timeout_s,
-            threads=self._threads,
-        )
+        """Connect unless connected, and yield frames.
+
+        A camera that was killed ends the stream, one that hangs sends nothing.
+        """
+        return self._thread.frames(heartbeat)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._thread.close()

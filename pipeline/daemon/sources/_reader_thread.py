@@ -56,6 +56,12 @@ class LatestFrames:
                 self._strip(len(self._frames) - MAX_PICTURES - 1)
             self._changed.notify()
 
+    def put_back(self, frame: Frame) -> None:
+        """Return a frame that was taken and is not used; it is the next one again."""
+        with self._changed:
+            self._frames.appendleft(frame)
+            self._changed.notify()
+
     def end(self, failure: Exception | None) -> None:
         """Mark the end: no more frames come, because of `failure` or because the stream ended."""
         with self._changed:
@@ -87,63 +93,92 @@ class LatestFrames:
             self._frames[i] = replace(frame, pixels=None, data=None, fault=fault)
 
 
-def read_in_thread(
-    read: Callable[[], Iterator[Frame]],
-    name: str,
-    heartbeat: Heartbeat,
-    clock: Clock,
-    *,
-    first_s: float,
-    next_s: float,
-    threads: list[threading.Thread],
-) -> Iterator[Frame]:
-    """Run `read` in its own thread and yield its frames, until `heartbeat.stopping`.
+class ReaderThread:
+    """Reads one camera in a thread that goes on when the worker that takes the frames ends.
 
-    Args:
-        read: connects and yields frames; it may block.
-        name: of the camera, in messages.
-        heartbeat: of the worker that takes the frames.
-        clock: measures the limits.
-        first_s: how long the first frame may take.
-        next_s: how long each further one may take.
-        threads: reader threads of this camera that are still alive, kept from call to call.
-
-    Raises:
-        SourceLost: `read` raised it or ended, no frame came in time, frames came faster than their
-            records can be opened, or too many of its threads hang.
+    So frames that come while a station is reloaded, or a worker is replaced, wait for the next
+    worker. `close` ends the thread.
     """
-    threads[:] = [thread for thread in threads if thread.is_alive()]
-    if len(threads) >= MAX_HUNG_THREADS:
-        raise SourceLost(
-            f"{name} is not connected again: {len(threads)} former attempts hang in its driver; if "
-            "they do not end, switch the camera off and on, or restart the station"
-        )
-    latest, stop = LatestFrames(clock), threading.Event()
 
-    def stopping() -> bool:
-        # A hung worker is asked to stop by its heartbeat and never reaches `stop.set()`.
-        return stop.is_set() or heartbeat.stopping
+    def __init__(
+        self,
+        read: Callable[[], Iterator[Frame]],
+        name: str,
+        clock: Clock,
+        *,
+        first_s: float,
+        next_s: float,
+    ) -> None:
+        """Nothing is read yet.
 
-    thread = threading.Thread(target=_fill, args=(latest, read, stopping), name=name, daemon=True)
-    threads.append(thread)
-    thread.start()
-    limit_s = first_s
-    try:
-        while not heartbeat.stopping:
-            heartbeat.beat()
-            left_s = latest.last_s + limit_s - clock.monotonic_s()
-            try:
-                frame = latest.take(max(0.0, min(left_s, BEAT_EVERY_S)))
-            except EOFError:
-                raise SourceLost(f"{name} has ended the stream") from None
-            if frame is not None:
-                limit_s = next_s
-                yield frame
-            elif left_s <= 0:
-                raise SourceLost(f"{name} sent no picture for {limit_s:g} s")
-    finally:
-        stop.set()
-        thread.join(JOIN_TIMEOUT_S)
+        Args:
+            read: connects and yields frames; it may block.
+            name: of the camera, in messages.
+            clock: measures the limits.
+            first_s: how long the first frame may take.
+            next_s: how long each further one may take.
+        """
+        self._read = read
+        self._name = name
+        self._clock = clock
+        self._first_s, self._next_s = first_s, next_s
+        self._limit_s = first_s
+        self._latest: LatestFrames | None = None
+        self._stop = threading.Event()
+        self._threads: list[
+            threading.Thread
+        ] = []  # that are still alive, former ones that hang, too
+
+    def frames(self, heartbeat: Heartbeat) -> Iterator[Frame]:
+        """Yield frames until `heartbeat.stopping`, from the thread that runs or from a new one.
+
+        Raises:
+            SourceLost: `read` raised it or ended, no frame came in time, frames came faster than
+                their records can be opened, or too many of its threads hang. The thread is ended.
+        """
+        latest = self._latest or self._start()
+        try:
+            while not heartbeat.stopping:
+                heartbeat.beat()
+                left_s = latest.last_s + self._limit_s - self._clock.monotonic_s()
+                try:
+                    frame = latest.take(max(0.0, min(left_s, BEAT_EVERY_S)))
+                except EOFError:
+                    raise SourceLost(f"{self._name} has ended the stream") from None
+                if frame is not None:
+                    if heartbeat.stopping:
+                        latest.put_back(frame)
+                        return
+                    self._limit_s = self._next_s
+                    yield frame
+                elif left_s <= 0:
+                    raise SourceLost(f"{self._name} sent no picture for {self._limit_s:g} s")
+        except LinesideError:
+            if self._latest is latest:  # an abandoned worker ends no thread of its replacement
+                self.close()
+            raise
+
+    def close(self) -> None:
+        """End the thread; one that hangs is abandoned."""
+        self._latest = None
+        self._stop.set()
+        if self._threads:
+            self._threads[-1].join(JOIN_TIMEOUT_S)
+
+    def _start(self) -> LatestFrames:
+        self._threads = [thread for thread in self._threads if thread.is_alive()]
+        if (hung := len(self._threads)) >= MAX_HUNG_THREADS:
+            raise SourceLost(
+                f"{self._name} is not connected again: {hung} former attempts hang in its driver; "
+                "if they do not end, switch the camera off and on, or restart the station"
+            )
+        self._latest, self._stop = LatestFrames(self._clock), threading.Event()
+        self._limit_s = self._first_s
+        filling = (self._latest, self._read, self._stop.is_set)
+        thread = threading.Thread(target=_fill, args=filling, name=self._name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        return self._latest
 
 
 def _fill(

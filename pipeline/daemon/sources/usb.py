@@ -6,7 +6,6 @@ Tested without a device: what happens when it is missing, and with a video in it
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -16,7 +15,7 @@ from pydantic import Field
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources import Frame, Source, SourceConfig
-from pipeline.daemon.sources._reader_thread import read_in_thread
+from pipeline.daemon.sources._reader_thread import ReaderThread
 from pipeline.imaging import video
 
 DEVICE_KIND: str | None = "v4l2"  # tests set None, for a video file in place of the device
@@ -65,19 +64,20 @@ class Usb(Source):
     def __init__(self, config: Config, clock: Clock) -> None:
         self._config = config
         self._clock = clock
-        self._threads: list[threading.Thread] = []
+        self.loss_unnoticed_s = config.read_timeout_s
+        self._thread = ReaderThread(
+            *(self._read, str(config.device), clock),
+            first_s=5.0,  # cameras adjust their exposure first
+            next_s=config.read_timeout_s,
+        )
 
     def frames(self, heartbeat: Heartbeat) -> Iterator[Frame]:
-        """Open the device and yield each of its pictures."""
-        return read_in_thread(
-            self._read,
-            str(self._config.device),
-            heartbeat,
-            self._clock,
-            first_s=5.0,  # cameras adjust their exposure first
-            next_s=self._config.read_timeout_s,
-            threads=self._threads,
-        )
+        """Open the device unless it is open, and yield each of its pictures."""
+        return self._thread.frames(heartbeat)
+
+    def close(self) -> None:
+        """Close the device."""
+        self._thread.close()
 
     def _read(self) -> Iterator[Frame]:
         for picture in video.frames(

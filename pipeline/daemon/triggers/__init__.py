@@ -52,10 +52,15 @@ class Trigger(ABC):
         connected: could a call come now? One that needs a connection sets and unsets it.
         records_ahead: how many calls may be recorded while an earlier one waits for its frame. 0:
             the next call is taken when the one before has its frame.
+        loss_unnoticed_s: how long `connected` may be wrong after the connection was lost.
+        resumed: what became of triggers that were sent before the present connection; "" where
+            nothing is known.
     """
 
     connected = True
     records_ahead = 0
+    loss_unnoticed_s = 0.0
+    resumed = ""
 
     @abstractmethod
     def calls(self, heartbeat: Heartbeat) -> Iterator[Call]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from pipeline.daemon.net.broker import Broker
-from pipeline.daemon.net.mqtt import BrokerAway, MqttConnection, Received
+from pipeline.daemon.net.mqtt import KEEPALIVE_S, BrokerAway, MqttConnection, Received
 from pipeline.daemon.runtime.bounded_queue import BoundedQueue, Refused
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
@@ -73,6 +73,7 @@ class MqttTrigger(Trigger):
     """
 
     records_ahead = WAITING
+    loss_unnoticed_s = 1.5 * KEEPALIVE_S
 
     def __init__(self, config: Config, name: str, clock: Clock) -> None:
         self._clock = clock
@@ -86,6 +87,7 @@ class MqttTrigger(Trigger):
             self._subscription.open(heartbeat)
             while not heartbeat.stopping:
                 call = self._queue.take(heartbeat)
+                self.resumed = self._subscription.resumed
                 self.connected = self._subscription.stands
                 if call is not None:
                     yield call
@@ -132,6 +134,7 @@ class _Subscription:
         self, config: Config, name: str, received: Callable[[bytes, Callable[[], None], str], None]
     ) -> None:
         self.stands = False  # has the broker accepted the subscription?
+        self.resumed = ""
         self._topic = config.topic
         self._received = received
         self._refused = ""
@@ -231,8 +234,10 @@ class _Subscription:
         with self._lock:
             self._asked_at = None
             if self._connection.session_present:
+                self.resumed = "the broker kept the messages for it"
                 self._suspect("the station was not connected")
             else:
+                self.resumed = "the broker kept no messages for it"
                 if self._session:
                     log.error(
                         "%s: the broker has not kept the session; what was published while the "

@@ -46,13 +46,20 @@ class Web:
     name = "web service"
     status = None
 
-    def __init__(self, settings: Http, station: Station, frames: Path | None) -> None:
+    def __init__(
+        self,
+        settings: Http,
+        station: Station,
+        frames: Path | None,
+        listener: socket.socket | None = None,
+    ) -> None:
         """Check everything that can be wrong and take the port.
 
         Args:
             settings: of the line file.
             station: what is served.
             frames: folder of the kept frames, None where none are kept.
+            listener: listens at the address already; None: take the port.
 
         Raises:
             ConfigError: the port is taken, the certificate or the tokens cannot be used.
@@ -86,7 +93,7 @@ class Web:
                 f"http.tls_cert {settings.tls_cert} and http.tls_key {settings.tls_key} cannot be "
                 f"used ({error}); give a PEM certificate and its key, readable for this user"
             ) from error
-        self.listener = _listening(settings)
+        self.listener = listener or _listening(settings)
         self.port: int = self.listener.getsockname()[1]
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
         self.address = f"{settings.scheme}://{host}:{self.port}"

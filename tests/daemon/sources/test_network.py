@@ -72,8 +72,10 @@ def test_a_camera_that_falls_silent_is_lost_after_its_read_timeout(silent: Camer
 
 
 def test_the_first_picture_may_take_longer_than_the_others() -> None:
-    camera = Camera(0, read_timeout_s=0.05)
-    camera.first_s = 0.1
+    class Slow(Camera):
+        first_s = 0.1
+
+    camera = Slow(0, read_timeout_s=0.05)
     with pytest.raises(SourceLost, match=r"sent no picture for 0\.1 s"):
         next(camera.frames(Heartbeat(Clock())))
     camera.off.set()

@@ -13,8 +13,9 @@ import pytest
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources import Frame, _reader_thread
-from pipeline.daemon.sources._reader_thread import MAX_PICTURES, LatestFrames, read_in_thread
+from pipeline.daemon.sources._reader_thread import MAX_PICTURES, LatestFrames, ReaderThread
 from pipeline.errors import SourceLost
+from pipeline.testing import FakeClock
 
 
 def frame(i: int) -> Frame:
@@ -22,9 +23,8 @@ def frame(i: int) -> Frame:
 
 
 def read(source: Iterator[Frame], heartbeat: Heartbeat, next_s: float = 5) -> Iterator[Frame]:
-    return read_in_thread(
-        lambda: source, "the camera", heartbeat, Clock(), first_s=5, next_s=next_s, threads=[]
-    )
+    thread = ReaderThread(lambda: source, "the camera", Clock(), first_s=5, next_s=next_s)
+    return thread.frames(heartbeat)
 
 
 def test_frames_come_in_order_and_the_end_is_a_loss() -> None:
@@ -90,8 +90,53 @@ def test_a_worker_whose_camera_hangs_beats_and_ends_when_it_is_to() -> None:
     hangs.set()
 
 
-def test_the_thread_of_a_worker_that_hangs_ends_when_that_is_left_behind() -> None:
-    heartbeat, threads, closed = Heartbeat(Clock()), list[threading.Thread](), threading.Event()
+def threads_of(camera: str) -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == camera]
+
+
+def test_frames_that_come_while_no_worker_takes_them_wait_for_the_next_worker() -> None:
+    come = [threading.Event() for _ in range(3)]
+
+    def source() -> Iterator[Frame]:
+        for i, event in enumerate(come):
+            event.wait(20)
+            yield frame(i)
+        threading.Event().wait(20)
+
+    reader = ReaderThread(source, "a camera that is kept", Clock(), first_s=20, next_s=20)
+    come[0].set()
+    heartbeat = Heartbeat(Clock())
+    frames = reader.frames(heartbeat)
+    assert next(frames).serial == "0"
+    heartbeat.stop()
+    assert list(frames) == []
+    for event in come:
+        event.set()
+    assert [f.serial for f in islice(reader.frames(Heartbeat(Clock())), 2)] == ["1", "2"]
+    assert len(threads_of("a camera that is kept")) == 1
+    reader.close()
+
+
+def test_a_frame_that_comes_as_the_worker_is_asked_to_stop_is_not_lost() -> None:
+    class Stopping(Heartbeat):
+        """Is asked to stop while a frame is taken."""
+
+        asked = 0
+
+        @property
+        def stopping(self) -> bool:
+            self.asked += 1
+            return self.asked > 1
+
+    reader = ReaderThread(
+        lambda: iter([frame(1), frame(2)]), "the camera", Clock(), first_s=5, next_s=5
+    )
+    assert list(reader.frames(Stopping(Clock()))) == []
+    assert [f.serial for f in islice(reader.frames(Heartbeat(Clock())), 2)] == ["1", "2"]
+
+
+def test_the_thread_ends_when_the_camera_is_closed() -> None:
+    closed = threading.Event()
 
     def source() -> Iterator[Frame]:
         try:
@@ -100,64 +145,64 @@ def test_the_thread_of_a_worker_that_hangs_ends_when_that_is_left_behind() -> No
         finally:
             closed.set()
 
-    frames = read_in_thread(
-        source, "the camera", heartbeat, Clock(), first_s=5, next_s=5, threads=threads
-    )
-    next(frames)  # and then the worker hangs with it
-    heartbeat.stop()
+    reader = ReaderThread(source, "a camera to close", Clock(), first_s=5, next_s=5)
+    next(reader.frames(Heartbeat(Clock())))
+    reader.close()
     assert closed.wait(10)
-    threads[0].join(10)
-    assert not threads[0].is_alive()
+    for thread in threads_of("a camera to close"):
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 def test_a_camera_that_hangs_again_and_again_takes_no_more_threads_than_a_few(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    hangs, threads = threading.Event(), list[threading.Thread]()
+    hangs, clock = threading.Event(), FakeClock()
 
     def source() -> Iterator[Frame]:
         hangs.wait(60)
         yield frame(1)
 
-    def attempt(first_s: float) -> Iterator[Frame]:
-        return read_in_thread(
-            *(source, "the camera", Heartbeat(Clock()), Clock()),
-            first_s=first_s,
-            next_s=5,
-            threads=threads,
-        )
+    reader = ReaderThread(source, "a camera that hangs", clock, first_s=0, next_s=5)
 
     def why() -> str:
         with pytest.raises(SourceLost) as error:
-            next(attempt(0))
+            next(reader.frames(Heartbeat(clock)))
         return str(error.value)
 
     monkeypatch.setattr(_reader_thread, "MAX_HUNG_THREADS", 2)
     monkeypatch.setattr(_reader_thread, "JOIN_TIMEOUT_S", 0)
-    told = [why() for _ in range(4)]
-    assert "sent no picture" in told[1]
-    assert told[2].startswith("the camera is not connected again: 2 former attempts hang")
-    assert told[2] == told[3]
+    reasons = [why() for _ in range(4)]
+    assert "sent no picture" in reasons[1]
+    assert reasons[2].startswith("a camera that hangs is not connected again: 2 former attempts")
+    assert reasons[2] == reasons[3]
     hangs.set()
-    for thread in threads:
+    for thread in threads_of("a camera that hangs"):
         thread.join(10)
-    assert next(attempt(5)).serial == "1"
+    monkeypatch.setattr(_reader_thread, "BEAT_EVERY_S", 10)
+    assert next(again for again in attempts(reader, clock)).serial == "1"
 
 
-def test_a_camera_that_is_too_fast_for_the_records_is_lost_after_all_its_frames(
+def attempts(reader: ReaderThread, clock: Clock) -> Iterator[Frame]:
+    """Frames of a camera that is connected again whenever it is lost."""
+    while True:
+        try:
+            yield from reader.frames(Heartbeat(clock))
+        except SourceLost:
+            continue
+
+
+def test_a_camera_that_is_too_fast_for_the_records_is_lost_and_all_its_frames_are_recorded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(_reader_thread, "MAX_FRAMES", 20)
-    threads: list[threading.Thread] = []
     endless = map(frame, itertools.count())
-    heartbeat, clock = Heartbeat(Clock()), Clock()
-    frames = read_in_thread(
-        lambda: endless, "the camera", heartbeat, clock, first_s=5, next_s=5, threads=threads
-    )
-    first = next(frames)
-    threads[0].join(10)
-    assert not threads[0].is_alive()
-    found = [first]
+    reader = ReaderThread(lambda: endless, "a fast camera", Clock(), first_s=5, next_s=5)
+    frames = reader.frames(Heartbeat(Clock()))
+    found = [next(frames)]
+    for thread in threads_of("a fast camera"):
+        thread.join(10)
+        assert not thread.is_alive()
     with pytest.raises(SourceLost, match="faster than their records can be written: 20 wait"):
         found.extend(frames)
     assert [f.serial for f in found] == [str(i) for i in range(len(found))]
