@@ -75,7 +75,7 @@ class OpenedCamera:
 
 
 @dataclass(frozen=True)
-class Parts:
+class Components:
     """What a station is assembled from and what may outlive it: a reload keeps what is unchanged.
 
     Attributes:
@@ -90,7 +90,7 @@ class Parts:
     serving: Serving
     kept: frozenset[str] = frozenset()
 
-    def without(self, kept: frozenset[str]) -> Parts:
+    def without(self, kept: frozenset[str]) -> Components:
         """The same without those of the kept cameras that are not in `kept`."""
         lost = self.kept - kept
         cameras = tuple(c for c in self.cameras if c.settings.name not in lost)
@@ -105,7 +105,7 @@ class Parts:
                     camera.trigger.close()
 
 
-def prepare(line: Line, clock: Clock, former: Parts | None = None) -> Parts:
+def prepare(line: Line, clock: Clock, former: Components | None = None) -> Components:
     """Open sources, triggers and model, as far as those of `former` cannot be used.
 
     Raises:
@@ -131,7 +131,7 @@ def prepare(line: Line, clock: Clock, former: Parts | None = None) -> Parts:
             if camera.trigger is not None:
                 camera.trigger.close()
         raise
-    return Parts(line, tuple(opened[c.name] for c in line.all_cameras), serving, kept)
+    return Components(line, tuple(opened[c.name] for c in line.all_cameras), serving, kept)
 
 
 def _same_model(former: Line, line: Line) -> bool:
@@ -154,13 +154,15 @@ def assembled(line: Line, clock: Clock | None = None) -> Iterator[Station]:
 
 
 @contextmanager
-def assembled_from(parts: Parts, clock: Clock, port: HeldPort | None = None) -> Iterator[Station]:
-    """A station from its parts; the web service gives its port to `port` in the end.
+def assembled_from(
+    components: Components, clock: Clock, port: HeldPort | None = None
+) -> Iterator[Station]:
+    """A station from its components; the web service gives its port to `port` in the end.
 
     Raises:
         LinesideError: the ledger or the web service cannot be opened.
     """
-    line, serving = parts.line, parts.serving
+    line, serving = components.line, components.serving
     outboxes = {sink.outbox: sink.verdicts for sink in line.sinks}
     with closing(Ledger(line.ledger, line.station, outboxes)) as ledger:
         note = note_in(ledger, clock)
@@ -171,7 +173,7 @@ def assembled_from(parts: Parts, clock: Clock, port: HeldPort | None = None) -> 
                 "%d record(s) left open by a crash are now NOT_INSPECTED (station restarted)",
                 ledger.closed_at_start,
             )
-        station = put_together(line, parts.cameras, serving, ledger, clock, parts.kept)
+        station = put_together(line, components.cameras, serving, ledger, clock, components.kept)
         station.add_workers(serving.follower)
         if line.model.shadow:
             _shadow(station, line, Registry(line.model.registry), clock)

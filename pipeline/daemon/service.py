@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pipeline import config
 from pipeline.contracts.records import Record
-from pipeline.daemon.build import Parts, assembled_from, note_in, prepare
+from pipeline.daemon.build import Components, assembled_from, note_in, prepare
 from pipeline.daemon.net.held_port import HeldPort
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.settings.line import Line
@@ -79,14 +79,14 @@ class Service:
             StationError: the process must be restarted.
             LinesideError: the station cannot be built.
         """
-        former: Parts | None = None
+        former: Components | None = None
         refusal = ""
         self._listen_for_hangup()
-        parts = prepare(self.line, self._clock)
+        components = prepare(self.line, self._clock)
         with closing(HeldPort()) as port:
             while True:
                 try:
-                    with assembled_from(parts, self._clock, port) as station:
+                    with assembled_from(components, self._clock, port) as station:
                         log.info("station %s inspects with %s", *_named(station))
                         self._note_reload(station, refusal, reloaded=former is not None)
                         former, refusal = None, ""
@@ -96,25 +96,29 @@ class Service:
                         gc.unfreeze()  # that of the former line is garbage by now
                         gc.collect()
                         gc.freeze()
-                        summary, wanted = self._inspect(station, parts, on_record)
+                        summary, wanted = self._inspect(station, components, on_record)
                 except LinesideError as error:
                     # `former` is None once the station was built: then this ends the service.
                     if former is None:
                         raise
                     refusal = _one_line(error)
                     log.error("%s: %s; going back to the former line file", REFUSED, refusal)
-                    self.line, parts, former = former.line, self._back_to(former, parts), None
+                    self.line, components, former = (
+                        former.line,
+                        self._back_to(former, components),
+                        None,
+                    )
                     continue
                 log.info("station %s has ended, %s", summary.station, _account(summary))
                 if wanted is None:
                     return summary
-                self.line, parts, former = wanted.line, wanted, parts
+                self.line, components, former = wanted.line, wanted, components
 
-    def _back_to(self, former: Parts, refused: Parts) -> Parts:
-        """The parts of the former line again; those that only the refused one has are closed."""
-        parts = prepare(former.line, self._clock, refused)
-        refused.let_go(parts.kept)
-        return parts
+    def _back_to(self, former: Components, refused: Components) -> Components:
+        """The components of the former line again; those that only the refused one has are closed."""
+        components = prepare(former.line, self._clock, refused)
+        refused.let_go(components.kept)
+        return components
 
     def _note_reload(self, station: Station, refusal: str, *, reloaded: bool) -> None:
         note = note_in(station.ledger, self._clock)
@@ -125,9 +129,9 @@ class Service:
             note(RELOADED, str(self._file))
 
     def _inspect(
-        self, station: Station, parts: Parts, on_record: Callable[[Record], None] | None
-    ) -> tuple[Summary, Parts | None]:
-        """Run one station; returns the parts of the one after it, None at the end."""
+        self, station: Station, components: Components, on_record: Callable[[Record], None] | None
+    ) -> tuple[Summary, Components | None]:
+        """Run one station; returns the components of the one after it, None at the end."""
         stop, wanted = threading.Event(), None
         if not self._listening:  # before the first trigger is taken
             self._listen()
@@ -146,7 +150,7 @@ class Service:
                     stop.set()
                 elif not stop.is_set():
                     reloading()
-                    wanted = self._prepared(station, parts)
+                    wanted = self._prepared(station, components)
                     if wanted is None:
                         watchdog.again()
                     else:
@@ -168,10 +172,10 @@ class Service:
             with suppress(queue.Empty):
                 return self._orders.get(timeout=WAKE_EVERY_S)
 
-    def _prepared(self, station: Station, parts: Parts) -> Parts | None:
-        """Parts for the line file as it is now; None when it cannot be used, which is noted."""
+    def _prepared(self, station: Station, components: Components) -> Components | None:
+        """Components for the line file as it is now; None when it cannot be used, which is noted."""
         try:
-            return prepare(config.load(self._file, Line), self._clock, parts)
+            return prepare(config.load(self._file, Line), self._clock, components)
         except LinesideError as error:
             log.error("%s: %s; the station goes on unchanged", REFUSED, _one_line(error))
             note_in(station.ledger, self._clock)(REFUSED, _one_line(error))

@@ -115,7 +115,7 @@ class Audit:
         shadowed: by version.
         waiting: by sink, now.
         not_listening: when a camera could receive no trigger: parts that passed then are in none of
-            these numbers, unless whoever sends the triggers kept them.
+            these numbers, unless the sender of the triggers kept them.
         events: of the station in the period.
     """
 
