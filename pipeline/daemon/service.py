@@ -115,7 +115,7 @@ class Service:
                 self.line, components, former = wanted.line, wanted, components
 
     def _back_to(self, former: Components, refused: Components) -> Components:
-        """The components of the former line again; those that only the refused one has are closed."""
+        """The former line's components again; those that only the refused one has are closed."""
         components = prepare(former.line, self._clock, refused)
         refused.let_go(components.kept)
         return components
@@ -173,7 +173,7 @@ class Service:
                 return self._orders.get(timeout=WAKE_EVERY_S)
 
     def _prepared(self, station: Station, components: Components) -> Components | None:
-        """Components for the line file as it is now; None when it cannot be used, which is noted."""
+        """Components for the line file as it is; None when it cannot be used, which is noted."""
         try:
             return prepare(config.load(self._file, Line), self._clock, components)
         except LinesideError as error:
