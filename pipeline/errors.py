@@ -6,9 +6,11 @@
     │   ├── UnreadableImage   one image that cannot be decoded
     │   └── SourceLost        a camera or trigger that is away; the station tries again
     ├── BundleError       a model bundle that is incomplete, altered or of another format
+    │   └── DamagedBundle     its files are not those that were sealed
     ├── RegistryError     the MLflow registry: unreachable, no such version, refused promotion
     │   ├── RegistryUnreachable   it does not answer, or not to us: a station may start offline
     │   │   └── RegistryForbidden     it knows this user or address and refuses (403)
+    │   ├── NoRoom           the disk has no room for a bundle that is to be downloaded
     │   ├── SignoffError      sign-offs that do not verify, or were made at the same moment
     │   └── NoChampion        no model of this recipe is signed off yet
     ├── LedgerError       a station's record file that cannot be used
@@ -26,6 +28,7 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class LinesideError(Exception):
@@ -52,6 +55,10 @@ class BundleError(LinesideError):
     """A model bundle that is incomplete, altered or of another format."""
 
 
+class DamagedBundle(BundleError):
+    """A bundle whose files are not those that were sealed: altered, missing, added or torn."""
+
+
 class RegistryError(LinesideError):
     """The model registry is unreachable or refuses what was asked."""
 
@@ -62,6 +69,21 @@ class RegistryUnreachable(RegistryError):
 
 class RegistryForbidden(RegistryUnreachable):
     """The registry refuses this user or address."""
+
+
+class NoRoom(RegistryError):
+    """The disk has no room for a bundle that is to be downloaded.
+
+    Attributes:
+        folder: on that disk.
+        needed_bytes: a new attempt makes sense once so much is free there; None where there was
+            enough and others took it.
+    """
+
+    def __init__(self, message: str, folder: Path, needed_bytes: int | None = None) -> None:
+        super().__init__(message)
+        self.folder = folder
+        self.needed_bytes = needed_bytes
 
 
 class SignoffError(RegistryError):

@@ -37,7 +37,7 @@ from pydantic import (
 from pipeline.contracts.records import Verdict
 from pipeline.contracts.spec import PreprocessSpec, reference_file
 from pipeline.contracts.taxonomy import Taxonomy
-from pipeline.errors import BundleError
+from pipeline.errors import BundleError, DamagedBundle
 from pipeline.files import read_model, sha256, write_json
 from pipeline.plugins import Strict
 
@@ -223,15 +223,16 @@ def open_bundle(folder: Path, expected_sha256: str | None = None) -> Bundle:
         expected_sha256: identity that the registry promised, if there is one.
 
     Raises:
-        BundleError: naming the file that is missing, added or altered.
+        DamagedBundle: naming the file that is missing, added or altered.
+        BundleError: it is as it was sealed, and does not fit this version of Lineside.
     """
     manifest_path = folder / MANIFEST
     if not manifest_path.is_file():
-        raise BundleError(f"{folder} holds no {MANIFEST}: it is not a sealed bundle")
+        raise DamagedBundle(f"{folder} holds no {MANIFEST}: it is not a sealed bundle")
     content = manifest_path.read_bytes()
     identity = hashlib.sha256(content).hexdigest()
     if expected_sha256 is not None and identity != expected_sha256:
-        raise BundleError(
+        raise DamagedBundle(
             f"{manifest_path} was altered: its SHA-256 is {identity[:12]}…, "
             f"the registry has {expected_sha256[:12]}…; the bundle is refused"
         )
@@ -243,13 +244,13 @@ def open_bundle(folder: Path, expected_sha256: str | None = None) -> Bundle:
         ) from None
     present = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     for name in sorted(present - set(manifest.files) - {MANIFEST}):
-        raise BundleError(f"{folder / name} is not in the manifest; the bundle is refused")
+        raise DamagedBundle(f"{folder / name} is not in the manifest; the bundle is refused")
     for name, sealed in manifest.files.items():
         path = folder / name
         if name not in present:
-            raise BundleError(f"{path} is missing; the bundle is refused")
+            raise DamagedBundle(f"{path} is missing; the bundle is refused")
         if sha256(path) != sealed.sha256:
-            raise BundleError(
+            raise DamagedBundle(
                 f"{path} was altered after the bundle was sealed (SHA-256 differs from "
                 f"{MANIFEST}); the bundle is refused"
             )

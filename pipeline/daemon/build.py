@@ -168,6 +168,8 @@ def assembled_from(
         note = note_in(ledger, clock)
         serving.follower.on_event = note
         note("started", f"{serving.current.version}")
+        for found in serving.damaged:
+            note("model damaged", found)
         if ledger.closed_at_start:
             log.warning(
                 "%d record(s) left open by a crash are now NOT_INSPECTED (station restarted)",

@@ -15,7 +15,7 @@ from pipeline.contracts.bundle import Bundle, open_bundle
 from pipeline.errors import BundleError, RegistryError, choices, printable
 from pipeline.files import whole_folder
 from pipeline.registry.connection import connect, default_uri, redacted, translate_errors
-from pipeline.registry.download import download
+from pipeline.registry.download import KEEP_FREE_BYTES, download
 from pipeline.registry.versions import (
     SHA256_TAG,
     Version,
@@ -98,12 +98,22 @@ class Registry:
             self.require(recipe)
         return find_version(versions, recipe, number, str(self))
 
-    def pull(self, version: Version, into: Path) -> Bundle:
+    def pull(self, version: Version, into: Path, keep_free_bytes: int = KEEP_FREE_BYTES) -> Bundle:
         """Download a version's bundle into the folder `into` and verify every hash.
+
+        It is written beside `into`, on the same disk, and is there whole or not at all, also after
+        a power cut.
+
+        Args:
+            version: which.
+            into: the folder.
+            keep_free_bytes: nothing is downloaded that would leave less on its disk.
 
         Raises:
             BundleError: a file was altered, is missing or was added; `into` is left as it was.
-            RegistryError: the version holds no bundle, or the registry cannot be reached.
+            NoRoom: the disk has no room for it.
+            RegistryError: the version holds no bundle, its files are out of reach of this machine,
+                or the registry cannot be reached.
         """
         if not version.bundle_sha256:
             raise RegistryError(
@@ -112,13 +122,16 @@ class Registry:
             )
         with whole_folder(into) as aside:
             try:
-                download(self.uri, self._source(version), aside, version.bundle_sha256)
+                download(
+                    *(self.uri, self.source(version), aside, version.bundle_sha256),
+                    keep_free_bytes,
+                )
             except BundleError as error:
-                raise BundleError(f"{version.name} from {self}: {error}") from error
+                raise type(error)(f"{version.name} from {self}: {error}") from error
         return open_bundle(into, version.bundle_sha256)
 
-    def _source(self, version: Version) -> str:
-        """Where the files of a version's logged model lie."""
+    def source(self, version: Version) -> str:
+        """Where the files of a version's logged model lie, an address or a path."""
         with translate_errors(self.uri):
             source = self.client.get_model_version_download_uri(
                 version.recipe, str(version.version)

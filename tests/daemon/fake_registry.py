@@ -13,6 +13,7 @@ from pipeline.contracts.signoff import Signoff
 from pipeline.errors import BundleError
 from pipeline.files import whole_folder
 from pipeline.registry.decisions.chain import HEAD, PREFIX, read_chain
+from pipeline.registry.download import KEEP_FREE_BYTES
 from pipeline.registry.store import Registry
 from pipeline.registry.versions import Version
 
@@ -24,6 +25,8 @@ class FakeRegistry(Registry):
         aliases: alias to version.
         pulled: the versions that were downloaded, in order.
         damaged: versions whose files do not arrive as they were sealed.
+        refuses: raised instead of a download, by version.
+        keeps_free_bytes: how much of the disk the last download was to leave.
         failure: raised instead of any answer.
         answers: cleared, it does not answer at all.
         asked: how often it was asked for the versions.
@@ -34,6 +37,8 @@ class FakeRegistry(Registry):
         self.aliases = aliases
         self.pulled: list[int] = []
         self.damaged: set[int] = set()
+        self.refuses: dict[int, Exception] = {}
+        self.keeps_free_bytes = 0
         self.failure: Exception | None = None
         self.asked = 0
         self.answers = threading.Event()
@@ -61,8 +66,11 @@ class FakeRegistry(Registry):
             for n, b in self._bundles.items()
         ]
 
-    def pull(self, version: Version, into: Path) -> Bundle:
+    def pull(self, version: Version, into: Path, keep_free_bytes: int = KEEP_FREE_BYTES) -> Bundle:
         self.pulled.append(version.version)
+        self.keeps_free_bytes = keep_free_bytes
+        if (refused := self.refuses.get(version.version)) is not None:
+            raise refused
         with whole_folder(into) as aside:
             source = self._bundles[version.version].folder
             shutil.copytree(source, aside, dirs_exist_ok=True)

@@ -105,6 +105,20 @@ def test_a_fetch_of_the_next_champion_may_be_cut_off_anywhere(
     assert assert_starts_after_a_cut(line, recording, there, before, tmp_path / "cut") > 60
 
 
+def test_a_damaged_copy_may_be_replaced_with_a_cut_anywhere(
+    line: Line, champion: Registry, bundles: list[Bundle], tmp_path: Path
+) -> None:
+    bundle, _ = fetch_champion(line, champion)
+    bundle.model.write_bytes(b"")
+    with recorded(tmp_path / "station") as recording:
+        fetch_champion(line, champion)
+    there = FakeRegistry(*bundles, champion=1)
+    for n, (cut, disk) in enumerate(recording.disks(DRAWN)):
+        start = station_on(line, disk, tmp_path / "cut" / f"{n}")
+        assert start(there) == start(AWAY) == "cells/1", cut
+    assert n > 40
+
+
 def test_files_and_folders_are_whole_after_a_cut_anywhere(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()

@@ -1,4 +1,8 @@
-"""Bundles on this disk: pulled by alias, verified at every start, kept for a start offline."""
+"""Bundles on this disk: pulled by alias, verified at every start, kept for a start offline.
+
+A bundle that is not as it was sealed (a torn write, a dying disk, somebody) is never used: it is
+set aside, and a verified one fetched in its place.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +18,21 @@ from pydantic import ValidationError
 from pipeline.contracts.bundle import Bundle, open_bundle
 from pipeline.contracts.signoff import Signoff
 from pipeline.contracts.taxonomy import Taxonomy
+from pipeline.daemon.model.damage import damaged_copies, make_room, set_aside
 from pipeline.daemon.settings.line import Line
-from pipeline.errors import BundleError, LinesideError, RegistryUnreachable, SignoffError
-from pipeline.files import read_model, write_json, write_model
+from pipeline.errors import (
+    BundleError,
+    DamagedBundle,
+    LinesideError,
+    NoChampion,
+    NoRoom,
+    RegistryError,
+    RegistryUnreachable,
+    SignoffError,
+)
+from pipeline.files import make_folder, read_model, write_json, write_model
+from pipeline.ledger import disk_reserve
+from pipeline.registry.download import KEEP_FREE_BYTES
 from pipeline.registry.resolution import Resolution, Resolved
 from pipeline.registry.store import Registry
 from pipeline.registry.versions import Version
@@ -29,7 +45,10 @@ log = logging.getLogger(__name__)
 
 
 def fetch_champion(
-    line: Line, registry: Registry, try_out: Callable[[Bundle], object] = lambda _: None
+    line: Line,
+    registry: Registry,
+    try_out: Callable[[Bundle], object] = lambda _: None,
+    on_damage: Callable[[str], object] = lambda _: None,
 ) -> tuple[Bundle, Version]:
     """Find the version that the line's alias points to and open its bundle, verified.
 
@@ -44,6 +63,7 @@ def fetch_champion(
         line: the station.
         registry: where its model comes from.
         try_out: validates the champion's bundle before it counts as good; raises BundleError.
+        on_damage: called with what was found where a cached bundle was damaged and set aside.
 
     Raises:
         NoChampion: no version bears the alias, or the one signed off was deleted.
@@ -51,34 +71,48 @@ def fetch_champion(
         SignoffError: the sign-offs do not verify and nothing signed off is in the cache, or it was
             revoked.
         BundleError: the bundle is altered or fails its trial, and nothing good is in the cache.
+        RegistryError: the bundle cannot be had, as where the disk has no room for it (NoRoom), and
+            nothing good is in the cache.
     """
     look = Resolution(
         registry, line.recipe, line.model.alias, require_signoff=line.model.require_signoff
     )
     try:
         wanted = look.resolve()
-        bundle = obtain(line, registry, wanted.version)
+        bundle = obtain(line, registry, wanted.version, on_damage)
         try_out(bundle)
     except RegistryUnreachable as away:
-        return _last_good_one(line, away, "starting OFFLINE from the last good model", look)
-    except (SignoffError, BundleError) as refused:
+        instead = "starting OFFLINE from the last good model"
+        return _last_good_one(line, away, instead, look, on_damage)
+    except NoChampion:
+        raise
+    except (RegistryError, BundleError) as refused:
         if not line.model.require_signoff and _is_withdrawn(line, look):
             raise
-        return _last_good_one(line, refused, "staying with the last good model", look)
+        return _last_good_one(line, refused, "staying with the last good model", look, on_damage)
     if wanted.warning:
         log.warning("%s; running %s", wanted.warning, wanted.version.name)
     remember(line, wanted)
     return bundle, wanted.version
 
 
-def obtain(line: Line, registry: Registry, version: Version) -> Bundle:
+def obtain(
+    line: Line,
+    registry: Registry,
+    version: Version,
+    on_damage: Callable[[str], object] = lambda _: None,
+) -> Bundle:
     """The verified bundle of a version, from the cache or else from the registry.
+
+    One in the cache that is damaged is set aside, and reported to `on_damage`.
 
     Raises:
         RegistryUnreachable: the registry is away.
-        BundleError: a file was altered, in the registry or in the cache.
+        NoRoom: the cache's disk has no room for it.
+        RegistryError: the registry has no such files.
+        BundleError: a file was altered in the registry, or the cache cannot be used.
     """
-    return _cached(line, version) or _pulled(line, registry, version)
+    return _intact(line, version, on_damage) or _pulled(line, registry, version)
 
 
 def remember(line: Line, wanted: Resolved) -> None:
@@ -143,13 +177,28 @@ def _kept_approval(line: Line, version: Version) -> Path:
 
 
 def _last_good_one(
-    line: Line, cause: LinesideError, instead: str, look: Resolution
+    line: Line,
+    cause: RegistryError | BundleError,
+    instead: str,
+    look: Resolution,
+    on_damage: Callable[[str], object],
 ) -> tuple[Bundle, Version]:
     """The last good bundle, verified once more; raises `cause` where there is none."""
     last = _last_good(line)
-    kept = None if last is None else _cached(line, last)
-    if last is None or kept is None:
+    if last is None:
         raise cause
+    damage: list[str] = []
+    kept = _intact(line, last, damage.append)
+    for found in damage:
+        on_damage(found)
+    if kept is None:
+        aside = ", ".join(path.name for path in damaged_copies(line.model.cache))
+        gone = f"{_folder(line, last)} is not there" + (f" (damaged copies: {aside})" * bool(aside))
+        kind = RegistryError if isinstance(cause, NoRoom) else type(cause)
+        raise kind(
+            f"{cause}; nor is there a last good model: {damage[0] if damage else gone}; put the "
+            "former right, then start again: a verified model is fetched then"
+        ) from cause
     if line.model.require_signoff:
         since = _checked_approval(line, last, cause).seq
         if revoked := look.revocation(last, since):
@@ -188,8 +237,15 @@ def _folder(line: Line, version: Version) -> Path:
 def _pulled(line: Line, registry: Registry, version: Version) -> Bundle:
     folder = _folder(line, version)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        return registry.pull(version, folder)
+        make_folder(folder.parent)
+        _remove_halves(line)
+        try:
+            return registry.pull(version, folder, _keep_free_bytes(line))
+        except NoRoom as error:
+            lacking = (error.needed_bytes or 0) - shutil.disk_usage(folder.parent).free
+            if not make_room(folder.parent, lacking):  # to inspect is worth more than the traces
+                raise
+            return registry.pull(version, folder, _keep_free_bytes(line))
     except OSError as error:
         raise BundleError(
             f"{folder} cannot be written ({error.strerror}); model.cache in the line file must "
@@ -197,22 +253,67 @@ def _pulled(line: Line, registry: Registry, version: Version) -> Bundle:
         ) from error
 
 
+def _remove_halves(line: Line) -> None:
+    """Remove what fetches that were cut off have left, which takes the room of the next."""
+    for path in line.model.cache.glob(".*.partial"):
+        if CACHED.fullmatch(path.name) and path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _keep_free_bytes(line: Line) -> int:
+    """What of the cache's disk no model may take: the ledger needs more where it is the same."""
+    same = _device(line.model.cache) == _device(line.ledger)
+    return KEEP_FREE_BYTES + (2 * disk_reserve.SIZE_BYTES if same else 0)
+
+
+def _device(path: Path) -> int:
+    """The disk that a path is on or, if it is not there yet, will be on."""
+    while not path.exists():
+        path = path.absolute().parent
+    return path.stat().st_dev
+
+
 def _cached(line: Line, version: Version) -> Bundle | None:
+    """A version's bundle in the cache, None where there is none.
+
+    Raises:
+        DamagedBundle: it is not as it was sealed.
+        BundleError: it does not fit this version of Lineside, or may not be read.
+    """
     folder = _folder(line, version)
     if not version.bundle_sha256 or not folder.is_dir():
         return None
     try:
         return open_bundle(folder, version.bundle_sha256)
-    except BundleError as error:
-        # Not repaired without a message: a person or a disk has changed a signed-off model.
-        raise BundleError(
-            f"{error}; find out why, then delete {folder} to have it downloaded again"
-        ) from error
+    except PermissionError as error:
+        raise BundleError(f"{error.filename} may not be read by this user") from error
+    except OSError as error:  # as of a sector that cannot be read
+        raise DamagedBundle(f"{folder} cannot be read ({error.strerror})") from error
+
+
+def _intact(line: Line, version: Version, on_damage: Callable[[str], object]) -> Bundle | None:
+    """As `_cached`; a damaged bundle is set aside and counts as none."""
+    try:
+        return _cached(line, version)
+    except DamagedBundle as error:
+        folder = _folder(line, version)
+        try:
+            aside = set_aside(folder)
+        except OSError as fault:
+            raise BundleError(
+                f"{error}; and {folder} cannot be moved aside ({fault.strerror}): find out why it "
+                "is damaged, then remove it to have it downloaded again"
+            ) from error
+        found = f"{version.name}: {error}; kept as {aside.name}, find out why it changed"
+        log.error("the cached model %s", found)
+        on_damage(found)
+        return None
 
 
 def _last_good(line: Line) -> Version | None:
+    path = line.model.cache / LAST_GOOD
     try:
-        known = json.loads((line.model.cache / LAST_GOOD).read_bytes())
+        known = json.loads(path.read_bytes())
         same = known["recipe"] == line.recipe and known["alias"] == line.model.alias
         return (
             Version(
@@ -225,5 +326,8 @@ def _last_good(line: Line) -> Version | None:
             if same
             else None
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        log.error("%s cannot be read (%r): no last good model is known", path, error)
         return None

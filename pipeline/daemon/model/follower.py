@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from shutil import disk_usage
 
 from pipeline.contracts.bundle import Bundle
 from pipeline.daemon.model.cache import obtain, remember, tidy
@@ -22,6 +23,8 @@ from pipeline.errors import (
     BundleError,
     LinesideError,
     NoChampion,
+    NoRoom,
+    RegistryError,
     RegistryUnreachable,
     SignoffError,
 )
@@ -31,7 +34,7 @@ from pipeline.registry.resolution import Resolved, resolve
 from pipeline.registry.store import Registry
 from pipeline.registry.versions import Version
 
-RETRY_S = 600.0  # between two downloads of a version whose files were damaged
+RETRY_S = 600.0  # between two downloads of a version whose files were damaged or out of reach
 SLOW_AFTER_S = 30.0  # an answer that takes longer raises an alarm
 
 log = logging.getLogger(__name__)
@@ -59,11 +62,23 @@ class LoadedModel:
 
 @dataclass(frozen=True)
 class _RefusedVersion:
-    """The version that was refused last, and until when it is not tried again."""
+    """The version that was refused last, and until when it is not tried again.
+
+    Where the disk had no room for it, that is until it has; elsewhere `until_s` says when.
+    """
 
     identity: tuple[str, str] = ("", "")
     why: str = ""
     until_s: float = 0.0
+    no_room: NoRoom | None = None
+
+    def stands(self, identity: tuple[str, str], now_s: float) -> bool:
+        """Is this version still not to be tried again?"""
+        if identity != self.identity:
+            return False
+        if self.no_room is None or self.no_room.needed_bytes is None:
+            return now_s < self.until_s
+        return disk_usage(self.no_room.folder).free < self.no_room.needed_bytes
 
 
 class Follower:
@@ -73,7 +88,8 @@ class Follower:
         current: the model to use; swapped by assignment, so that one read gives one model for a
             whole frame. None before there is one.
         alarm: why the newest version was refused or the registry could not be asked, "" if fine.
-        on_event: called at a change with `model live` or `model refused`, and the details.
+        on_event: called at a change with `model live`, `model refused` or `model damaged` (a copy
+            in the cache), and the details.
     """
 
     def __init__(
@@ -193,15 +209,20 @@ class Follower:
         ):
             self._report(wanted.warning)
             return
-        refused = self._refused
-        if refused.identity == identity and self._clock.monotonic_s() < refused.until_s:
-            self._report(refused.why)
+        if self._refused.stands(identity, self._clock.monotonic_s()):
+            self._report(self._refused.why)
             return
         try:
-            bundle = obtain(self._line, self._registry, version)
-        except BundleError as error:
-            # The file may be restored, or room be made.
-            self._refuse(version, str(error), self._clock.monotonic_s() + RETRY_S)
+            bundle = obtain(
+                *(self._line, self._registry, version),
+                lambda found: self.on_event("model damaged", found),
+            )
+        except RegistryUnreachable:
+            raise
+        except (BundleError, RegistryError) as error:
+            # The files may be restored, or room be made.
+            again_s = self._clock.monotonic_s() + RETRY_S
+            self._refuse(version, str(error), again_s, error if isinstance(error, NoRoom) else None)
             return
         try:
             inspector = load(bundle, self._threads)
@@ -228,9 +249,12 @@ class Follower:
         self._tidy()
         self.on_event("model live", detail)
 
-    def _refuse(self, version: Version, why: str, until_s: float) -> None:
+    def _refuse(
+        self, version: Version, why: str, until_s: float, no_room: NoRoom | None = None
+    ) -> None:
         reason = f"{version.name} is refused: {why}"
-        self._refused = _RefusedVersion((version.name, version.bundle_sha256), reason, until_s)
+        identity = version.name, version.bundle_sha256
+        self._refused = _RefusedVersion(identity, reason, until_s, no_room)
         self._tidy()
         self._report_refused(reason)
 

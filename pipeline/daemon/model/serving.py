@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -49,18 +50,20 @@ class Serving:
     Attributes:
         follower: the worker that watches the alias; its `on_event` is called with changes and
             refusals.
+        damaged: what was found of cached models that were damaged and set aside at the start.
     """
 
-    def __init__(self, follower: Follower) -> None:
+    def __init__(self, follower: Follower, damaged: Sequence[str] = ()) -> None:
         """Start with a follower that has a model and keeps one."""
         self.follower = follower
+        self.damaged = tuple(damaged)
 
     @classmethod
     def start(cls, line: Line, registry: Registry, clock: Clock) -> Serving:
         """Fetch, verify and validate the line's model; fall back to the last good one.
 
         Raises:
-            NoChampion, RegistryUnreachable, SignoffError, BundleError: as `fetch_champion`; also
+            NoChampion, RegistryError, SignoffError, BundleError: as `fetch_champion`; also
                 when the model does not load here or judges otherwise than in evaluation, and no
                 last good one passes.
         """
@@ -69,14 +72,15 @@ class Serving:
         def try_out(bundle: Bundle) -> None:
             tried.append(load(bundle, line.threads))
 
-        bundle, version = fetch_champion(line, registry, try_out)
+        damaged: list[str] = []
+        bundle, version = fetch_champion(line, registry, try_out, damaged.append)
         wanted = next((i for i in tried if i.bundle is bundle), None)
         loaded = LoadedModel(wanted or load(bundle, line.threads), version.name, clock.now())
         follower = Follower(line, registry, clock, threads=line.threads, current=loaded)
         if wanted is None:
             follower.alarm = f"started with the last good model, {version.name}; see the log"
         tidy(line, bundle)
-        return cls(follower)
+        return cls(follower, damaged)
 
     @property
     def current(self) -> LoadedModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import weakref
 
 import pytest
@@ -14,7 +15,7 @@ from pipeline.daemon.model.serving import Serving
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.settings.line import Line
-from pipeline.errors import RegistryUnreachable
+from pipeline.errors import NoRoom, RegistryError, RegistryUnreachable
 from pipeline.registry.decisions.signoffs import SignoffLog
 from pipeline.registry.store import Registry
 from pipeline.testing import FakeClock
@@ -101,6 +102,74 @@ def test_a_file_that_was_restored_is_downloaded_after_a_while(
     look(serving)
     assert serving.current.version == "cells/2"
     assert serving.status.alarm == ""
+
+
+def test_a_version_without_room_is_fetched_once_there_is_room_and_raises_one_alarm(
+    line: Line, there: FakeRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    serving = Serving.start(line, there, FakeClock())
+    events: list[tuple[str, str]] = []
+    serving.follower.on_event = lambda kind, detail: events.append((kind, detail))
+    there.aliases["champion"] = 2
+    no_room = NoRoom("no room: 300.0 MB, 20.0 MB are free", line.model.cache, sys.maxsize)
+    there.refuses[2] = no_room
+    for _ in range(3):
+        look(serving)
+    assert there.pulled == [1, 2]
+    assert serving.current.version == "cells/1"
+    assert serving.status.alarm == f"cells/2 is refused: {no_room}"
+    assert events == [("model refused", serving.status.alarm)]
+    assert caplog.text.count("cells/2 is refused") == 1
+    no_room.needed_bytes = 1  # as if others had made room
+    del there.refuses[2]
+    look(serving)
+    assert (serving.current.version, serving.status.alarm) == ("cells/2", "")
+
+
+def test_after_a_version_without_room_the_next_version_is_taken(
+    line: Line, there: FakeRegistry
+) -> None:
+    serving = Serving.start(line, there, Clock())
+    there.refuses[2] = NoRoom("no room", line.model.cache, sys.maxsize)
+    for number in (2, 3):
+        there.aliases["champion"] = number
+        look(serving)
+    assert (serving.current.version, serving.status.alarm) == ("cells/3", "")
+
+
+@pytest.mark.parametrize("known", ["no room", "no such files"])
+def test_a_fetch_that_fails_on_the_way_is_not_tried_at_each_look(
+    line: Line, there: FakeRegistry, known: str
+) -> None:
+    clock = FakeClock()
+    serving = Serving.start(line, there, clock)
+    there.aliases["champion"] = 2
+    there.refuses[2] = NoRoom(known, line.model.cache) if "room" in known else RegistryError(known)
+    for _ in range(3):
+        look(serving)
+    assert there.pulled == [1, 2]
+    assert serving.status.alarm == f"cells/2 is refused: {known}"
+    del there.refuses[2]
+    clock.advance(RETRY_S)
+    look(serving)
+    assert serving.current.version == "cells/2"
+
+
+def test_a_cached_version_that_was_damaged_meanwhile_is_fetched_again_as_an_event(
+    line: Line, there: FakeRegistry
+) -> None:
+    serving = Serving.start(line, there, Clock())
+    first = serving.current.bundle
+    there.aliases["champion"] = 2
+    look(serving)
+    first.model.write_bytes(b"")
+    events: list[str] = []
+    serving.follower.on_event = lambda kind, detail: events.append(kind)
+    there.aliases["champion"] = 1
+    look(serving)
+    assert serving.current.version == "cells/1"
+    assert there.pulled == [1, 2, 1]
+    assert events == ["model damaged", "model live"]
 
 
 def test_a_version_that_judges_its_golden_frame_otherwise_is_refused_for_good(
