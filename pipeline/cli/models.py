@@ -9,7 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.cli import model_tables as tables
-from pipeline.cli.screen import out, print_line
+from pipeline.cli.screen import err, out, print_line
+from pipeline.errors import RegistryError
 
 if TYPE_CHECKING:
     from pipeline.registry.decisions.chain import Chain
@@ -169,7 +170,8 @@ def promote(
     as_json: Json = False,
 ) -> None:
     """Sign a version off: it becomes the champion, which stations run."""
-    _print_outcome(_review(registry, recipe).promote(version, reviewer, reason, override), as_json)
+    outcome = _review(registry, recipe).promote(version, reviewer, reason, override)
+    _print_outcome(outcome, as_json, _reach(_registry(registry), outcome.version))
 
 
 @models.command()
@@ -247,10 +249,23 @@ def _all(store: Registry, recipe: str) -> tuple[Chain, list[Version]]:
     return chain, versions
 
 
-def _print_outcome(outcome: Outcome, as_json: bool) -> None:
+def _reach(store: Registry, version: Version) -> str:
+    """Why stations elsewhere cannot fetch a version; "" where they can."""
+    from pipeline.registry.location import out_of_reach_elsewhere
+
+    try:
+        return out_of_reach_elsewhere(store.source(version))
+    except RegistryError as error:  # the decision stands
+        return f"where its files lie cannot be read ({error})"
+
+
+def _print_outcome(outcome: Outcome, as_json: bool, warning: str = "") -> None:
     if not as_json:
         print_line(outcome.summary)
+        if warning:
+            err.print(f"warning: {outcome.version.name}: {warning}", markup=False, highlight=False)
         return
     record = None if outcome.record is None else outcome.record.model_dump()
     version = tables.version_json(outcome.version)
-    tables.print_json({"said": outcome.summary, "version": version, "record": record})
+    answer = {"said": outcome.summary, "version": version, "record": record}
+    tables.print_json(answer | ({"warning": warning} if warning else {}))

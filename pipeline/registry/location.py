@@ -1,7 +1,7 @@
 """Where the files of a version lie, and which machines can have them from there.
 
 A registry names a place for each version's files when it is registered. A folder of that machine
-(`file:` or a path) is no place for a station elsewhere, even where it reaches the registry.
+(`file:` or a path) is out of reach of a station elsewhere, even where it reaches the registry.
 """
 
 from __future__ import annotations
@@ -33,10 +33,9 @@ def require_within_reach(uri: str, source: str) -> None:
     folder = folder_of(source)
     if folder is not None and not folder.is_dir():
         raise RegistryError(
-            f"by the registry at {redacted(uri)} the files lie in {folder}, and this machine has no "
-            "such folder: it belongs to the machine where they were registered; "
-            f"register them through a server that serves artifacts ({HOW}), or restore the folder "
-            "if it was here"
+            f"the files lie in {folder}, by the registry at {redacted(uri)}, and this machine has "
+            "no such folder: it belongs to the machine where they were registered; register them "
+            f"through a server that serves artifacts ({HOW}), or restore the folder if it was here"
         )
 
 

@@ -240,6 +240,19 @@ def test_a_failed_gate_is_promoted_with_an_override_only(models: Models) -> None
     assert done["version"]["aliases"] == ["challenger", "champion"]
 
 
+def test_a_promotion_warns_of_files_that_stations_elsewhere_cannot_fetch(
+    models: Models, reviewed: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, said, warned = models("promote", "cells", "--version", "1", *SIGNED)
+    assert (code, said) == (0, "cells/1 is now the champion\n")
+    assert warned.startswith(f"warning: cells/1: its files lie in {tmp_path / 'mlruns'}")
+    assert "docs/review.md" in warned
+    again = asked(models, "promote", "cells", "--version", "1", *SIGNED)
+    assert "stations on other machines cannot fetch them" in again["warning"]
+    monkeypatch.setattr(Registry, "source", lambda *_: "mlflow-artifacts:/1/models/m-2/artifacts")
+    assert "warning" not in asked(models, "promote", "cells", "--version", "1", *SIGNED)
+
+
 def test_reject_and_rollback_report_what_they_did(models: Models) -> None:
     assert models("reject", "cells", "--version", "2", *SIGNED)[1] == "cells/2 is rejected\n"
     code, _, complaint = models("rollback", "cells", *SIGNED)

@@ -64,7 +64,7 @@ def test_room_that_is_to_stay_free_is_not_taken(two_versions: Registry, tmp_path
 
 
 @pytest.mark.slow
-def test_a_disk_that_others_fill_on_the_way_is_no_room_either_and_nothing_is_left(
+def test_a_disk_that_others_fill_on_the_way_is_reported_as_full_and_nothing_is_left(
     two_versions: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with small_disk(tmp_path / "small", 4 * MB) as disk:

@@ -1,4 +1,4 @@
-"""Cached models that are not as they were sealed: kept for whoever looks for the cause."""
+"""Cached models that are not as they were sealed, kept so that the cause can be found."""
 
 from __future__ import annotations
 

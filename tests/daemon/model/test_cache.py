@@ -104,7 +104,7 @@ def test_a_damaged_copy_that_cannot_be_moved_is_named_with_what_to_do(
         fetch_champion(line, champion)
 
 
-def test_a_bundle_of_another_format_is_no_damage(
+def test_a_bundle_of_another_format_is_refused_and_stays_where_it_is(
     line: Line, bundles: list[Bundle], there: FakeRegistry
 ) -> None:
     fetch_champion(line, there)
