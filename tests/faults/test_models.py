@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,7 @@ from pipeline.registry.decisions.review import Review
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
 from tests.conftest import SealBundle
+from tests.daemon.disk import small_disk
 from tests.faults.conftest import SOAK, Plant, Running
 from tests.judgements import bundle_file, judged
 from tests.registry.conftest import free_port, serving
@@ -22,6 +25,7 @@ from tests.registry.conftest import free_port, serving
 pytestmark = pytest.mark.slow
 
 OFTEN = {"poll_s": 0.2}
+MB = 2**20
 SWAP_S = 2  # longer than this no part waits, whatever is loaded beside it
 BY_FIRST, BY_SECOND = "model_version = 'cells/1'", "model_version = 'cells/2'"
 
@@ -90,6 +94,24 @@ def test_what_is_not_fit_is_refused_and_the_old_model_stays(
     station.end()
     assert plant.book.count(BY_SECOND) == 0
     plant.book.assert_no_part_was_missed()
+
+
+def test_a_model_too_large_for_the_ledgers_disk_is_refused_once_and_no_part_notices(
+    plant: Plant, challenged: Registry, tmp_path: Path
+) -> None:
+    os.truncate(bundle_file(challenged, 2, "model.onnx"), 300 * MB)
+    with small_disk(tmp_path / "station", 160 * MB) as disk:
+        station = plant.inspecting(plant.line(model={**OFTEN, "cache": "station/models"}))
+        moved(challenged)()
+        station.wait_for_words("cells/2 is refused: no room on the disk")
+        free = shutil.disk_usage(disk).free
+        station.wait_for_more(100)  # ten looks at the registry
+        assert shutil.disk_usage(disk).free > free - 16 * MB  # the ledger grows
+        station.end()
+        assert station.logged.count("cells/2 is refused") == 1
+        assert "the bundle has 314.6 MB and 100.7 MB stay free for records" in station.logged
+        assert plant.book.count("verdict = 'NOT_INSPECTED' AND serial != 'c_damaged.png'") == 0
+        plant.book.assert_no_part_was_missed()
 
 
 def test_a_station_starts_without_its_registry_and_follows_that_once_it_is_back(
