@@ -45,8 +45,18 @@ class FakeClock(Clock):
     def monotonic_s(self) -> float:
         return self._monotonic_s
 
+    def boot_id(self) -> str:
+        return "a boot"
+
+    def boot_s(self) -> float:
+        return self._monotonic_s
+
     def wait(self, stop: threading.Event, seconds: float) -> None:
         self.advance(seconds)
+
+    def set(self, now: datetime) -> None:
+        """Set the time of day, as a person or a time server does."""
+        self._now = now
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""

@@ -19,7 +19,6 @@ from pipeline.errors import DataError
 if TYPE_CHECKING:
     from pipeline.daemon.outbox.admin import SinkBacklog
     from pipeline.ledger.audit import Audit, OpenRecord
-    from pipeline.ledger.listening import NotListening
     from pipeline.ledger.outbox import ListedEntry
 
 SHOWN = 20  # rows of what may be many
@@ -147,7 +146,7 @@ def _show(found: Audit) -> None:
         table.add_row("[red]record missing[/]", f"[red]{found.missing}[/]")
     yes = "yes" if found.balances else "[red]NO[/]"
     table.add_row("every trigger received has one verdict", yes)
-    table.add_row("times not listening", _counted_silences(found.not_listening))
+    table.add_row("times not listening", _counted_silences(found))
     out.print(table)
     _show_lost(found.lost, found.gaps)
     if found.not_listening:
@@ -175,16 +174,21 @@ def _show(found: Audit) -> None:
         out.print(_table(title, [(e.at, e.kind, e.detail) for e in found.events[-SHOWN:]]))
 
 
-def _counted_silences(silences: Sequence[NotListening]) -> str:
-    """How many, and how long together."""
-    if not silences:
+def _counted_silences(found: Audit) -> str:
+    """How many, and how long together within the period."""
+    if not found.not_listening:
         return "none"
-    spans = [(n.since, n.until or datetime.now(UTC).isoformat()) for n in silences]
-    seconds = sum(
-        (datetime.fromisoformat(until) - datetime.fromisoformat(since)).total_seconds()
-        for since, until in spans
-    )
-    return f"{len(silences)}, together {timedelta(seconds=round(seconds))}"
+    end = found.until or datetime.now(UTC).isoformat()
+    spans = [
+        (max(_at(n.since), _at(found.since or n.since)), min(_at(n.until or end), _at(end)))
+        for n in found.not_listening
+    ]
+    whole = sum(((until - since) for since, until in spans), timedelta())
+    return f"{len(spans)}, together {timedelta(seconds=round(whole.total_seconds()))}"
+
+
+def _at(moment: str) -> datetime:
+    return datetime.fromisoformat(moment)
 
 
 def _show_lost(lost: Sequence[OpenRecord], gaps: Sequence[tuple[int, int]]) -> None:

@@ -22,6 +22,7 @@ from pipeline.daemon.model.shadow import Shadow
 from pipeline.daemon.net.held_port import HeldPort
 from pipeline.daemon.outbox.dispatcher import Dispatcher
 from pipeline.daemon.runtime.clock import Clock
+from pipeline.daemon.runtime.clock_watch import CLOCK_STEP, ClockWatch
 from pipeline.daemon.settings.line import CameraSettings, Line
 from pipeline.daemon.sources import Frame, Source
 from pipeline.daemon.station import Model, Station
@@ -164,8 +165,11 @@ def assembled_from(
     """
     line, serving = components.line, components.serving
     outboxes = {sink.outbox: sink.verdicts for sink in line.sinks}
-    with closing(Ledger(line.ledger, line.station, outboxes)) as ledger:
+    with closing(Ledger(line.ledger, line.station, outboxes, clock)) as ledger:
         note = note_in(ledger, clock)
+        if set_meanwhile := ledger.elapsed.step_while_away(clock.now()):
+            log.warning("the clock was %s", set_meanwhile)
+            note(CLOCK_STEP, set_meanwhile)
         serving.follower.on_event = note
         note("started", f"{serving.current.version}")
         for found in serving.damaged:
@@ -246,7 +250,7 @@ def put_together(
         Dispatcher(sink, ledger, clock, lambda: announcement(station.status()))
         for sink in line.sinks
     ]
-    station.add_workers(*dispatchers)
+    station.add_workers(*dispatchers, ClockWatch(clock, note))
 
     def pass_on(record: Record, frame: Frame | None) -> None:
         for dispatcher in dispatchers:

@@ -22,6 +22,7 @@ from pipeline.ledger.database import (
     measured,
     one_at_a_time,
 )
+from pipeline.ledger.elapsed import BootClock, Elapsed
 from pipeline.ledger.ids import Ids
 from pipeline.ledger.queries import record_of
 
@@ -75,13 +76,20 @@ class Ledger:
     most the trigger that was at work, whose part was not judged).
     """
 
-    def __init__(self, path: Path, station: str, outboxes: Outboxes | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        station: str,
+        outboxes: Outboxes | None = None,
+        clock: BootClock | None = None,
+    ) -> None:
         """Open or create the file, bring it up to date and close what a crash left open.
 
         Args:
             path: of the file.
             station: its name.
             outboxes: the name of each sink's outbox, and which verdicts the sink gets.
+            clock: for ages; None: this machine's.
 
         Raises:
             LedgerError: not a ledger, another station's, a newer format, or in use.
@@ -89,6 +97,7 @@ class Ledger:
         self.path = path
         self.station = station
         self._outboxes = dict(outboxes or {})
+        self._clock = clock or BootClock()
         self._at_work = threading.RLock()
         with self._translated():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -109,6 +118,8 @@ class Ledger:
         bring_up_to_date(self._db, self.path, self.station)
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
+        with self.writing() as db:
+            self.elapsed = Elapsed(db, self._clock)
         self.closed_at_start = self._close_open()
         # A program that locks the file later must not stop a worker for longer than it may be
         # silent.
@@ -133,8 +144,13 @@ class Ledger:
     def _post(self, db: sqlite3.Connection, closed: Iterable[tuple[str, Verdict]]) -> None:
         """Put closed records into the outbox of each sink that gets their verdict."""
         db.executemany(
-            "INSERT INTO outbox (sink, record) VALUES (?, ?)",
-            [(s, i) for i, v in closed for s, wanted in self._outboxes.items() if v in wanted],
+            "INSERT INTO outbox (sink, record, queued_s) VALUES (?, ?, ?)",
+            [
+                (sink, identity, self.elapsed.now_s())
+                for identity, verdict in closed
+                for sink, wanted in self._outboxes.items()
+                if verdict in wanted
+            ],
         )
 
     def open_record(self, captured_at: datetime, serial: str, camera: str = "") -> str:
@@ -257,6 +273,11 @@ class Ledger:
         """Note what happened to the station itself, such as `camera lost`."""
         with self.writing() as db:
             _note(db, at, kind, detail)
+
+    def note_alive(self, at: datetime) -> None:
+        """Note that the station is alive, and the time of day; call it every few seconds."""
+        with self.writing() as db:
+            self.elapsed.note(db, at)
 
     def note_image(self, identity: str, path: str) -> None:
         """Note where the frame of a record was kept, once it is there.

@@ -18,6 +18,7 @@ from pipeline.ledger.queries import stamp
 STAMP_EVERY_S = 5.0
 # A row that was not stamped for so long belongs to a station that is gone or cannot write.
 STALE_AFTER = timedelta(seconds=4 * STAMP_EVERY_S)
+UTC = "+00:00"
 NO_WORD = "the station was killed, lost power or could not write"
 
 # Those of a period, and the last one before it of each camera.
@@ -102,20 +103,18 @@ def not_listening(
         now: this moment.
         running: is a station at work on the ledger?
     """
-    found: list[NotListening] = []
+    found: list[tuple[str, str, str, str]] = []
     for camera, rows in groupby(db.execute(SPANS, within), key=lambda row: str(row["camera"])):
         spans = list(rows)
         for before, after in pairwise(spans):
             why = "; ".join(filter(None, (before["ended"] or NO_WORD, after["began"])))
-            found.append(NotListening(camera, before["until"], after["since"], why))
+            found.append((camera, before["until"], after["since"], why))
         last = spans[-1]
         goes_on = running and not last["ended"] and last["until"] >= stamp(now - STALE_AFTER)
         if not goes_on and last["until"] < within["until"]:
-            found.append(NotListening(camera, last["until"], "", last["ended"] or NO_WORD))
+            found.append((camera, last["until"], "", last["ended"] or NO_WORD))
     return tuple(
-        silence
-        for silence in found
-        if silence.since != silence.until
-        and silence.since < within["until"]
-        and (not silence.until or silence.until > within["since"])
+        NotListening(camera, f"{since}{UTC}", until and f"{until}{UTC}", why)
+        for camera, since, until, why in found
+        if since != until and since < within["until"] and (not until or until > within["since"])
     )

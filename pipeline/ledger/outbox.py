@@ -33,12 +33,14 @@ class OutboxEntry:
         record: what is to be delivered.
         attempts: how often that failed.
         error: why it failed the last time, "" when it was never tried.
+        age_s: seconds since it was queued, without those in which the machine was off.
     """
 
     seq: int
     record: Record
     attempts: int
     error: str
+    age_s: float
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,18 @@ class Outbox:
         """The oldest entries that are neither delivered nor dead letters."""
         with self._ledger.reading() as db:
             rows = db.execute(
-                "SELECT records.*, outbox.seq AS entry, attempts, error FROM outbox "
+                "SELECT records.*, outbox.seq AS entry, attempts, error, queued_s FROM outbox "
                 "JOIN records ON records.id = outbox.record "
                 "WHERE sink = ? AND dead = 0 ORDER BY outbox.seq LIMIT ?",
                 (self.sink, limit),
             ).fetchall()
-        station = self._ledger.station
+        station, now_s = self._ledger.station, self._ledger.elapsed.now_s()
         return [
-            OutboxEntry(row["entry"], record_of(row, station), row["attempts"], row["error"])
+            OutboxEntry(
+                *(row["entry"], record_of(row, station), row["attempts"], row["error"]),
+                # Without a time: queued by `lineside outbox`, for the station at work.
+                age_s=0.0 if row["queued_s"] is None else now_s - row["queued_s"],
+            )
             for row in rows
         ]
 
@@ -126,7 +132,7 @@ def listed(db: sqlite3.Connection, sink: str, limit: int, *, dead: bool) -> list
 def revive(db: sqlite3.Connection, sink: str, limit: int) -> int:
     """Make dead letters due again, the oldest first; returns how many."""
     done = db.execute(
-        "UPDATE outbox SET dead = 0, attempts = 0, error = '' WHERE seq IN "
+        "UPDATE outbox SET dead = 0, attempts = 0, error = '', queued_s = NULL WHERE seq IN "
         "(SELECT seq FROM outbox WHERE sink = ? AND dead = 1 ORDER BY seq LIMIT ?)",
         (sink, limit),
     )

@@ -111,6 +111,14 @@ CREATE TABLE listening (
     ended TEXT NOT NULL DEFAULT ''  -- why; none while it goes on, or where nobody could write it
 );
 CREATE INDEX listening_camera ON listening (camera, seq);
+-- A scale of seconds that nobody can set, for ages: see `elapsed`.
+CREATE TABLE elapsed (
+    boot TEXT PRIMARY KEY,  -- of the machine
+    base_s REAL NOT NULL,  -- where the scale was when it began
+    seen_s REAL NOT NULL,  -- where it was last seen
+    seen_at TEXT NOT NULL  -- and the time of day then
+);
+ALTER TABLE outbox ADD COLUMN queued_s REAL;  -- on that scale
 """
 # What each version adds to the one before; a new file takes all of them.
 STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from pipeline import cli
 from pipeline.contracts.records import Verdict
 from pipeline.daemon.settings.line import Line
 from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.listening import ListeningRows
 from tests.ledger.test_audit import judge, ledger, line, tamper
 
 __all__ = ["ledger", "line"]
@@ -46,6 +48,20 @@ def test_command_ends_with_0_where_the_equation_holds(command: Command, ledger: 
     code, said, _ = command("audit")
     assert code == 0
     assert "every trigger received has one verdict │ yes" in said
+
+
+def test_command_shows_when_nobody_listened_and_how_long_together(
+    command: Command, ledger: Ledger
+) -> None:
+    rows, start = ListeningRows(ledger), datetime(2026, 1, 1, 6, tzinfo=UTC)
+    rows.end(rows.begin("top", start), start, "the station was starting")
+    row = rows.begin("top", start + timedelta(seconds=30))
+    rows.end(row, start + timedelta(seconds=90), "the broker is away")
+    _, found, _ = command("audit", "--until", "2026-01-01T06:02:00+00:00")
+    assert "times not listening" in found
+    assert "2, together 0:01:00" in found  # 30 s of each within the period
+    assert "the station was starting" in found
+    assert "the broker is away" in found
 
 
 def test_command_ends_with_1_and_names_what_is_missing(

@@ -11,13 +11,17 @@ import pytest
 
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.listening import NO_WORD, ListeningRows, not_listening
-from pipeline.ledger.queries import period, stamp
+from pipeline.ledger.queries import period
 
 START = datetime(2026, 1, 1, 6, tzinfo=UTC)
 
 
 def at(minutes: float) -> datetime:
     return START + timedelta(minutes=minutes)
+
+
+def utc(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")
 
 
 @pytest.fixture
@@ -59,7 +63,7 @@ def test_the_time_between_two_rows_is_shown_with_its_reason_and_what_became_of_i
     row = rows.begin("top", at(12), "the broker kept the messages for it")
     rows.still([row], at(60))
     why = "the broker is away; the broker kept the messages for it"
-    assert found(ledger) == [("top", stamp(at(10)), stamp(at(12)), why)]
+    assert found(ledger) == [("top", utc(at(10)), utc(at(12)), why)]
 
 
 def test_a_station_that_was_killed_was_deaf_from_its_last_sign_of_life(
@@ -68,12 +72,12 @@ def test_a_station_that_was_killed_was_deaf_from_its_last_sign_of_life(
     rows.still([rows.begin("top", at(0))], at(10))
     row = rows.begin("top", at(20))
     rows.still([row], at(60))
-    assert found(ledger) == [("top", stamp(at(10)), stamp(at(20)), NO_WORD)]
+    assert found(ledger) == [("top", utc(at(10)), utc(at(20)), NO_WORD)]
 
 
 def test_a_station_that_is_off_is_deaf_until_now(ledger: Ledger, rows: ListeningRows) -> None:
     rows.end(rows.begin("top", at(0)), at(10), "the station is stopping")
-    expected = [("top", stamp(at(10)), "", "the station is stopping")]
+    expected = [("top", utc(at(10)), "", "the station is stopping")]
     assert found(ledger, running=False) == expected
 
 
@@ -82,7 +86,7 @@ def test_a_running_station_that_has_not_stamped_for_long_is_not_trusted(
 ) -> None:
     rows.still([rows.begin("top", at(0))], at(10))
     assert found(ledger, now=10.1) == []
-    assert found(ledger, now=60) == [("top", stamp(at(10)), "", NO_WORD)]
+    assert found(ledger, now=60) == [("top", utc(at(10)), "", NO_WORD)]
 
 
 def test_a_period_shows_the_times_that_reach_into_it_and_no_others(
@@ -109,7 +113,7 @@ def test_a_loss_that_is_noticed_late_does_not_end_before_its_row_began(
     ledger: Ledger, rows: ListeningRows
 ) -> None:
     rows.end(rows.begin("top", at(5)), at(1), "away")
-    assert found(ledger) == [("top", stamp(at(5)), "", "away")]
+    assert found(ledger) == [("top", utc(at(5)), "", "away")]
 
 
 def test_only_a_row_that_has_not_ended_is_gone_on_with(ledger: Ledger, rows: ListeningRows) -> None:

@@ -34,6 +34,7 @@ class ListeningLog:
             clock: of the station.
             kept: names of cameras that have gone on listening through a reload.
         """
+        self._ledger = ledger
         self._rows = ListeningRows(ledger)
         self._cameras = cameras
         self._clock = clock
@@ -51,6 +52,7 @@ class ListeningLog:
                 self._watch(camera)
             if self._clock.monotonic_s() - self._stamped_s >= STAMP_EVERY_S:
                 self._rows.still(self._open.values(), self._clock.now())
+                self._ledger.note_alive(self._clock.now())
                 self._stamped_s = self._clock.monotonic_s()
         except LedgerError as error:
             log.debug("listening was not noted: %s", error)

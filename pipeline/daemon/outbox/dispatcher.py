@@ -7,7 +7,6 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 
 from pipeline.daemon.runtime.backoff import Backoff
@@ -19,6 +18,7 @@ from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.outbox import Outbox, OutboxEntry
 
 LOOK_EVERY_S = 1.0  # for entries that another program put there, and for a change of state
+DAY_S = 86_400.0
 GRACE_S = 600.0  # a shorter outage gives up nothing, not even records replayed after weeks
 COUNT_EVERY_S = 1.0
 
@@ -202,11 +202,10 @@ class Dispatcher:
         days = self._config.give_up_after_days
         now_s = self._clock.monotonic_s()
         since_s = self._down_since_s
-        if since_s is None or now_s - since_s < min(GRACE_S, days * 86400):
+        if since_s is None or now_s - since_s < min(GRACE_S, days * DAY_S):
             return
-        limit = self._clock.now() - timedelta(days=days)
         while entries := self._outbox.due(1000):
-            old = [x for x in entries if datetime.fromisoformat(x.record.captured_at) < limit]
+            old = [x for x in entries if x.age_s > days * DAY_S]
             if not old:
                 return
             self._outbox.give_up(old, f"not delivered within {days:g} days: {why}")

@@ -6,8 +6,10 @@ import threading
 import time
 from datetime import UTC, datetime
 
+from pipeline.ledger.elapsed import BootClock
 
-class Clock:
+
+class Clock(BootClock):
     """The machine's time."""
 
     def now(self) -> datetime:

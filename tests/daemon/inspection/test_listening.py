@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,14 @@ from pipeline.daemon.triggers import Call, Trigger, TriggerConfig
 from pipeline.errors import LedgerError
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.listening import not_listening
-from pipeline.ledger.queries import period, stamp
+from pipeline.ledger.queries import period
 from pipeline.testing import FakeClock, FakeSource
 
 Silence = tuple[str, str, str]
+
+
+def utc(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds")
 
 
 @pytest.fixture
@@ -72,12 +77,12 @@ def test_the_start_of_a_station_is_a_time_without_triggers(
     clock: FakeClock, ledger: Ledger, camera: Callable[..., Camera]
 ) -> None:
     top = camera()
-    log, start = ListeningLog(ledger, [top], clock), stamp(clock.now())
+    log, start = ListeningLog(ledger, [top], clock), utc(clock.now())
     log.step()
     clock.advance(3)
     top.source.connected = True
     log.step()
-    assert silences(ledger, clock) == [(start, stamp(clock.now()), STARTING)]
+    assert silences(ledger, clock) == [(start, utc(clock.now()), STARTING)]
 
 
 def test_a_lost_camera_is_a_time_without_triggers(
@@ -93,7 +98,7 @@ def test_a_lost_camera_is_a_time_without_triggers(
     clock.advance(2)
     top.lost("the cable is out")
     log.step()
-    assert silences(ledger, clock)[-1] == (stamp(lost_at), "", "the cable is out")
+    assert silences(ledger, clock)[-1] == (utc(lost_at), "", "the cable is out")
 
 
 def test_a_camera_that_is_away_loses_no_trigger_where_there_is_one(
@@ -119,10 +124,10 @@ def test_a_trigger_that_comes_back_shows_what_became_of_the_messages(
     trigger.connected = True
     log.step()
     ((since, until, why),) = silences(ledger, clock)
-    assert until == stamp(clock.now())
+    assert until == utc(clock.now())
     assert why == "its trigger is away; the broker kept the messages for it"
     clock.advance(-20)  # it was noticed 15 s late
-    assert since == stamp(clock.now())
+    assert since == utc(clock.now())
 
 
 def test_a_camera_that_is_kept_through_a_reload_goes_on_listening(
@@ -145,7 +150,7 @@ def test_the_end_of_a_station_is_noted_with_its_reason(
     log.step()
     clock.advance(60)
     log.end("the station is stopping")
-    assert silences(ledger, clock) == [(stamp(clock.now()), "", "the station is stopping")]
+    assert silences(ledger, clock) == [(utc(clock.now()), "", "the station is stopping")]
 
 
 def test_a_ledger_that_cannot_be_written_is_tried_again(

@@ -56,7 +56,7 @@ class Station:
         self.clock = Shift()
         self.sink = sink
         self.config = FakeConfig(sink=sink, **settings)
-        self.ledger = Ledger(path, "west-1", {"fake": self.config.verdicts})
+        self.ledger = Ledger(path, "west-1", {"fake": self.config.verdicts}, self.clock)
         self.outbox = Outbox(self.ledger, "fake")
         self.announced: dict[str, Any] = {"ready": True}
         self.dispatcher = Dispatcher(
@@ -246,6 +246,17 @@ def test_a_short_outage_gives_up_nothing_however_old(station: Station) -> None:
     station.sink.failure = SinkDown("restarting")
     station.clock.at(GRACE_S / 2, lambda: setattr(station.sink, "failure", None))
     station.work(GRACE_S)
+    assert station.delivered == ids
+
+
+@pytest.mark.parametrize("years", [6, -6])
+def test_a_clock_that_is_set_gives_up_nothing(station: Station, years: int) -> None:
+    ids = station.judge(5)
+    station.sink.failure = SinkDown("away")
+    step = timedelta(days=365 * years)
+    station.clock.at(1200, lambda: station.clock.set(station.clock.now() + step))
+    station.clock.at(2400, lambda: setattr(station.sink, "failure", None))
+    station.work(3600)
     assert station.delivered == ids
 
 
