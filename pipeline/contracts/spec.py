@@ -160,9 +160,54 @@ class Clahe(Strict):
     )
 
 
+class RawPixels(Strict):
+    """What a sensor's own values mean, where a picture is not 8 bits a channel of grey or RGB."""
+
+    bit_depth: int = Field(
+        ge=8,
+        le=16,
+        description="Bits that the camera measures: 12 of a Mono12. Above 8, a file or stream "
+        "holds 16 for each value.",
+    )
+    black: int = Field(0, ge=0, le=65534, description="Value that becomes 0.")
+    white: int | None = Field(
+        None,
+        ge=1,
+        le=65535,
+        description="Value that becomes 255; none: the largest of `bit_depth` bits. A camera that "
+        "moves its bits to the top of 16 needs its own, such as 65520 for 12.",
+    )
+    bayer: Literal["RGGB", "GRBG", "GBRG", "BGGR"] | None = Field(
+        None,
+        description="Colour filter of the sensor, by the first two colours of the first and second "
+        "row (BayerRG12 is RGGB); none: there is none, or the camera has made colours of it.",
+    )
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> RawPixels:
+        if self.black >= self.white_value:
+            raise ValueError(f"black {self.black} is not below white {self.white_value}")
+        return self
+
+    @property
+    def white_value(self) -> int:
+        """The value that becomes 255."""
+        return (1 << self.bit_depth) - 1 if self.white is None else self.white
+
+    @property
+    def stored_bits(self) -> int:
+        """Bits that a file or stream holds for each value."""
+        return 8 if self.bit_depth == 8 else 16
+
+
 class PreprocessSpec(Strict):
     """What happens between camera and network, always in the order in which it stands here."""
 
+    raw: RawPixels | None = Field(
+        None,
+        description="How a sensor's values became 8 bits; taken from `raw` of ingest.yaml. A "
+        "station's source must do the same.",
+    )
     flat_field: FlatField | None = Field(
         None,
         description="Divide by a picture of an even grey target, to even out the light; none: "

@@ -17,6 +17,7 @@ from pipeline.daemon.inspection.listening import ListeningLog
 from pipeline.daemon.inspection.recorder import Recorder
 from pipeline.daemon.inspection.work_queue import WorkQueue
 from pipeline.daemon.inspection.worker import InspectionWorker, ReadyModel
+from pipeline.daemon.model import raw_pixels
 from pipeline.daemon.model.serving import ModelStatus, Serving
 from pipeline.daemon.model.shadow import Shadow
 from pipeline.daemon.net.held_port import HeldPort
@@ -122,7 +123,11 @@ def prepare(line: Line, clock: Clock, former: Components | None = None) -> Compo
     try:
         for sink in line.sinks:
             sink.open(line.station, clock).close()
-        if former is not None and _same_model(former.line, line):
+        if (
+            former is not None
+            and _same_model(former.line, line)
+            and raw_pixels.by_camera(former.line) == raw_pixels.by_camera(line)
+        ):
             serving = former.serving
         else:
             serving = Serving.start(line, Registry(line.model.registry), clock)

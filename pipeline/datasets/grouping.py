@@ -21,7 +21,7 @@ from pipeline.contracts.sample import Sample
 from pipeline.datasets import location
 from pipeline.datasets.location import Place
 from pipeline.errors import DataError, MissingExtra, UnreadableImage
-from pipeline.imaging.codec import decode
+from pipeline.imaging.codec import is_blank
 from pipeline.plugins import Strict
 
 # Train, val and test need one each.
@@ -307,7 +307,7 @@ def _date_time_original(place: Place) -> str | None:
 
 def _is_image(data: bytes) -> bool:
     try:
-        decode(data)
+        is_blank(data)  # at any depth
     except UnreadableImage:
         return False
     return True

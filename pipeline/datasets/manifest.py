@@ -24,6 +24,7 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.contracts.spec import RawPixels
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets import location
 from pipeline.datasets.location import Place
@@ -62,6 +63,12 @@ class Manifest:
     root: Place
     report: dict[str, Any]
 
+    @cached_property
+    def raw(self) -> RawPixels | None:
+        """What the images' values mean, where they are a sensor's own."""
+        given = self.report.get("raw")
+        return None if given is None else RawPixels.model_validate(given)
+
     def path(self, row: int) -> Place:
         """Where the image of one row lies."""
         return self.root / self._columns["path"][row]
@@ -95,7 +102,7 @@ class Manifest:
 
     def pixels(self, row: int) -> Pixels:
         """The decoded image of one row, uint8 RGB."""
-        return decode(self.image(row), self._columns["path"][row])
+        return decode(self.image(row), self._columns["path"][row], self.raw)
 
     @cached_property
     def _columns(self) -> dict[str, list[str]]:

@@ -19,6 +19,7 @@ import pandas as pd
 from pyarrow import ArrowException
 
 from pipeline.contracts.sample import Sample
+from pipeline.contracts.spec import RawPixels
 from pipeline.datasets.image_mode import ImageMode
 from pipeline.datasets.location import Place
 from pipeline.datasets.scanning import Scan, scan
@@ -36,16 +37,16 @@ _VECTORS = ("fingerprint", "texture")
 class ScanCache:
     """The scans of one recipe, in one Parquet file."""
 
-    def __init__(self, file: Path, root: Place) -> None:
+    def __init__(self, file: Path, root: Place, raw: RawPixels | None = None) -> None:
         """Read the file; one that is missing, damaged or of other code is an empty cache."""
-        self._file, self._root = file, root
+        self._file, self._root, self._raw = file, root, raw
         self._known: dict[tuple[str, str], Scan] = {}
         self._states: dict[str, str] = {}
         try:
             table = pd.read_parquet(file)
         except (OSError, ArrowException):
             return
-        if table.attrs.get("code") == _code():
+        if table.attrs.get("code") == _code(raw):
             vectors = {name: np.stack(table[name].to_list()) for name in _VECTORS if len(table)}
             for row, entry in enumerate(table.to_dict("records")):
                 self._known[entry["path"], entry["state"]] = Scan(
@@ -61,14 +62,16 @@ class ScanCache:
         # Before it is read: what changes meanwhile is read again next time.
         state = self._states[sample.path] = self._state(sample)
         known = self._known.get((sample.path, state))
-        return scan(sample, self._root) if known is None else replace(known, sample=sample)
+        return (
+            scan(sample, self._root, self._raw) if known is None else replace(known, sample=sample)
+        )
 
     def save(self, scans: Sequence[Scan]) -> None:
         """Keep these scans, those with a fault left out, and forget all others."""
         states = self._states
         rows = [(s, state) for s in scans if not s.fault and (state := states[s.sample.path])]
         table = pd.DataFrame([_entry(s, state) for s, state in rows])
-        table.attrs["code"] = _code()
+        table.attrs["code"] = _code(self._raw)
         try:
             with whole_file(self._file) as handle:
                 table.to_parquet(handle, index=False)
@@ -104,8 +107,9 @@ def _entry(s: Scan, state: str) -> dict[str, Any]:
     }
 
 
-def _code() -> str:
-    """Changes with the code that scans, and with OpenCV."""
+def _code(raw: RawPixels | None) -> str:
+    """Changes with the code that scans, with OpenCV, and with what values mean."""
     limit = os.environ.get("OPENCV_IO_MAX_IMAGE_PIXELS", "")
-    texts = [CODEC_VERSION, limit, code_digest("pipeline.datasets.scanning")]
+    texts = [CODEC_VERSION, limit, "" if raw is None else raw.model_dump_json()]
+    texts += [code_digest("pipeline.datasets.scanning")]
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, field, replace
 
 from pipeline.contracts.sample import Sample
+from pipeline.contracts.spec import RawPixels
 from pipeline.datasets import location
 from pipeline.datasets.image_mode import ImageMode, image_mode
 from pipeline.datasets.location import Place
@@ -44,8 +45,8 @@ class Scan:
     fault: str = ""
 
 
-def scan(sample: Sample, root: Place) -> Scan:
-    """Read and decode one image; a fault is an answer, not an exception.
+def scan(sample: Sample, root: Place, raw: RawPixels | None = None) -> Scan:
+    """Read and decode one image, by `raw`; a fault is an answer, not an exception.
 
     Raises:
         DataError: images that are not on disk cannot be reached; which is not a fault of one image.
@@ -56,7 +57,7 @@ def scan(sample: Sample, root: Place) -> Scan:
         return Scan(replace(sample, path=name), fault=fault)
     try:
         data = location.image(root / sample.path, name)
-        rgb = decode(data, name)
+        rgb = decode(data, name, raw)
         mask_sha256 = _mask(sample, root, rgb.shape[:2]) if sample.mask else ""
     except UnreadableImage as error:
         return Scan(sample, fault=str(error))

@@ -13,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import simplejpeg
 
+from pipeline.contracts.spec import RawPixels
 from pipeline.errors import UnreadableImage
 from pipeline.imaging import Pixels, image_size, jpeg
+from pipeline.imaging.raw import to_rgb
 
 VERSION = f"OpenCV {cv2.__version__}, simplejpeg {simplejpeg.__version__}"
 SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
@@ -33,17 +35,19 @@ _ENDINGS = {
 }
 # RGB at once: turning OpenCV's own BGR round took a sixth of the time of decoding and resizing.
 _FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH
+_DEEP_FLAGS = cv2.IMREAD_COLOR_BGR | cv2.IMREAD_ANYDEPTH
 _LARGEST_BYTES = 2**31 - 1  # imdecode takes no more
 _LIMIT = "OPENCV_IO_MAX_IMAGE_PIXELS"
 _CUT_OFF = "cut off, its end is missing; copy it again"
 
 
-def decode(data: bytes, name: str = "image") -> Pixels:
+def decode(data: bytes, name: str = "image", raw: RawPixels | None = None) -> Pixels:
     """Decode an encoded image.
 
     Args:
         data: the bytes of a JPEG, PNG, BMP, TIFF, WebP or PNM file.
         name: what the message calls the image.
+        raw: what its values mean, where they are a sensor's own; None: 8 bits a channel.
 
     Returns:
         uint8 RGB, height x width x 3: grey images have three equal channels, alpha is dropped (in
@@ -53,14 +57,16 @@ def decode(data: bytes, name: str = "image") -> Pixels:
     Raises:
         UnreadableImage: empty, cut off, damaged as far as its format lets that be seen
             (docs/station.md), not an image, larger than OPENCV_IO_MAX_IMAGE_PIXELS
-            (`pipeline/__init__.py`), or deeper than 8 bits a channel (no one scale would be right
-            for 10, 12 and 16 bit cameras).
+            (`pipeline/__init__.py`), or of another depth than `raw` names; without it of more than
+            8 bits a channel (no one scale would be right for 10, 12 and 16 bit cameras).
     """
     pixels = _decoded(data, name)
+    if raw is not None:
+        return to_rgb(pixels, raw, name)
     if pixels.dtype != np.uint8:
         raise UnreadableImage(
-            f"{name} has {pixels.dtype.itemsize * 8} bits a channel; convert it to 8, by the scale "
-            "that your camera's range asks for"
+            f"{name} has {pixels.dtype.itemsize * 8} bits a channel; set `raw` (bit_depth, black, "
+            "white) to your camera's range: under `source` in the line file, and in ingest.yaml"
         )
     return pixels
 
@@ -70,9 +76,9 @@ def ending(data: bytes) -> str:
     return _ENDINGS.get(data[:2], ".ppm") if image_size.STARTS.match(data) else ""
 
 
-def read(path: Path) -> Pixels:
+def read(path: Path, raw: RawPixels | None = None) -> Pixels:
     """Decode an image file; raises UnreadableImage as `decode` does."""
-    return decode(content(path, str(path)), str(path))
+    return decode(content(path, str(path)), str(path), raw)
 
 
 def content(path: Path, name: str) -> bytes:
@@ -128,7 +134,7 @@ def is_blank(data: bytes, name: str = "mask") -> bool:
 
 
 def _decoded(data: bytes, name: str) -> npt.NDArray[Any]:
-    """Three channels, RGB where they have 8 bits, at the depth they were stored with."""
+    """Three channels, RGB, at the depth they were stored with."""
     if not data:
         raise UnreadableImage(f"{name} is empty (0 bytes)")
     cannot = f"{name} cannot be decoded ({len(data)} bytes)"
@@ -183,6 +189,10 @@ def most_pixels() -> int:
 def _by_opencv(data: bytes, cannot: str) -> npt.NDArray[Any]:
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS)
+        if pixels is not None and pixels.dtype != np.uint8:
+            # Of a TIFF in deep colours OpenCV makes wrong RGB, but right BGR.
+            bgr = cv2.imdecode(np.frombuffer(data, np.uint8), _DEEP_FLAGS)
+            pixels = None if bgr is None else bgr[..., ::-1]
     except cv2.error as error:
         raise UnreadableImage(f"{cannot}: {error.err}") from None
     if pixels is None:

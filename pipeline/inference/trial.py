@@ -59,7 +59,7 @@ def check_golden(inspector: Inspector) -> None:
         return
     path = bundle.folder / golden.file
     try:
-        seen = inspector.inspect(codec.read(path))
+        seen = inspector.inspect(codec.read(path, bundle.preprocess.raw))
     except UnreadableImage as error:
         raise BundleError(f"the golden frame cannot be judged here: {error}") from error
     off = {

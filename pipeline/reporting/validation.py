@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipeline.contracts.spec import RawPixels
 from pipeline.datasets import location
 from pipeline.datasets.checks.examination import Examination
 from pipeline.datasets.checks.ranges import Ranges
@@ -105,7 +106,7 @@ def render(
         title: what the page is called.
         notes: sentences that stand below the verdict.
     """
-    pictures = _Pictures(seen, splits, root)
+    pictures = _Pictures(seen, splits, root, _raw(report))
     return fill_html(
         TEMPLATE,
         title=title,
@@ -121,10 +122,18 @@ def render(
     )
 
 
+def _raw(report: dict[str, Any]) -> RawPixels | None:
+    given = report.get("raw")
+    return None if given is None else RawPixels.model_validate(given)
+
+
 class _Pictures:
     """Thumbnails of a data set's images, read when asked for."""
 
-    def __init__(self, seen: Examination, splits: Sequence[str], root: Place) -> None:
+    def __init__(
+        self, seen: Examination, splits: Sequence[str], root: Place, raw: RawPixels | None
+    ) -> None:
+        self._raw = raw
         self._seen, self._splits, self._root = seen, splits, root
         self._row = {s.sample.path: row for row, s in enumerate(seen.scans)}
 
@@ -138,7 +147,7 @@ class _Pictures:
 
     def _source(self, path: str) -> str:
         try:
-            rgb = decode(location.image(self._root / path, path), path)
+            rgb = decode(location.image(self._root / path, path), path, self._raw)
         except UnreadableImage:
             return ""
         data = encode_jpeg(thumbnail(rgb, min(THUMBNAIL_PX, max(rgb.shape[:2]))))

@@ -14,7 +14,7 @@ from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
 from pipeline import config as yaml_config
 from pipeline.contracts.sample import SPLITS
-from pipeline.contracts.spec import ReferenceName, reference_file
+from pipeline.contracts.spec import RawPixels, ReferenceName, reference_file
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets import golden, location, manifest
 from pipeline.datasets.adapters import ADAPTERS, adapter
@@ -118,6 +118,11 @@ class Config(Strict):
         description="Where the images are; `type` names a file in pipeline/datasets/adapters/."
     )
     split: Split = Field(description="How train, val and test are divided.")
+    raw: RawPixels | None = Field(
+        None,
+        description="What the images' values mean, where they have more than 8 bits or stand "
+        "behind a Bayer filter; the line file's source needs the same. None: 8 bits.",
+    )
     references: dict[ReferenceName, Location] = Field(
         {}, description="Pictures that preprocess names, such as a golden sample or a flat field."
     )
@@ -162,7 +167,8 @@ def run(
         root,
         near=config.split.near_duplicates,
         watch=lambda scans, total: progress(scans, "reading images", total=total),
-        cache=ScanCache(cache, root) if cache else None,
+        cache=ScanCache(cache, root, config.raw) if cache else None,
+        raw=config.raw,
     )
     good, groups = seen.scans, seen.groups
     if not good:
@@ -204,7 +210,7 @@ def run(
     golden_parts = golden.read(golden_list, table, taxonomy) if golden_list else []
     golden.write(out, golden_parts)
     manifest.write(out, table, taxonomy, config.source)
-    _copy_references(config.references, out)
+    _copy_references(config.references, config.raw, out)
     counts = pd.crosstab(table["label"], table["split"]).reindex(
         index=pd.Index(taxonomy.names, name="class"), columns=list(SPLITS), fill_value=0
     )
@@ -214,6 +220,7 @@ def run(
     by = config.split.groups.words(samples)
     report = {
         **found,
+        "raw": None if config.raw is None else config.raw.model_dump(),
         "classes": {str(k): int(v) for k, v in counts.sum(axis=1).items()},
         "splits": {s: splits.count(s) for s in SPLITS},
         "split": {
@@ -250,11 +257,11 @@ def run(
     )
 
 
-def _copy_references(references: dict[str, Place], home: Path) -> None:
+def _copy_references(references: dict[str, Place], raw: RawPixels | None, home: Path) -> None:
     """Keep the pictures as PNG: their pixels, whatever they were stored as."""
     for name, path in references.items():
         try:
-            picture = codec.decode(location.image(path, str(path)), str(path))
+            picture = codec.decode(location.image(path, str(path)), str(path), raw)
         except DataError as error:
             raise DataError(f"references.{name} in ingest.yaml: {error}") from None
         (home / reference_file(name)).write_bytes(codec.encode_png(picture))

@@ -49,8 +49,9 @@ def run(config: Config, source: Path, out: Path) -> Report:
         DataError: an image changed since it was ingested, the spec does not fit it, a picture that
             the spec names was not given, or the part was found in no training image of a class.
     """
-    ingested, spec = source / "ingest", config.spec
+    ingested = source / "ingest"
     data = read_manifest(ingested)
+    spec = _with_raw(config.spec, data)
     preparation = Preparation.read(spec, ingested)
     job = ShardWriter(data, preparation, ingested, out)
     kept = job.n_kept
@@ -94,6 +95,16 @@ def run(config: Config, source: Path, out: Path) -> Report:
     _refuse_untaught(stored)
     job.close()
     return Report(facts)
+
+
+def _with_raw(spec: PreprocessSpec, data: Manifest) -> PreprocessSpec:
+    """The spec that the bundle carries, so that a station can see whether its source does alike."""
+    if spec.raw not in (None, data.raw):
+        raise DataError(
+            "spec.raw in preprocess.yaml differs from `raw` in ingest.yaml, which decoded the "
+            "images; leave it out here"
+        )
+    return spec.model_copy(update={"raw": data.raw})
 
 
 def _refuse_untaught(stored: Shards) -> None:

@@ -70,7 +70,7 @@ def test_a_grey_image_has_three_equal_channels() -> None:
 
 def test_more_than_eight_bits_are_refused_since_no_scale_suits_every_camera() -> None:
     twelve_bit = np.array([[0, 0x00FF, 0x0FFF]], np.uint16)
-    with pytest.raises(UnreadableImage, match="16 bits a channel; convert it to 8"):
+    with pytest.raises(UnreadableImage, match=r"16 bits a channel; set `raw` \(bit_depth, black"):
         decode(encode(twelve_bit))
 
 

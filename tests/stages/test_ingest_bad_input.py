@@ -107,7 +107,7 @@ def jpeg_that_hides_its_size(_: Path) -> bytes:
 
 DAMAGES: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "bomb.png": (png_that_claims_a_huge_size, "more than OPENCV_IO_MAX_IMAGE_PIXELS ("),
-    "camera.png": (sixteen_bit_png, "16 bits a channel; convert it to 8, by the scale that your"),
+    "camera.png": (sixteen_bit_png, "16 bits a channel; set `raw` (bit_depth, black, white)"),
     "cut.jpg": (cut_jpeg, "cut off, its end is missing; copy it again"),
     "cut.png": (cut_png, "cut off, its end is missing; copy it again"),
     "empty.png": (lambda _: b"", "is empty (0 bytes)"),

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from pipeline.contracts.spec import PreprocessSpec, Roi
+from pipeline.contracts.spec import PreprocessSpec, RawPixels, Roi
+from pipeline.daemon.runtime.clock import Clock
+from pipeline.daemon.sources import Frame
 from pipeline.datasets.manifest_reader import read_manifest
 from pipeline.datasets.shards import Shards
 from pipeline.errors import DataError
@@ -106,3 +109,44 @@ def test_an_image_smaller_than_the_roi_is_named(ran: Ran, tmp_path: Path) -> Non
     config = preprocess.Config(spec=PreprocessSpec(width_px=32, height_px=32, roi=roi))
     with pytest.raises(DataError, match=r"cell\d+\.png: the ROI .* outside the image of 300x300"):
         preprocess.run(config, ran.data, tmp_path)
+
+
+def deepened(home: Path, factor: int) -> Path:
+    """The same cells as a 12-bit camera would bring them: every grey value times a factor."""
+    copy_cells(home, per_class=8)
+    for path in home.rglob("*.png"):
+        grey = read(path)[..., 0].astype(np.uint16) * factor
+        Image.fromarray(grey).save(path)
+    return home
+
+
+def test_images_of_twelve_bits_are_learned_from_as_the_line_scales_them(tmp_path: Path) -> None:
+    raw = RawPixels(bit_depth=12, white=255 * 16)
+    home = deepened(tmp_path / "images", factor=16)
+    config = folder_of(home).model_copy(update={"raw": raw})
+    (tmp_path / "ingest").mkdir()
+    (tmp_path / "preprocess").mkdir()
+    ingest.run(config, TAXONOMY, tmp_path / "ingest")
+    preprocess.run(SPEC, tmp_path, tmp_path / "preprocess")
+    stored, data = Shards(tmp_path / "preprocess"), read_manifest(tmp_path / "ingest")
+    assert stored.spec.raw == raw  # what the bundle carries
+    for row in range(len(stored)):
+        path = Path(str(data.path(row)))
+        clock = Clock()
+        frame = Frame(clock.now(), 0, "1", None, data=path.read_bytes(), raw=stored.spec.raw)
+        (image,) = Preparation(stored.spec)(frame.decoded()).images
+        np.testing.assert_array_equal(stored[row], image)
+        assert np.ptp(image) > 20
+
+
+def test_images_of_twelve_bits_are_quarantined_where_no_scale_is_given(tmp_path: Path) -> None:
+    home = deepened(tmp_path / "images", factor=16)
+    (tmp_path / "ingest").mkdir()
+    with pytest.raises(DataError, match=r"set `raw` \(bit_depth, black, white\)"):
+        ingest.run(folder_of(home), TAXONOMY, tmp_path / "ingest")
+
+
+def test_a_scale_in_preprocess_that_ingest_did_not_use_is_refused(ran: Ran, tmp_path: Path) -> None:
+    other = SPEC.spec.model_copy(update={"raw": RawPixels(bit_depth=12)})
+    with pytest.raises(DataError, match=r"spec\.raw in preprocess\.yaml differs from `raw` in"):
+        preprocess.run(SPEC.model_copy(update={"spec": other}), ran.data, tmp_path)

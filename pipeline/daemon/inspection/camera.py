@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from queue import Empty, Full, Queue
 from typing import NamedTuple
@@ -81,6 +81,7 @@ class Camera:
         self.source = source
         self.trigger = trigger
         self.ended = False
+        self._raw = settings.source.raw
         self._rules: TriggerConfig | None = settings.trigger
         self._recorder = recorder
         self._work_queue = work_queue
@@ -217,6 +218,8 @@ class Camera:
             self._alarm, self.source.connected = "", True
             log.info("camera %s: frames come", self.name)
         self._frames += 1
+        if self._raw is not None and frame.data is not None:
+            frame = replace(frame, raw=self._raw)
         with self._came:
             self._latest = frame
             self._came.notify_all()

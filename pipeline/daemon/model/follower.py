@@ -15,6 +15,7 @@ from datetime import datetime
 from shutil import disk_usage
 
 from pipeline.contracts.bundle import Bundle
+from pipeline.daemon.model import raw_pixels
 from pipeline.daemon.model.cache import obtain, remember, tidy
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import BEAT_EVERY_S, Heartbeat
@@ -225,6 +226,7 @@ class Follower:
             self._refuse(version, str(error), again_s, error if isinstance(error, NoRoom) else None)
             return
         try:
+            raw_pixels.check(self._line, bundle)
             inspector = load(bundle, self._threads)
         except Exception as error:  # any error would hit every part
             why = str(error) if isinstance(error, LinesideError) else repr(error)

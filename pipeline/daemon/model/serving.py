@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from pipeline.contracts.bundle import Bundle
+from pipeline.daemon.model import raw_pixels
 from pipeline.daemon.model.cache import fetch_champion, tidy
 from pipeline.daemon.model.follower import Follower, LoadedModel
 from pipeline.daemon.runtime.clock import Clock
@@ -70,6 +71,7 @@ class Serving:
         tried: list[Inspector] = []
 
         def try_out(bundle: Bundle) -> None:
+            raw_pixels.check(line, bundle)
             tried.append(load(bundle, line.threads))
 
         damaged: list[str] = []

@@ -11,7 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from pydantic import Field
+
 from pipeline.contracts.records import Record
+from pipeline.contracts.spec import RawPixels
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.errors import UnreadableImage
@@ -37,6 +40,7 @@ class Frame:
         fault: why there is no picture, "" when there is.
         data: the camera's own file, where there is one; decoded after the record was opened.
         ending: of that file's name.
+        raw: what that file's values mean, where they are a sensor's own.
         answer: is called with the record once it is closed, where a client waits for the verdict.
     """
 
@@ -48,6 +52,7 @@ class Frame:
     data: bytes | None = None
     ending: str = ".png"
     answer: Answer | None = None
+    raw: RawPixels | None = None
 
     def decoded(self) -> Pixels:
         """The picture, uint8 RGB, height x width x 3.
@@ -59,7 +64,7 @@ class Frame:
             return self.pixels
         if self.fault or self.data is None:
             raise UnreadableImage(self.fault or "the source gave no picture")
-        return codec.decode(self.data, self.serial or "the frame")
+        return codec.decode(self.data, self.serial or "the frame", self.raw)
 
 
 class Source(ABC):
@@ -95,6 +100,12 @@ class Source(ABC):
 
 class SourceConfig(PluginConfig):
     """Base class of every source's `Config`."""
+
+    raw: RawPixels | None = Field(
+        None,
+        description="What the values of the camera's pictures mean, where they have more than 8 "
+        "bits or stand behind a Bayer filter; as in ingest.yaml. None: 8 bits, grey or colour.",
+    )
 
     def open(self, clock: Clock) -> Source:
         """Check the settings and return quickly: connecting is for `frames`.

@@ -101,11 +101,17 @@ class VideoReplay(Source):
         self._name = printable(str(config.path))
         video.require(f"source.path {self._name}, a video,")
         try:
-            found = any(picture.pixels is not None for picture in self._pictures(config.path))
+            faults = list[str]()
+            found = False
+            for picture in self._pictures(config):
+                if found := picture.pixels is not None:
+                    break
+                faults.append(picture.fault)
         except SourceLost as error:
             raise DataError(f"source.path is neither a folder nor a video: {error}") from None
         if not found:
-            raise DataError(f"source.path {self._name} holds no picture that can be decoded")
+            why = f": {faults[0]}" if faults else ""
+            raise DataError(f"source.path {self._name} holds no picture that can be decoded{why}")
         self.live = config.rate_hz != 0
         self._config = config
         self._pace = _Pace(clock, 0 if config.rate_hz == "recorded" else config.rate_hz)
@@ -116,7 +122,7 @@ class VideoReplay(Source):
         recorded = self._config.rate_hz == "recorded"
         while True:
             self._pace.begin()
-            for i, picture in enumerate(self._pictures(self._config.path)):
+            for i, picture in enumerate(self._pictures(self._config)):
                 if self._pace.wait(heartbeat, picture.at_s if recorded else None):
                     return
                 at, captured_s = self._clock.now(), self._clock.monotonic_s()
@@ -125,10 +131,15 @@ class VideoReplay(Source):
             if not self._config.loop:
                 return
 
-    def _pictures(self, path: Path) -> Iterator[video.VideoFrame]:
+    def _pictures(self, config: Config) -> Iterator[video.VideoFrame]:
         # Without the protocol a name like `http:x` would be opened as a URL.
         # A file may also be a playlist, which must not open anything else.
-        return video.frames(f"file:{path}", self._name, options={"protocol_whitelist": "file"})
+        return video.frames(
+            f"file:{config.path}",
+            self._name,
+            options={"protocol_whitelist": "file"},
+            raw=config.raw,
+        )
 
 
 class _Pace:

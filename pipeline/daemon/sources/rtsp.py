@@ -43,6 +43,7 @@ class Rtsp(NetworkCamera[Config]):
         for picture in video.frames(
             self._url.full,
             self._url.shown,
+            raw=config.raw,
             options={
                 "rtsp_transport": config.transport,
                 # Sound that goes on would hide from FFmpeg that the video has stopped.

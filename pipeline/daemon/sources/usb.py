@@ -85,6 +85,7 @@ class Usb(Source):
             str(self._config.device),
             device=DEVICE_KIND,
             options=self.options(),
+            raw=self._config.raw,
         ):
             at, captured_s = self._clock.now(), self._clock.monotonic_s()
             yield Frame(at, captured_s, "", picture.pixels, picture.fault)

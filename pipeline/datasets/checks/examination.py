@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.contracts.sample import Sample
+from pipeline.contracts.spec import RawPixels
 from pipeline.datasets.checks.duplicates import Pair, clusters, near_duplicates
 from pipeline.datasets.checks.leakage import measure_leakage
 from pipeline.datasets.checks.ranges import outliers, ranges
@@ -226,6 +227,7 @@ def examine(
     near: bool = True,
     watch: Watch | None = None,
     cache: ScanCache | None = None,
+    raw: RawPixels | None = None,
 ) -> Examination:
     """Read every image once and compare all of them.
 
@@ -235,13 +237,16 @@ def examine(
         near: join the groups of near-duplicates too, not only of identical pixels.
         watch: wraps the iteration, to show progress.
         cache: what is known of files that were read before; it is brought up to date.
+        raw: what the images' values mean, where they are a sensor's own; the cache has its own.
 
     Returns:
         All of them under `damaged` where not one can be read.
     """
     # More threads than cores only wait for each other: the work is in many short calls.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found: Iterable[Scan] = pool.map(cache.scan if cache else partial(scan, root=root), samples)
+        found: Iterable[Scan] = pool.map(
+            cache.scan if cache else partial(scan, root=root, raw=raw), samples
+        )
         scans = list(watch(found, len(samples)) if watch else found)
     if cache:
         cache.save(scans)

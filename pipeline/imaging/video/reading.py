@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pipeline.contracts.spec import RawPixels
 from pipeline.errors import MissingExtra, SourceLost, UnreadableImage
 from pipeline.imaging import Pixels
 from pipeline.imaging import codec as image_codec
+from pipeline.imaging.raw import to_rgb
 from pipeline.imaging.video.damage import Damage, Log
 from pipeline.imaging.video.gaps import GAP, packets, with_gaps
 
@@ -32,6 +34,7 @@ _INTER = (2, 3, 4)  # AV_PICTURE_TYPE_P, B and S: a key picture by recovery is o
 # which is stricter about the blocks: at an eighth of the size, since that picture is not used.
 _JPEG, _JPEG_SCALE = "mjpeg", 8
 _JPEG_OPTIONS = {"lowres": "3"}
+_GREY_OF_8 = ("gray", "gray8")
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ def frames(
     options: Mapping[str, str] | None = None,
     open_s: float | None = None,
     read_s: float | None = None,
+    raw: RawPixels | None = None,
 ) -> Iterator[VideoFrame]:
     """Open a video and yield its pictures in the order in which they are shown.
 
@@ -78,6 +82,7 @@ def frames(
         options: FFmpeg's options.
         open_s: give up when opening takes longer; None: wait indefinitely.
         read_s: give up when a picture takes longer; None: wait indefinitely.
+        raw: what a sensor's own values mean (grey of more than 8 bits, or Bayer).
 
     Raises:
         MissingExtra: PyAV is not installed.
@@ -113,7 +118,7 @@ def frames(
             codec.options = _STRICT | {"max_pixels": str(most)}
             if codec.name == _JPEG:
                 codec.options |= _JPEG_OPTIONS
-            yield from _decoded(container, stream, name, opening)
+            yield from _decoded(container, stream, name, opening, raw)
     except av.ExitError:
         raise SourceLost(f"{name} does not answer in time") from None
     except (av.FFmpegError, OSError) as error:
@@ -122,7 +127,7 @@ def frames(
 
 
 def _decoded(
-    container: InputContainer, stream: VideoStream, name: str, opening: Log
+    container: InputContainer, stream: VideoStream, name: str, opening: Log, raw: RawPixels | None
 ) -> Iterator[VideoFrame]:
     import av
 
@@ -150,7 +155,7 @@ def _decoded(
         jpeg: Pixels | None = None
         if decoded and stream.codec_context.name == _JPEG:
             try:
-                jpeg = _jpeg(bytes(packet), decoded[0].height)
+                jpeg = _jpeg(bytes(packet), decoded[0].height, raw)
             except UnreadableImage as error:
                 damage.add(number, str(error))
         for frame in decoded:
@@ -166,13 +171,13 @@ def _decoded(
                 damage.report()
                 yield VideoFrame(at_s, None, f"{name}: {fault}")
             elif damage.begun:
-                yield VideoFrame(at_s, _rgb(frame) if jpeg is None else jpeg)
+                yield _converted(frame, at_s, name, raw) if jpeg is None else VideoFrame(at_s, jpeg)
         if not decoded and damage.begun and damage.failed(number):
             yield VideoFrame(None, None, f"{name}: {damage.report()}")
 
 
-def _jpeg(data: bytes, eighth_px: int) -> Pixels:
-    pixels = image_codec.decode(data, "the picture")
+def _jpeg(data: bytes, eighth_px: int, raw: RawPixels | None) -> Pixels:
+    pixels = image_codec.decode(data, "the picture", raw)
     if eighth_px != -(-len(pixels) // _JPEG_SCALE):
         raise UnreadableImage(
             "the picture comes in halves (interlaced); set the camera to progressive"
@@ -180,8 +185,45 @@ def _jpeg(data: bytes, eighth_px: int) -> Pixels:
     return pixels
 
 
+def _converted(
+    frame: DecodedFrame, at_s: float | None, name: str, raw: RawPixels | None
+) -> VideoFrame:
+    try:
+        return VideoFrame(at_s, _rgb(frame) if raw is None else _from_sensor(frame, raw))
+    except UnreadableImage as error:
+        return VideoFrame(at_s, None, f"{name}: {error}")
+
+
 def _rgb(frame: DecodedFrame) -> Pixels:
     import av
 
+    kind = frame.format.name
+    if _is_sensors(frame) and kind not in _GREY_OF_8 and not kind.endswith("8"):
+        raise UnreadableImage(
+            f"the stream sends {kind}, more than 8 bits a value; set `raw` (bit_depth, black, "
+            "white) of the source to your camera's range"
+        )
     with av.logging.Capture():  # old JPEG formats are warned of at each conversion
         return np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+
+
+def _is_sensors(frame: DecodedFrame) -> bool:
+    """Does a stream bring a sensor's values as they are, grey or behind a Bayer filter?"""
+    return frame.format.name.startswith(("gray", "bayer_"))
+
+
+def _from_sensor(frame: DecodedFrame, raw: RawPixels) -> Pixels:
+    kind = frame.format.name
+    if not _is_sensors(frame):
+        raise UnreadableImage(f"the stream sends {kind}; leave `raw` out: it is in video's levels")
+    if kind.startswith("bayer_"):
+        # Such as bayer_rggb16le.
+        named = kind.removeprefix("bayer_")[:4].upper()
+        if named != raw.bayer:
+            raise UnreadableImage(f"the stream sends {kind}; set `raw.bayer` to {named}")
+    plane = frame.planes[0]
+    deep = kind not in _GREY_OF_8 and not kind.endswith("8")
+    order = ">u2" if kind.endswith("be") else "<u2"
+    rows = np.frombuffer(bytes(plane), order if deep else "u1")
+    values = rows.reshape(frame.height, plane.line_size // rows.itemsize)[:, : frame.width]
+    return to_rgb(values.astype(np.uint16) if deep else values, raw, "the picture")

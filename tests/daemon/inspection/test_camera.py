@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from pipeline.contracts.records import Record, Verdict
+from pipeline.contracts.spec import RawPixels
 from pipeline.daemon.inspection.camera import Camera
 from pipeline.daemon.inspection.recorder import Recorder
 from pipeline.daemon.inspection.work_queue import WorkQueue
@@ -91,10 +95,11 @@ def camera(
     events: list[str] | None = None,
     rules: TriggerConfig = RULES,
     overload: Overload | None = None,
+    raw: RawPixels | None = None,
 ) -> tuple[Camera, WorkQueue, Recorder]:
     recorder, work_queue = Recorder(ledger, clock), WorkQueue(overload or Overload())
     settings = CameraSettings.model_construct(
-        name="top", source=SourceConfig(type="scripted"), trigger=rules
+        name="top", source=SourceConfig(type="scripted", raw=raw), trigger=rules
     )
     note = (lambda kind, detail: events.append(f"{kind}: {detail}")) if events is not None else None
     made = Camera(
@@ -109,6 +114,27 @@ def test_each_frame_of_a_camera_without_a_trigger_is_one(clock: FakeClock, ledge
     assert [(a.camera, a.serial) for a in work_queue.clear()] == [("top", "a"), ("top", "b")]
     assert ledger.account().triggers == 2
     assert top.ended
+
+
+def test_files_of_twelve_bits_are_scaled_by_the_settings_of_their_source(
+    clock: FakeClock, ledger: Ledger
+) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(np.array([[0, 2048, 4095]], np.uint16)).save(buffer, "PNG")
+
+    def play(heartbeat: Heartbeat) -> Iterator[Frame]:
+        yield Frame(clock.now(), clock.monotonic_s(), "a", None, data=buffer.getvalue())
+
+    seen = []
+    for raw in (RawPixels(bit_depth=12), None):
+        top, work_queue, _ = camera(clock, ledger, Scripted(play), raw=raw)
+        top.read(Heartbeat(clock))
+        (arrival,) = work_queue.clear()
+        assert arrival.frame is not None
+        seen.append(arrival.frame)
+    assert seen[0].pixels is not None
+    assert seen[0].pixels[0, :, 0].tolist() == [0, 128, 255]
+    assert "set `raw` (bit_depth, black, white)" in seen[1].fault
 
 
 def test_a_source_that_can_wait_does_while_the_ledger_cannot_be_written(

@@ -5,12 +5,16 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
+from pipeline.contracts.spec import RawPixels
 from pipeline.errors import SourceLost
 from pipeline.imaging import Pixels, codec, video
+from pipeline.imaging.raw import to_rgb
 
 N, KEY_EVERY, BLOCK_PX = 120, 12, 16
 Damage = Callable[[random.Random, bytes], bytes]
@@ -133,3 +137,66 @@ def test_a_video_larger_than_the_limit_of_pixels_is_not_decoded(
     monkeypatch.setenv("OPENCV_IO_MAX_IMAGE_PIXELS", str(128 * 96 - 1))
     with pytest.raises(SourceLost, match=r"^clip has 128 x 96 pixels, more than OPENCV_IO_MAX"):
         next(video.frames(clip, "clip"))
+
+
+def deep_clip(path: Path, pix_fmt: str, values: npt.NDArray[Any]) -> Path:
+    """A clip without loss whose pictures are these values."""
+    av = pytest.importorskip("av")
+    codec = "rawvideo" if pix_fmt.startswith("bayer") else "ffv1"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.height, stream.width, stream.pix_fmt = *values.shape, pix_fmt
+        frame = av.VideoFrame(values.shape[1], values.shape[0], pix_fmt)
+        plane = frame.planes[0]
+        rows = np.zeros((values.shape[0], plane.line_size), np.uint8)
+        rows[:, : values.shape[1] * values.itemsize] = values.view(np.uint8)
+        plane.update(rows.tobytes())
+        for i in range(3):
+            frame.pts = i
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+TWELVE = (np.arange(64 * 48, dtype=np.uint16) % 4096).reshape(48, 64)
+
+
+@pytest.mark.parametrize(
+    ("pix_fmt", "bits"), [("gray12le", 12), ("gray10le", 10), ("gray16le", 12)]
+)
+def test_grey_of_more_than_eight_bits_is_scaled_by_the_settings(
+    tmp_path: Path, pix_fmt: str, bits: int
+) -> None:
+    raw, values = RawPixels(bit_depth=bits), TWELVE % (1 << bits)
+    frames = list(video.frames(deep_clip(tmp_path / "a.mkv", pix_fmt, values), "clip", raw=raw))
+    assert [f.fault for f in frames] == [""] * 3
+    assert frames[1].pixels is not None
+    assert np.array_equal(frames[1].pixels, to_rgb(values, raw, "x"))
+
+
+def test_grey_of_more_than_eight_bits_without_the_settings_is_a_fault_that_names_them(
+    tmp_path: Path,
+) -> None:
+    (frame, *_) = video.frames(deep_clip(tmp_path / "a.mkv", "gray12le", TWELVE), "clip")
+    assert frame.pixels is None
+    assert (
+        "the stream sends gray12le, more than 8 bits a value; set `raw` (bit_depth" in frame.fault
+    )
+
+
+def test_settings_for_a_sensor_do_not_go_with_videos_own_levels(tmp_path: Path) -> None:
+    clip = encode(tmp_path / "a.mkv", "mpeg4")
+    (frame, *_) = video.frames(clip, "clip", raw=RawPixels(bit_depth=12))
+    assert "the stream sends yuv420p; leave `raw` out" in frame.fault
+
+
+def test_a_bayer_stream_is_named_and_scaled(tmp_path: Path) -> None:
+    clip = deep_clip(tmp_path / "a.nut", "bayer_rggb16le", TWELVE)
+    raw = RawPixels(bit_depth=12, bayer="RGGB")
+    (frame, *_) = video.frames(clip, "clip", raw=raw)
+    assert frame.pixels is not None
+    assert np.array_equal(frame.pixels, to_rgb(TWELVE, raw, "x"))
+    (other, *_) = video.frames(clip, "clip", raw=RawPixels(bit_depth=12, bayer="BGGR"))
+    assert "the stream sends bayer_rggb16le; set `raw.bayer` to RGGB" in other.fault
+    (none, *_) = video.frames(clip, "clip")
+    assert "more than 8 bits a value" in none.fault
