@@ -61,6 +61,9 @@ def main() -> None:
 
     Exit code 3: the station must be started again.
     """
+    if sys.platform != "linux":
+        err.print(f"error: Lineside runs on Linux, this is {sys.platform}", highlight=False)
+        sys.exit(2)
     try:
         app()
     except LinesideError as error:

@@ -223,6 +223,7 @@ class Station:
                 start(*of_camera)
 
     def _check_ledger_file(self) -> None:
+        self.ledger.check_lock(self._clock.now())
         if astray := self.ledger.astray:
             self._alarms.raise_("ledger", astray)
         else:

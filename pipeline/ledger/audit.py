@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.contracts.records import Verdict
-from pipeline.ledger.database import connected, in_use
+from pipeline.ledger.database import connected
 from pipeline.ledger.listening import NotListening, not_listening
+from pipeline.ledger.lock import in_use
 from pipeline.ledger.outbox import depths
 from pipeline.ledger.queries import FOREVER, period, rows_of_serial, stamp
 

@@ -1,22 +1,19 @@
-"""The ledger's file: the one way to open it for reading, its lock, its format and its size."""
+"""The ledger's file: the one way to open it for reading, its format and its size."""
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from pipeline.errors import LedgerError
 from pipeline.ledger.schema import APPLICATION_ID, STEPS, VERSION
 
-LOCK_TRIES, LOCK_PAUSE_S = 5, 0.05
 BUSY_MS = 500  # to wait for another program that has locked the file
 
 
@@ -134,45 +131,6 @@ def one_at_a_time(path: Path, lock: AbstractContextManager[Any]) -> Iterator[Non
         ) from error
 
 
-def locked(path: Path) -> IO[bytes]:
-    """Lock the ledger against a second station, which would close this one's open record.
-
-    Returns:
-        What is to be closed to let others in.
-
-    Raises:
-        LedgerError: a station is at work on it.
-    """
-    handle = path.with_name(f"{path.name}.lock").open("wb")
-    try:
-        # `in_use` of another process holds the lock for a moment, too.
-        for _ in range(LOCK_TRIES - 1):
-            with suppress(BlockingIOError):
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return handle
-            time.sleep(LOCK_PAUSE_S)
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        handle.close()
-        raise LedgerError(
-            f"{path} is in use by another `lineside run`; stop that one, or give this station "
-            "its own `ledger`"
-        ) from None
-    return handle
-
-
-def in_use(path: Path) -> bool:
-    """Is a station at work on this ledger?"""
-    try:
-        with path.with_name(f"{path.name}.lock").open("rb") as handle:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:
-        return False
-    return False
-
-
 def bring_up_to_date(db: sqlite3.Connection, path: Path, station: str) -> None:
     """Take the steps from the file's format to ours, all of them or none; an empty file takes all.
 
@@ -238,6 +196,7 @@ class LedgerStatus:
 
 def measured(path: Path) -> LedgerStatus:
     """How large a ledger is, with its write-ahead log, and how much more its disk has room for."""
+    path = path.resolve()  # as SQLite does, for the name of the log
     try:
         size_bytes = path.stat().st_size
         with suppress(FileNotFoundError):  # no station is at work

@@ -16,6 +16,9 @@ from pipeline.errors import LedgerError
 # Some 29,000 records without outboxes; 4 MB of it go to SQLite's write-ahead log.
 SIZE_BYTES = 16 * 2**20
 TRY_EVERY_S = 10.0
+# Of file systems that cannot set space aside without writing it.
+NOT_KNOWN = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.ENODEV)
+ZEROS = bytes(2**16)
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +87,7 @@ class DiskReserve:
                 log.warning(
                     "no %d MB can be set aside for the ledger (%s): when this disk is full, no "
                     "record can be written; make room on the disk of %s",
-                    *(self._size_bytes // 2**20, error.strerror, self.path.parent),
+                    *(self._size_bytes // 2**20, error.strerror or error, self.path.parent),
                 )
             self._warned = True
             return False
@@ -99,7 +102,14 @@ class DiskReserve:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         with self.path.open("wb") as handle:
             # Not truncate, which would make a hole that takes no space.
-            os.posix_fallocate(handle.fileno(), 0, self._size_bytes)
+            try:
+                os.posix_fallocate(handle.fileno(), 0, self._size_bytes)
+            except OSError as error:
+                if error.errno not in NOT_KNOWN:
+                    raise
+                for _ in range(0, self._size_bytes, len(ZEROS)):
+                    handle.write(ZEROS)
+                handle.truncate(self._size_bytes)
 
 
 def disk_full(error: LedgerError) -> bool:

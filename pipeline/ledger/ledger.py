@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import threading
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -18,15 +19,17 @@ from pipeline.ledger.database import (
     LedgerStatus,
     ReadConnection,
     bring_up_to_date,
-    locked,
     measured,
     one_at_a_time,
 )
 from pipeline.ledger.elapsed import BootClock, Elapsed
 from pipeline.ledger.ids import Ids
+from pipeline.ledger.lock import LedgerLock
 from pipeline.ledger.queries import record_of
 
 RESTARTED = "station restarted"
+
+log = logging.getLogger(__name__)
 
 # The account in one query: it balances when triggers = passed + failed + review + not_inspected.
 ACCOUNT = """
@@ -101,7 +104,7 @@ class Ledger:
         self._at_work = threading.RLock()
         with self._translated():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = locked(path)
+            self._lock = LedgerLock(path)
             try:
                 self._db = sqlite3.connect(
                     path, isolation_level=None, timeout=5, check_same_thread=False
@@ -334,6 +337,13 @@ class Ledger:
             f"{self.path} was moved, removed or replaced, and records go to the former file: put "
             "that back, or start the station again"
         )
+
+    def check_lock(self, at: datetime) -> None:
+        """Make the lock file again where somebody removed it, with an event; call it often."""
+        if happened := self._lock.check():
+            log.warning("%s", happened)
+            with suppress(LedgerError):
+                self.note_event(at, "lock file replaced", happened)
 
     def _translated(self) -> AbstractContextManager[None]:
         return one_at_a_time(self.path, self._at_work)

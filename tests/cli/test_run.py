@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
+from pipeline import cli
 from pipeline.cli import app
 from tests.test_cli import LINE, Run, lineside
 
@@ -58,3 +60,13 @@ def test_run_with_a_missing_folder_ends_with_one_message(lineside: Run, tmp_path
     assert code == 2
     assert "source.path nowhere is not a folder" in complaint
     assert [p.name for p in tmp_path.iterdir()] == ["line.yaml"]
+
+
+def test_another_system_than_linux_is_named_in_the_first_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.platform", "darwin")
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2
+    assert capsys.readouterr().err == "error: Lineside runs on Linux, this is darwin\n"

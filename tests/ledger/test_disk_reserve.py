@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -152,3 +154,16 @@ def test_ledger_that_fails_for_another_reason_is_not_a_full_disk() -> None:
     error.__cause__ = sqlite3.OperationalError("database is locked")
     assert not disk_full(error)
     assert not disk_full(LedgerError("never opened"))
+
+
+@pytest.mark.parametrize("number", [errno.EOPNOTSUPP, errno.EINVAL])
+def test_a_file_system_that_sets_no_space_aside_has_it_written(
+    tmp_path: Path, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refused(handle: int, start: int, size: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("os.posix_fallocate", refused)
+    reserve = DiskReserve(tmp_path / "ledger.sqlite", clock.monotonic_s, MB)
+    assert reserve.restore()
+    assert reserve.path.stat().st_blocks * 512 >= MB
