@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pipeline.contracts.records import Record, Verdict
 from pipeline.errors import LedgerError
+from pipeline.ledger.account import Account, account_of
 from pipeline.ledger.database import (
     BUSY_MS,
     LedgerStatus,
@@ -30,29 +31,6 @@ from pipeline.ledger.queries import record_of
 RESTARTED = "station restarted"
 
 log = logging.getLogger(__name__)
-
-# The account in one query: it balances when triggers = passed + failed + review + not_inspected.
-ACCOUNT = """
-SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'records'), 0) - :after AS triggers,
-       count(*) FILTER (WHERE verdict = 'PASS') AS passed,
-       count(*) FILTER (WHERE verdict = 'FAIL') AS failed,
-       count(*) FILTER (WHERE verdict = 'REVIEW') AS review,
-       count(*) FILTER (WHERE verdict = 'NOT_INSPECTED') AS not_inspected
-FROM records WHERE seq > :after
-"""
-
-
-@dataclass(frozen=True)
-class Account:
-    """Number of triggers and their verdicts."""
-
-    triggers: int
-    verdicts: dict[Verdict, int]
-
-    @property
-    def balances(self) -> bool:
-        """triggers = PASS + FAIL + REVIEW + NOT_INSPECTED."""
-        return self.triggers == sum(self.verdicts.values())
 
 
 @dataclass(frozen=True)
@@ -296,16 +274,7 @@ class Ledger:
     def account(self, after: int = 0) -> Account:
         """Triggers and verdicts of all records with a number above `after`."""
         with self.reading() as db:
-            row = db.execute(ACCOUNT, {"after": after}).fetchone()
-        return Account(
-            triggers=row["triggers"],
-            verdicts={
-                Verdict.PASS: row["passed"],
-                Verdict.FAIL: row["failed"],
-                Verdict.REVIEW: row["review"],
-                Verdict.NOT_INSPECTED: row["not_inspected"],
-            },
-        )
+            return account_of(db, after)
 
     def records(self, after: int = 0) -> Iterator[Record]:
         """Closed records in the order of their triggers."""
