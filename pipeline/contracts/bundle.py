@@ -11,6 +11,7 @@
     golden-frame.<ending>  its picture, as the camera wrote it
     familiarity.json       NoveltyLimit         (how unlike training a picture may be; not in every
     familiarity.npy        float16 M,D          bundle), with the embeddings of M training images
+    frame_sizes.json       FrameSizes          (of training pictures; not in every bundle)
     manifest.json          SHA-256 and size of every other file
 
 The bundle's identity (`sha256`) is the SHA-256 of its manifest, which holds no time and no path:
@@ -34,6 +35,7 @@ from pydantic import (
     model_validator,
 )
 
+from pipeline.contracts.frame_sizes import FrameSizes
 from pipeline.contracts.records import Verdict
 from pipeline.contracts.spec import PreprocessSpec, reference_file
 from pipeline.contracts.taxonomy import Taxonomy
@@ -45,6 +47,7 @@ MANIFEST = "manifest.json"
 MODEL = "model.onnx"
 GOLDEN = "golden.json"
 FORMAT = 1
+FRAME_SIZES = "frame_sizes.json"
 NOVELTY, EXAMPLES = "familiarity.json", "familiarity.npy"
 
 M = TypeVar("M", bound=BaseModel)
@@ -168,6 +171,7 @@ class Bundle:
     provenance: Provenance
     golden: GoldenFrame | None = None
     novelty: NoveltyLimit | None = None
+    frame_sizes: FrameSizes | None = None
 
     @property
     def model(self) -> Path:
@@ -275,6 +279,7 @@ def open_bundle(folder: Path, expected_sha256: str | None = None) -> Bundle:
         provenance=read_part(folder, "provenance.json", Provenance),
         golden=_golden(folder, manifest, taxonomy),
         novelty=_novelty_limit(folder, manifest),
+        frame_sizes=_frame_sizes(folder, manifest),
     )
 
 
@@ -301,3 +306,10 @@ def _novelty_limit(folder: Path, manifest: BundleManifest) -> NoveltyLimit | Non
     if lacking := {NOVELTY, EXAMPLES} - parts:
         raise BundleError(f"{folder} has no {min(lacking)}; the bundle is incomplete")
     return read_part(folder, NOVELTY, NoveltyLimit)
+
+
+def _frame_sizes(folder: Path, manifest: BundleManifest) -> FrameSizes | None:
+    """Bundles that are older than this part go on working without."""
+    if FRAME_SIZES not in manifest.files:
+        return None
+    return read_part(folder, FRAME_SIZES, FrameSizes)

@@ -242,7 +242,10 @@ def put_together(
         for camera in opened
     ]
     health = {e.settings.name: FrameCheck(line.health, live=e.source.live) for e in opened}
-    inspection = InspectionWorker(work_queue, recorder, lambda: model.current, FrameGate(health))
+    inspection = InspectionWorker(
+        *(work_queue, recorder, lambda: model.current, FrameGate(health)),
+        size_tolerance=None if line.health.size_px else line.health.size_tolerance,
+    )
     image_writer = None if line.keep is None else ImageWriter(line.keep, ledger, clock)
     station = Station(
         *(line.recipe, ledger, recorder, work_queue, cameras, model, inspection, clock),

@@ -26,6 +26,7 @@ from pipeline.errors import DataError
 from pipeline.evaluation import explanation, lineage, robustness
 from pipeline.evaluation.champion import Champion, compare_with_champion, find_champion
 from pipeline.evaluation.explanation import ExplanationRules
+from pipeline.evaluation.frame_sizes import add_frame_sizes
 from pipeline.evaluation.gate import judge_gate
 from pipeline.evaluation.golden import check_golden
 from pipeline.evaluation.golden_frame import add_golden_frame
@@ -106,7 +107,7 @@ def run(
         config.policy, data, trained, out / "bundle", _watch("val parts")
     )
     test = predict_parts(bundle, data, rows, _watch("test parts"))
-    bundle = add_golden_frame(bundle, data, test)
+    bundle = add_golden_frame(add_frame_sizes(bundle, data), data, test)
     report = json.loads((trained / "report.json").read_bytes())
     metrics = report_metrics(test, data, config.bootstrap_draws, _read_naive(trained))
     latencies = latencies_ms(bundle, data, rows)

@@ -54,6 +54,7 @@ class InspectionWorker:
         recorder: Recorder,
         model: Callable[[], ReadyModel],
         gate: Gate = lambda camera, frame, pixels: None,
+        size_tolerance: float | None = None,
     ) -> None:
         """Start idle.
 
@@ -62,12 +63,15 @@ class InspectionWorker:
             recorder: closes records.
             model: returns the model at work.
             gate: the reason why a camera's frame is not to be inspected at all, or None.
+            size_tolerance: how far a frame's size may be from those that the model has learned
+                from, as a share; None: any size is inspected.
         """
         self._work_queue = work_queue
         self._recorder = recorder
         self._model = model
         self.drift = Drift()
         self._gate = gate
+        self._size_tolerance = size_tolerance
         # More than one only where an abandoned worker is about to wake up.
         self._at_work: dict[str, Arrival] = {}
         self._hand_over = threading.Lock()
@@ -111,6 +115,8 @@ class InspectionWorker:
             if (unfit := self._gate(arrival.camera, frame, pixels)) is not None:
                 return refusal(arrival, unfit)
             model = self._model()
+            if unlike := self._wrong_size(model, pixels):
+                return refusal(arrival, unlike)
             result = model.inspector.inspect(pixels)
         except UnreadableImage as error:
             return refusal(arrival, f"unreadable: {error}")
@@ -134,4 +140,14 @@ class InspectionWorker:
                 n: round(float(p), 6) for n, p in zip(names, result.probabilities, strict=True)
             },
             model_version=model.version,
+        )
+
+    def _wrong_size(self, model: ReadyModel, pixels: Pixels) -> str:
+        sizes, tolerance = model.inspector.bundle.frame_sizes, self._size_tolerance
+        if sizes is None or tolerance is None:
+            return ""
+        height, width = pixels.shape[:2]
+        unlike = sizes.unlike(width, height, tolerance)
+        return unlike and (
+            f"wrong size: {width}x{height} px; {unlike} (`health.size_tolerance` {tolerance:g})"
         )

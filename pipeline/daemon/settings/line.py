@@ -127,7 +127,17 @@ class FrameCheckSettings(Strict):
         "looks like a frozen picture.",
     )
     size_px: tuple[int, int] | None = Field(
-        None, description="Width and height in pixels that every frame must have; none: any size."
+        None,
+        description="Width and height in pixels that every frame must have, whatever training "
+        "pictures had; none: `size_tolerance` decides.",
+    )
+    size_tolerance: float | None = Field(
+        0.2,
+        ge=0,
+        le=10,
+        description="Share by which a frame's shape (width divided by height) and scale may lie "
+        "outside those of training pictures before it is NOT_INSPECTED (wrong size); none: any "
+        "size is inspected.",
     )
 
     @field_validator("frozen_after")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.contracts.bundle import Bundle
+from pipeline.contracts.bundle import FRAME_SIZES, Bundle, open_bundle, seal
+from pipeline.contracts.frame_sizes import FrameSizes
 from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.build import FixedModel
 from pipeline.daemon.inspection.recorder import Recorder
@@ -19,6 +20,7 @@ from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.settings.line import Overload
 from pipeline.daemon.sources import Frame
+from pipeline.files import write_model
 from pipeline.imaging import Pixels
 from pipeline.inference.inspector import Inspector
 from pipeline.ledger.ledger import Ledger
@@ -37,7 +39,7 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 class Bench:
     """An inspection with what it needs, whose gate or ledger a test may hold up."""
 
-    def __init__(self, ledger: Ledger, bundle: Bundle) -> None:
+    def __init__(self, ledger: Ledger, bundle: Bundle, size_tolerance: float | None = None) -> None:
         self.clock = Clock()
         self.recorder = Recorder(ledger, self.clock)
         self.work_queue = WorkQueue(Overload())
@@ -45,7 +47,8 @@ class Bench:
         self.reached: set[str] = set()
         model = FixedModel(Inspector(bundle, 1), "cells/1", self.clock.now())
         self.inspection = InspectionWorker(
-            self.work_queue, self.recorder, lambda: model, self._gate
+            *(self.work_queue, self.recorder, lambda: model, self._gate),
+            size_tolerance=size_tolerance,
         )
 
     def _gate(self, camera: str, frame: Frame, pixels: Pixels) -> None:
@@ -125,3 +128,30 @@ def test_the_part_of_a_lost_worker_is_not_inspected_whatever_it_returns_later(
     old.join(WAIT_S)
     assert verdicts(ledger) == {"a": Verdict.NOT_INSPECTED}
     assert bench.inspection.drift.of("cells/1").parts == 0
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "verdict"), [(0.2, Verdict.NOT_INSPECTED), (None, Verdict.PASS)]
+)
+def test_a_frame_of_another_size_than_in_training_is_not_inspected(
+    ledger: Ledger, sealed_bundle: Bundle, tolerance: float | None, verdict: Verdict
+) -> None:
+    height, width = picture(200).shape[:2]
+    trained = FrameSizes(
+        least_aspect=2 * width / height,
+        largest_aspect=2 * width / height,
+        least_px=width,
+        largest_px=width,
+    )
+    write_model(sealed_bundle.folder / FRAME_SIZES, trained)
+    bundle = open_bundle(sealed_bundle.folder, seal(sealed_bundle.folder))
+    bench = Bench(ledger, bundle, size_tolerance=tolerance)
+    bench.send("A-17")
+    thread, heartbeat = bench.work()
+    until(lambda: ledger.account().balances, "a verdict")
+    heartbeat.stop()
+    thread.join(WAIT_S)
+    (record,) = ledger.records()
+    assert record.verdict is verdict
+    if tolerance is not None:
+        assert record.reason.startswith(f"wrong size: {width}x{height} px; its width is")
