@@ -135,9 +135,14 @@ def _header(state: StationStatus) -> RenderableType:
     name = Text.assemble((state.station, "bold"), (f"  {state.recipe}", ""))
     model = Text.assemble((state.model.version, "bold cyan"), ("  up ", DIM), _age(state))
     grid.add_row(name, model)
-    ready = Text(f"● NOT READY  {away}", BAD) if away else Text("● READY", "bold green")
+    if away:
+        ready, border = Text(f"● NOT READY  {away}", BAD), "red"
+    elif state.degraded:
+        ready, border = Text(f"● DEGRADED  {state.degraded}", "bold yellow"), "yellow"
+    else:
+        ready, border = Text("● READY", "bold green"), "green"
     grid.add_row(ready, Text(f"waiting {state.waiting}  restarts {state.restarts}", DIM))
-    return Panel(grid, border_style="red" if away else "green", padding=(0, 1))
+    return Panel(grid, border_style=border, padding=(0, 1))
 
 
 def _verdicts(

@@ -102,6 +102,15 @@ def check(line_file: LineFile) -> None:
         if camera.trigger is not None:
             print_line(f"          at each {_described(camera.trigger)}")
     print_line(f"  write   one record a trigger to {line.ledger}")
+    for camera in line.all_cameras:
+        if camera.source.live and line.overload.policy == "queue" and line.overload.takt_ms is None:
+            waiting = line.overload.waiting
+            err.print(
+                f"warning: camera {camera.name} goes on while up to {waiting} frames wait, and "
+                "`overload.takt_ms` is not set: a verdict may come long after its part has gone "
+                "by; set it to the milliseconds in which one is of use",
+                markup=False,
+            )
     for sink in line.sinks:
         print_line(f"  deliver {_described(sink)}")
     if (http := line.http) is not None:

@@ -19,9 +19,7 @@ class FrameSizes(Strict):
     least_aspect: float = Field(gt=0, description="Smallest width divided by height.")
     largest_aspect: float = Field(gt=0, description="Largest width divided by height.")
     least_px: float = Field(gt=0, description="Smallest root of width times height, in pixels.")
-    largest_px: float = Field(
-        gt=0, description="Largest root of width times height, in pixels."
-    )
+    largest_px: float = Field(gt=0, description="Largest root of width times height, in pixels.")
 
     @model_validator(mode="after")
     def _ordered(self) -> FrameSizes:

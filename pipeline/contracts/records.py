@@ -53,6 +53,9 @@ class Record:
         image: POSIX path of the kept frame in the station's folder of kept frames, "" for none.
         camera: which of the station's cameras saw it.
         frame_age_ms: from capture to trigger; None where there was no frame.
+        steps_ms: what the latency of an inspected part consists of, in milliseconds: `waited`
+            (for its frame and its turn), `decoded`, `prepared`, `network`; what is left is the
+            decision and writing. Empty when not inspected.
     """
 
     id: str
@@ -69,6 +72,7 @@ class Record:
     image: str = ""
     camera: str = ""
     frame_age_ms: float | None = None
+    steps_ms: dict[str, float] = field(default_factory=dict)
 
 
 def reason_kind(reason: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from pipeline.contracts.records import Record
 from pipeline.daemon.images.writer import ImageWriter
 from pipeline.daemon.inspection.camera import Camera
+from pipeline.daemon.inspection.degraded import DegradedWatch
 from pipeline.daemon.inspection.frame_check import FrameCheck, FrameGate
 from pipeline.daemon.inspection.listening import ListeningLog
 from pipeline.daemon.inspection.recorder import Recorder
@@ -258,7 +259,11 @@ def put_together(
         Dispatcher(sink, ledger, clock, lambda: announcement(station.status()))
         for sink in line.sinks
     ]
-    station.add_workers(*dispatchers, ClockWatch(clock, note))
+    station.add_workers(
+        *dispatchers,
+        ClockWatch(clock, note),
+        DegradedWatch(recorder.counters, line.supervision.degraded_share),
+    )
 
     def pass_on(record: Record, frame: Frame | None) -> None:
         for dispatcher in dispatchers:

@@ -201,6 +201,7 @@ class Station:
             restarts=self._supervisor.restarts,
             alarms=alarms,
             last=self.recorder.counters.last,
+            degraded=self.recorder.counters.degraded(self._rules.degraded_share),
             drift=self._inspection.drift.of(model.version),
         )
 

@@ -31,6 +31,7 @@ class StationStatus:
         at: the moment.
         started_at: when the station started.
         model: the model at work.
+        degraded: why too many of the last parts were not inspected, "" where they are not.
         drift: of the parts that it has judged.
         cameras, sinks: one each.
         storage: None where no frames are kept.
@@ -60,6 +61,7 @@ class StationStatus:
     restarts: int = 0
     alarms: tuple[str, ...] = ()
     last: Record | None = None
+    degraded: str = ""
     drift: DriftStatus = field(default_factory=DriftStatus)
 
     @property

@@ -72,5 +72,7 @@ def status_line(status: StationStatus) -> str:
     """One line for `systemctl status`."""
     away = "; ".join(status.not_ready)
     ready = f"not ready: {away}" if away else "ready"
+    if status.degraded and not away:
+        ready = f"degraded: {status.degraded}"
     closed = sum(status.verdicts.values())
     return " ".join(f"{ready}; {closed} inspected with {status.model.version}".split())

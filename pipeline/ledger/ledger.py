@@ -155,7 +155,7 @@ class Ledger:
         with self.writing(safe=True) as db:
             done = db.execute(
                 "UPDATE records SET verdict = ?, reason = ?, part_class = ?, defect_score = ?, "
-                "scores = ?, model_version = ?, latency_ms = ?, frame_age_ms = ? "
+                "scores = ?, model_version = ?, latency_ms = ?, frame_age_ms = ?, steps = ? "
                 "WHERE id = ? AND verdict IS NULL",
                 (
                     record.verdict,
@@ -166,6 +166,7 @@ class Ledger:
                     record.model_version,
                     record.latency_ms,
                     record.frame_age_ms,
+                    json.dumps(record.steps_ms),
                     record.id,
                 ),
             )

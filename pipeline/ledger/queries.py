@@ -37,6 +37,7 @@ def record_of(row: Any, station: str) -> Record:
         image=row["image"],
         camera=row["camera"],
         frame_age_ms=row["frame_age_ms"],
+        steps_ms=json.loads(row["steps"]),
     )
 
 

@@ -119,6 +119,13 @@ CREATE TABLE elapsed (
     seen_at TEXT NOT NULL  -- and the time of day then
 );
 ALTER TABLE outbox ADD COLUMN queued_s REAL;  -- on that scale
+-- What the latency consists of, in milliseconds by name.
+ALTER TABLE records ADD COLUMN steps TEXT NOT NULL DEFAULT '{}';
+DROP TRIGGER records_are_final;
+CREATE TRIGGER records_are_final BEFORE UPDATE OF seq, id, captured_at, serial, verdict, reason,
+    part_class, defect_score, scores, model_version, latency_ms, camera, frame_age_ms, steps
+ON records WHEN OLD.verdict IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'the record is closed already'); END;
 """
 # What each version adds to the one before; a new file takes all of them.
 STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)

@@ -98,6 +98,13 @@ def test_camera_that_is_away_stands_above_and_makes_the_station_not_ready() -> N
     assert text.index("● camera east") < text.index("● camera west")
 
 
+def test_a_station_that_misses_many_parts_is_degraded_and_not_green() -> None:
+    degraded = replace(STATE, degraded="34 of the last 100 parts were not inspected")
+    text = "\n".join(drawn(view(degraded), 120, 40))
+    assert "● DEGRADED  34 of the last 100 parts were not inspected" in text
+    assert "● READY" not in text
+
+
 def test_newest_part_and_message_stand_above() -> None:
     records = tuple(replace(RECORD, serial=f"part-{i}") for i in range(50))
     messages = tuple(("INFO", f"12:00:00 message {i}") for i in range(50))

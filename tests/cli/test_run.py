@@ -45,6 +45,16 @@ def test_check_reports_what_the_line_would_do_and_touches_nothing(
     assert [p.name for p in tmp_path.iterdir()] == ["line.yaml"]
 
 
+def test_check_warns_of_a_live_camera_with_a_queue_and_no_takt(tmp_path: Path) -> None:
+    file = tmp_path / "line.yaml"
+    file.write_text(WITH_PASSWORDS)
+    warned = CliRunner().invoke(app, ["check", str(file)])
+    assert warned.exit_code == 0
+    assert "`overload.takt_ms` is not set" in warned.stderr
+    file.write_text(f"{WITH_PASSWORDS}overload: {{takt_ms: 500}}\n")
+    assert "takt_ms" not in CliRunner().invoke(app, ["check", str(file)]).stderr
+
+
 def test_check_of_a_wrong_line_ends_with_file_and_line(lineside: Run, tmp_path: Path) -> None:
     (tmp_path / "line.yaml").write_text(LINE.replace("ledger:", "leger:"))
     code, said, complaint = lineside("check", "line.yaml")

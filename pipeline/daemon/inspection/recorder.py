@@ -139,7 +139,7 @@ class Recorder:
             if self._open.pop(arrival.record, None) is None:
                 return None
         while True:
-            timely = self._in_time(arrival, record)
+            timely, started_s = self._in_time(arrival, record), self._clock.monotonic_s()
             try:
                 self._written(lambda r=timely: self._ledger.close_record(r))  # type: ignore[misc]
             except NotOpen as error:
@@ -158,6 +158,7 @@ class Recorder:
                     return None
                 continue
             self._clear_alarm()
+            self.counters.add_written((self._clock.monotonic_s() - started_s) * 1e3)
             self._notify(arrival, timely)
             return timely
 
@@ -200,9 +201,13 @@ class Recorder:
             frame_age_ms=None if age_s is None else round(age_s * 1e3, 3),
         )
 
+    def waited_ms(self, arrival: Arrival) -> float:
+        """Milliseconds since the trigger."""
+        return (self._clock.monotonic_s() - arrival.at_s) * 1e3
+
     def too_late(self, arrival: Arrival) -> str | None:
         """Why it is too late to inspect an arrival, None while it is not."""
-        waited_ms = (self._clock.monotonic_s() - arrival.at_s) * 1e3
+        waited_ms = self.waited_ms(arrival)
         if self._takt_ms is None or waited_ms <= self._takt_ms:
             return None
         return f"takt exceeded: it waited {waited_ms:.0f} ms (takt {self._takt_ms:.0f} ms)"
@@ -213,7 +218,7 @@ class Recorder:
             return list(self._open.values())
 
     def _in_time(self, arrival: Arrival, record: Record) -> Record:
-        latency_ms = round((self._clock.monotonic_s() - arrival.at_s) * 1e3, 3)
+        latency_ms = round(self.waited_ms(arrival), 3)
         record = replace(record, latency_ms=latency_ms)
         late = self._takt_ms is not None and latency_ms > self._takt_ms
         if not late or record.verdict is Verdict.NOT_INSPECTED:

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from dataclasses import dataclass, replace
 from datetime import datetime
+from time import perf_counter
 
 from pipeline.daemon.runtime.heartbeat import BEAT_EVERY_S, Heartbeat
 from pipeline.daemon.settings.line import Overload
@@ -26,6 +27,7 @@ class Arrival:
         frame: the picture; None before one was found.
         live: from a source that does not wait for the station?
         answer: called with the record once it is closed.
+        decode_ms: how long decoding took, in milliseconds.
     """
 
     record: str
@@ -36,6 +38,7 @@ class Arrival:
     frame: Frame | None
     live: bool
     answer: Answer | None = None
+    decode_ms: float = 0.0
 
     @property
     def size_bytes(self) -> int:
@@ -51,11 +54,12 @@ class Arrival:
         frame = self.frame
         if frame is None or frame.pixels is not None or frame.fault:
             return self
+        started_s = perf_counter()
         try:
             frame = replace(frame, pixels=frame.decoded())
         except UnreadableImage as error:
             frame = replace(frame, fault=str(error))
-        return replace(self, frame=frame)
+        return replace(self, frame=frame, decode_ms=(perf_counter() - started_s) * 1e3)
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,8 @@ class InspectionWorker:
                 continue
             with self._hand_over:
                 self._at_work[arrival.record] = arrival
-            record = self._record(arrival)
+            waited_ms = self._recorder.waited_ms(arrival) - arrival.decode_ms
+            record = self._record(arrival, max(0.0, waited_ms))
             heartbeat.beat()
             self._recorder.close(arrival, record, heartbeat)
             with self._hand_over:
@@ -103,7 +104,7 @@ class InspectionWorker:
         for arrival in left:
             self._recorder.refuse(arrival, f"inspection lost: {why}")
 
-    def _record(self, arrival: Arrival) -> Record:
+    def _record(self, arrival: Arrival, waited_ms: float) -> Record:
         refusal = self._recorder.refusal
         frame = arrival.frame
         if frame is None:
@@ -111,6 +112,8 @@ class InspectionWorker:
         if (late := self._recorder.too_late(arrival)) is not None:
             return refusal(arrival, late)
         try:
+            arrival = arrival.decoded()
+            frame = arrival.frame or frame
             pixels = frame.decoded()
             if (unfit := self._gate(arrival.camera, frame, pixels)) is not None:
                 return refusal(arrival, unfit)
@@ -140,6 +143,12 @@ class InspectionWorker:
                 n: round(float(p), 6) for n, p in zip(names, result.probabilities, strict=True)
             },
             model_version=model.version,
+            steps_ms={
+                "waited": round(waited_ms, 3),
+                "decoded": round(arrival.decode_ms, 3),
+                "prepared": round(result.prepare_ms, 3),
+                "network": round(result.predict_ms, 3),
+            },
         )
 
     def _wrong_size(self, model: ReadyModel, pixels: Pixels) -> str:

@@ -185,6 +185,13 @@ class Supervision(Strict):
         description="Seconds without a heartbeat after which a worker counts as hung and is "
         "replaced.",
     )
+    degraded_share: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="Share of the last 100 parts that may be NOT_INSPECTED; beyond it the station "
+        "counts as degraded: a warning in the log, amber in `--watch`, a line in `/readyz`.",
+    )
     drain_s: float = Field(
         5,
         ge=0,

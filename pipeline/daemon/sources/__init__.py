@@ -107,6 +107,11 @@ class SourceConfig(PluginConfig):
         "bits or stand behind a Bayer filter; as in ingest.yaml. None: 8 bits, grey or colour.",
     )
 
+    @property
+    def live(self) -> bool:
+        """Does an opened source go on whether or not frames are read? See `Source.live`."""
+        return True
+
     def open(self, clock: Clock) -> Source:
         """Check the settings and return quickly: connecting is for `frames`.
 

@@ -74,6 +74,11 @@ class Config(SourceConfig):
             raise ValueError("`done` must be another folder than `path`, and not one above it")
         return self
 
+    @property
+    def live(self) -> bool:
+        """No: files wait until there is room."""
+        return False
+
     def open(self, clock: Clock) -> Folder:
         """Read which files were inspected before."""
         return Folder(self, clock)

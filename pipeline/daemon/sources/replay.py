@@ -29,6 +29,11 @@ class Config(SourceConfig):
     )
     loop: bool = Field(False, description="Start again at the end, indefinitely.")
 
+    @property
+    def live(self) -> bool:
+        """Only with a pace: without one it waits until there is room."""
+        return self.rate_hz != 0
+
     def open(self, clock: Clock) -> Replay | VideoReplay:
         """List the images once; those that vanish later are recorded as not inspected."""
         return VideoReplay(self, clock) if self.path.is_file() else Replay(self, clock)
@@ -58,7 +63,7 @@ class Replay(Source):
             raise DataError(
                 f"source.path {folder} holds no image; known are {' '.join(sorted(codec.SUFFIXES))}"
             )
-        self.live = config.rate_hz > 0
+        self.live = config.live
         self._config = config
         self._pace = _Pace(clock, config.rate_hz)
         self._clock = clock
@@ -112,7 +117,7 @@ class VideoReplay(Source):
         if not found:
             why = f": {faults[0]}" if faults else ""
             raise DataError(f"source.path {self._name} holds no picture that can be decoded{why}")
-        self.live = config.rate_hz != 0
+        self.live = config.live
         self._config = config
         self._pace = _Pace(clock, 0 if config.rate_hz == "recorded" else config.rate_hz)
         self._clock = clock

@@ -83,8 +83,10 @@ class StationApi:
 
     async def readyz(self) -> Response:
         """Would a part that comes now get a verdict?"""
-        reasons = (await aside(self._station.status)).not_ready
-        return JSONResponse({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
+        status = await aside(self._station.status)
+        reasons, degraded = status.not_ready, status.degraded
+        answer = {"ready": not reasons, "reasons": reasons, "degraded": degraded}
+        return JSONResponse(answer, 503 if reasons else 200)
 
     async def metrics(self, request: Request) -> Response:
         """Figures for Prometheus."""

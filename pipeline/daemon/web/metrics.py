@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -82,6 +82,7 @@ class StationCollector(Collector):
             (((reason,), n) for reason, n in state.reasons.items()),
         )
         yield _latency(recorder.counters.histogram)
+        yield _steps(recorder.counters.steps)
         yield from _model(state.model, state.drift)
         yield from _cameras(state.cameras)
         yield from _sinks(state.sinks)
@@ -96,6 +97,7 @@ def _station(state: StationStatus) -> Iterator[Metric]:
     )
     yield _gauge("start_time_seconds", "When it started.", state.started_at.timestamp())
     yield _gauge("ready", "1 while a part that comes gets a verdict.", not state.not_ready)
+    yield _gauge("degraded", "1 while too many parts are not inspected.", bool(state.degraded))
     yield _count("triggers", "Triggers that came.", state.triggers)
     yield _gauge("waiting_frames", "Frames that wait for the network.", state.waiting)
     yield _count("worker_restarts", "Workers replaced since they died or hung.", state.restarts)
@@ -190,14 +192,30 @@ def _storage(storage: StorageStatus) -> Iterator[Metric]:
 
 
 def _latency(latency: Histogram) -> Metric:
-    """Prometheus' buckets are cumulative and end with +Inf."""
-    edges = [*(str(edge / 1e3) for edge in latency.edges_ms), "+Inf"]
     return HistogramMetricFamily(
         "lineside_latency_seconds",
         "Trigger to verdict of judged parts.",
-        buckets=list(zip(edges, accumulate(latency.counts), strict=True)),
+        buckets=_buckets(latency),
         sum_value=latency.sum_ms / 1e3,
     )
+
+
+def _steps(steps: Mapping[str, Histogram]) -> Metric:
+    family = HistogramMetricFamily(
+        "lineside_step_seconds",
+        "What the latency consists of: waited, decoded, prepared, network; written is the commit "
+        "of each record.",
+        labels=["step"],
+    )
+    for step, found in sorted(steps.items()):
+        family.add_metric([step], buckets=_buckets(found), sum_value=found.sum_ms / 1e3)
+    return family
+
+
+def _buckets(found: Histogram) -> list[tuple[str, float]]:
+    """Prometheus' buckets are cumulative and end with +Inf."""
+    edges = [*(str(edge / 1e3) for edge in found.edges_ms), "+Inf"]
+    return list(zip(edges, accumulate(found.counts), strict=True))
 
 
 Rows = Iterable[tuple[tuple[str, ...], float]]

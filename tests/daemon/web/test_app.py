@@ -90,7 +90,7 @@ def test_without_a_ledger_clients_get_the_reason_instead_of_a_verdict(
     # The station finds that it can be written again, and both are accounted for.
     until(lambda: not served.station.recorder.alarm)
     assert served.send().json["verdict"] == "PASS"
-    assert served.ask("GET", "/readyz").json == {"ready": True, "reasons": []}
+    assert served.ask("GET", "/readyz").json == {"ready": True, "reasons": [], "degraded": ""}
     assert served.station.ledger.account().verdicts[Verdict.NOT_INSPECTED] == 1
 
 
@@ -172,7 +172,32 @@ def test_a_station_whose_camera_is_away_is_alive_and_not_ready(serve: Serve) -> 
     served.station.cameras[0].lost(str(SourceLost("no route to camera")))
     ready = served.ask("GET", "/readyz")
     assert ready.status == 503
-    assert ready.json == {"ready": False, "reasons": ["camera camera: no route to camera"]}
+    reasons = ["camera camera: no route to camera"]
+    assert ready.json == {"ready": False, "reasons": reasons, "degraded": ""}
+
+
+def test_a_station_that_misses_many_parts_is_ready_and_degraded(
+    serve: Serve,
+) -> None:
+    served = serve()
+    for _ in range(10):
+        served.station.recorder.counters.add(
+            Record("id", "west-1", "", "", Verdict.NOT_INSPECTED, "overload: 16 wait")
+        )
+    ready = served.ask("GET", "/readyz")
+    assert ready.status == 200
+    assert ready.json["degraded"].startswith("10 of the last 10 parts were not inspected")
+    assert "lineside_degraded 1.0" in served.ask("GET", "/metrics").body.decode()
+
+
+def test_the_record_and_the_metrics_show_what_the_latency_consists_of(serve: Serve) -> None:
+    served = serve()
+    record = served.send().json
+    assert list(record["steps_ms"]) == ["waited", "decoded", "prepared", "network"]
+    assert 0 < sum(record["steps_ms"].values()) <= record["latency_ms"]
+    metrics = served.ask("GET", "/metrics").body.decode()
+    for step in ("waited", "decoded", "prepared", "network", "written"):
+        assert f'lineside_step_seconds_count{{step="{step}"}} 1.0' in metrics
     assert served.ask("GET", "/healthz").json == {"alive": True}
 
 
