@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -164,6 +164,35 @@ def test_too_many_pictures_at_once_are_each_answered_and_each_answer_stands_in_t
     ).keys()
     assert "overload: 4 frames were waiting (limit 4)" in reasons
     assert "PASS" in answered.values()
+
+
+def test_floods_of_form_parts_and_chunks_keep_nobody_from_a_verdict(
+    plant: Plant, client: Client, connections: ExitStack
+) -> None:
+    http = {"port": client.port, "tokens": "tokens", "connections": 40}
+    station = plant.inspecting(line(plant, client, http=http))
+    station.wait_for(lambda: client.ready, "ready")
+    flood = b"--a" + b"\r\n--a" * 2_000_000 + b"\r\n--a--"
+    form = {"content_type": "multipart/form-data; boundary=a"}
+    bad = Client(client.port, Tokens(plant.home / "tokens").new("bad", [Scope.ACT]))
+    chunks = head(bad, 0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked")
+    with ThreadPoolExecutor(20) as many:
+        floods = [many.submit(bad.ask, "POST", "/inspect/pushed", flood, **form) for _ in "0" * 10]
+        for _ in range(10):
+            many.submit(pour, connections.enter_context(client.connected(chunks)), b"1\r\nx\r\n")
+        good = [codec.encode_png(picture(195 + i)) for i in range(10)]
+        honest = [client.inspect(data, "pushed", f"A-{i}") for i, data in enumerate(good)]
+    assert [reply.json["verdict"] for reply in honest] == ["PASS"] * 10
+    assert {reply.result().status for reply in floods if not reply.exception()} <= {422, 429}
+    assert client.ready
+    station.end()
+
+
+def pour(connection: socket.socket, chunk: bytes) -> None:
+    """Send the same again and again, until the station has had enough of it."""
+    with suppress(OSError):
+        for _ in range(100):
+            connection.sendall(chunk * 10_000)
 
 
 @pytest.mark.soak

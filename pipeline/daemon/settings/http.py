@@ -70,6 +70,14 @@ class Http(Strict):
         description="Largest number of clients that wait for verdicts; further ones get HTTP 503.",
     )
 
+    uploads_per_token: int | None = Field(
+        None,
+        ge=1,
+        le=1000,
+        description="Largest number of pictures that are being received with one token, so that "
+        "no program keeps all others out; further ones get HTTP 429. None: half of `connections`.",
+    )
+
     @model_validator(mode="after")
     def _closed_to_strangers(self) -> Http:
         if (self.tls_cert is None) != (self.tls_key is None):
@@ -106,6 +114,11 @@ class Http(Strict):
     def scheme(self) -> str:
         """`https` or `http`."""
         return "http" if self.tls_cert is None else "https"
+
+    @property
+    def most_uploads_per_token(self) -> int:
+        """The largest number of pictures that are being received with one token."""
+        return self.uploads_per_token or (self.connections + 1) // 2
 
     @property
     def max_upload_bytes(self) -> int:

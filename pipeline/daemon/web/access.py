@@ -46,7 +46,11 @@ class TokenCheck:
         self._ask(request, Scope.ACT)
 
     def _ask(self, request: Request, scope: Scope) -> None:
-        """Raise HTTPException 401 or 403 where the request is not allowed."""
+        """Raise HTTPException 401 or 403 where the request is not allowed.
+
+        What is allowed has the token's name in `request.state.token`, "" without a token.
+        """
+        request.state.token = ""
         scheme, _, secret = request.headers.get("authorization", "").partition(" ")
         if not secret and self._settings.open_on_loopback:
             return
@@ -72,6 +76,7 @@ class TokenCheck:
                 f'token "{bearer.name}" has scope {", ".join(sorted(bearer.scopes))}; this needs '
                 f"{scope}",
             )
+        request.state.token = bearer.name
 
 
 class CrossSiteCheck:

@@ -31,6 +31,8 @@ END_WITHIN_S = 0.5  # answers under way at the end; the station waits 2 s for it
 # health, which would then have it restarted.
 SPARE = 128
 BACKLOG = 64
+MOST_HEAD_BYTES = 16_384  # of a request's first line and headers
+MOST_SHORT_CHUNKS = 1_024  # of a body in chunks, beyond one a kilobyte
 
 
 class Web:
@@ -81,6 +83,7 @@ class Web:
             proxy_headers=False,
             server_header=False,
             backlog=BACKLOG,
+            h11_max_incomplete_event_size=MOST_HEAD_BYTES,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=1,
             ssl_certfile=settings.tls_cert,
@@ -159,6 +162,27 @@ class Server(uvicorn.Server):
         return [c for c in self.server_state.connections if isinstance(c, ClientConnection)]
 
 
+class ChunkLimit(h11.Connection):
+    """h11's reader of requests, which refuses a body in a great number of tiny chunks.
+
+    Each chunk takes 7 microseconds of the event loop, so that ten clients who send single bytes as
+    chunks would leave no time for anybody else.
+    """
+
+    _allowed = float(MOST_SHORT_CHUNKS)
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        """Read on; raises h11.RemoteProtocolError, which uvicorn answers with HTTP 400."""
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            self._allowed = MOST_SHORT_CHUNKS
+        elif isinstance(event, h11.Data):
+            self._allowed += len(event.data) / 1000 - event.chunk_start
+            if self._allowed < 0:
+                raise h11.RemoteProtocolError("too many short chunks")
+        return event
+
+
 class ClientConnection(H11Protocol):
     """uvicorn's connection, closed where a client sends no request or reads no answer.
 
@@ -172,6 +196,7 @@ class ClientConnection(H11Protocol):
     def __init__(self, *args: Any, most_open: int, **named: Any) -> None:
         super().__init__(*args, **named)
         self._most_open = most_open
+        self.conn = ChunkLimit(h11.SERVER, MOST_HEAD_BYTES)
 
     def connection_made(self, transport: object) -> None:
         """Accept a client; where there are too many, a connection that waits is closed."""
@@ -182,6 +207,13 @@ class ClientConnection(H11Protocol):
             leaves = self._least(here)
             self.connections.discard(leaves)  # abort does so too, but not at once
             leaves.transport.abort()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP; without an answer where the client has had one already."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.abort()
 
     def on_response_complete(self) -> None:
         """An answer is written."""

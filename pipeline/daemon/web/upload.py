@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from email.parser import HeaderParser
 from functools import partial
 
 from fastapi import HTTPException, Request
 from starlette.requests import ClientDisconnect
 
 from pipeline.daemon.settings.http import Http
+from pipeline.daemon.web.form import FORM, FormReader
 from pipeline.daemon.web.records import aside
 from pipeline.imaging import codec, image_size
 
 KINDS = ("image/jpeg", "image/png", "image/bmp", "image/tiff", "image/webp")
-FORM = "multipart/form-data"
 # What the codec makes of the bytes counts, so it may as well go without a name.
 UNNAMED = ("", "application/octet-stream", "image/x-portable-graymap", "image/x-portable-pixmap")
 AT_ONCE = 4  # pictures of the largest size that may be in memory together
 LINGER_S = 2.0  # so long a picture that is refused is still read, so that its sender reads why
-MOST_HEADER_BYTES = 8192
+PIECE_BYTES = 1 << 19  # of a form that are read together, in a thread
 SMALL_BYTES = 1 << 18  # whose size in pixels is found at once, however odd the file
 MOST_SERIAL = 200
-
-_BOUNDARY = re.compile(r'boundary=(?:"([^"]{1,70})"|([^\s;,"]{1,70}))', re.IGNORECASE)
 
 
 @dataclass
@@ -35,6 +32,42 @@ class _HeldBytes:
     """Bytes that one picture, or all of them together, take."""
 
     taken: int = 0
+
+
+class _ArrivingPicture:
+    """A picture or a form as it arrives, in pieces of a size that no client chooses."""
+
+    def __init__(self, form: FormReader | None) -> None:
+        self._form = form
+        self._pending = bytearray()
+        self._pieces: list[bytes] = []
+
+    async def add(self, chunk: bytes) -> HTTPException | None:
+        """Take the next bytes; returns the reason why nothing more is taken."""
+        self._pending += chunk
+        try:
+            if len(self._pending) >= PIECE_BYTES:
+                await self._read()
+        except HTTPException as refused:
+            return _last(refused.status_code, refused.detail)
+        return None
+
+    async def file(self) -> bytes:
+        """The picture once all has arrived; raises HTTPException where a form has no one file."""
+        await self._read()
+        return b"".join(self._pieces) if self._form is None else self._form.file()
+
+    def drop(self) -> None:
+        """Give the memory back."""
+        self._form, self._pieces, self._pending = None, [], bytearray()
+
+    async def _read(self) -> None:
+        piece = bytes(self._pending)
+        self._pending.clear()
+        if self._form is None:
+            self._pieces.append(piece)
+        else:
+            await aside(partial(self._form.feed, piece))
 
 
 class Uploads:
@@ -46,6 +79,7 @@ class Uploads:
     def __init__(self, settings: Http) -> None:
         self._settings = settings
         self._all = _HeldBytes()
+        self._sending: Counter[str] = Counter()  # by the token's name
 
     @property
     def held_bytes(self) -> int:
@@ -58,7 +92,8 @@ class Uploads:
 
         Raises:
             HTTPException: 400 the client went away, 408 it was too slow, 413 too large, 415 no
-                picture's type, 422 no picture in it, 503 too many at once. None was a trigger.
+                picture's type, 422 no picture in it, 429 too many with one token, 503 too many at
+                once. None was a trigger.
         """
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind not in (*KINDS, *UNNAMED, FORM):
@@ -67,11 +102,13 @@ class Uploads:
                 f'a picture\'s Content-Type is not "{kind}"; send {", ".join(KINDS)} or {FORM}, '
                 "as: curl -H 'Content-Type: image/png' --data-binary @part.png",
             )
+        received = _ArrivingPicture(
+            FormReader(request.headers["content-type"]) if kind == FORM else None
+        )
         room = _HeldBytes()
         try:
-            data = await self._body(request, room)
-            if kind == FORM:
-                data = from_form(data, request.headers["content-type"])
+            with self._turn(request):
+                data = await self._body(request, room, received)
             if not data:
                 raise HTTPException(422, "the picture is empty (0 bytes)")
             if len(data) > SMALL_BYTES:
@@ -81,6 +118,25 @@ class Uploads:
             yield data
         finally:
             self._all.taken -= room.taken
+
+    @contextmanager
+    def _turn(self, request: Request) -> Iterator[None]:
+        """A place among those that send with one token; the others are kept for other tokens."""
+        token: str = getattr(request.state, "token", "")
+        most = self._settings.most_uploads_per_token
+        if self._sending[token] >= most:
+            raise _last(
+                429,
+                f"{most} pictures are being sent with this token already "
+                "(http.uploads_per_token in the line file); try again",
+            )
+        self._sending[token] += 1
+        try:
+            yield
+        finally:
+            self._sending[token] -= 1
+            if not self._sending[token]:
+                del self._sending[token]
 
     def _refuse_large(self, data: bytes) -> None:
         """Raise HTTPException for what would take too much memory once it is decoded."""
@@ -93,28 +149,29 @@ class Uploads:
                 "line file)",
             )
 
-    async def _body(self, request: Request, room: _HeldBytes) -> bytes:
-        limit_s, chunks = self._settings.upload_within_s, list[bytes]()
+    async def _body(self, request: Request, room: _HeldBytes, received: _ArrivingPicture) -> bytes:
+        limit_s = self._settings.upload_within_s
         why: HTTPException | None = None
         try:
             async with asyncio.timeout(limit_s) as patience:
                 async for chunk in request.stream():
                     if why is not None:
                         continue
-                    chunks.append(chunk)
                     room.taken += len(chunk)
                     self._all.taken += len(chunk)
-                    if (why := self._no_room(room)) is not None:
+                    why = self._no_room(room) or await received.add(chunk)
+                    if why is not None:
                         # Few clients look for an answer while they send: read on for a moment.
-                        chunks.clear()
+                        received.drop()
                         patience.reschedule(asyncio.get_running_loop().time() + LINGER_S)
+                if why is None:
+                    return await received.file()
         except TimeoutError:
             why = why or _last(408, f"the picture did not arrive within {limit_s:g} s")
         except ClientDisconnect:
             why = why or _last(400, "the client went away")
-        if why is not None:
-            raise why
-        return b"".join(chunks)
+        assert why is not None
+        raise why
 
     def _no_room(self, room: _HeldBytes) -> HTTPException | None:
         # Content-Length is not used: it may be missing or wrong.
@@ -135,36 +192,6 @@ def ending_of(data: bytes) -> str:
     return codec.ending(data) or ".bin"
 
 
-def from_form(body: bytes, content_type: str) -> bytes:
-    """The only file of a form (RFC 7578: parts between boundary lines, each with a header).
-
-    Raises:
-        HTTPException: 422, there is none or more than one, or it is not a form.
-    """
-    found = _BOUNDARY.search(content_type)
-    if found is None:
-        raise HTTPException(422, "the form's Content-Type names no boundary")
-    delimiter = b"\r\n--" + (found[1] or found[2]).encode("latin-1")
-    pieces = (b"\r\n" + body).split(delimiter)
-    if len(pieces) < 3 or not pieces[-1].startswith(b"--"):
-        raise HTTPException(422, "the form is cut off: its last boundary is missing")
-    files = [file for piece in pieces[1:-1] if (file := _file(piece)) is not None]
-    if len(files) != 1:
-        raise HTTPException(
-            422, f"the form has {len(files)} files; send one, as: curl -F image=@part.png"
-        )
-    return files[0]
-
-
-def _file(piece: bytes) -> bytes | None:
-    """A form's part if it is a file; what stands on the boundary's own line does not count."""
-    head, _, data = piece.partition(b"\r\n\r\n")
-    if len(head) > MOST_HEADER_BYTES:
-        return None
-    header = HeaderParser().parsestr(head.partition(b"\r\n")[2].decode("latin-1"))
-    return None if header.get_filename() is None else data
-
-
 def serial_of(request: Request) -> str:
     """The part's serial from `?serial=` or the header X-Serial, "" without.
 
@@ -183,6 +210,6 @@ def serial_of(request: Request) -> str:
 def _last(status: int, why: str) -> HTTPException:
     """A refusal after which the connection ends, since the rest of the picture may still come."""
     headers = {"connection": "close"}
-    if status == 503:
+    if status in (429, 503):
         headers["retry-after"] = "1"
     return HTTPException(status, why, headers)

@@ -123,6 +123,29 @@ def test_a_client_that_never_reads_is_ended_and_others_served(
     assert served.ask("GET", "/healthz").status == 200
 
 
+def test_a_picture_in_a_great_number_of_tiny_chunks_is_refused(serve: Serve) -> None:
+    served = serve()
+    head = b"POST /inspect HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
+    with connected(served) as client:
+        client.sendall(head + b"Transfer-Encoding: chunked\r\n\r\n")
+        client.sendall(b"1\r\nx\r\n" * (server.MOST_SHORT_CHUNKS + 9))
+        answer = client.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert served.send().status == 200
+    assert served.ask("POST", "/inspect", iter([bytes(2_000)] * 4_000)).status == 200
+
+
+def test_a_head_that_is_longer_than_any_honest_one_is_refused(serve: Serve) -> None:
+    served = serve()
+    for head in (
+        b"GET /records?serial=" + b"a" * 20_000,
+        b"GET / HTTP/1.1\r\n" + b"a:\r\n" * 5_000,
+    ):
+        with connected(served) as client:
+            client.sendall(head)
+            assert client.makefile("rb").read().startswith(b"HTTP/1.1 400 ")
+
+
 def test_a_client_that_never_reads_does_not_hold_up_the_end(serve: Serve) -> None:
     served = serve()
     with connected(served) as client:
