@@ -60,5 +60,8 @@ class FrameCheck:
         if self._stillness is not None:
             run, limit = self._stillness.same(pixels), self._settings.frozen_after
             if run >= limit:
-                return f"frozen: {run} identical pictures in a row (limit {limit})"
+                return (
+                    f"frozen: {run} identical pictures in a row (limit {limit}; to commission with "
+                    "one picture set `health.frozen_after: 0`)"
+                )
         return None

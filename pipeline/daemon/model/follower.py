@@ -38,6 +38,8 @@ from pipeline.registry.versions import Version
 RETRY_S = 600.0  # between two downloads of a version whose files were damaged or out of reach
 SLOW_AFTER_S = 30.0  # an answer that takes longer raises an alarm
 
+LIVE = "model live"
+
 log = logging.getLogger(__name__)
 
 
@@ -102,6 +104,7 @@ class Follower:
         threads: int,
         current: LoadedModel | None = None,
         drops_with_alias: bool = False,
+        taken: str = LIVE,
     ) -> None:
         """Start with `current`; the registry is not queried yet.
 
@@ -112,6 +115,7 @@ class Follower:
             threads: for the network.
             current: the model at work.
             drops_with_alias: drop the model when its alias is removed? A line keeps its own.
+            taken: what a new version is then, for the log and `on_event`.
         """
         self.current = current
         self.alarm = ""
@@ -121,6 +125,7 @@ class Follower:
         self._clock = clock
         self._threads = threads
         self._drops_with_alias = drops_with_alias
+        self._taken = taken
         self._previous: Bundle | None = None
         self._outgoing: LoadedModel | None = None
         self._refused = _RefusedVersion()
@@ -244,12 +249,12 @@ class Follower:
         self._previous = None if before is None else before.bundle
         instead = "" if before is None else f" instead of {before.version}"
         detail = f"{new.version}{instead}, bundle {new.bundle.sha256[:12]}"
-        log.info("%s: model live: %s", self._line.station, detail)
+        log.info("%s: %s: %s", self._line.station, self._taken, detail)
         self._refused = _RefusedVersion()
         self._report(wanted.warning)
         remember(self._line, wanted)
         self._tidy()
-        self.on_event("model live", detail)
+        self.on_event(self._taken, detail)
 
     def _refuse(
         self, version: Version, why: str, until_s: float, no_room: NoRoom | None = None

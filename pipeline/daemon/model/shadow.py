@@ -27,6 +27,7 @@ from pipeline.ledger.ledger import Ledger
 from pipeline.registry.store import Registry
 from pipeline.registry.versions import CHALLENGER
 
+TAKEN = "challenger in shadow"
 WAITING = 4  # frames; a camera's may have 15 MB each
 NICENESS = 10  # beside the inspection's 0: a tenth of the weight where cores are short
 
@@ -88,12 +89,15 @@ class Shadow:
         model["cache"] = line.model.cache / CHALLENGER
         of_challenger = line.model_copy(update={"model": line.model.model_copy(update=model)})
         # One thread: a pool would spin on a core that the verdict needs.
-        self.follower = Follower(of_challenger, registry, clock, threads=1, drops_with_alias=True)
+        self.follower = Follower(
+            of_challenger, registry, clock, threads=1, drops_with_alias=True, taken=TAKEN
+        )
         self._ledger = ledger
         self._on_disagreement = on_disagreement
         self._frames: queue.Queue[tuple[Record, Frame]] = queue.Queue(WAITING)
         self._counted = ("", 0, 0)  # one value: it is read from other threads
         self._alarm = ""
+        self._idle_with = ""  # the challenger that is the model at work
 
     @property
     def name(self) -> str:
@@ -123,16 +127,24 @@ class Shadow:
             frame: as the source gave it; the shadow decodes it if need be.
         """
         loaded = self.follower.current
-        if (
-            loaded is None
-            or record.verdict is Verdict.NOT_INSPECTED
-            or record.model_version == loaded.version
-        ):
+        if loaded is None or record.verdict is Verdict.NOT_INSPECTED:
+            return
+        if record.model_version == loaded.version:
+            self._log_idle(loaded.version)
             return
         try:
             self._frames.put_nowait((record, frame))
         except queue.Full:
             self.left_out += 1
+
+    def _log_idle(self, version: str) -> None:
+        if version != self._idle_with:
+            log.warning(
+                "the shadow is idle: the challenger, %s, is the model at work; register another "
+                "version as challenger, or set `model.shadow: false`",
+                version,
+            )
+        self._idle_with = version
 
     def run(self, heartbeat: Heartbeat) -> None:
         """Follow the alias challenger and judge what was offered, until the heartbeat stops.

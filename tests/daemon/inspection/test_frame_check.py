@@ -18,11 +18,12 @@ AT = datetime(2026, 11, 23, tzinfo=UTC)
 def test_frozen_picture_of_a_camera_is_refused_from_the_limit_on() -> None:
     check = FrameCheck(FrameCheckSettings(frozen_after=3), live=True)
     reasons = [check.reason(picture(200)) for _ in range(4)]
+    remedy = "to commission with one picture set `health.frozen_after: 0`"
     assert reasons == [
         None,
         None,
-        "frozen: 3 identical pictures in a row (limit 3)",
-        "frozen: 4 identical pictures in a row (limit 3)",
+        f"frozen: 3 identical pictures in a row (limit 3; {remedy})",
+        f"frozen: 4 identical pictures in a row (limit 3; {remedy})",
     ]
 
 

@@ -199,6 +199,26 @@ def test_the_champion_is_not_its_own_shadow(bench: Bench) -> None:
     assert bench.shadowed[0] == ""
 
 
+def test_a_challenger_that_is_the_champion_is_logged_once_as_an_idle_shadow(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.registry.aliases["challenger"] = 1
+    bench.shadow.follower.look(Heartbeat(Clock()))
+    for _ in range(3):
+        bench.inspect(GOOD)
+    (message,) = [m for m in caplog.messages if "the shadow is idle" in m]
+    assert "the challenger, cells/1, is the model at work" in message
+
+
+def test_a_challenger_is_never_logged_as_the_live_model(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        bench.shadow.follower.look(Heartbeat(Clock()))
+    assert "challenger in shadow: cells/2" in caplog.text
+    assert "model live" not in caplog.text
+
+
 def test_parts_that_were_not_inspected_have_no_shadow(bench: Bench) -> None:
     bench.shadow.follower.look(Heartbeat(Clock()))
     identity = bench.ledger.open_record(NOW, "lost")
