@@ -225,8 +225,8 @@ class Station:
 
     def _check_ledger_file(self) -> None:
         self.ledger.check_lock(self._clock.now())
-        if astray := self.ledger.astray:
-            self._alarms.raise_("ledger", astray)
+        if wrong := self.ledger.astray or self.ledger.damage:
+            self._alarms.raise_("ledger", wrong)
         else:
             self._alarms.clear("ledger")
 

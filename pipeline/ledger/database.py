@@ -14,6 +14,8 @@ from typing import Any
 from pipeline.errors import LedgerError
 from pipeline.ledger.schema import APPLICATION_ID, STEPS, VERSION
 
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)  # codes, without their details
+RECOVER = "stop the station and run `lineside ledger recover LINE.yaml`"
 BUSY_MS = 500  # to wait for another program that has locked the file
 
 
@@ -125,10 +127,10 @@ def one_at_a_time(path: Path, lock: AbstractContextManager[Any]) -> Iterator[Non
         with lock:
             yield
     except (sqlite3.Error, OSError, UnicodeError) as error:
-        raise LedgerError(
-            f"{path} cannot be used as a ledger ({error}); check the path, the rights "
-            "and the free space, or give another path as `ledger`"
-        ) from error
+        remedy = "check the path, the rights and the free space, or give another path as `ledger`"
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED:
+            remedy = f"if this is the station's ledger it is damaged: {RECOVER}"
+        raise LedgerError(f"{path} cannot be used as a ledger ({error}); {remedy}") from error
 
 
 def bring_up_to_date(db: sqlite3.Connection, path: Path, station: str) -> None:

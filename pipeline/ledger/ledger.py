@@ -27,6 +27,7 @@ from pipeline.ledger.elapsed import BootClock, Elapsed
 from pipeline.ledger.ids import Ids
 from pipeline.ledger.lock import LedgerLock
 from pipeline.ledger.queries import record_of
+from pipeline.ledger.upkeep.integrity import AT_ONCE_BYTES, checked
 
 RESTARTED = "station restarted"
 
@@ -63,6 +64,7 @@ class Ledger:
         station: str,
         outboxes: Outboxes | None = None,
         clock: BootClock | None = None,
+        check_at_once_bytes: int = AT_ONCE_BYTES,
     ) -> None:
         """Open or create the file, bring it up to date and close what a crash left open.
 
@@ -71,9 +73,10 @@ class Ledger:
             station: its name.
             outboxes: the name of each sink's outbox, and which verdicts the sink gets.
             clock: for ages; None: this machine's.
+            check_at_once_bytes: a larger file is checked for damage beside the station's work.
 
         Raises:
-            LedgerError: not a ledger, another station's, a newer format, or in use.
+            LedgerError: not a ledger, another station's, a newer format, in use, or damaged.
         """
         self.path = path
         self.station = station
@@ -87,12 +90,18 @@ class Ledger:
                 self._db = sqlite3.connect(
                     path, isolation_level=None, timeout=5, check_same_thread=False
                 )
+                self._integrity = checked(self._db, path, check_at_once_bytes)
                 self._prepare()
                 self._file = _inode(path)
                 self._reader = ReadConnection(path)
             except BaseException:
                 self._lock.close()
                 raise
+
+    @property
+    def damage(self) -> str:
+        """What a check of the whole file has found, "" while nothing is known."""
+        return self._integrity.damage
 
     def _prepare(self) -> None:
         self._db.row_factory = sqlite3.Row
@@ -287,6 +296,7 @@ class Ledger:
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and let others open it."""
+        self._integrity.stop()
         self._reader.close()  # first: who closes last folds, and this one may only read
         with self._translated():
             self._db.close()

@@ -33,7 +33,7 @@ def command(
     """Run `lineside <name> line.yaml ...`; returns exit code, stdout and stderr."""
 
     def call(name: str, *arguments: str) -> tuple[int, str, str]:
-        argv = ["lineside", name, str(tmp_path / "line.yaml"), *arguments]
+        argv = ["lineside", *name.split(), str(tmp_path / "line.yaml"), *arguments]
         monkeypatch.setattr(sys, "argv", argv)
         with pytest.raises(SystemExit) as ended:
             cli.main()
