@@ -6,7 +6,8 @@ module only brings the two together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
@@ -19,6 +20,10 @@ from yaml.resolver import BaseResolver
 
 from pipeline.errors import ConfigError, choices, hidden
 from pipeline.plugins import Plugin
+
+MOST_VALUES = 100_000  # in one file, those of an alias counted each time it is used
+MOST_DEPTH = 100
+MOST_DIGITS = 1000
 
 M = TypeVar("M", bound=BaseModel)
 Loc = tuple[int | str, ...]
@@ -50,7 +55,7 @@ def plain(path: Path) -> dict[str, Any]:
 
 
 def _mapping(path: Path, root: yaml.Node) -> dict[str, Any]:
-    raw = _build(path, root, ())
+    raw = _build(path, root, (), count(1))
     if not isinstance(raw, dict):
         raise ConfigError(f"{path}:1 holds {type(raw).__name__}; write `key: value` lines")
     return raw
@@ -79,12 +84,34 @@ def _compose(path: Path) -> yaml.Node:
     return root
 
 
-def _build(path: Path, node: yaml.Node, around: tuple[yaml.Node, ...]) -> Any:
-    """The value of a node. PyYAML's own constructor loses the line and the second of equal keys."""
+def _build(
+    path: Path, node: yaml.Node, around: tuple[yaml.Node, ...], values: Iterator[int]
+) -> Any:
+    """The value of a node. PyYAML's own constructor loses the line and the second of equal keys.
+
+    Args:
+        path: of the file, for messages.
+        node: what is read.
+        around: the nodes that it stands in, from the outermost.
+        values: counts all values of the file. A few lines of aliases of aliases are billions.
+    """
     where = f"{path}:{node.start_mark.line + 1}"
+    if next(values) > MOST_VALUES:
+        top = (*around, node)[:2][-1]  # what stands under one key at the top of the file
+        raise ConfigError(
+            f"{path}:{top.start_mark.line + 1} the file holds more than {MOST_VALUES:,} values, "
+            "those of an alias (*name) counted each time it is used; use fewer aliases"
+        )
+    if len(around) > MOST_DEPTH:
+        raise ConfigError(f"{where} is nested too deeply; at most {MOST_DEPTH} levels are read")
     if any(node is outer for outer in around):
         raise ConfigError(f"{where} contains itself")
     if isinstance(node, yaml.ScalarNode):
+        if node.tag.endswith((":int", ":float")) and len(node.value) > MOST_DIGITS:
+            raise ConfigError(
+                f"{where} a number has {len(node.value):,} characters; at most {MOST_DIGITS:,} "
+                "are read"
+            )
         try:
             return SafeConstructor().construct_object(node)
         except Exception:  # an unknown tag, or text that does not fit its tag: a dozen types
@@ -92,7 +119,7 @@ def _build(path: Path, node: yaml.Node, around: tuple[yaml.Node, ...]) -> Any:
     if node.tag not in (BaseResolver.DEFAULT_MAPPING_TAG, BaseResolver.DEFAULT_SEQUENCE_TAG):
         raise ConfigError(f"{where} has the tag {node.tag}; tags of your own are not read")
     if isinstance(node, yaml.SequenceNode):
-        return [_build(path, item, (*around, node)) for item in node.value]
+        return [_build(path, item, (*around, node), values) for item in node.value]
     found: dict[str, Any] = {}
     lines: dict[str, int] = {}
     for key, value in node.value:
@@ -105,7 +132,7 @@ def _build(path: Path, node: yaml.Node, around: tuple[yaml.Node, ...]) -> Any:
                 "remove one of the two"
             )
         lines[key.value] = line
-        found[key.value] = _build(path, value, (*around, node))
+        found[key.value] = _build(path, value, (*around, node), values)
     return found
 
 

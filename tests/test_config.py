@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from pipeline.config import load
+from pipeline.config import load, plain
 from pipeline.contracts.spec import PreprocessSpec
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets.adapters import ADAPTERS
@@ -343,6 +343,36 @@ def test_a_list_that_contains_itself_is_refused(path: Path) -> None:
 def test_a_thousand_brackets_are_refused(path: Path) -> None:
     (said, *_) = faults(path, "rows: " + "[" * 5000 + "\n", Line)
     assert said.startswith("some.yaml:1 ")
+
+
+def bomb(levels: int) -> str:
+    """Ten aliases of ten aliases of ..., all in as many lines as there are levels."""
+    lines = ["l0: &l0 [x]"]
+    lines += [f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]" for n in range(1, levels)]
+    return "\n".join(lines) + "\n"
+
+
+def test_aliases_of_aliases_are_refused_with_their_line(path: Path) -> None:
+    (said, *more) = faults(path, bomb(9), Line)
+    assert (more, said.split()[0]) == ([], "some.yaml:6")
+    assert "more than 100,000 values, those of an alias (*name) counted each time" in said
+
+
+def test_a_chain_of_aliases_is_nested_as_deeply_as_it_is_long(path: Path) -> None:
+    chain = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 2000))
+    (said, *more) = faults(path, chain, Line)
+    assert (more, "nested too deeply; at most 100 levels" in said) == ([], True)
+
+
+def test_an_alias_stands_for_its_value(path: Path) -> None:
+    path.write_text("a: &a [1, 2]\nb: *a\nc: *a\n")
+    assert plain(path) == {"a": [1, 2], "b": [1, 2], "c": [1, 2]}
+
+
+@pytest.mark.parametrize("number", ["0x" + "f" * 5000, "9" * 5000, "1" + ":59" * 5000, "1." * 5000])
+def test_an_endless_number_is_refused_without_being_printed(path: Path, number: str) -> None:
+    (said, *more) = faults(path, f"station: {number}\n", Line)
+    assert (more, len(said) < 300) == ([], True)
 
 
 YAML_LIKE = st.text(st.sampled_from("ab1:?-[]{}&*!<='\"#\n ,.|>%~_"), max_size=40)

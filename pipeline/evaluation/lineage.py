@@ -8,11 +8,11 @@ import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import yaml
-
+from pipeline import config
 from pipeline.contracts.bundle import Bundle
 from pipeline.datasets.adapters import ADAPTERS
 from pipeline.datasets.manifest import SOURCE, Manifest
+from pipeline.errors import ConfigError
 
 PACKAGES = ("torch", "timm", "onnxruntime", "opencv-python-headless", "albumentations", "numpy")
 STAGES = ("ingest", "preprocess", "augment", "train")
@@ -86,12 +86,12 @@ def git(root: Path) -> dict[str, str]:
 def _locked(lock: Path, recipe: str) -> dict[str, str]:
     found = {}
     try:
-        stages = yaml.safe_load(lock.read_text("utf-8"))["stages"]
+        stages = config.plain(lock)["stages"]
         for stage in STAGES:
             outs = (stages.get(f"{stage}@{recipe}") or {}).get("outs") or []
             hashes = [out["md5"] for out in outs if "md5" in out]
             if len(hashes) == 1:
                 found[f"dvc.{stage}"] = str(hashes[0])
-    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+    except (ConfigError, KeyError, TypeError, AttributeError):
         return {}  # not there yet, or not as DVC writes it: the report does without
     return found
