@@ -8,10 +8,12 @@ renames (a test says so).
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -140,6 +142,36 @@ def make_folder(folder: Path) -> None:
             make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
         sync_folder(folder.parent)
+
+
+@contextmanager
+def sole_writer(path: Path, within_s: float = 10.0) -> Iterator[None]:
+    """Let no other program change a file between reading and replacing it, if it asks here too.
+
+    The lock is on the file's folder: it leaves no lock file behind that somebody could remove, and
+    the file itself, which is replaced, is another one each time.
+
+    Raises:
+        TimeoutError: another program holds it for longer than `within_s`.
+        OSError: the folder cannot be opened, or its file system has no locks.
+    """
+    make_folder(path.parent)
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        until_s = time.monotonic() + within_s
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until_s:
+                    raise TimeoutError(
+                        errno.ETIMEDOUT, f"another program changes it for over {within_s:g} s"
+                    ) from None
+                time.sleep(0.01)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_whole(path: Path, data: bytes) -> None:

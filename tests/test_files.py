@@ -8,11 +8,12 @@ import hashlib
 import json
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
 
-from pipeline.files import sha256, whole_file, whole_folder, write_json, write_whole
+from pipeline.files import sha256, sole_writer, whole_file, whole_folder, write_json, write_whole
 from tests.imports import ROOT, modules
 
 
@@ -94,6 +95,23 @@ def test_old_bytes_stay_and_nothing_else_when_writing_fails(
         write_whole(path, b"new")
     assert path.read_bytes() == b"old"
     assert names(tmp_path) == ["a.json"]
+
+
+def test_a_second_writer_waits_for_the_first(tmp_path: Path) -> None:
+    path, order = tmp_path / "new" / "file", list[str]()
+
+    def second() -> None:
+        with sole_writer(path):
+            order.append("second")
+
+    waiting = threading.Thread(target=second)
+    with sole_writer(path):
+        waiting.start()
+        with pytest.raises(TimeoutError, match="another program"), sole_writer(path, 0.05):
+            order.append("never")
+        order.append("first")
+    waiting.join(30)
+    assert order == ["first", "second"]
 
 
 def test_json_keeps_order_and_characters_and_ends_with_a_newline(tmp_path: Path) -> None:

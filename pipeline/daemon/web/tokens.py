@@ -15,14 +15,14 @@ import re
 import secrets
 import stat
 import threading
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from pipeline.errors import ConfigError, choices
-from pipeline.files import whole_file
+from pipeline.files import sole_writer, whole_file
 from pipeline.plugins import NAME
 
 PREFIX = "lineside_"  # by which scanners for leaked secrets know one
@@ -112,19 +112,20 @@ class Tokens:
         Raises:
             ConfigError: the name is taken or no name, no scope, or the file cannot be used.
         """
-        known = self.all() if self.path.exists() else ()
         if not re.match(NAME, name):
             raise ConfigError(f'"{name}" is not a name for a token; use letters, digits, - _ and .')
-        if any(token.name == name for token in known):
-            raise ConfigError(
-                f'{self.path} has a token "{name}" already; choose another name, or first run: '
-                f"lineside token revoke LINE.yaml {name}"
-            )
         opened = frozenset(scopes)
         if not opened:
             raise ConfigError(f'token "{name}" would open nothing; choose {", ".join(Scope)}')
         secret = PREFIX + secrets.token_urlsafe(32)
-        self._write([*known, Token(name, opened, _sha256(secret))])
+        with self._changed():
+            known = self.all() if self.path.exists() else ()
+            if any(token.name == name for token in known):
+                raise ConfigError(
+                    f'{self.path} has a token "{name}" already; choose another name, or first run: '
+                    f"lineside token revoke LINE.yaml {name}"
+                )
+            self._write([*known, Token(name, opened, _sha256(secret))])
         return secret
 
     def revoke(self, name: str) -> None:
@@ -133,12 +134,23 @@ class Tokens:
         Raises:
             ConfigError: no such token, or the file cannot be used.
         """
-        known = self.all()
-        left = [token for token in known if token.name != name]
-        if len(left) == len(known):
-            names = choices(name, [t.name for t in known]) if known else "there is none"
-            raise ConfigError(f'{self.path} has no token "{name}"; {names}')
-        self._write(left)
+        self.check()
+        with self._changed():
+            known = self.all()
+            left = [token for token in known if token.name != name]
+            if len(left) == len(known):
+                names = choices(name, [t.name for t in known]) if known else "there is none"
+                raise ConfigError(f'{self.path} has no token "{name}"; {names}')
+            self._write(left)
+
+    @contextmanager
+    def _changed(self) -> Iterator[None]:
+        """The file is read and written again in the block, by nobody else meanwhile."""
+        try:
+            with sole_writer(self.path):
+                yield
+        except OSError as error:
+            raise ConfigError(f"{self.path} cannot be changed ({error.strerror})") from error
 
     def _fresh(self) -> tuple[Token, ...]:
         """The tokens as the file has them now; read again only if it changed."""
@@ -162,16 +174,13 @@ class Tokens:
 
     def _write(self, tokens: Iterable[Token]) -> None:
         lines = [f"{t.name} {','.join(sorted(t.scopes))} {t.sha256}\n" for t in tokens]
-        try:
-            with whole_file(self.path, mode=0o600) as out:
-                out.write((HEAD + "".join(lines)).encode())
-                if os.geteuid() == 0:
-                    # Made by an administrator, to be read by the station's own user. By its handle:
-                    # that user may put something else in the place of the name.
-                    of = (self.path if self.path.exists() else self.path.parent).stat()
-                    os.fchown(out.fileno(), of.st_uid, of.st_gid)
-        except OSError as error:
-            raise ConfigError(f"{self.path} cannot be written ({error.strerror})") from error
+        with whole_file(self.path, mode=0o600) as out:
+            out.write((HEAD + "".join(lines)).encode())
+            if os.geteuid() == 0:
+                # Made by an administrator, to be read by the station's own user. By its handle:
+                # that user may put something else in the place of the name.
+                of = (self.path if self.path.exists() else self.path.parent).stat()
+                os.fchown(out.fileno(), of.st_uid, of.st_gid)
 
 
 def _token(line: str, where: str) -> Token:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import stat
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -52,6 +56,38 @@ def test_a_token_bears_its_name_and_scopes(tokens: Tokens) -> None:
 
 def test_no_two_tokens_are_the_same(tokens: Tokens) -> None:
     assert tokens.new("a", [Scope.ACT]) != tokens.new("b", [Scope.ACT])
+
+
+@pytest.mark.slow
+def test_what_several_programs_change_at_the_same_moment_is_all_kept(tokens: Tokens) -> None:
+    for n in range(40):
+        tokens.new(f"old-{n}", [Scope.READ])
+    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as many:
+        made = [many.submit(make_and_revoke, tokens.path, n) for n in range(40)]
+        assert all(secret.result() for secret in made)
+    assert {token.name for token in tokens.all()} == {f"new-{n}" for n in range(40)}
+    assert all(tokens.bearer(secret.result()) for secret in made)
+
+
+def make_and_revoke(path: Path, n: int) -> str:
+    """What one program does."""
+    tokens = Tokens(path)
+    secret = tokens.new(f"new-{n}", [Scope.ACT])
+    tokens.revoke(f"old-{n}")
+    return secret
+
+
+def test_a_folder_that_cannot_be_locked_is_named(
+    tokens: Tokens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    tokens.new("plc", [Scope.ACT])
+    monkeypatch.setattr(fcntl, "flock", refused)
+    with pytest.raises(ConfigError, match=r"tokens cannot be changed \(No locks available\)"):
+        tokens.revoke("plc")
+    assert len(tokens.all()) == 1
 
 
 def test_a_hash_from_the_file_opens_nothing(tokens: Tokens) -> None:
