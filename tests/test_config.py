@@ -63,8 +63,8 @@ def test_a_right_file_becomes_its_model(path: Path) -> None:
 def test_an_unknown_key_names_the_nearest_spelling_all_choices_and_its_line(path: Path) -> None:
     assert faults(path, GOOD_SPEC + "interpolaton: area\n") == [
         'some.yaml:4 key "interpolaton" unknown; did you mean "interpolation"? choose clahe, '
-        "colour, fit, flat_field, height_px, interpolation, locate, pad_value, rectify, roi, "
-        "tiles, unwrap, width_px"
+        "colour, fit, flat_field, height_px, interpolation, locate, pad_value, raw, rectify, "
+        "roi, tiles, unwrap, width_px"
     ]
 
 
