@@ -21,35 +21,9 @@ from pipeline.ledger.listening import NotListening, not_listening
 from pipeline.ledger.lock import in_use
 from pipeline.ledger.outbox import depths
 from pipeline.ledger.queries import FOREVER, period, rows_of_serial, stamp
+from pipeline.ledger.tally import tally
 
 LOST_AFTER = timedelta(minutes=15)  # open for longer: no station is at work on it, running or not
-MOST_GAPS = 100
-
-# One pass, sorted in memory: 2 s for a million records.
-GROUPS = """
-SELECT verdict, camera, model_version,
-       CASE WHEN verdict = 'NOT_INSPECTED' THEN substr(reason, 1, instr(reason || ':', ':') - 1)
-       ELSE '' END AS kind, count(*) AS n
-FROM records
-WHERE seq BETWEEN :first AND :last AND captured_at >= :since AND captured_at < :until
-GROUP BY verdict, camera, model_version, kind
-"""
-GAPS = """
-SELECT before + 1 AS first, seq - 1 AS last FROM (
-    SELECT seq, lag(seq, 1, :first - 1) OVER (ORDER BY seq) AS before
-    FROM records WHERE seq BETWEEN :first AND :last
-) WHERE seq - before > 1 LIMIT :most
-"""
-SHADOWS = """
-SELECT shadows.model_version AS version, count(*) AS frames,
-       count(*) FILTER (WHERE shadows.verdict != records.verdict) AS disagreements
-FROM shadows JOIN records ON records.id = shadows.record
-WHERE shadows.record BETWEEN
-        (SELECT min(id) FROM records WHERE seq IN (:low, :high))
-    AND (SELECT max(id) FROM records WHERE seq IN (:low, :high))
-  AND captured_at >= :since AND captured_at < :until
-GROUP BY shadows.model_version
-"""
 
 
 @dataclass(frozen=True)
@@ -167,14 +141,13 @@ def audit(
     # A station that starts or ends meanwhile was at work at one of the two moments.
     running = in_use(path)
     with connected(path, "audits", station) as db:
-        db.execute("PRAGMA temp_store = MEMORY")
         db.execute("BEGIN")  # one state of the ledger for all that follows
         now = now or datetime.now(UTC)
-        found = _account(db, now, running, since, until)
+        found = _account([db], now, running, since, until)
         if found["lost"] and not running and in_use(path):
             db.execute("COMMIT")
             db.execute("BEGIN")
-            found = _account(db, now, True, since, until)
+            found = _account([db], now, True, since, until)
         counts = depths(db, sinks, others=True)
         waiting = tuple(OutboxDepth(sink, *depth) for sink, depth in counts.items())
     return Audit(
@@ -198,43 +171,51 @@ def of_part(path: Path, station: str, serial: str) -> list[dict[str, Any]]:
 
 
 def _account(
-    db: sqlite3.Connection,
+    files: Sequence[sqlite3.Connection],
     now: datetime,
     running: bool,
     since: datetime | None,
     until: datetime | None,
 ) -> dict[str, Any]:
-    """Figures of the records and events of a period, by attribute of `Audit`."""
-    within = period(since, until)
-    first, last = _numbers(db, within)
+    """Figures of the records and events of a period, by attribute of `Audit`.
+
+    Args:
+        files: the ledger and its archives.
+        now: time for the age of open records.
+        running: is a station at work on the ledger?
+        since: with a time zone; None: no limit.
+        until: with a time zone; None: no limit.
+    """
+    db, within = files[0], period(since, until)
+    first, last = _numbers(files, within)
+    found = tally(files, first, last, within)
     verdicts, reasons = dict.fromkeys(Verdict, 0), Counter[str]()
     judged: dict[tuple[str, str], Counter[Verdict]] = defaultdict(Counter)
-    n_open = 0
-    for row in db.execute(GROUPS, {**within, "first": first, "last": last}):
-        if row["verdict"] is None:
-            n_open += row["n"]
+    for (of_group, camera, version, kind), n in found.groups.items():
+        if of_group is None:
             continue
-        verdict = Verdict(row["verdict"])
-        verdicts[verdict] += row["n"]
-        judged[row["camera"], row["model_version"]][verdict] += row["n"]
+        verdict = Verdict(of_group)
+        verdicts[verdict] += n
+        judged[camera, version][verdict] += n
         if verdict is Verdict.NOT_INSPECTED:
-            reasons[row["kind"]] += row["n"]
-    n_records = sum(verdicts.values()) + n_open
-    missing, gaps = _gaps(db, first, last, n_records)
+            reasons[kind] += n
     at_work, lost = _open(db, within, now, running)
     return dict(
-        triggers=n_records + missing,
+        triggers=found.groups.total() + found.missing,
         verdicts=verdicts,
         at_work=at_work,
         lost=lost,
-        missing=missing,
-        gaps=gaps,
+        missing=found.missing,
+        gaps=tuple(found.gaps),
         reasons=dict(reasons.most_common()),
         judged=tuple(
             VerdictCounts(camera, version, {v: counts[v] for v in Verdict})
             for (camera, version), counts in sorted(judged.items())
         ),
-        shadowed=_shadowed(db, within, first, last),
+        shadowed=tuple(
+            ShadowCounts(version, n, found.disagreements[version])
+            for version, n in sorted(found.frames.items())
+        ),
         not_listening=not_listening(db, within, now, running),
         events=tuple(
             StationEvent(**dict(row))
@@ -247,51 +228,33 @@ def _account(
     )
 
 
-def _numbers(db: sqlite3.Connection, within: dict[str, str]) -> tuple[int, int]:
+def _numbers(files: Sequence[sqlite3.Connection], within: dict[str, str]) -> tuple[int, int]:
     """First and last number of the period, with those next to it that are missing.
 
     It is not known when they were given out, so they belong to both neighbours.
     """
-    given = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'records'").fetchone()
+    given = files[0].execute("SELECT seq FROM sqlite_sequence WHERE name = 'records'").fetchone()
     end = 0 if given is None else given[0]
     if (within["since"], within["until"]) == FOREVER:
         return 1, end
-    low, high = db.execute(
+
+    def found(query: str, values: dict[str, Any]) -> list[int]:
+        every = (value for db in files for value in db.execute(query, values).fetchone())
+        return [value for value in every if value is not None]
+
+    inside = found(
         "SELECT min(seq), max(seq) FROM records "
         "WHERE captured_at >= :since AND captured_at < :until",
         within,
-    ).fetchone()
-    if low is None:
-        before = db.execute(
-            "SELECT max(seq) FROM records WHERE captured_at < :since", within
-        ).fetchone()[0]
-        after = db.execute(
-            "SELECT min(seq) FROM records WHERE captured_at >= :until", within
-        ).fetchone()[0]
+    )
+    if inside:
+        ends = {"low": min(inside), "high": max(inside)}
+        before = found("SELECT max(seq) FROM records WHERE seq < :low", ends)
+        after = found("SELECT min(seq) FROM records WHERE seq > :high", ends)
     else:
-        before = db.execute("SELECT max(seq) FROM records WHERE seq < ?", (low,)).fetchone()[0]
-        after = db.execute("SELECT min(seq) FROM records WHERE seq > ?", (high,)).fetchone()[0]
-    return (before or 0) + 1, end if after is None else after - 1
-
-
-def _gaps(
-    db: sqlite3.Connection, first: int, last: int, n_records: int
-) -> tuple[int, tuple[tuple[int, int], ...]]:
-    """How many numbers have no record, and which."""
-    numbers = {"first": first, "last": last, "most": MOST_GAPS}
-    n_numbers = max(0, last - first + 1)
-    if n_numbers == n_records:
-        return 0, ()
-    # Records of another time may stand between, where the clock was set.
-    here, highest = db.execute(
-        "SELECT count(*), max(seq) FROM records WHERE seq BETWEEN :first AND :last", numbers
-    ).fetchone()
-    if here >= n_numbers:
-        return 0, ()
-    gaps = [(row["first"], row["last"]) for row in db.execute(GAPS, numbers)]
-    if (highest or first - 1) < last:
-        gaps.append(((highest or first - 1) + 1, last))
-    return n_numbers - here, tuple(gaps)
+        before = found("SELECT max(seq) FROM records WHERE captured_at < :since", within)
+        after = found("SELECT min(seq) FROM records WHERE captured_at >= :until", within)
+    return max(before, default=0) + 1, min(after) - 1 if after else end
 
 
 def _open(
@@ -307,13 +270,3 @@ def _open(
     young = stamp(now - LOST_AFTER)
     at_work = tuple(r for r in found if running and r.captured_at >= young)
     return at_work, tuple(r for r in found if r not in at_work)
-
-
-def _shadowed(
-    db: sqlite3.Connection, within: dict[str, str], first: int, last: int
-) -> tuple[ShadowCounts, ...]:
-    """By version. Ids grow with numbers, so those of the period lie between its first and last."""
-    ends = "SELECT min(seq), max(seq) FROM records WHERE seq BETWEEN ? AND ?"
-    low, high = db.execute(ends, (first, last)).fetchone()
-    rows = db.execute(SHADOWS, {**within, "low": low, "high": high})
-    return tuple(ShadowCounts(r["version"], r["frames"], r["disagreements"]) for r in rows)

@@ -18,9 +18,10 @@ FROM outbox JOIN records ON records.id = outbox.record
 WHERE outbox.sink = ? AND outbox.dead = ? ORDER BY outbox.seq LIMIT ?
 """
 
+# Kept by triggers of the schema.
 DEPTH = """
-SELECT count(*) FILTER (WHERE dead = 0), count(*) FILTER (WHERE dead = 1)
-FROM outbox WHERE sink = ?
+SELECT coalesce(sum(n) FILTER (WHERE dead = 0), 0), coalesce(sum(n) FILTER (WHERE dead = 1), 0)
+FROM outbox_depths WHERE sink = ?
 """
 
 
@@ -120,7 +121,9 @@ def depths(
     """
     names = dict.fromkeys(sinks)
     if others:
-        names |= dict.fromkeys(row[0] for row in db.execute("SELECT DISTINCT sink FROM outbox"))
+        names |= dict.fromkeys(
+            row[0] for row in db.execute("SELECT sink FROM outbox_depths WHERE n > 0")
+        )
     return {sink: tuple(db.execute(DEPTH, (sink,)).fetchone()) for sink in names}
 
 

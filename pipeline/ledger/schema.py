@@ -126,6 +126,35 @@ CREATE TRIGGER records_are_final BEFORE UPDATE OF seq, id, captured_at, serial, 
     part_class, defect_score, scores, model_version, latency_ms, camera, frame_age_ms, steps
 ON records WHEN OLD.verdict IS NOT NULL
 BEGIN SELECT RAISE(ABORT, 'the record is closed already'); END;
+-- How many entries each sink has, due and dead: to count millions of them took most of a second.
+CREATE TABLE outbox_depths (
+    sink TEXT NOT NULL,
+    dead INTEGER NOT NULL,
+    n INTEGER NOT NULL,
+    PRIMARY KEY (sink, dead)
+) WITHOUT ROWID;
+INSERT INTO outbox_depths SELECT sink, dead, count(*) FROM outbox GROUP BY sink, dead;
+CREATE TRIGGER outbox_counts_new AFTER INSERT ON outbox BEGIN
+    INSERT INTO outbox_depths VALUES (NEW.sink, NEW.dead, 1)
+    ON CONFLICT (sink, dead) DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER outbox_counts_removed AFTER DELETE ON outbox BEGIN
+    UPDATE outbox_depths SET n = n - 1 WHERE sink = OLD.sink AND dead = OLD.dead;
+END;
+CREATE TRIGGER outbox_counts_changed AFTER UPDATE OF sink, dead ON outbox
+WHEN OLD.sink != NEW.sink OR OLD.dead != NEW.dead BEGIN
+    UPDATE outbox_depths SET n = n - 1 WHERE sink = OLD.sink AND dead = OLD.dead;
+    INSERT INTO outbox_depths VALUES (NEW.sink, NEW.dead, 1)
+    ON CONFLICT (sink, dead) DO UPDATE SET n = n + 1;
+END;
+-- Files beside this one, which took over closed records of past months: see `upkeep`.
+CREATE TABLE archives (
+    name TEXT PRIMARY KEY,  -- of the file
+    first INTEGER NOT NULL,  -- number of its records
+    last INTEGER NOT NULL,
+    last_id TEXT NOT NULL,
+    n INTEGER NOT NULL  -- of records removed from this file
+);
 """
 # What each version adds to the one before; a new file takes all of them.
 STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -11,7 +12,8 @@ import pytest
 
 from pipeline.contracts.records import Record, Verdict
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.outbox import Outbox, depths
+from pipeline.ledger.outbox import Outbox, depths, queue_again, revive
+from pipeline.ledger.schema import APPLICATION_ID, STEPS
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -69,3 +71,38 @@ def test_depths_name_other_sinks_only_where_they_are_asked_for(ledger: Ledger) -
     with ledger.reading() as db:
         assert depths(db, ["mes", "new"]) == {"mes": (1, 0), "new": (0, 0)}
         assert depths(db, ["new"], others=True) == {"new": (0, 0), "all": (1, 0), "mes": (1, 0)}
+
+
+def test_the_depth_of_an_older_ledger_is_counted_when_it_is_brought_up_to_date(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "old.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(" ".join(STEPS[:3]))
+        db.executescript(f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 3;")
+        db.execute("INSERT INTO station VALUES ('west-1')")
+        rows = [("mes", 0), ("mes", 0), ("mes", 1), ("file", 1)]
+        db.executemany("INSERT INTO outbox (sink, record, dead) VALUES (?, 'x', ?)", rows)
+        db.commit()
+    with closing(Ledger(path, "west-1")) as ledger, ledger.reading() as db:
+        assert depths(db, [], others=True) == {"file": (0, 1), "mes": (2, 1)}
+
+
+def test_the_depth_is_what_a_count_of_the_entries_would_be(tmp_path: Path) -> None:
+    outboxes = {"mes": tuple(Verdict), "file": tuple(Verdict)}
+    with closing(Ledger(tmp_path / "ledger.sqlite", "west-1", outboxes)) as ledger:
+        for _ in range(5):
+            judge(ledger, Verdict.FAIL)
+        mes, file = Outbox(ledger, "mes"), Outbox(ledger, "file")
+        mes.give_up(mes.due(2), "no")
+        mes.failed(mes.due(3), "again")
+        file.delivered(file.due(4))
+        with ledger.writing() as db:
+            revive(db, "mes", 1)
+            queue_again(db, "file", ["x"], [])
+        with ledger.reading() as db:
+            counted = db.execute("SELECT sink, dead, count(*) FROM outbox GROUP BY 1, 2").fetchall()
+            found = depths(db, list(outboxes))
+    entries = {(sink, dead): n for sink, dead, n in counted}
+    assert found == {s: (entries.get((s, 0), 0), entries.get((s, 1), 0)) for s in outboxes}
+    assert found == {"mes": (4, 1), "file": (2, 0)}

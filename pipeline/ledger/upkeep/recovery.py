@@ -24,7 +24,7 @@ from pipeline.ledger.upkeep.integrity import damage_of, is_damage, made_beside
 AT_ONCE = 4096  # numbers read by one query, halved around what cannot be read
 LEAST_ROW_BYTES = 16
 KIND = "ledger recovered"
-MADE_HERE = {"station"}  # tables whose rows the new ledger has already
+MADE_HERE = {"station", "outbox_depths"}  # tables whose rows the new ledger has already
 
 
 @dataclass(frozen=True)
