@@ -76,6 +76,17 @@ class OpenedCamera:
     source: Source
     trigger: Trigger | None
 
+    @property
+    def reusable(self) -> bool:
+        """May it stay open for a station with the same settings?"""
+        return all(part.kept_on_reload for part in (self.source, self.trigger) if part is not None)
+
+    def close(self) -> None:
+        """Close both."""
+        self.source.close()
+        if self.trigger is not None:
+            self.trigger.close()
+
 
 @dataclass(frozen=True)
 class Components:
@@ -103,9 +114,7 @@ class Components:
         """Close the cameras, but for those in `kept`."""
         for camera in self.cameras:
             if camera.settings.name not in kept:
-                camera.source.close()
-                if camera.trigger is not None:
-                    camera.trigger.close()
+                camera.close()
 
 
 def prepare(line: Line, clock: Clock, former: Components | None = None) -> Components:
@@ -115,7 +124,7 @@ def prepare(line: Line, clock: Clock, former: Components | None = None) -> Compo
         LinesideError: something is missing or wrong; what was opened here is closed again.
     """
     mine = [] if former is None or former.line.station != line.station else former.cameras
-    reusable = {opened.settings.name: opened for opened in mine}
+    reusable = {opened.settings.name: opened for opened in mine if opened.reusable}
     kept = frozenset(
         c.name for c in line.all_cameras if c.name in reusable and reusable[c.name].settings == c
     )
@@ -124,37 +133,27 @@ def prepare(line: Line, clock: Clock, former: Components | None = None) -> Compo
     try:
         for sink in line.sinks:
             sink.open(line.station, clock).close()
-        if (
-            former is not None
-            and _same_model(former.line, line)
-            and raw_pixels.by_camera(former.line) == raw_pixels.by_camera(line)
-        ):
+        if former is not None and _same_model(former.line, line):
             serving = former.serving
         else:
             serving = Serving.start(line, Registry(line.model.registry), clock)
     except BaseException:
         for camera in new:
-            camera.source.close()
-            if camera.trigger is not None:
-                camera.trigger.close()
+            camera.close()
         raise
     return Components(line, tuple(opened[c.name] for c in line.all_cameras), serving, kept)
 
 
 def _same_model(former: Line, line: Line) -> bool:
     def asked(of: Line) -> tuple[object, ...]:
-        return of.recipe, of.model, of.threads
+        return of.recipe, of.model, of.threads, raw_pixels.by_camera(of)
 
     return asked(former) == asked(line)
 
 
 @contextmanager
 def assembled(line: Line, clock: Clock | None = None) -> Iterator[Station]:
-    """A station from its line file.
-
-    Raises:
-        LinesideError: something is missing or wrong.
-    """
+    """A station from its line file; raises LinesideError where something is missing or wrong."""
     clock = clock or Clock()
     with assembled_from(prepare(line, clock), clock) as station:
         yield station

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from pipeline.contracts.records import Verdict
-from pipeline.daemon.build import announcement, assembled, open_cameras
+from pipeline.daemon.build import announcement, assembled, open_cameras, prepare
 from pipeline.daemon.inspection.camera import CameraStatus
 from pipeline.daemon.model.serving import ModelStatus
 from pipeline.daemon.runtime.clock import Clock
@@ -43,6 +43,37 @@ def test_a_trigger_for_a_source_that_waits_is_refused_with_the_remedy(line: Line
     trigger = interval.Config(type="interval", every_ms=100)
     with pytest.raises(ConfigError, match=r"source replay waits .* leave `trigger` out"):
         open_cameras(line.model_copy(update={"trigger": trigger}), Clock())
+
+
+def test_a_reload_keeps_the_cameras_and_the_model_that_have_not_changed(
+    line: Line, champion: Registry
+) -> None:
+    clock, cameras = Clock(), {n: line.all_cameras[0].source for n in ("left", "right")}
+
+    def of(**changed: object) -> Line:
+        settings = [
+            CameraSettings(
+                name=name, source=source.model_copy(update=changed if name == "right" else {})
+            )
+            for name, source in cameras.items()
+        ]
+        return line.model_copy(update={"source": None, "cameras": tuple(settings)})
+
+    former = prepare(of(), clock)
+    same, changed = (prepare(of(**c), clock, former) for c in ({}, {"loop": True}))
+    assert (set(same.kept), set(changed.kept)) == ({"left", "right"}, {"left"})
+    assert same.cameras == former.cameras
+    assert changed.cameras[0] is former.cameras[0]
+    assert changed.cameras[1] is not former.cameras[1]
+    assert same.serving is changed.serving is former.serving
+
+
+def test_a_reload_keeps_no_camera_whose_callers_wait_for_answers(
+    line: Line, champion: Registry
+) -> None:
+    sent = line.model_copy(update={"source": push.Config(type="push")})
+    former = prepare(sent, Clock())
+    assert prepare(sent, Clock(), former).kept == frozenset()
 
 
 def test_what_sinks_announce_keeps_its_keys() -> None:

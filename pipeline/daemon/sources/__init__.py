@@ -75,11 +75,14 @@ class Source(ABC):
             too fast are recorded as overload; a source that is not live waits until there is room.
         connected: could a frame come now? `frames` sets it where that is known before the first
             frame, as of a watched folder; the first frame sets it anyway, SourceLost unsets it.
+        kept_on_reload: may it stay open for the next station when the line file is reloaded? Not
+            where callers wait for answers, which the station that ends has to give.
         loss_unnoticed_s: how long `connected` may be wrong after the connection was lost.
     """
 
     live = True
     connected = False
+    kept_on_reload = True
     loss_unnoticed_s = 0.0
 
     @abstractmethod

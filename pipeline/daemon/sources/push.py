@@ -38,6 +38,8 @@ class Config(SourceConfig):
 class Push(Source):
     """Takes pictures from the web service."""
 
+    kept_on_reload = False
+
     def __init__(self, config: Config, clock: Clock) -> None:
         self._clock = clock
         self._queue: BoundedQueue[Frame] = BoundedQueue("source push", config.waiting)

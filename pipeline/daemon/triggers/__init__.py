@@ -52,6 +52,8 @@ class Trigger(ABC):
         connected: could a call come now? One that needs a connection sets and unsets it.
         records_ahead: how many calls may be recorded while an earlier one waits for its frame. 0:
             the next call is taken when the one before has its frame.
+        kept_on_reload: may it stay open for the next station when the line file is reloaded? Not
+            where callers wait for answers, which the station that ends has to give.
         loss_unnoticed_s: how long `connected` may be wrong after the connection was lost.
         resumed: what became of triggers that were sent before the present connection; "" where
             nothing is known.
@@ -59,6 +61,7 @@ class Trigger(ABC):
 
     connected = True
     records_ahead = 0
+    kept_on_reload = True
     loss_unnoticed_s = 0.0
     resumed = ""
 

@@ -33,6 +33,8 @@ class Config(TriggerConfig):
 class Software(Trigger):
     """An opened software trigger; the web service fires it."""
 
+    kept_on_reload = False
+
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._queue: BoundedQueue[Call] = BoundedQueue("trigger software", WAITING)
