@@ -15,11 +15,6 @@ ledger = typer.Typer(help="Look after a station's ledger.", no_args_is_help=True
 LineFile = Annotated[Path, typer.Argument(metavar="LINE.yaml", help="The station's line file.")]
 
 
-@ledger.callback()
-def _group() -> None:
-    """Keep the commands below `ledger`, however few there are."""
-
-
 @ledger.command()
 def recover(line_file: LineFile) -> None:
     """Put a new ledger in place of a damaged one, with all that can still be read.
@@ -39,3 +34,23 @@ def recover(line_file: LineFile) -> None:
         "records that were due for a sink may be missing there: `lineside outbox` with --replay "
         "SINK --since delivers a period again"
     )
+
+
+@ledger.command()
+def archive(line_file: LineFile) -> None:
+    """Move the records of past months into a file each, also while the station runs.
+
+    Audits read them there. Records that an outbox, a kept image or a review needs stay.
+    """
+    from pipeline import config
+    from pipeline.daemon.settings.line import Line
+    from pipeline.ledger.upkeep.archiving import ArchivedMonth
+    from pipeline.ledger.upkeep.archiving import archive as move
+
+    def show(month: ArchivedMonth) -> None:
+        left = f"; {month.left} stay, which something needs" if month.left else ""
+        print_line(f"{month.month}: {month.moved} records moved to {month.file}{left}")
+
+    line = config.load(line_file, Line)
+    if not move(line.ledger, line.station, datetime.now(UTC), show):
+        print_line("no record is of a past month; nothing to archive")

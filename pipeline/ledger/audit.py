@@ -22,6 +22,7 @@ from pipeline.ledger.lock import in_use
 from pipeline.ledger.outbox import depths
 from pipeline.ledger.queries import FOREVER, period, rows_of_serial, stamp
 from pipeline.ledger.tally import tally
+from pipeline.ledger.upkeep.archives import with_archives
 
 LOST_AFTER = timedelta(minutes=15)  # open for longer: no station is at work on it, running or not
 
@@ -143,11 +144,13 @@ def audit(
     with connected(path, "audits", station) as db:
         db.execute("BEGIN")  # one state of the ledger for all that follows
         now = now or datetime.now(UTC)
-        found = _account([db], now, running, since, until)
+        with with_archives(db, path) as files:
+            found = _account(files, now, running, since, until)
         if found["lost"] and not running and in_use(path):
             db.execute("COMMIT")
             db.execute("BEGIN")
-            found = _account([db], now, True, since, until)
+            with with_archives(db, path) as files:
+                found = _account(files, now, True, since, until)
         counts = depths(db, sinks, others=True)
         waiting = tuple(OutboxDepth(sink, *depth) for sink, depth in counts.items())
     return Audit(
@@ -167,7 +170,13 @@ def of_part(path: Path, station: str, serial: str) -> list[dict[str, Any]]:
         LedgerError: there is no ledger that could be read.
     """
     with connected(path, "audits", station) as db:
-        return rows_of_serial(db, serial)
+        db.execute("BEGIN")
+        rows: dict[int, dict[str, Any]] = {}
+        with with_archives(db, path) as files:
+            for file in files:
+                for row in rows_of_serial(file, serial):
+                    rows.setdefault(row["seq"], row)
+        return [rows[seq] for seq in sorted(rows)]
 
 
 def _account(

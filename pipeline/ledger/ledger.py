@@ -27,6 +27,7 @@ from pipeline.ledger.elapsed import BootClock, Elapsed
 from pipeline.ledger.ids import Ids
 from pipeline.ledger.lock import LedgerLock
 from pipeline.ledger.queries import record_of
+from pipeline.ledger.upkeep.archives import with_archives
 from pipeline.ledger.upkeep.integrity import AT_ONCE_BYTES, checked
 
 RESTARTED = "station restarted"
@@ -114,8 +115,11 @@ class Ledger:
         # A program that locks the file later must not stop a worker for longer than it may be
         # silent.
         self._db.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
-        last = self._db.execute("SELECT max(id) FROM records").fetchone()[0]
-        self._ids = Ids(last or "")
+        last = self._db.execute(
+            "SELECT max(coalesce((SELECT max(id) FROM records), ''), "
+            "coalesce((SELECT max(last_id) FROM archives), ''))"
+        ).fetchone()[0]
+        self._ids = Ids(last)
         numbered = self._db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'records'")
         self.started_after: int = (numbered.fetchone() or (0,))[0]
 
@@ -283,8 +287,8 @@ class Ledger:
 
     def account(self, after: int = 0) -> Account:
         """Triggers and verdicts of all records with a number above `after`."""
-        with self.reading() as db:
-            return account_of(db, after)
+        with self.reading() as db, with_archives(db, self.path, after) as files:
+            return account_of(files, after)
 
     def records(self, after: int = 0) -> Iterator[Record]:
         """Closed records in the order of their triggers."""

@@ -14,7 +14,8 @@ import logging
 import os
 import struct
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 
@@ -95,6 +96,25 @@ def lock_file(path: Path) -> Path:
     """The lock file of a ledger, beside the file that `path` leads to."""
     real = path.resolve()
     return real.with_name(f"{real.name}.lock")
+
+
+@contextmanager
+def only_one(path: Path, work: str) -> Iterator[None]:
+    """Keep a second program from the same work on a ledger, which a station may be using.
+
+    Raises:
+        LedgerError: one is at work.
+        OSError: the lock file cannot be written.
+    """
+    beside = lock_file(path).with_suffix(f".{work}.lock")
+    with _opened(beside) as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LedgerError(
+                f"another `lineside ledger {work}` is at work on {path}; wait for its end"
+            ) from None
+        yield
 
 
 def in_use(path: Path) -> bool:

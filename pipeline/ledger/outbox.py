@@ -161,6 +161,12 @@ def records_not_due(
     return [row["id"] for row in rows.fetchall()]
 
 
+def has_records(db: sqlite3.Connection, since: datetime | None, until: datetime | None) -> bool:
+    """Is there a record of a period?"""
+    query = "SELECT 1 FROM records WHERE captured_at >= :since AND captured_at < :until LIMIT 1"
+    return db.execute(query, period(since, until)).fetchone() is not None
+
+
 def dead_letters(db: sqlite3.Connection, sink: str) -> dict[str, int]:
     """The number in the outbox of each dead letter of a sink, by its record's id."""
     query = "SELECT record, seq FROM outbox WHERE sink = ? AND dead = 1"

@@ -68,12 +68,17 @@ def tally(
         within: the period, as of `queries.period`.
     """
     found = Tally()
-    shadows = [_has_shadows(db) for db in files]
+    known = [(db, *_bounds(db), _has_shadows(db)) for db in files]
     for low in range(first, last + 1, SLICE):
         numbers = {"low": low, "high": min(low + SLICE - 1, last)}
         seen: list[int] = []  # of the files before, where there is more than one
         here = 0
-        for db, has_shadows in zip(files, shadows, strict=True):
+        at_hand = [
+            (db, has_shadows)
+            for db, lowest, highest, has_shadows in known
+            if lowest <= numbers["high"] and highest >= low
+        ]
+        for db, has_shadows in at_hand:
             values = {**numbers, **within, "twice": json.dumps(seen)}
             for row in db.execute(GROUPS, values):
                 group = (row["verdict"], row["camera"], row["model_version"], row["kind"])
@@ -83,11 +88,19 @@ def tally(
             for row in db.execute(SHADOWS, values) if has_shadows else ():
                 found.frames[row["version"]] += row["frames"]
                 found.disagreements[row["version"]] += row["disagreements"]
-            if len(files) > 1 and db is not files[-1]:
+            if db is not at_hand[-1][0]:
                 seen += [seq for (seq,) in db.execute(NUMBERS, numbers)]
         if here < numbers["high"] - low + 1:
             _add_gaps(found, files, numbers)
     return found
+
+
+def _bounds(db: sqlite3.Connection) -> tuple[int, int]:
+    """The lowest and the highest number of a file."""
+    low, high = (
+        db.execute(f"SELECT {end}(seq) FROM records").fetchone()[0] for end in ("min", "max")
+    )
+    return low or 0, high or 0
 
 
 def _has_shadows(db: sqlite3.Connection) -> bool:

@@ -20,11 +20,13 @@ from pipeline.ledger.outbox import (
     ListedEntry,
     dead_letters,
     depths,
+    has_records,
     listed,
     queue_again,
     records_not_due,
     revive,
 )
+from pipeline.ledger.upkeep.archives import with_archives
 
 AT_ONCE = 1000  # entries in one transaction: some 10 ms
 
@@ -94,8 +96,14 @@ class OutboxAdmin:
             until: with a time zone, not included; None: up to now.
 
         Raises:
-            DataError: no such sink in the line file.
+            DataError: no such sink in the line file, or records of the period are archived.
         """
+        with with_archives(self._db, self._line.ledger) as (_, *archives):
+            if any(has_records(archive, since, until) for archive in archives):
+                raise DataError(
+                    "records of this period are archived and can no longer be delivered from the "
+                    "ledger; give a later --since (`lineside audit` still counts them)"
+                )
         found = records_not_due(self._db, sink, self._config(sink).verdicts, since, until)
         dead = dead_letters(self._db, sink)
         for batch in _batches(found):
