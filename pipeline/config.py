@@ -238,7 +238,7 @@ def _explain(path: Path, root: yaml.Node, model: type[BaseModel], error: ErrorDe
         allowed = [a.strip(" '") for a in context["expected"].replace(" or ", ",").split(",")]
         return f'{where} {dotted} "{given}" unknown; {choices(str(given), allowed)}'
     reason = str(context["error"]) if kind == "value_error" else error["msg"]
-    shown = f' "{hidden(str(given))}"' if isinstance(given, str | int | float) else ""
+    shown = f' "{hidden(str(given), paths=True)}"' if isinstance(given, str | int | float) else ""
     return f"{where} {dotted}{shown}: {reason[:1].lower()}{reason[1:]}"
 
 

@@ -124,19 +124,71 @@ def choices(given: str, allowed: Iterable[str]) -> str:
     return f"{hint}choose {', '.join(names)}"
 
 
-# Addresses of cameras, brokers and registries come with a password, and messages quote addresses.
-_PASSWORD = re.compile(r"(?<=://)[^/\s]+@")
+# Messages quote addresses of cameras, brokers, receivers and registries, which come with secrets.
+_ADDRESS = re.compile(r"""\b([a-z][a-z0-9+.-]*)://([^\s"'<>`]+)""", re.IGNORECASE)
+_LOCAL = {"file", "sqlite", "models", "runs"}  # schemes without a server, so without a password
+# A password may have a slash, a question mark and an @: with a colon all goes up to the last @.
+_USER = re.compile(r"^(?:[^/?#]*:.*|[^/?#]*)@", re.DOTALL)
+_TOKEN = re.compile(r"(?=.*\d)(?=.*[a-z])[^/]{16,}", re.IGNORECASE)  # a part of a path
+_SETTING = re.compile(
+    r"(?i)(\b|_)(password|passwd|pwd|secret|token|api_?key|access_?key|signature)=[^&;,/\s]+"
+)
+_BIDIRECTIONAL = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
-def hidden(text: str) -> str:
-    """The text without the user and password of any address in it."""
-    return _PASSWORD.sub("***@", text)
+def hidden(text: str, *, paths: bool = False) -> str:
+    """The text without what may be a secret in any address in it.
+
+    Gone are user and password, the values of a query, the fragment, and parts of a path that are as
+    long and mixed as tokens are; also the value of `password=...` and the like anywhere.
+
+    Args:
+        text: of a message.
+        paths: hide paths as a whole; for settings, where a short token may stand in one.
+    """
+    text = _ADDRESS.sub(lambda found: _hidden_address(found[1], found[2], paths), text)
+    return _SETTING.sub(r"\1\2=***", text)
+
+
+def _hidden_address(scheme: str, rest: str, paths: bool) -> str:
+    if scheme.lower() in _LOCAL:
+        return f"{scheme}://{rest}"
+    place, mark, more = re.match(r"([^?#]*)(.?)(.*)", _USER.sub("***@", rest), re.DOTALL).groups()  # type: ignore[union-attr]
+    host, slash, path = place.partition("/")
+    if paths:
+        path, mark = ("..." if path or mark else ""), ""
+        slash = slash or ("/" if path else "")
+    else:
+        path = "/".join("***" if _TOKEN.fullmatch(part) else part for part in path.split("/"))
+    if mark and more:
+        keys = [pair.partition("=") for pair in more.partition("#")[0].split("&")]
+        mark += "&".join(f"{key}=***" if equals else "***" for key, equals, _ in keys)
+    return f"{scheme}://{host}{slash}{path}{mark}"
 
 
 def printable(name: str) -> str:
-    """A file's name that can be printed and written as UTF-8.
+    """A file's name, or other text from outside, that can be printed and written as UTF-8.
 
-    Bytes that are not UTF-8, and control characters, which a terminal would obey, stand escaped.
+    Escaped stand bytes that are not UTF-8, and all that a terminal would obey: control characters,
+    line breaks of every kind, changes of the direction of writing.
     """
     text = name.encode("utf-8", "backslashreplace").decode()
-    return "".join(ascii(c)[1:-1] if unicodedata.category(c) == "Cc" else c for c in text)
+    if text.isprintable():
+        return text
+    return "".join(ascii(c)[1:-1] if is_obeyed(c) else c for c in text)
+
+
+def is_obeyed(character: str) -> bool:
+    """Would a terminal obey a character rather than show it, or could it not be written?"""
+    return (
+        unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+        or unicodedata.bidirectional(character) in _BIDIRECTIONAL
+    )
+
+
+def printable_lines(text: str) -> str:
+    """A message of one or more lines, each `printable`, all but the first indented.
+
+    So no text from outside that is quoted in it can look like a message of its own.
+    """
+    return "\n    ".join(map(printable, text.split("\n")))

@@ -54,10 +54,41 @@ def test_a_missing_package_comes_with_the_command_that_installs_it() -> None:
         ("http://token@a and mqtt://u:p@ss@b:1883", "http://***@a and mqtt://***@b:1883"),
         ("http://camera/mail@plant", "http://camera/mail@plant"),
         ("write to qa@plant.example", "write to qa@plant.example"),
+        ("rtsp://qc:a/b?c@d@cam/x is away", "rtsp://***@cam/x is away"),
+        ("http://h:80/hook?token=s3cret&x=1#s3cret, ok", "http://h:80/hook?token=***&x=*** ok"),
+        ("'http://h/hook?s3cret' failed", "'http://h/hook?***' failed"),
+        (
+            "https://hooks.plant/services/T01/Xk29fja8sKq0vNw2mLp4 answers 404",
+            "https://hooks.plant/services/T01/*** answers 404",
+        ),
+        ("rtsp://cam/user=admin_password=s3cret_channel=1", "rtsp://cam/***"),
+        ("rtsp://cam/u=a_password=s_x", "rtsp://cam/u=a_password=***"),
+        ("mssql dsn PWD=s3cret;DATABASE=x", "mssql dsn PWD=***;DATABASE=x"),
+        (
+            "sqlite:////data/0123456789abcdef0123/mlflow.db",
+            "sqlite:////data/0123456789abcdef0123/mlflow.db",
+        ),
+        (
+            "http://10.0.0.12:8711/records and https://plant/",
+            "http://10.0.0.12:8711/records and https://plant/",
+        ),
     ],
 )
-def test_user_and_password_of_an_address_are_hidden(text: str, shown: str) -> None:
+def test_what_may_be_a_secret_in_an_address_is_hidden(text: str, shown: str) -> None:
     assert hidden(text) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://plant/hook/s3cret?x=s3cret", "https://plant/..."),
+        ("rtsp://u:s3cret@10.0.0.5:554/s3cret", "rtsp://***@10.0.0.5:554/..."),
+        ("http://plant?s3cret", "http://plant/..."),
+        ("http://plant", "http://plant"),
+    ],
+)
+def test_of_a_setting_the_path_is_hidden_too(text: str, shown: str) -> None:
+    assert hidden(text, paths=True) == shown
 
 
 @pytest.mark.parametrize(
@@ -66,6 +97,7 @@ def test_user_and_password_of_an_address_are_hidden(text: str, shown: str) -> No
         ("Teil-7 é 部品.png", "Teil-7 é 部品.png"),
         ("\udcfc.png", "\\udcfc.png"),
         ("a\nb\t\x1b[31m\x7f.png", "a\\nb\\t\\x1b[31m\\x7f.png"),
+        ("a\x9b31m\u2028b\u202egnp.exe", "a\\x9b31m\\u2028b\\u202egnp.exe"),
     ],
 )
 def test_a_name_is_printed_without_what_a_terminal_would_obey(name: str, shown: str) -> None:

@@ -30,7 +30,7 @@ from pipeline.cli.review import review
 from pipeline.cli.run import check, exit_code, run
 from pipeline.cli.screen import err, out, print_line
 from pipeline.cli.token import token
-from pipeline.errors import DataError, LinesideError
+from pipeline.errors import DataError, LinesideError, hidden, printable_lines
 
 RATES = {
     "accuracy": "accuracy",
@@ -71,7 +71,7 @@ def main() -> None:
     except LinesideError as error:
         # Without markup: file:line messages are full of square brackets.
         err.print("error: ", style="bold red", end="")
-        err.print(str(error), markup=False, highlight=False)
+        err.print(printable_lines(hidden(str(error))), markup=False, highlight=False)
         sys.exit(exit_code(error))
 
 

@@ -24,7 +24,7 @@ from pipeline.daemon.model.serving import ModelStatus
 from pipeline.daemon.outbox.dispatcher import SinkStatus
 from pipeline.daemon.station import Station
 from pipeline.daemon.status import StationStatus
-from pipeline.errors import hidden
+from pipeline.errors import hidden, printable
 
 A_SECOND = 2  # pictures; each takes some milliseconds of the core that inspects
 RATE_OVER_S = 10.0
@@ -62,7 +62,7 @@ class Watch(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Take one more message."""
         at = time.strftime("%H:%M:%S", time.localtime(record.created))
-        text = " ".join(hidden(record.getMessage()).split())
+        text = printable(" ".join(hidden(record.getMessage()).split()))
         self._messages.append((record.levelname, f"{at} {text}"))
 
     def draw(self) -> RenderableType:

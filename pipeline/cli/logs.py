@@ -1,4 +1,7 @@
-"""Formats of log messages: text for people, one JSON object a line for machines; no secrets."""
+"""Formats of log messages: text for people, one JSON object a line for machines.
+
+The one place where messages lose secrets, and what a terminal would obey.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import logging
 from datetime import UTC, datetime
 from typing import Literal
 
-from pipeline.errors import hidden
+from pipeline.errors import hidden, is_obeyed, printable_lines
 
 Form = Literal["text", "json"]
 
@@ -18,7 +21,8 @@ class Text(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One message."""
         about = f" (record {identity})" if (identity := getattr(record, "record", None)) else ""
-        return hidden(f"{_time(record)} {record.levelname}{about} {super().format(record)}")
+        text = f"{_time(record)} {record.levelname}{about} {super().format(record)}"
+        return printable_lines(hidden(text))
 
 
 class Json(logging.Formatter):
@@ -44,7 +48,8 @@ class Json(logging.Formatter):
             fields["record"] = str(identity)
         if record.exc_info:
             fields["error"] = self.formatException(record.exc_info)
-        return json.dumps({k: hidden(v) for k, v in fields.items()}, ensure_ascii=False)
+        line = json.dumps({k: hidden(v) for k, v in fields.items()}, ensure_ascii=False)
+        return "".join(f"\\u{ord(c):04x}" if is_obeyed(c) else c for c in line)
 
 
 def formatter(form: Form, station: str) -> logging.Formatter:

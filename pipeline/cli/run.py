@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlsplit
 
 import typer
 
@@ -89,10 +88,10 @@ def check(line_file: LineFile) -> None:
     """Validate a line file and show what it would do, without connecting to camera or registry."""
     from pipeline import config
     from pipeline.daemon.settings.line import Line
-    from pipeline.registry.connection import default_uri, redacted
+    from pipeline.registry.connection import default_uri
 
     line = config.load(line_file, Line)
-    uri = redacted(line.model.registry or default_uri(Path.cwd()))
+    uri = hidden(line.model.registry or default_uri(Path.cwd()))
     print_line(f"{line_file} is valid: station {line.station} would")
     signed = ", if its sign-offs verify" if line.model.require_signoff else ""
     print_line(f"  pull    models:/{line.recipe}@{line.model.alias} from {uri}{signed}")
@@ -123,8 +122,7 @@ def check(line_file: LineFile) -> None:
 def _described(plugin: PluginConfig) -> str:
     """A plugin's name and what is set of it, on one line."""
     settings = plugin.model_dump(mode="json", exclude={"type"}, exclude_none=True)
-    if "url" in settings:
-        # Some cameras and receivers take their password in the query or in the path.
-        parts = urlsplit(str(settings["url"]))
-        settings["url"] = f"{parts.scheme}://{parts.hostname}/..."
-    return hidden(f"{plugin.type} ({', '.join(f'{k} {v}' for k, v in settings.items())})")
+    # Some cameras and receivers take their password in the query or in the path.
+    return hidden(
+        f"{plugin.type} ({', '.join(f'{k} {v}' for k, v in settings.items())})", paths=True
+    )

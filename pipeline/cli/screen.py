@@ -6,11 +6,13 @@ import sys
 
 from rich.console import Console
 
+from pipeline.errors import printable
+
 # In a pipe or a log there is no terminal's width that a table would have to fit.
 out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, soft_wrap=True)
 
 
 def print_line(text: str) -> None:
-    """Print one line as it is, without markup."""
-    out.print(text, markup=False, highlight=False)
+    """Print one line as it is, without markup, and without what a terminal would obey."""
+    out.print("\n".join(map(printable, text.split("\n"))), markup=False, highlight=False)

@@ -12,7 +12,7 @@ from pipeline import config
 from pipeline.contracts.bundle import Bundle
 from pipeline.datasets.adapters import ADAPTERS
 from pipeline.datasets.manifest import SOURCE, Manifest
-from pipeline.errors import ConfigError
+from pipeline.errors import ConfigError, hidden
 
 PACKAGES = ("torch", "timm", "onnxruntime", "opencv-python-headless", "albumentations", "numpy")
 STAGES = ("ingest", "preprocess", "augment", "train")
@@ -49,7 +49,9 @@ def facts(data: Manifest, ingested: Path, bundle: Bundle) -> dict[str, str]:
     split = data.report["split"]
     found = {
         "recipe": bundle.provenance.recipe,
-        "source": " ".join([source["type"], *([str(source["root"])] if "root" in source else [])]),
+        "source": " ".join(
+            [source["type"], *([hidden(str(source["root"]))] if "root" in source else [])]
+        ),
         "licence": licence or "not known to lineside; ask the owner of the images",
         "images": f"{len(data.table)}: {sides.get('train', 0)} to train on, {sides.get('val', 0)} "
         f"for validation, {sides.get('test', 0)} for this test",

@@ -14,7 +14,13 @@ from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.errors import MissingExtra, RegistryError, RegistryForbidden, RegistryUnreachable
+from pipeline.errors import (
+    MissingExtra,
+    RegistryError,
+    RegistryForbidden,
+    RegistryUnreachable,
+    hidden,
+)
 from pipeline.files import project
 
 if TYPE_CHECKING:
@@ -43,9 +49,7 @@ def default_uri(root: Path) -> str:
 
 def redacted(uri: str) -> str:
     """The URI without a password, for messages."""
-    # Up to the last @ before a blank: a password may hold one, and a slash.
-    hidden = re.sub(r"://[^\s?#]*@", "://***@", uri)
-    return re.sub(r"(?i)\b(password|passwd|pwd)=[^&\s]*", r"\1=***", hidden)
+    return hidden(uri)
 
 
 def sqlite_file(uri: str) -> Path | None:

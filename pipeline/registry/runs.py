@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline import config as yaml_config
-from pipeline.errors import RegistryError
+from pipeline.errors import RegistryError, hidden
 from pipeline.registry.connection import sqlite_file
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ UP_TO_TRAINING = ("ingest", "preprocess", "augment", "train")  # stages whose YA
 def settings(conf: Path, stages: Collection[str]) -> dict[str, str]:
     """Every value of these stages' YAML files in a recipe's folder, as `train.head.l2`.
 
+    Without secrets in addresses: the registry shows them to all who may read it.
+
     Raises:
         ConfigError: a file is not YAML.
     """
@@ -32,7 +34,7 @@ def settings(conf: Path, stages: Collection[str]) -> dict[str, str]:
             for key, inner in value.items():
                 walk(f"{prefix}.{key}", inner)
         else:
-            found[prefix] = str(value)
+            found[prefix] = hidden(str(value))
 
     for path in sorted(conf.glob("*.yaml")):
         if path.stem in stages:

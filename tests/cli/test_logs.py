@@ -67,6 +67,23 @@ def test_password_in_an_address_is_never_written(form: Any) -> None:
     assert "rtsp://***@10.0.0.12/live is away; mqtt://***@broker too" in written
 
 
+OBEYED = "/\x1b[2J\x9b31m\r\n2026-11-18T11:06:40.250Z ERROR forged\u2028\u202e\udcfc"
+
+
+def test_text_from_outside_neither_reaches_the_terminal_nor_looks_like_a_message() -> None:
+    written = formatter("text", "west-1").format(message(f"10.0.0.9 at {OBEYED} was refused"))
+    first, second = written.splitlines()
+    assert first.endswith(r"10.0.0.9 at /\x1b[2J\x9b31m\r")
+    assert second == r"    2026-11-18T11:06:40.250Z ERROR forged\u2028\u202e\udcfc was refused"
+    assert all(line.isprintable() for line in (first, second))
+
+
+def test_json_of_text_from_outside_can_be_shown_and_read_back() -> None:
+    written = formatter("json", "west-1").format(message(OBEYED))
+    assert written.isprintable()
+    assert json.loads(written)["message"] == OBEYED
+
+
 def test_text_without_an_address_stays_as_it_is() -> None:
     told = "http://10.0.0.12/inspect answers; write to line@plant.example"
     assert hidden(told) == told

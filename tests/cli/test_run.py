@@ -21,6 +21,7 @@ source: {type: rtsp, url: "rtsp://user:geheim@10.0.0.5/stream"}
 ledger: ledger.sqlite
 sinks:
   - {type: jsonl, folder: records}
+  - {type: webhook, name: hook, url: "http://plant:8080/geheim/hook?key=geheim&geheim"}
 """
 
 
@@ -30,7 +31,8 @@ def test_check_names_cameras_and_sinks_without_their_passwords(tmp_path: Path) -
     done = CliRunner().invoke(app, ["check", str(file)])
     assert done.exit_code == 0, done.output
     assert "geheim" not in done.output
-    assert "rtsp://10.0.0.5/..." in done.output
+    assert "rtsp://***@10.0.0.5/..." in done.output
+    assert "http://plant:8080/..." in done.output
     assert "jsonl (" in done.output
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import math
 from urllib.parse import urlsplit
 
 from fastapi import HTTPException, Request
@@ -26,8 +28,39 @@ HEADERS = {
 READING = ("/status", "/records")
 READERS = 16  # at once; frames are large, and some networks slow
 AGAIN = {"retry-after": "1"}
+REFUSALS_SHOWN, REFUSALS_PERIOD_S = 10, 60.0  # lines of the log that strangers can cause
 
 log = logging.getLogger(__name__)
+
+
+class RefusalLog:
+    """Logs the first refused requests of each period, and the number of the others at its end."""
+
+    def __init__(self) -> None:
+        self._since_s = -math.inf
+        self._shown = self._left_out = 0
+
+    def note(self, message: str, *args: object) -> None:
+        """One more was refused; called in the event loop."""
+        loop = asyncio.get_running_loop()
+        self._report()
+        if loop.time() - self._since_s >= REFUSALS_PERIOD_S:
+            self._since_s, self._shown = loop.time(), 0
+        if self._shown < REFUSALS_SHOWN:
+            self._shown += 1
+            log.warning(message, *args)
+        else:
+            self._left_out += 1
+            if self._left_out == 1:
+                loop.call_at(self._since_s + REFUSALS_PERIOD_S, self._report)
+
+    def _report(self) -> None:
+        over = asyncio.get_running_loop().time() - self._since_s >= REFUSALS_PERIOD_S - 0.01
+        if over and self._left_out:
+            log.warning(
+                "%d further requests were refused within %g s", self._left_out, REFUSALS_PERIOD_S
+            )
+            self._left_out = 0
 
 
 class TokenCheck:
@@ -36,6 +69,7 @@ class TokenCheck:
     def __init__(self, settings: Http) -> None:
         self._settings = settings
         self._tokens = None if settings.tokens is None else Tokens(settings.tokens)
+        self._refusals = RefusalLog()
 
     async def read(self, request: Request) -> None:
         """Allow requests that may see records and frames."""
@@ -63,14 +97,15 @@ class TokenCheck:
         bearer = self._tokens.bearer(secret.strip()) if scheme.lower() == "bearer" else None
         who = "" if request.client is None else request.client.host
         if bearer is None:
-            log.warning("%s at %s was refused: no valid token", who, request.url.path)
+            where = request.url.path[:100]
+            self._refusals.note("%s at %s was refused: no valid token", who, where)
             raise HTTPException(
                 401,
                 "a valid token is needed: Authorization: Bearer ...",
                 {"www-authenticate": "Bearer"},
             )
         if scope not in bearer.scopes:
-            log.warning("%s (%s) was refused: no scope %s", who, bearer.name, scope)
+            self._refusals.note("%s (%s) was refused: no scope %s", who, bearer.name, scope)
             raise HTTPException(
                 403,
                 f'token "{bearer.name}" has scope {", ".join(sorted(bearer.scopes))}; this needs '

@@ -12,6 +12,7 @@ from pipeline.contracts.records import Record
 from pipeline.daemon.web import access
 from pipeline.daemon.web.records import KeptRecords
 from pipeline.daemon.web.tokens import Scope, Tokens
+from tests.daemon.waiting import until
 from tests.daemon.web.conftest import TIMEOUT_S, Fired, Serve
 
 READING = ["/status", "/records?serial=7", "/records/0", "/records/0/frame"]
@@ -70,6 +71,29 @@ def test_a_wrong_token_opens_nothing_and_is_not_logged(
     assert reply.status == 401
     assert secret not in caplog.text
     assert "lineside_x" not in caplog.text
+
+
+def test_refused_requests_are_logged_up_to_a_limit_and_then_counted(
+    serve: Serve,
+    tokens: Tokens,
+    reader: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(access, "REFUSALS_PERIOD_S", 1.0)
+    monkeypatch.setattr(access, "REFUSALS_SHOWN", 2)
+
+    def logged() -> tuple[int, int]:
+        """The refusals that have a line of their own, and those that are counted."""
+        lines = [r.getMessage() for r in caplog.records if "refused" in r.getMessage()]
+        counts = [int(line.split()[0]) for line in lines if "further" in line]
+        return len(lines) - len(counts), sum(counts)
+
+    served = serve(tokens=tokens.path)
+    for _ in range(20):
+        assert served.ask("GET", "/status", authorization="Bearer x").status == 401
+    until(lambda: sum(logged()) == 20)
+    assert logged()[1] > 0
 
 
 def test_a_token_is_made_and_revoked_while_the_station_runs(
