@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.cli.screen import out, print_line
+from pipeline.cli.times import moment, shown
 from pipeline.errors import DataError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ LineFile = Annotated[Path, typer.Argument(metavar="LINE.yaml", help="The station
 Since = Annotated[
     str | None,
     typer.Option(
-        help="Start of the period: 2026-11-23 or 2026-11-23T06:00; UTC unless a zone is given."
+        help="Start of the period: 2026-11-23, 2026-11-23T06:00 or with a zone; else local time."
     ),
 ]
 Until = Annotated[str | None, typer.Option(help="End of the period, exclusive.")]
@@ -55,7 +56,7 @@ def audit(
         _show_part(serial, records, as_json)
         raise typer.Exit(0 if records else 1)
     found = account(
-        *(line.ledger, line.station, _moment("--since", since), _moment("--until", until)),
+        *(line.ledger, line.station, moment("--since", since), moment("--until", until)),
         sinks=[sink.outbox for sink in line.sinks],
     )
     if as_json:
@@ -102,26 +103,13 @@ def outbox(
         if retry is not None:
             _print_done({"sink": retry, "revived": outboxes.retry(retry)}, as_json)
         elif replay is not None:
-            period = _moment("--since", since), _moment("--until", until)
+            period = moment("--since", since), moment("--until", until)
             _print_done({"sink": replay, "queued": outboxes.replay(replay, *period)}, as_json)
         elif as_json:
             backlogs = [asdict(backlog) for backlog in outboxes.backlogs(limit)]
             print_line(json.dumps({"sinks": backlogs}, ensure_ascii=False, indent=2))
         else:
             _show_backlogs(outboxes.backlogs(limit))
-
-
-def _moment(option: str, given: str | None) -> datetime | None:
-    if given is None:
-        return None
-    try:
-        at = datetime.fromisoformat(given)
-    except ValueError:
-        raise DataError(
-            f'{option} "{given}" is not a time; write 2026-11-23, 2026-11-23T06:00 or '
-            "2026-11-23T06:00+01:00"
-        ) from None
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
 def _print_done(done: dict[str, Any], as_json: bool) -> None:
@@ -133,7 +121,8 @@ def _print_done(done: dict[str, Any], as_json: bool) -> None:
 
 
 def _show(found: Audit) -> None:
-    period = f"{found.since or 'the first record'} to {found.until or 'now'}"
+    since = shown(found.since) if found.since else "the first record"
+    period = f"{since} to {shown(found.until) if found.until else 'now'}"
     table = _table(f"station {found.station}, {period}")
     table.add_row("triggers", str(found.triggers))
     for verdict, n in found.verdicts.items():
@@ -153,7 +142,10 @@ def _show(found: Audit) -> None:
         rest = len(found.not_listening) - SHOWN
         some = "" if rest <= 0 else f", without the {rest} first (--json has all)"
         title = f"not listening: a part that passed then may have no record{some}"
-        cells = [(n.camera, n.since, n.until or "now", n.why) for n in found.not_listening]
+        cells = [
+            (n.camera, shown(n.since), shown(n.until) if n.until else "now", n.why)
+            for n in found.not_listening
+        ]
         out.print(_table(title, cells[-SHOWN:], ("camera", "from", "to", "why")))
     if found.reasons:
         out.print(_table("not inspected", found.reasons.items()))
@@ -171,7 +163,7 @@ def _show(found: Audit) -> None:
     if found.events:
         rest = len(found.events) - SHOWN
         title = "events" if rest <= 0 else f"events, without the {rest} first (--json has all)"
-        out.print(_table(title, [(e.at, e.kind, e.detail) for e in found.events[-SHOWN:]]))
+        out.print(_table(title, [(shown(e.at), e.kind, e.detail) for e in found.events[-SHOWN:]]))
 
 
 def _counted_silences(found: Audit) -> str:
@@ -193,7 +185,9 @@ def _at(moment: str) -> datetime:
 
 def _show_lost(lost: Sequence[OpenRecord], gaps: Sequence[tuple[int, int]]) -> None:
     for r in lost[:SHOWN]:
-        print_line(f"no verdict: record {r.seq} ({r.id}), part {r.serial or '-'}, {r.captured_at}")
+        print_line(
+            f"no verdict: record {r.seq} ({r.id}), part {r.serial or '-'}, {shown(r.captured_at)}"
+        )
     for first, last in gaps[:SHOWN]:
         print_line(
             f"missing: record {first}" if first == last else f"missing: records {first} to {last}"
@@ -211,7 +205,7 @@ def _show_part(serial: str, records: Sequence[dict[str, Any]], as_json: bool) ->
         print_line(f"no record of part {serial}")
     else:
         keys = ("captured_at", "camera", "verdict", "model_version", "reason", "id")
-        rows = [[r[key] or "-" for key in keys] for r in records]
+        rows = [[shown(r[keys[0]]), *(r[key] or "-" for key in keys[1:])] for r in records]
         out.print(_table(f"part {serial}", rows, [key.replace("_", " ") for key in keys]))
 
 
@@ -234,7 +228,7 @@ def _show_backlogs(backlogs: Sequence[SinkBacklog]) -> None:
 
 
 def _cells(x: ListedEntry) -> tuple[object, ...]:
-    return x.record, x.captured_at[:19], x.serial, x.verdict, x.attempts, x.error or "-"
+    return x.record, shown(x.captured_at), x.serial, x.verdict, x.attempts, x.error or "-"
 
 
 def _table(title: str, rows: Any = (), heads: Sequence[str] = ()) -> Table:

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.layout import Layout
@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.cli.progress import COLOURS
+from pipeline.cli.times import shown_of_day
 from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.images.writer import StorageStatus
 from pipeline.daemon.inspection.camera import CameraStatus
@@ -61,7 +62,7 @@ class Watch(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take one more message."""
-        at = time.strftime("%H:%M:%S", time.localtime(record.created))
+        at = shown_of_day(datetime.fromtimestamp(record.created, UTC))
         text = printable(" ".join(hidden(record.getMessage()).split()))
         self._messages.append((record.levelname, f"{at} {text}"))
 
@@ -226,8 +227,7 @@ def _part_rows(records: Iterable[Record]) -> list[Text]:
     rows = []
     for r in records:
         row = Text(no_wrap=True, overflow="ellipsis")
-        at = datetime.fromisoformat(r.captured_at).astimezone()
-        row.append(f"{at:%H:%M:%S} ", DIM)
+        row.append(f"{shown_of_day(r.captured_at)} ", DIM)
         row.append(f"{r.verdict:<13} ", COLOURS[r.verdict])
         latency = "" if r.latency_ms is None else f"{r.latency_ms:.1f}"
         row.append(f"{latency:>7} ms  " if latency else " " * 12)

@@ -10,18 +10,19 @@ import logging
 from datetime import UTC, datetime
 from typing import Literal
 
+from pipeline.cli.times import shown
 from pipeline.errors import hidden, is_obeyed, printable_lines
 
 Form = Literal["text", "json"]
 
 
 class Text(logging.Formatter):
-    """`2026-11-23T13:50:00Z WARNING camera west: ...`, a traceback below it."""
+    """`2026-11-23 14:50:00+01:00 WARNING camera west: ...`, a traceback below it."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One message."""
         about = f" (record {identity})" if (identity := getattr(record, "record", None)) else ""
-        text = f"{_time(record)} {record.levelname}{about} {super().format(record)}"
+        text = f"{shown(_at(record))} {record.levelname}{about} {super().format(record)}"
         return printable_lines(hidden(text))
 
 
@@ -64,5 +65,8 @@ def listen(*handlers: logging.Handler) -> None:
 
 
 def _time(record: logging.LogRecord) -> str:
-    at = datetime.fromtimestamp(record.created, UTC)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return _at(record).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _at(record: logging.LogRecord) -> datetime:
+    return datetime.fromtimestamp(record.created, UTC)

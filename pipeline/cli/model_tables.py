@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.cli.screen import out, print_line
+from pipeline.cli.times import shown
 
 if TYPE_CHECKING:
     from pipeline.contracts.signoff import Signoff
@@ -34,12 +35,12 @@ def warn(chain: Chain, versions: list[Version]) -> None:
     for left in chain.pending:
         print_line(
             f"note: {left.reviewer} is deciding about {left.recipe}/{left.version} (since "
-            f"{left.at[:19]}Z), or was interrupted; it has no effect yet"
+            f"{shown(left.at)}), or was interrupted; it has no effect yet"
         )
     for left in chain.lost:
         print_line(
             f"note: a decision of {left.reviewer} to {left.act} {left.recipe}/{left.version} "
-            f"({left.name}, at {left.at[:19]}Z) was interrupted or overtaken; it has no effect"
+            f"({left.name}, at {shown(left.at)}) was interrupted or overtaken; it has no effect"
         )
     if differs := disagreement(chain, versions):
         print_line(f"note: {differs}")
@@ -62,7 +63,7 @@ def versions_table(recipe: str, versions: list[Version]) -> Table:
         table.add_row(
             str(v.version),
             ", ".join(v.aliases),
-            v.created_at.removesuffix("+00:00").replace("T", " "),
+            shown(v.created_at),
             v.bundle_sha256[:12] or "not by Lineside",
             v.gate,
             escape(_reviewed(v)),
@@ -148,7 +149,7 @@ def signoff_table(records: tuple[Signoff, ...] | list[Signoff], title: str) -> T
         instead = f" instead of {r.previous}" if r.act == "rollback" and r.previous else ""
         table.add_row(
             r.name,
-            f"{r.at[:19]}Z",
+            shown(r.at),
             r.act,
             f"{r.version}{instead}",
             escape(r.reviewer),

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
 
+from pipeline.cli.times import shown
 from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.station import Summary
@@ -45,7 +46,7 @@ class Progress:
         elif (now_s := self._clock.monotonic_s()) >= self._next_s:
             self._next_s = now_s + PLAIN_EVERY_S
             self._console.print(
-                f"{record.captured_at} {self._counts()}", markup=False, highlight=False
+                f"{shown(record.captured_at)} {self._counts()}", markup=False, highlight=False
             )
 
     def _counts(self) -> str:

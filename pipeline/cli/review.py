@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli.times import shown
 from pipeline.errors import DataError
 
 if TYPE_CHECKING:
@@ -73,5 +74,5 @@ def _show(waiting: list[Record], folder: Path | None, as_json: bool) -> None:
     if not waiting:
         typer.echo("no part waits for a review")
     for r in waiting:
-        typer.echo(f"{r.id}  {r.captured_at[:19]}  {r.verdict:<13}  {r.part_class}  {r.serial}")
+        typer.echo(f"{r.id}  {shown(r.captured_at)}  {r.verdict:<13}  {r.part_class}  {r.serial}")
         typer.echo(f"  {r.image if folder is None else folder / r.image}: {r.reason}")

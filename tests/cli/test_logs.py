@@ -7,6 +7,7 @@ import json
 import logging
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 
 from pipeline import config
 from pipeline.cli.logs import formatter
+from pipeline.cli.times import shown
 from pipeline.contracts.bundle import Bundle
 from pipeline.daemon.build import assembled
 from pipeline.daemon.settings.line import Line
@@ -55,7 +57,8 @@ def test_json_of_an_error_is_still_one_line() -> None:
 
 def test_text_starts_with_time_and_level() -> None:
     written = formatter("text", "west-1").format(message("camera west: lost"))
-    assert written == "2026-11-18T11:06:40.250Z ERROR camera west: lost"
+    at = shown(datetime.fromtimestamp(1_795_000_000.25, UTC))
+    assert written == f"{at} ERROR camera west: lost"
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

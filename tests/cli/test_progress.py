@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from pipeline.cli.progress import PLAIN_EVERY_S, progress, summary_table
+from pipeline.cli.times import shown
 from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.station import Summary
 from pipeline.testing import FakeClock
@@ -50,8 +51,8 @@ def test_a_log_gets_a_line_of_counts_every_ten_seconds(out: io.StringIO) -> None
         clock.advance(PLAIN_EVERY_S)
         seen.show(FAILED)
     assert out.getvalue().splitlines() == [
-        f"{PASSED.captured_at} 1 inspected: PASS 1  FAIL 0  REVIEW 0  NOT_INSPECTED 0",
-        f"{PASSED.captured_at} 4 inspected: PASS 2  FAIL 2  REVIEW 0  NOT_INSPECTED 0",
+        f"{shown(PASSED.captured_at)} 1 inspected: PASS 1  FAIL 0  REVIEW 0  NOT_INSPECTED 0",
+        f"{shown(PASSED.captured_at)} 4 inspected: PASS 2  FAIL 2  REVIEW 0  NOT_INSPECTED 0",
     ]
 
 
