@@ -30,10 +30,11 @@ from pipeline.daemon.sinks import message
 from pipeline.daemon.sources import Answer
 from pipeline.daemon.station import Station
 from pipeline.daemon.web.access import AGAIN, ConcurrencyLimit, CrossSiteCheck, TokenCheck
+from pipeline.daemon.web.form import FORM
 from pipeline.daemon.web.metrics import Metrics
 from pipeline.daemon.web.pending import NoVerdict, PendingVerdicts
 from pipeline.daemon.web.records import KeptRecords, aside, chunks
-from pipeline.daemon.web.upload import Uploads, ending_of, serial_of
+from pipeline.daemon.web.upload import KINDS, MOST_SERIAL, Uploads, ending_of, serial_of
 from pipeline.errors import LedgerError, LinesideError
 
 STALLED_AFTER_S = 10.0
@@ -205,28 +206,76 @@ class StationApi:
         raise HTTPException(404, f"name the camera at the end of the path: {names}")
 
 
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    401: {"description": "no valid token"},
+    403: {"description": "another scope, or a page of another site"},
+    404: {"description": "no such record, frame or camera"},
+    422: {"description": "a parameter that cannot be read"},
+    503: {"description": "not at the moment"},
+    504: {"description": "the disk or the verdict is late"},
+}
+UPLOAD_REFUSALS: dict[int | str, dict[str, Any]] = REFUSALS | {
+    202: {"description": "taken; judged when the camera's trigger comes"},
+    400: {"description": "the client went away"},
+    408: {"description": "the picture did not arrive in time"},
+    413: {"description": "too large, or a form of too many parts"},
+    415: {"description": "not a type of picture"},
+    429: {"description": "too many pictures are being sent with this token"},
+}
+_SERIAL = {"type": "string", "maxLength": MOST_SERIAL}
+SERIAL_PARAMETERS = [
+    {"name": "serial", "in": "query", "schema": _SERIAL},
+    {"name": "X-Serial", "in": "header", "schema": _SERIAL},
+]
+_FILE = {"type": "string", "format": "binary"}
+_FORM = {"type": "object", "properties": {"image": _FILE}, "required": ["image"]}
+PICTURE = {
+    "required": True,
+    "content": {kind: {"schema": _FILE} for kind in KINDS} | {FORM: {"schema": _FORM}},
+}
+
+
 def app_of(service: StationApi, settings: Http) -> ASGIApp:
     """The web service with its access control."""
+    return CrossSiteCheck(ConcurrencyLimit(routes_of(service, settings)), settings)
+
+
+def routes_of(service: StationApi, settings: Http) -> FastAPI:
+    """The routes with their tokens; `openapi()` describes them, for tests and for programmers."""
     door = TokenCheck(settings)
     # No pages about itself: they would show strangers what can be requested. And none of
     # FastAPI's own telemetry: what MLflow reports to must learn nothing of parts.
     quiet: Any = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, telemetry=quiet)
     read, act = [Depends(door.read)], [Depends(door.act)]
-    app.get("/healthz")(service.healthz)
-    app.get("/readyz")(service.readyz)
-    app.get("/metrics")(service.metrics)
-    app.get("/status", dependencies=read)(service.status)
-    app.get("/records", dependencies=read)(service.records)
-    app.get("/records/{identity}", dependencies=read)(service.record)
-    app.get("/records/{identity}/frame", dependencies=read)(service.frame)
+    late: dict[int | str, dict[str, Any]] = {k: REFUSALS[k] for k in (503, 504)}
+    app.get("/healthz", responses=late)(service.healthz)
+    app.get("/readyz", responses=late)(service.readyz)
+    text: dict[int | str, dict[str, Any]] = {200: {"content": {"text/plain": {}}}}
+    app.get("/metrics", responses=text | late, response_class=Response)(service.metrics)
+    app.get("/status", dependencies=read, responses=REFUSALS)(service.status)
+    app.get("/records", dependencies=read, responses=REFUSALS)(service.records)
+    app.get("/records/{identity}", dependencies=read, responses=REFUSALS)(service.record)
+    app.get(
+        "/records/{identity}/frame",
+        dependencies=read,
+        responses=REFUSALS | {200: {"content": {"image/*": {}}}},
+        response_class=StreamingResponse,
+    )(service.frame)
+    sent = {"parameters": SERIAL_PARAMETERS, "requestBody": PICTURE}
+    fired = {"parameters": SERIAL_PARAMETERS}
+    taken = REFUSALS | {202: {"description": "triggered, with wait=false"}}
     for path in ("", "/{camera}"):
-        app.post(f"/inspect{path}", dependencies=act)(service.inspect)
-        app.post(f"/trigger{path}", dependencies=act)(service.trigger)
+        app.post(
+            f"/inspect{path}", dependencies=act, responses=UPLOAD_REFUSALS, openapi_extra=sent
+        )(service.inspect)
+        app.post(f"/trigger{path}", dependencies=act, responses=taken, openapi_extra=fired)(
+            service.trigger
+        )
     app.exception_handler(RequestValidationError)(_misread)
     app.exception_handler(LedgerError)(_unreadable)
     app.exception_handler(TimeoutError)(_late)
-    return CrossSiteCheck(ConcurrencyLimit(app), settings)
+    return app
 
 
 async def _misread(request: Request, error: Exception) -> Response:
