@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -81,6 +82,8 @@ def fill(path: Path, records: int) -> None:
         db.execute("PRAGMA synchronous = OFF")
         db.execute("PRAGMA journal_mode = OFF")
         db.execute(FILL, {"records": records, "begin": int(BEGIN.timestamp())})
+    os.sync()  # else the start would pay for what was written without waiting for the disk
+    Ledger(path, STATION).close()
 
 
 def measure(path: Path) -> None:

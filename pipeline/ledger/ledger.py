@@ -95,6 +95,7 @@ class Ledger:
                 self._prepare()
                 self._file = _inode(path)
                 self._reader = ReadConnection(path)
+                self._integrity.start()
             except BaseException:
                 self._lock.close()
                 raise

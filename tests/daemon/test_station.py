@@ -26,6 +26,7 @@ from pipeline.ledger.ledger import Ledger
 from pipeline.testing import FakeClock, FakeSource
 from tests.conftest import NOW
 from tests.daemon.conftest import station_of
+from tests.ledger.upkeep.test_integrity import fill, first_leaf_of_records
 
 Inspect = Callable[..., tuple[Summary, list[Record]]]
 
@@ -293,3 +294,28 @@ def test_triggers_that_were_never_recorded_keep_the_account_from_balancing(
         monkeypatch.setattr(ledger, "add_refused", full)
         summary = station.run(threading.Event())
     assert (summary.triggers, summary.balances) == (1, False)
+
+
+def test_damage_that_is_found_while_the_station_works_raises_an_alarm(
+    sealed_bundle: Bundle, line: Line
+) -> None:
+    class Idle(Source):
+        def frames(self, heartbeat: Heartbeat) -> Iterator[Frame]:
+            heartbeat.wait(600)
+            return
+            yield
+
+    stop = threading.Event()
+    alarms: list[str] = []
+
+    def look() -> None:
+        alarms.extend(station.status().alarms)
+        if alarms:
+            stop.set()
+
+    fill(line.ledger)
+    first_leaf_of_records(line.ledger)
+    with closing(Ledger(line.ledger, "west-1", check_at_once_bytes=0)) as ledger:
+        station = station_of(line, Idle(), Inspector(sealed_bundle, 1), ledger)
+        station.run(stop, on_step=look)
+    assert "lineside ledger recover" in alarms[0]

@@ -104,3 +104,21 @@ def test_a_check_that_was_ended_found_nothing(path: Path) -> None:
     check.start()
     check.wait()
     assert check.damage == ""
+
+
+def test_the_check_begins_once_the_ledger_has_its_write_ahead_log(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader keeps SQLite from beginning one, as in a file that was recovered."""
+    fill(path, 10)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = DELETE")
+    modes = []
+
+    def start(check: IntegrityCheck) -> None:
+        with closing(sqlite3.connect(path)) as db:
+            modes.append(db.execute("PRAGMA journal_mode").fetchone()[0])
+
+    monkeypatch.setattr(IntegrityCheck, "start", start)
+    Ledger(path, "west-1", check_at_once_bytes=0).close()
+    assert modes == ["wal"]
