@@ -13,10 +13,10 @@ repro: .venv/train.stamp .dvc/plots/page.html ## Install, then bring every recip
 	@$(BIN)/lineside summary
 
 check: lint ## Lint, and the tests that start no process and train no network
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not slow"
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not slow"
 
-test: .venv/dev.stamp ## Run every test, on up to four cores
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations 30
+test: .venv/dev.stamp ## Run every test, in four processes: many tests wait
+	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --durations 30
 
 lint: .venv/dev.stamp ## Style and types
 	$(BIN)/ruff check .

@@ -51,8 +51,8 @@ LONG = (
     *("tests/test_repro_data_sets.py", "tests/test_repro.py", "tests/test_sweeps.py"),
     *("tests/stages/", "tests/registry/decisions/", "tests/registry/", "tests/cli/test_models.py"),
     *("tests/training/augmentation/", "tests/reporting/", "tests/faults/"),
-    *("tests/training/architectures/", "tests/daemon/web/test_limits.py"),
-    *("tests/imaging/test_video.py", "tests/datasets/checks/", "tests/test_parity.py"),
+    *("tests/training/architectures/", "tests/daemon/web/"),
+    *("tests/imaging/", "tests/datasets/checks/", "tests/test_parity.py"),
     *("tests/daemon/model/", "tests/training/", "tests/evaluation/", "tests/daemon/"),
 )
 

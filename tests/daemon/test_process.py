@@ -377,7 +377,7 @@ def test_watch_fills_a_terminal_and_leaves_it_as_it_was(
     reader.start()
     try:
         deadline = time.monotonic() + TIMEOUT_S
-        while b"READY" not in shown or b"frames come" not in shown:
+        while b"verdicts" not in shown or b"frames come" not in shown:
             assert time.monotonic() < deadline, shown.decode()
             time.sleep(0.05)
         process.terminate()
@@ -388,7 +388,7 @@ def test_watch_fills_a_terminal_and_leaves_it_as_it_was(
         reader.join(TIMEOUT_S)
         os.close(ours)
     text = shown.decode()
-    assert text.index("\x1b[?1049h") < text.index("READY") < text.rindex("\x1b[?1049l")
+    assert text.index("\x1b[?1049h") < text.index("verdicts") < text.rindex("\x1b[?1049l")
     assert "every trigger has one verdict" in text[text.rindex("\x1b[?1049l") :]
     assert "Traceback" not in text
 

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import mlflow.artifacts
 import numpy as np
 import pytest
 from pydantic import BaseModel, ValidationError
@@ -22,6 +21,7 @@ from pipeline.inference.inspector import Inspector
 from pipeline.registry.evidence import Evidence
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
+from pipeline.registry.versions import Version
 from pipeline.stages import ingest
 from pipeline.training.distillation import (
     Distill,
@@ -252,16 +252,15 @@ def test_a_teacher_that_two_processes_fetch_at_once_is_whole_for_both(
 ) -> None:
     register(registry, teacher)
     asked = Distill(teacher="models:/large/1")
-    download = mlflow.artifacts.download_artifacts
-    quicker: list[Teacher] = []
+    pull, quicker = registry.pull, list[Teacher]()
 
-    def slowly(**how: str) -> str:
-        folder = download(**how)
-        monkeypatch.setattr(mlflow.artifacts, "download_artifacts", download)
+    def slowly(version: Version, into: Path) -> Bundle:
+        pulled = pull(version, into)
+        monkeypatch.setattr(registry, "pull", pull)
         quicker.append(open_teacher(asked, registry, tmp_path / "kept"))
-        return folder
+        return pulled
 
-    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", slowly)
+    monkeypatch.setattr(registry, "pull", slowly)
     assert open_teacher(asked, registry, tmp_path / "kept") == quicker[0]
     assert list((tmp_path / "kept").iterdir()) == [quicker[0].bundle.folder]
 

@@ -34,6 +34,9 @@ SOON_S, SHORT_CONNECTIONS = 10.0, 3
 MAX_UNACKNOWLEDGED = 1000  # messages that a broker may send us before it has our acknowledgements
 
 log = logging.getLogger(__name__)
+log_of_paho = log.getChild("paho")
+# Paho logs it as an error whenever a connection has ended, which is reported with its reason.
+log_of_paho.addFilter(lambda entry: not entry.getMessage().startswith("Client is not connected"))
 
 Message = tuple[str, bytes]  # topic, payload
 
@@ -244,6 +247,7 @@ class MqttConnection:
             protocol=MQTTProtocolVersion.MQTTv5,
             manual_ack=bool(self._session_s),
         )
+        client.enable_logger(log_of_paho)  # else an exception in a callback is swallowed
         client.connect_timeout = timeout_s
         client.suppress_exceptions = True
         client.reconnect_delay_set(1, LONGEST_PAUSE_S)

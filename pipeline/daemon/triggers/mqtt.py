@@ -229,7 +229,6 @@ class _Subscription:
         self._late, self._proofs = why, 0
 
     def _connected(self, client: Client) -> None:
-        client.enable_logger(log)  # without it an exception in a callback is swallowed
         client.on_subscribe = self._subscribed
         with self._lock:
             self._asked_at = None

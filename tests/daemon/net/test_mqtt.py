@@ -201,6 +201,17 @@ def test_a_missing_package_is_named_with_who_needs_it(monkeypatch: pytest.Monkey
         MqttConnection(Broker(host="a"), "station", "a test")
 
 
+@pytest.mark.slow
+def test_a_broker_that_goes_away_is_no_error_of_paho_in_the_log(
+    broker: Mosquitto, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(connection(broker)) as ours:
+        ours.open(PATIENCE_S)
+        broker.kill()
+        until(lambda: not ours.up, "the end of the connection")
+    assert "Client is not connected" not in caplog.text
+
+
 def test_a_missing_password_is_named_before_anything_is_sent() -> None:
     place = Broker(host="localhost", user="qc", password_env="NOT_SET_HERE")
     with pytest.raises(ConfigError, match="environment variable NOT_SET_HERE is not set"):

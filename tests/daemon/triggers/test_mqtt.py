@@ -39,6 +39,22 @@ def config(port: int, **broker: object) -> Config:
     return Config.model_validate({"type": "mqtt", "broker": settings, "topic": "line/part"})
 
 
+@pytest.fixture(autouse=True)
+def closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each trigger of a test is closed in the end: it keeps its connection between workers."""
+    opened: list[MqttTrigger] = []
+    open_for = Config.open_for
+
+    def noted(self: Config, station: str, camera: str, clock: Clock) -> MqttTrigger:
+        opened.append(open_for(self, station, camera, clock))
+        return opened[-1]
+
+    monkeypatch.setattr(Config, "open_for", noted)
+    yield
+    for trigger in opened:
+        trigger.close()
+
+
 class Listening:
     """A trigger in a thread, called again whenever it is lost, as the station does."""
 
