@@ -35,7 +35,7 @@ MAX_UNACKNOWLEDGED = 1000  # messages that a broker may send us before it has ou
 
 log = logging.getLogger(__name__)
 log_of_paho = log.getChild("paho")
-# Paho logs it as an error whenever a connection has ended, which is reported with its reason.
+# Paho calls every end of a connection an error, without its reason.
 log_of_paho.addFilter(lambda entry: not entry.getMessage().startswith("Client is not connected"))
 
 Message = tuple[str, bytes]  # topic, payload
@@ -277,10 +277,7 @@ class MqttConnection:
         return cast("Properties", wanted)
 
     def _leave_to_the_other_client(self) -> None:
-        """Raise BrokerAway while another client with our identifier is left in peace.
-
-        Connecting at once would throw that one out, which would throw us out, without end.
-        """
+        """Raise BrokerAway for a while after another client with our identifier was let in."""
         if self._taken_over_s is None:
             return
         left_s = self._taken_over_s + TAKEN_OVER_PAUSE_S - monotonic()
