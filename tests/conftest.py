@@ -46,7 +46,7 @@ os.environ.pop("MLFLOW_TRACKING_URI", None)
 os.environ.pop("DVC_ROOT", None)
 
 # The files that take longest, longest first, so that no worker is left alone with one at the end;
-# `--durations` tells which they are. The first ones run whole pipelines.
+# `--durations` shows which they are. The first ones run whole pipelines.
 LONG = (
     *("tests/test_repro_data_sets.py", "tests/test_repro.py", "tests/test_sweeps.py"),
     *("tests/stages/", "tests/registry/decisions/", "tests/registry/", "tests/cli/test_models.py"),

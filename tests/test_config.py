@@ -401,7 +401,7 @@ def test_a_password_in_an_address_is_not_repeated(tmp_path: Path) -> None:
 
     file = tmp_path / "a.yaml"
     file.write_text("port: https://user:secret@plant/secret/hook?token=secret\n")
-    with pytest.raises(ConfigError) as told:
+    with pytest.raises(ConfigError) as error:
         load(file, Settings)
-    assert "secret" not in str(told.value)
-    assert "***@plant/..." in str(told.value)
+    assert "secret" not in str(error.value)
+    assert "***@plant/..." in str(error.value)

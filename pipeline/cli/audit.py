@@ -135,7 +135,7 @@ def _show(found: Audit) -> None:
         table.add_row("[red]record missing[/]", f"[red]{found.missing}[/]")
     yes = "yes" if found.balances else "[red]NO[/]"
     table.add_row("every trigger received has one verdict", yes)
-    table.add_row("times not listening", _counted_silences(found))
+    table.add_row("times not listening", _not_listening_in_all(found))
     out.print(table)
     _show_lost(found.lost, found.gaps)
     if found.not_listening:
@@ -166,7 +166,7 @@ def _show(found: Audit) -> None:
         out.print(_table(title, [(shown(e.at), e.kind, e.detail) for e in found.events[-SHOWN:]]))
 
 
-def _counted_silences(found: Audit) -> str:
+def _not_listening_in_all(found: Audit) -> str:
     """How many, and how long together within the period."""
     if not found.not_listening:
         return "none"

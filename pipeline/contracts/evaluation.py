@@ -91,7 +91,7 @@ class Changed(Strict):
     overkill: Share
     review: Share
     complained: Share = Field(
-        description="Share of pictures that the image check reports as unlike training."
+        description="Share of pictures that the image check reports as too far from training."
     )
     broken: str = Field("", description="Why the model counts as broken; empty: it does not.")
 

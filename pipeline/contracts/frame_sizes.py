@@ -27,7 +27,7 @@ class FrameSizes(Strict):
             raise ValueError("the smallest value is larger than the largest one")
         return self
 
-    def unlike(self, width: int, height: int, tolerance: float) -> str:
+    def difference(self, width: int, height: int, tolerance: float) -> str:
         """How a picture differs from all of training, in words; "" where it does not.
 
         Args:

@@ -270,11 +270,6 @@ class Ledger:
         with self.writing() as db:
             _note(db, at, kind, detail)
 
-    def note_alive(self, at: datetime) -> None:
-        """Note that the station is alive, and the time of day; call it every few seconds."""
-        with self.writing() as db:
-            self.elapsed.note(db, at)
-
     def note_image(self, identity: str, path: str) -> None:
         """Note where the frame of a record was kept, once it is there.
 

@@ -66,8 +66,9 @@ class ListeningRows:
             return row.lastrowid
 
     def still(self, rows: Iterable[int], at: datetime) -> None:
-        """These are still listening."""
+        """These are still listening, and the station is alive; call it every few seconds."""
         with self._ledger.writing() as db:
+            self._ledger.elapsed.note(db, at)
             db.executemany(
                 "UPDATE listening SET until = ? WHERE seq = ?", [(stamp(at), row) for row in rows]
             )

@@ -65,7 +65,7 @@ def test_view_fills_the_terminal_and_no_more(columns: int, rows: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "shown",
     [
         "west-1  cells",
         "cells/3  up 41 days, 3:00:00",
@@ -80,9 +80,9 @@ def test_view_fills_the_terminal_and_no_more(columns: int, rows: int) -> None:
         "FAIL 6.2 ms  part-7  crack [wide]",
     ],
 )
-def test_view_at_80_columns_shows(told: str) -> None:
+def test_view_at_80_columns_shows(shown: str) -> None:
     squeezed = [" ".join(line.split()) for line in drawn(view())]
-    assert any(" ".join(told.split()) in line for line in squeezed), "\n".join(drawn(view()))
+    assert any(" ".join(shown.split()) in line for line in squeezed), "\n".join(drawn(view()))
 
 
 def test_counts_of_months_fit() -> None:
@@ -124,5 +124,5 @@ def test_watch_follows_a_station_at_work(line: Line, sealed_bundle: Bundle) -> N
         station.run(threading.Event(), watch.show)
         watch.emit(logging.LogRecord("x", logging.ERROR, "", 0, "at ftp://a:b@c", (), None))
         text = "\n".join(drawn(watch.draw()))
-    for told in ("part-2", "cells/3", "REVIEW", "at ftp://***@c", "3 frames"):
-        assert told in text
+    for shown in ("part-2", "cells/3", "REVIEW", "at ftp://***@c", "3 frames"):
+        assert shown in text

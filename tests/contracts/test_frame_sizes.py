@@ -13,28 +13,28 @@ VARIED = FrameSizes(least_aspect=0.5, largest_aspect=2, least_px=200, largest_px
 
 @pytest.mark.parametrize("size", [(300, 300), (330, 300), (300, 330), (340, 340), (260, 260)])
 def test_a_picture_about_as_in_training_is_like_it(size: tuple[int, int]) -> None:
-    assert SQUARE.unlike(*size, tolerance=0.2) == ""
+    assert SQUARE.difference(*size, tolerance=0.2) == ""
 
 
-def test_two_parts_side_by_side_are_unlike_training() -> None:
-    assert SQUARE.unlike(600, 300, tolerance=0.2) == (
+def test_two_parts_side_by_side_differ_from_training() -> None:
+    assert SQUARE.difference(600, 300, tolerance=0.2) == (
         "its width is 2.00 times its height, in training it was 1.00"
     )
 
 
-def test_a_quarter_of_a_part_is_unlike_training() -> None:
-    assert SQUARE.unlike(150, 150, tolerance=0.2) == (
+def test_a_quarter_of_a_part_differs_from_training() -> None:
+    assert SQUARE.difference(150, 150, tolerance=0.2) == (
         "it is as large as a square of 150 px, in training it was 300"
     )
 
 
 def test_all_that_lies_between_the_sizes_of_training_is_like_it() -> None:
-    assert VARIED.unlike(400, 300, tolerance=0) == ""
-    assert "in training it was 0.50 to 2.00" in VARIED.unlike(900, 300, tolerance=0)
+    assert VARIED.difference(400, 300, tolerance=0) == ""
+    assert "in training it was 0.50 to 2.00" in VARIED.difference(900, 300, tolerance=0)
 
 
 def test_a_wider_tolerance_takes_more() -> None:
-    assert SQUARE.unlike(600, 300, tolerance=1.0) == ""
+    assert SQUARE.difference(600, 300, tolerance=1.0) == ""
 
 
 def test_a_range_that_ends_before_it_begins_is_refused() -> None:

@@ -29,9 +29,9 @@ class Receiver(ThreadingHTTPServer):
 
 
 @contextmanager
-def receiving() -> Iterator[Receiver]:
-    """A receiver at work."""
-    server = Receiver()
+def receiving(port: int = 0) -> Iterator[Receiver]:
+    """A receiver at work, at a port of its own where none is given."""
+    server = Receiver(port)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     try:

@@ -17,7 +17,7 @@ from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.settings.line import Line, Supervision
 from pipeline.daemon.sources import Frame, Source
-from pipeline.daemon.station import Summary
+from pipeline.daemon.station import Station, Summary
 from pipeline.daemon.triggers import Call, Trigger, TriggerConfig
 from pipeline.errors import LedgerError, UnreadableImage
 from pipeline.imaging import Pixels
@@ -217,16 +217,17 @@ def test_the_part_of_a_lost_worker_is_closed_though_its_model_does_not_load_agai
     assert records[0].reason.startswith("inspection lost: SystemExit")
 
 
-@pytest.mark.parametrize("replaced", [False, True])
-def test_a_station_whose_ledger_was_moved_away_raises_an_alarm(
-    sealed_bundle: Bundle, line: Line, caplog: pytest.LogCaptureFixture, replaced: bool
-) -> None:
-    class Idle(Source):
-        def frames(self, heartbeat: Heartbeat) -> Iterator[Frame]:
-            heartbeat.wait(600)
-            return
-            yield
+class Idle(Source):
+    """A camera that sends nothing."""
 
+    def frames(self, heartbeat: Heartbeat) -> Iterator[Frame]:
+        heartbeat.wait(600)
+        return
+        yield
+
+
+def alarms_of(station: Station) -> list[str]:
+    """Run a station until it raises alarms."""
     stop = threading.Event()
     alarms: list[str] = []
 
@@ -235,12 +236,19 @@ def test_a_station_whose_ledger_was_moved_away_raises_an_alarm(
         if alarms:
             stop.set()
 
+    station.run(stop, on_step=look)
+    return alarms
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_station_whose_ledger_was_moved_away_raises_an_alarm(
+    sealed_bundle: Bundle, line: Line, caplog: pytest.LogCaptureFixture, replaced: bool
+) -> None:
     with closing(Ledger(line.ledger, "west-1")) as ledger:
         line.ledger.rename(line.ledger.with_name("2026-11.sqlite"))
         if replaced:
             line.ledger.write_bytes(b"")
-        station = station_of(line, Idle(), Inspector(sealed_bundle, 1), ledger)
-        station.run(stop, on_step=look)
+        alarms = alarms_of(station_of(line, Idle(), Inspector(sealed_bundle, 1), ledger))
     assert "was moved, removed or replaced" in alarms[0]
     assert caplog.text.count("was moved, removed or replaced") == 1
 
@@ -299,23 +307,8 @@ def test_triggers_that_were_never_recorded_keep_the_account_from_balancing(
 def test_damage_that_is_found_while_the_station_works_raises_an_alarm(
     sealed_bundle: Bundle, line: Line
 ) -> None:
-    class Idle(Source):
-        def frames(self, heartbeat: Heartbeat) -> Iterator[Frame]:
-            heartbeat.wait(600)
-            return
-            yield
-
-    stop = threading.Event()
-    alarms: list[str] = []
-
-    def look() -> None:
-        alarms.extend(station.status().alarms)
-        if alarms:
-            stop.set()
-
     fill(line.ledger)
     first_leaf_of_records(line.ledger)
     with closing(Ledger(line.ledger, "west-1", check_at_once_bytes=0)) as ledger:
-        station = station_of(line, Idle(), Inspector(sealed_bundle, 1), ledger)
-        station.run(stop, on_step=look)
+        alarms = alarms_of(station_of(line, Idle(), Inspector(sealed_bundle, 1), ledger))
     assert "lineside ledger recover" in alarms[0]

@@ -78,7 +78,7 @@ def through(codec: str, how: Literal["drop", "flip"], share: float) -> Seen:
             if seen.frames >= FRAMES:
                 break
     finally:
-        wire.close()
+        wire.cut()
         camera.off()
     seen.damaged_packets = wire.damaged
     print(f"{codec}, {how} {share:.0%}: {seen}")

@@ -100,6 +100,14 @@ def line(plant: Plant, broker: Mosquitto, camera: Server, **changes: object) -> 
     )
 
 
+def listening_station(plant: Plant, file: Path) -> Running:
+    """A station that has subscribed: what is published from now on reaches it."""
+    station = plant.start(file)
+    subscribed = "SELECT 1 FROM listening WHERE ended = ''"
+    station.wait_for(lambda: plant.book.ask(subscribed), "the station listens")
+    return station
+
+
 def wait_for_records(station: Running, plant: Plant, gateway: Gateway) -> None:
     """Wait until each part that was published has its record."""
 
@@ -116,8 +124,7 @@ def test_no_message_is_without_a_record_across_reloads_and_the_camera_stays_conn
     gateway, belt = Gateway(broker), CountingBelt()
     with Server(belt) as camera:
         file = line(plant, broker, camera)
-        station = plant.start(file)
-        eventually(lambda: plant.book.ask("SELECT 1 FROM listening WHERE ended = ''"), "it listens")
+        station = listening_station(plant, file)
         with gateway.publishing():
             station.wait_for_more(3)
             for n in range(RELOADS):
@@ -141,8 +148,7 @@ def test_messages_of_a_station_that_was_killed_are_recorded_as_late_when_it_is_b
     gateway = Gateway(broker)
     with Server(Belt()) as camera:
         file = line(plant, broker, camera)
-        station = plant.start(file)
-        eventually(lambda: plant.book.ask("SELECT 1 FROM listening WHERE ended = ''"), "it listens")
+        station = listening_station(plant, file)
         gateway.publish("before")
         station.wait_for_more(1)
         station.kill()
@@ -171,8 +177,7 @@ def test_messages_of_a_broker_that_was_killed_have_their_records(
     gateway = Gateway(broker)
     with Server(Belt()) as camera:
         file = line(plant, broker, camera)
-        station = plant.start(file)
-        eventually(lambda: plant.book.ask("SELECT 1 FROM listening WHERE ended = ''"), "it listens")
+        station = listening_station(plant, file)
         with gateway.publishing():
             station.wait_for_more(3)
             broker.kill()

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
 
-from tests.daemon.receiver import Receiver
+from tests.daemon.receiver import Receiver, receiving
 from tests.faults.conftest import Plant
 from tests.registry.conftest import free_port
 
@@ -18,21 +16,6 @@ pytestmark = pytest.mark.slow
 
 KEY = b"an-odd-key-that-nobody-should-read"
 SECRET = f"whsec_{base64.b64encode(KEY).decode()}"
-
-
-@contextmanager
-def receiving(port: int) -> Iterator[Receiver]:
-    """A receiver that listens at a port."""
-    server = Receiver(port)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.over.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_a_receiver_that_is_down_then_fails_then_hangs_misses_nothing(

@@ -12,6 +12,7 @@ import pytest
 from pipeline.contracts.records import Record, Verdict
 from pipeline.ledger.elapsed import BootClock, step
 from pipeline.ledger.ledger import Ledger
+from pipeline.ledger.listening import ListeningRows
 from pipeline.ledger.outbox import Outbox
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -61,7 +62,7 @@ def test_an_entry_ages_while_no_station_runs(
 ) -> None:
     with opened() as ledger:
         judge(ledger)
-        ledger.note_alive(NOON)
+        ListeningRows(ledger).still([], NOON)
     machine.seconds += 3600
     with opened() as ledger:
         assert age_s(ledger) == 3600
@@ -73,11 +74,11 @@ def test_an_entry_ages_from_boot_to_boot_without_the_time_in_which_the_machine_w
     with opened() as ledger:
         judge(ledger)
         machine.seconds += 50
-        ledger.note_alive(NOON)
+        ListeningRows(ledger).still([], NOON)
     machine.restart()
     with opened() as ledger:
         assert age_s(ledger) == 50 + 10
-        ledger.note_alive(NOON)
+        ListeningRows(ledger).still([], NOON)
     machine.restart()
     machine.seconds += 5
     with opened() as ledger:
@@ -102,7 +103,7 @@ def test_a_clock_that_was_set_while_no_station_ran_is_noticed(
     opened: Callable[[], closing[Ledger]], machine: Machine, by: timedelta, words: str
 ) -> None:
     with opened() as ledger:
-        ledger.note_alive(NOON)
+        ListeningRows(ledger).still([], NOON)
     machine.seconds += 60
     with opened() as ledger:
         now = NOON + timedelta(seconds=60)
@@ -117,7 +118,7 @@ def test_after_a_boot_only_a_clock_that_is_behind_is_known_to_be_wrong(
     opened: Callable[[], closing[Ledger]], machine: Machine
 ) -> None:
     with opened() as ledger:
-        ledger.note_alive(NOON)
+        ListeningRows(ledger).still([], NOON)
     machine.restart()
     with opened() as ledger:
         assert ledger.elapsed.step_while_away(NOON + YEAR) == ""

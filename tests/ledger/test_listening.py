@@ -44,11 +44,11 @@ def found(
     until: datetime | None = None,
 ) -> list[tuple[str, str, str, str]]:
     with ledger.reading() as db:
-        silences = not_listening(db, period(since, until), at(now), running)
-    return [(n.camera, n.since, n.until, n.why) for n in silences]
+        spans = not_listening(db, period(since, until), at(now), running)
+    return [(n.camera, n.since, n.until, n.why) for n in spans]
 
 
-def test_a_camera_that_listens_all_the_time_was_never_deaf(
+def test_a_camera_that_listens_all_the_time_is_never_shown(
     ledger: Ledger, rows: ListeningRows
 ) -> None:
     row = rows.begin("top", at(0))
@@ -66,7 +66,7 @@ def test_the_time_between_two_rows_is_shown_with_its_reason_and_what_became_of_i
     assert found(ledger) == [("top", utc(at(10)), utc(at(12)), why)]
 
 
-def test_a_station_that_was_killed_was_deaf_from_its_last_sign_of_life(
+def test_a_station_that_was_killed_is_shown_from_its_last_sign_of_life(
     ledger: Ledger, rows: ListeningRows
 ) -> None:
     rows.still([rows.begin("top", at(0))], at(10))
@@ -75,7 +75,7 @@ def test_a_station_that_was_killed_was_deaf_from_its_last_sign_of_life(
     assert found(ledger) == [("top", utc(at(10)), utc(at(20)), NO_WORD)]
 
 
-def test_a_station_that_is_off_is_deaf_until_now(ledger: Ledger, rows: ListeningRows) -> None:
+def test_a_station_that_is_off_is_shown_until_now(ledger: Ledger, rows: ListeningRows) -> None:
     rows.end(rows.begin("top", at(0)), at(10), "the station is stopping")
     expected = [("top", utc(at(10)), "", "the station is stopping")]
     assert found(ledger, running=False) == expected

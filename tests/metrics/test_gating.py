@@ -133,9 +133,9 @@ def test_a_recipe_in_which_no_class_passes_promises_nothing() -> None:
 
 def test_a_promise_that_is_not_proven_is_reported_and_refused_only_when_asked() -> None:
     unproven = PROMISE | {"supported": False}
-    said = {c.name: c.sentence for c in verdict(promised=unproven).checks}["supported"]
+    sentences = {c.name: c.sentence for c in verdict(promised=unproven).checks}["supported"]
     assert verdict(promised=unproven).passed
-    assert said == (
+    assert sentences == (
         "the validation parts do not prove the promise (at most 10 % escapes and 10 % overkill "
         "at 95 % confidence)"
     )

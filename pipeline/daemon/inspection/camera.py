@@ -124,7 +124,7 @@ class Camera:
         )
 
     @property
-    def deaf(self) -> str:
+    def not_listening(self) -> str:
         """Why no trigger can be received now, "" while one can.
 
         Where the source has no trigger each of its frames is one. A trigger without a frame has its
@@ -140,7 +140,7 @@ class Camera:
         return (self.trigger or self.source).loss_unnoticed_s
 
     @property
-    def known_of_silence(self) -> str:
+    def resumed(self) -> str:
         """What became of triggers that were sent while none could be received, where known."""
         return "" if self.trigger is None else self.trigger.resumed
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pipeline.contracts.frame_sizes import FrameSizes
 from pipeline.daemon.settings.line import FrameCheckSettings
 from pipeline.daemon.sources import Frame
 from pipeline.imaging import Pixels
@@ -65,3 +66,20 @@ class FrameCheck:
                     "one picture set `health.frozen_after: 0`)"
                 )
         return None
+
+
+def wrong_size(pixels: Pixels, sizes: FrameSizes | None, tolerance: float | None) -> str:
+    """The reason why a frame of this size is not to be inspected, "" where it may be.
+
+    Args:
+        pixels: uint8 height x width x 3.
+        sizes: of the pictures that the model has learned from; None where the bundle has none.
+        tolerance: how far a size may differ from them, as a share; None: as far as it likes.
+    """
+    if sizes is None or tolerance is None:
+        return ""
+    height, width = pixels.shape[:2]
+    difference = sizes.difference(width, height, tolerance)
+    return difference and (
+        f"wrong size: {width}x{height} px; {difference} (`health.size_tolerance` {tolerance:g})"
+    )

@@ -34,7 +34,6 @@ class ListeningLog:
             clock: of the station.
             kept: names of cameras that have gone on listening through a reload.
         """
-        self._ledger = ledger
         self._rows = ListeningRows(ledger)
         self._cameras = cameras
         self._clock = clock
@@ -52,7 +51,6 @@ class ListeningLog:
                 self._watch(camera)
             if self._clock.monotonic_s() - self._stamped_s >= STAMP_EVERY_S:
                 self._rows.still(self._open.values(), self._clock.now())
-                self._ledger.note_alive(self._clock.now())
                 self._stamped_s = self._clock.monotonic_s()
         except LedgerError as error:
             log.debug("listening was not noted: %s", error)
@@ -80,9 +78,9 @@ class ListeningLog:
         self._started = True
 
     def _watch(self, camera: Camera) -> None:
-        row, why = self._open.get(camera.name), camera.deaf
+        row, why = self._open.get(camera.name), camera.not_listening
         if row is None and not why:
-            began = camera.known_of_silence
+            began = camera.resumed
             self._open[camera.name] = self._rows.begin(camera.name, self._clock.now(), began)
         elif row is not None and why:
             noticed_late = timedelta(seconds=camera.loss_unnoticed_s)

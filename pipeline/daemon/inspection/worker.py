@@ -11,6 +11,7 @@ from typing import Protocol
 
 from pipeline.contracts.records import Record
 from pipeline.daemon.inspection.drift import Drift
+from pipeline.daemon.inspection.frame_check import wrong_size
 from pipeline.daemon.inspection.recorder import Recorder
 from pipeline.daemon.inspection.work_queue import Arrival, WorkQueue
 from pipeline.daemon.runtime.heartbeat import BEAT_EVERY_S, Heartbeat
@@ -118,8 +119,9 @@ class InspectionWorker:
             if (unfit := self._gate(arrival.camera, frame, pixels)) is not None:
                 return refusal(arrival, unfit)
             model = self._model()
-            if unlike := self._wrong_size(model, pixels):
-                return refusal(arrival, unlike)
+            sizes = model.inspector.bundle.frame_sizes
+            if wrong := wrong_size(pixels, sizes, self._size_tolerance):
+                return refusal(arrival, wrong)
             result = model.inspector.inspect(pixels)
         except UnreadableImage as error:
             return refusal(arrival, f"unreadable: {error}")
@@ -149,14 +151,4 @@ class InspectionWorker:
                 "prepared": round(result.prepare_ms, 3),
                 "network": round(result.predict_ms, 3),
             },
-        )
-
-    def _wrong_size(self, model: ReadyModel, pixels: Pixels) -> str:
-        sizes, tolerance = model.inspector.bundle.frame_sizes, self._size_tolerance
-        if sizes is None or tolerance is None:
-            return ""
-        height, width = pixels.shape[:2]
-        unlike = sizes.unlike(width, height, tolerance)
-        return unlike and (
-            f"wrong size: {width}x{height} px; {unlike} (`health.size_tolerance` {tolerance:g})"
         )

@@ -5,9 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,17 +27,6 @@ from pipeline.testing import FakeClock
 from tests.daemon.conftest import picture
 
 RULES = TriggerConfig(type="software", max_age_ms=200, wait_ms=0)
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with closing(Ledger(tmp_path / "ledger.sqlite", "west-1")) as opened:
-        yield opened
 
 
 Script = Callable[[Heartbeat], Iterator[Frame]]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 
@@ -23,22 +21,11 @@ from pipeline.ledger.listening import not_listening
 from pipeline.ledger.queries import period
 from pipeline.testing import FakeClock, FakeSource
 
-Silence = tuple[str, str, str]
+Span = tuple[str, str, str]
 
 
 def utc(moment: datetime) -> str:
     return moment.isoformat(timespec="milliseconds")
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with closing(Ledger(tmp_path / "ledger.sqlite", "west-1")) as opened:
-        yield opened
 
 
 class Calls(Trigger):
@@ -67,7 +54,7 @@ def camera(clock: FakeClock, ledger: Ledger) -> Callable[..., Camera]:
     return made
 
 
-def silences(ledger: Ledger, clock: FakeClock) -> list[Silence]:
+def not_listening_in(ledger: Ledger, clock: FakeClock) -> list[Span]:
     with ledger.reading() as db:
         found = not_listening(db, period(None, None), clock.now(), running=True)
     return [(n.since, n.until, n.why) for n in found]
@@ -82,7 +69,7 @@ def test_the_start_of_a_station_is_a_time_without_triggers(
     clock.advance(3)
     top.source.connected = True
     log.step()
-    assert silences(ledger, clock) == [(start, utc(clock.now()), STARTING)]
+    assert not_listening_in(ledger, clock) == [(start, utc(clock.now()), STARTING)]
 
 
 def test_a_lost_camera_is_a_time_without_triggers(
@@ -98,7 +85,7 @@ def test_a_lost_camera_is_a_time_without_triggers(
     clock.advance(2)
     top.lost("the cable is out")
     log.step()
-    assert silences(ledger, clock)[-1] == (utc(lost_at), "", "the cable is out")
+    assert not_listening_in(ledger, clock)[-1] == (utc(lost_at), "", "the cable is out")
 
 
 def test_a_camera_that_is_away_loses_no_trigger_where_there_is_one(
@@ -108,7 +95,7 @@ def test_a_camera_that_is_away_loses_no_trigger_where_there_is_one(
     log = ListeningLog(ledger, [top], clock)
     top.lost("the cable is out")
     log.step()
-    assert silences(ledger, clock) == []
+    assert not_listening_in(ledger, clock) == []
 
 
 def test_a_trigger_that_comes_back_shows_what_became_of_the_messages(
@@ -123,7 +110,7 @@ def test_a_trigger_that_comes_back_shows_what_became_of_the_messages(
     clock.advance(5)
     trigger.connected = True
     log.step()
-    ((since, until, why),) = silences(ledger, clock)
+    ((since, until, why),) = not_listening_in(ledger, clock)
     assert until == utc(clock.now())
     assert why == "its trigger is away; the broker kept the messages for it"
     clock.advance(-20)  # it was noticed 15 s late
@@ -140,7 +127,7 @@ def test_a_camera_that_is_kept_through_a_reload_goes_on_listening(
     before.end("the station reads its line file again", kept={"top"})
     clock.advance(1)
     ListeningLog(ledger, [top], clock, kept={"top"}).step()
-    assert silences(ledger, clock) == []
+    assert not_listening_in(ledger, clock) == []
 
 
 def test_the_end_of_a_station_is_noted_with_its_reason(
@@ -150,7 +137,7 @@ def test_the_end_of_a_station_is_noted_with_its_reason(
     log.step()
     clock.advance(60)
     log.end("the station is stopping")
-    assert silences(ledger, clock) == [(utc(clock.now()), "", "the station is stopping")]
+    assert not_listening_in(ledger, clock) == [(utc(clock.now()), "", "the station is stopping")]
 
 
 def test_a_ledger_that_cannot_be_written_is_tried_again(
@@ -168,4 +155,4 @@ def test_a_ledger_that_cannot_be_written_is_tried_again(
         patched.setattr(ledger, "writing", full)
         log.step()
     log.step()
-    assert silences(ledger, clock) == []
+    assert not_listening_in(ledger, clock) == []

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -28,12 +25,6 @@ from tests.daemon.conftest import picture
 from tests.daemon.waiting import until
 
 WAIT_S = 20
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with closing(Ledger(tmp_path / "ledger.sqlite", "west-1")) as opened:
-        yield opened
 
 
 class Bench:

@@ -202,7 +202,7 @@ def test_a_missing_package_is_named_with_who_needs_it(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.slow
-def test_a_broker_that_goes_away_is_no_error_of_paho_in_the_log(
+def test_paho_logs_no_error_when_a_broker_goes_away(
     broker: Mosquitto, caplog: pytest.LogCaptureFixture
 ) -> None:
     with closing(connection(broker)) as ours:

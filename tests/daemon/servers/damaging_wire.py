@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import random
 import socket
-import threading
 from contextlib import suppress
 from typing import Literal
+
+from tests.daemon.servers.relay import Relay
 
 SEED, FLIPS = 7, 12
 HEADERS_BYTES = 30  # RTP's and the payload's own, which are left as they are
 SMALLEST_BYTES = 60
 
 
-class DamagingWire:
+class DamagingWire(Relay):
     """Passes on RTSP over TCP; a share of the video's packets is dropped, or has flipped bits.
 
     Attributes:
@@ -23,37 +24,12 @@ class DamagingWire:
 
     def __init__(self, to_port: int, how: Literal["drop", "flip"], share: float) -> None:
         self.damaged = 0
-        self._to, self._how, self._share = ("127.0.0.1", to_port), how, share
+        self._how, self._share = how, share
         self._random = random.Random(SEED)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        self._ends: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__(to_port)
 
-    def close(self) -> None:
-        """End all connections."""
-        for end in (self._listener, *self._ends):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-            end.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):  # it was closed
-            while True:
-                client, _ = self._listener.accept()
-                server = socket.create_connection(self._to)
-                self._ends += [client, server]
-                for work in (self._to_client, self._to_server):
-                    threading.Thread(target=work, args=(client, server), daemon=True).start()
-
-    def _to_server(self, client: socket.socket, server: socket.socket) -> None:
-        with suppress(OSError):
-            while data := client.recv(65536):
-                server.sendall(data)
-        with suppress(OSError):
-            server.shutdown(socket.SHUT_RDWR)
-
-    def _to_client(self, client: socket.socket, server: socket.socket) -> None:
+    def to_client(self, client: socket.socket, server: socket.socket) -> None:
+        """Pass on what the server sends, with the damage."""
         with suppress(OSError, EOFError), server.makefile("rb") as stream:
             while first := stream.read(1):
                 if first == b"$":  # interleaved: channel, length, packet

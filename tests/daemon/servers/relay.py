@@ -34,11 +34,17 @@ class Relay:
                 client, _ = self._listener.accept()
                 server = socket.create_connection(self._to)
                 self._ends += [client, server]
-                for source, sink in ((client, server), (server, client)):
-                    threading.Thread(target=_pass_on, args=(source, sink), daemon=True).start()
+                for work in (self.to_server, self.to_client):
+                    threading.Thread(target=work, args=(client, server), daemon=True).start()
 
+    def to_server(self, client: socket.socket, server: socket.socket) -> None:
+        """Pass on what the client sends, until either end is gone."""
+        with suppress(OSError):
+            while data := client.recv(65536):
+                server.sendall(data)
+        with suppress(OSError):
+            server.shutdown(socket.SHUT_RDWR)
 
-def _pass_on(source: socket.socket, sink: socket.socket) -> None:
-    with suppress(OSError):
-        while data := source.recv(65536):
-            sink.sendall(data)
+    def to_client(self, client: socket.socket, server: socket.socket) -> None:
+        """Pass on what the server sends."""
+        self.to_server(server, client)

@@ -359,13 +359,21 @@ def test_a_new_worker_goes_on_with_the_connection_that_stands(broker: Mosquitto)
     assert listening.refused == {"A-1": ""}
 
 
+@pytest.mark.slow
 def test_a_message_after_the_end_waits_at_the_broker_for_the_next_start(
-    caplog: pytest.LogCaptureFixture,
+    broker: Mosquitto, caplog: pytest.LogCaptureFixture
 ) -> None:
-    trigger = config(1883).open(FakeClock())
-    assert list(trigger.left()) == []
-    trigger.close()
-    assert not trigger.connected
+    settings = config(broker.port)
+    ending = settings.open(Clock())
+    with Listening(ending) as listening:
+        listening.wait_for(lambda: ending.connected)
+    assert list(ending.left()) == []
+    publish(settings.broker, "A-1")
+    until(lambda: "the broker keeps the message" in caplog.text, "the message")
+    ending.close()
+    with Listening(settings.open(Clock())) as listening:
+        listening.wait_for(lambda: listening.serials)
+    assert listening.serials == ["A-1"]
 
 
 @pytest.mark.parametrize(

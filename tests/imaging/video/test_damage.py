@@ -1,4 +1,4 @@
-"""Which pictures damage spoils, and what FFmpeg's log tells of it."""
+"""Which pictures damage spoils, and what FFmpeg's log reports of it."""
 
 from __future__ import annotations
 
