@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from pipeline.plugins import Strict
 
@@ -249,6 +255,14 @@ class PreprocessSpec(Strict):
         0, ge=0, le=255, description="Grey level of letterbox borders, 0 to 255."
     )
     clahe: Clahe | None = Field(None, description="Local contrast equalisation; none: no change.")
+
+    @model_serializer(mode="wrap")
+    def _without_no_raw(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Stations older than this field refuse a key that they do not know."""
+        written: dict[str, Any] = write(self)
+        if self.raw is None:
+            written.pop("raw", None)
+        return written
 
     @property
     def channels(self) -> int:

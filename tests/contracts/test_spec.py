@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import config
-from pipeline.contracts.spec import PreprocessSpec
+from pipeline.contracts.spec import PreprocessSpec, RawPixels
 from pipeline.stages import preprocess
 from tests.imports import ROOT
 
@@ -28,6 +28,13 @@ def test_the_template_offers_every_optional_step() -> None:
     optional = {name for name, f in PreprocessSpec.model_fields.items() if f.default is None}
     optional.remove("raw")  # which comes from ingest.yaml
     assert {line.split("# ")[1].split(":")[0] for line in OFFERED} == optional
+
+
+def test_a_spec_without_raw_is_written_as_stations_of_the_version_before_read_it() -> None:
+    spec = PreprocessSpec(width_px=32, height_px=32)
+    assert "raw" not in spec.model_dump(mode="json")
+    raw = spec.model_copy(update={"raw": RawPixels(bit_depth=12)})
+    assert PreprocessSpec.model_validate(raw.model_dump(mode="json")) == raw
 
 
 def test_a_spec_names_the_pictures_that_it_needs() -> None:
