@@ -27,10 +27,10 @@ from pipeline.cli.data import data
 from pipeline.cli.ledger import ledger
 from pipeline.cli.models import models
 from pipeline.cli.review import review
-from pipeline.cli.run import check, exit_code, run
-from pipeline.cli.screen import err, out, print_line
+from pipeline.cli.run import check, run
+from pipeline.cli.screen import err, exit_code, out, print_error, print_line
 from pipeline.cli.token import token
-from pipeline.errors import DataError, LinesideError, hidden, printable_lines
+from pipeline.errors import DataError, LinesideError
 
 RATES = {
     "accuracy": "accuracy",
@@ -69,9 +69,7 @@ def main() -> None:
     try:
         app()
     except LinesideError as error:
-        # Without markup: file:line messages are full of square brackets.
-        err.print("error: ", style="bold red", end="")
-        err.print(printable_lines(hidden(str(error))), markup=False, highlight=False)
+        print_error(error)
         sys.exit(exit_code(error))
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from pipeline.cli.screen import err, out, print_line
-from pipeline.errors import LinesideError, StationError, hidden
+from pipeline.cli.screen import err, exit_code, out, print_error, print_line
+from pipeline.errors import LinesideError, hidden
 from pipeline.plugins import PluginConfig
 
 if TYPE_CHECKING:
@@ -33,6 +33,21 @@ def run(
     SIGHUP reads the line file again. Exit codes: 0 ended, 1 ended with triggers that could not be
     recorded, 2 the line file or something it names cannot be used, 3 must be started again.
     """
+    import threading
+
+    before = set(threading.enumerate())
+    try:
+        code = _run(line_file, watch=watch, form=_form(log))
+    except LinesideError as error:
+        print_error(error)
+        code = exit_code(error)
+    if any(thread.daemon for thread in set(threading.enumerate()) - before):
+        _end_at_once(code)
+    raise typer.Exit(code)
+
+
+def _run(line_file: Path, *, watch: bool, form: Form) -> int:
+    """Run the station; returns the process's exit code."""
     import logging
 
     from rich.console import Console
@@ -43,7 +58,6 @@ def run(
     from pipeline.daemon.runtime.clock import Clock
     from pipeline.daemon.service import Service
 
-    form = _form(log)
     service = Service(line_file)
     messages = logging.StreamHandler()
     messages.setFormatter(logs.formatter(form, service.line.station))
@@ -58,20 +72,29 @@ def run(
             summary = service.run()
         except LinesideError as error:
             logging.getLogger(__name__).critical("%s", error)
-            sys.exit(exit_code(error))
+            return exit_code(error)
     else:
         logs.listen(messages)
         with progress(err, Clock()) as count:
             summary = service.run(_greet, count.show)
     if form == "text":
         out.print(summary_table(summary))
-    if not summary.balances:
-        raise typer.Exit(1)
+    return 0 if summary.balances else 1
 
 
-def exit_code(error: LinesideError) -> int:
-    """2 for what a person must correct, 3 for what a new process cures."""
-    return 3 if isinstance(error, StationError) else 2
+def _end_at_once(code: int) -> NoReturn:
+    """End the process while threads still run: they hang, and Python cannot end them.
+
+    Such a thread may be inside a C++ library. If the interpreter were taken down around it, the
+    library would abort the process: "terminate called", and SIGABRT instead of the exit code.
+    """
+    import logging
+    import os
+
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _greet(station: Station) -> None:

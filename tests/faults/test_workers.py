@@ -26,6 +26,25 @@ def hang(self, rgb):
     return inspect(self, rgb)
 module.Inspector.inspect = hang
 """
+# The 20th frame is never done with inside ONNX Runtime: a graph whose loop does not end.
+HUNG_IN_LIBRARY = """
+import itertools, numpy, onnxruntime, pipeline.inference.inspector as module
+from onnx import TensorProto, helper
+flag = lambda name: helper.make_tensor_value_info(name, TensorProto.BOOL, [])
+number = helper.make_tensor_value_info("number", TensorProto.INT64, [])
+steps = [helper.make_node("Identity", [a], [b]) for a, b in (("on", "still"), ("x", "y"))]
+body = helper.make_graph(steps, "body", [number, flag("on"), flag("x")], [flag("still"), flag("y")])
+loop = helper.make_node("Loop", ["", "start", "start"], ["end"], body=body)
+graph = helper.make_graph([loop], "endless", [flag("start")], [flag("end")])
+model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+endless = onnxruntime.InferenceSession(model.SerializeToString())
+asked, inspect = itertools.count(1), module.Inspector.inspect
+def hang(self, rgb):
+    if next(asked) == 20:
+        endless.run(None, {"start": numpy.array(True)})
+    return inspect(self, rgb)
+module.Inspector.inspect = hang
+"""
 # Neither is any later one, those that a model is tried with when it is loaded again included.
 ALWAYS_HUNG = f"""
 {HUNG_PREDICTOR.replace("== 20", "> 20")}
@@ -82,6 +101,16 @@ def test_a_predictor_that_hangs_costs_one_part_and_is_replaced(
     station.end()
     assert plant.book.count(LOST) == 1
     assert "inspection: no sign of life" in station.logged
+
+
+def test_a_station_whose_predictor_hangs_in_its_library_ends_with_its_exit_code(
+    plant: Plant,
+) -> None:
+    station = plant.start(plant.line(supervision=QUICK), first=HUNG_IN_LIBRARY)
+    station.wait_for(lambda: plant.book.count(LOST), "the part at work is given up")
+    station.wait_for_more(1)
+    station.end()
+    assert "terminate called" not in station.logged
 
 
 def test_a_source_that_dies_or_hangs_is_opened_again(
