@@ -128,7 +128,8 @@ def _summarise(recipe: str) -> bool:
             grid.add_row(*form.format(metrics[key]).split(" ", 1))
     title = f"{recipe}: {metrics.get('n_test')} test images"
     out.print(Panel(grid, title=escape(title), title_align="left", expand=False))
-    for note in metrics.get("notes") or []:
+    evaluation = _read_json(folder / "evaluate" / "evaluation.json") or {}
+    for note in evaluation.get("notes") or []:
         print_line(f"note: {note}")
     _next_steps(recipe, _read_json(folder / "register" / "registration.json"))
     return True

@@ -1,6 +1,7 @@
 """What an evaluation found beside its figures: gate, slices, robustness, champion, golden parts.
 
-`evaluate` writes it as evaluation.json; the report, the model card and registration read it.
+`evaluate` writes it as evaluation.json, beside metrics.json, which holds numbers only; the report,
+the model card and registration read it.
 """
 
 from __future__ import annotations
@@ -187,10 +188,34 @@ class Explained(Strict):
     n_masks: int = 0
 
 
+class Split(Strict):
+    """How the data set was split, and whether training has seen test parts."""
+
+    by: str = Field(description="What parts of a group have in common: module, batch, ...")
+    n_groups: int = Field(description="Groups of the data set.")
+    n_test_groups: int = Field(description="Groups of the test parts.")
+    leak_checked: bool
+    leaky: bool
+    naive: dict[str, float | None] | None = Field(
+        None,
+        description="Figures of the same method on the data set's own split, where that leaks.",
+    )
+
+
 class Evaluation(Strict):
     """All of it."""
 
     gate: Gate
+    something_passes: bool = Field(description="Has the recipe a class that passes?")
+    split: Split
+    promise: dict[str, bool | float | str | None] = Field(
+        description="The policy's settings, its name as `policy`, `supported` (do the validation "
+        "parts prove it?) and a sentence."
+    )
+    limits_from: dict[str, int | str | tuple[str, ...]] = Field(
+        description="The parts that the limits were chosen on, and a sentence."
+    )
+    notes: tuple[str, ...] = Field(description="How the figures are to be read: sentences.")
     slices: Slices
     robustness: Robustness | None
     comparison: Comparison

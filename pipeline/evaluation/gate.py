@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pipeline.contracts.evaluation import Comparison, Gate, Golden
@@ -15,11 +16,23 @@ def judge_gate(
     rules: GateRules,
     data: Manifest,
     test: PartPredictions,
-    metrics: dict[str, Any],
+    metrics: Mapping[str, Any],
+    promise: Mapping[str, Any],
     golden_found: Golden | None,
     comparison: Comparison,
+    *,
+    leaky: bool,
 ) -> Gate:
-    """May the model be signed off without an override?"""
+    """May the model be signed off without an override?
+
+    Args:
+        rules: what the plant asks of a model.
+        data, test: the test parts and their predictions.
+        metrics: the content of metrics.json.
+        promise: what the limits promise, see `metrics.operating_point.promise`.
+        golden_found, comparison: parts never to be judged wrong; the champion on the same parts.
+        leaky: has training seen test parts?
+    """
     measured = gating.measured(
         test.bad, test.verdicts, test.groups(data), metrics["auroc"], metrics["auroc_ci95"]
     )
@@ -28,8 +41,8 @@ def judge_gate(
     return gating.gate(
         rules,
         measured,
-        {**metrics["promise"], "decides": decides} if any(test.taxonomy.passing) else None,
-        leaky=metrics["split"]["leaky"],
+        {**promise, "decides": decides} if any(test.taxonomy.passing) else None,
+        leaky=leaky,
         golden=golden_found,
         comparison=comparison,
     )

@@ -61,7 +61,7 @@ class Basis:
         return f"{text}. No test part was among them."
 
     def written(self) -> dict[str, Any]:
-        """For metrics.json."""
+        """For evaluation.json."""
         return {**asdict(self), "said": self.sentence}
 
     def notes(self) -> Iterator[str]:

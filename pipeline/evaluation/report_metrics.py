@@ -1,15 +1,16 @@
-"""The figures of metrics.json: the verdicts on test parts, with intervals."""
+"""The figures of metrics.json, the verdicts on test parts with intervals, and how to read them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.contracts.evaluation import Share
+from pipeline.contracts.evaluation import Share, Split
 from pipeline.contracts.records import Verdict
 from pipeline.datasets.manifest import Manifest
 from pipeline.evaluation.predictions import PartPredictions
@@ -17,10 +18,25 @@ from pipeline.metrics import classification as figures
 from pipeline.metrics.rates import grouped_bootstrap, grouped_share, percent
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What was measured on test parts.
+
+    Attributes:
+        metrics: figures by name, each with `<name>_ci95`; None where one is not defined.
+        split: how the data set was split.
+        notes: sentences on how to read the figures.
+    """
+
+    metrics: dict[str, Any]
+    split: Split
+    notes: tuple[str, ...]
+
+
 def report_metrics(
     test: PartPredictions, data: Manifest, draws: int, naive: dict[str, Any] | None
-) -> dict[str, Any]:
-    """Figures of test parts, each with `<name>_ci95`, and `notes` on how to read them.
+) -> Measured:
+    """Measure what the verdicts on test parts are worth.
 
     Args:
         test: the parts and their predictions.
@@ -28,7 +44,7 @@ def report_metrics(
         draws: resamples of whole groups for the intervals of AUROC, average precision and F1.
         naive: figures on the data set's own split, where that leaks and was made again.
     """
-    taxonomy, n = test.taxonomy, len(test.rows)
+    n = len(test.rows)
     groups = data.table["group"].iloc[test.rows].tolist()
     found: dict[str, Any] = {}
     for name, score in _by_ranking(test).items():
@@ -39,18 +55,19 @@ def report_metrics(
     for name, share in by_counting.items():
         found[name] = share.value
         found[f"{name}_ci95"] = None if share.value is None else [share.low, share.high]
-    split, n_groups = data.report["split"], len(set(groups))
-    return {
-        **found,
+    found |= {
         "ece": figures.expected_calibration_error(test.labels, test.probabilities),
         "n_test": n,
-        "something_passes": any(taxonomy.passing),
         "n_test_bad": int(test.bad.sum()),
-        "per_class_recall": figures.recalls(test.labels, test.predicted, taxonomy.names),
-        "split": {k: split[k] for k in ("by", "n_groups", "leak_checked", "leaky")}
-        | {"n_test_groups": n_groups, "naive": naive},
-        "notes": _notes(test, by_counting, split["leaky"], naive, n_groups),
+        "per_class_recall": figures.recalls(test.labels, test.predicted, test.taxonomy.names),
     }
+    given, n_groups = data.report["split"], len(set(groups))
+    split = Split(
+        **{key: given[key] for key in ("by", "n_groups", "leak_checked", "leaky")},
+        n_test_groups=n_groups,
+        naive=naive,
+    )
+    return Measured(found, split, tuple(_notes(test, by_counting, split.leaky, naive, n_groups)))
 
 
 def _by_ranking(test: PartPredictions) -> dict[str, Callable[[npt.NDArray[np.intp]], float]]:

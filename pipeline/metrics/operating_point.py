@@ -99,7 +99,7 @@ def choose(
 def promise(
     policy: MaxEscape | MaxOverkill | Cost | FixedLimits | Conformal, choice: Choice
 ) -> dict[str, Any]:
-    """What is promised, for metrics.json: the policy's keys, `policy` and `supported`.
+    """What is promised, for evaluation.json: the policy's keys, `policy` and `supported`.
 
     `max_escape`, `max_overkill` and `confidence` stand only where the policy has them; `said` is
     all of it in words.

@@ -154,6 +154,9 @@ def _register(
         first = _oldest(client, recipe, bundle.sha256) or made
         if first.version != made.version:
             _take_back(client, made, first)
+        else:
+            number = int(made.version)
+            runs.describe(client, run.info.run_id, recipe, number, evidence.description)
     new = first.version == made.version
     return _registration(first, recipe, bundle.sha256, new=new)
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pipeline.errors import RegistryError
+from pipeline.registry import runs
 from pipeline.registry.connection import translate_errors
 from pipeline.registry.evidence import Evidence, read_evaluation
 from pipeline.registry.versions import COMPARED_TAG, GATE_TAG
@@ -44,7 +45,10 @@ def reappraise(
         run = _run(client, uri, f"{recipe}/{number}", run_id)
         logged = evidence.metrics if run is None else run.data.metrics
         figures = {k: value for k, value in evidence.metrics.items() if logged.get(k) != value}
-        if not (changed or gone or figures or (run and _stale(client, uri, run_id, evidence))):
+        stale = run is not None and (
+            runs.NOTE_TAG not in run.data.tags or _stale(client, uri, run_id, evidence)
+        )
+        if not (changed or gone or figures or stale):
             return
         gate = changed.pop(GATE_TAG, None)
         if gate == "failed":
@@ -52,6 +56,7 @@ def reappraise(
         client.update_model_version(recipe, number, evidence.description)
         if run is not None:
             _update_run(client, run, figures, evidence)
+            runs.describe(client, run_id, recipe, version, evidence.description)
         for key in gone:
             client.delete_model_version_tag(recipe, number, key)
         for key, value in changed.items():

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MODEL_TAG = "model_sha256"  # SHA-256 of model.onnx: what the run has trained
 MANIFEST_TAG = "manifest_sha256"  # of ingest's table, so of which parts are in which split
+NOTE_TAG = "mlflow.note.content"  # the description that MLflow shows on the run's page
 UP_TO_TRAINING = ("ingest", "preprocess", "augment", "train")  # stages whose YAML shaped it
 
 
@@ -76,6 +77,12 @@ def tagged(client: MlflowClient, experiment_id: str, **tags: str) -> list[Run]:
         [experiment_id], query, order_by=["attributes.start_time DESC"]
     )
     return found
+
+
+def describe(client: MlflowClient, run_id: str, recipe: str, version: int, text: str) -> None:
+    """Name a run after its version, `solar-cell-v3`, and give it the version's description."""
+    client.update_run(run_id, name=f"{recipe}-v{version}")
+    client.set_tag(run_id, NOTE_TAG, text)
 
 
 def new_params(run: Run, params: Mapping[str, str]) -> dict[str, str]:

@@ -31,7 +31,7 @@ def describe(bundle: Bundle, metrics: Mapping[str, Any], evaluation: Evaluation)
     warnings as many as there is room for, the most important first, and how many were left out.
     """
     provenance, point, gate = bundle.provenance, bundle.operating_point, evaluation.gate
-    promise = metrics["promise"]
+    promise, split = evaluation.promise, evaluation.split
     before = [
         f"**{wording.verdict(gate)}.**",
         *(f"- {_short(f'{c.title}: {c.sentence}')}" for c in gate.checks if not c.passed),
@@ -39,7 +39,7 @@ def describe(bundle: Bundle, metrics: Mapping[str, Any], evaluation: Evaluation)
         f"**{markdown(provenance.recipe)}**: {markdown(provenance.architecture)}, weights "
         f"{markdown(provenance.weights)}, method {markdown(provenance.method)}, "
         f"{provenance.n_train} training images, {metrics['n_test']} test parts. Splits by "
-        f"{markdown(metrics['split']['by'])}, {metrics['split']['n_groups']} groups.",
+        f"{markdown(split.by)}, {split.n_groups} groups.",
         "",
         "| on test parts | value | 95 % interval |",
         "|---|---|---|",
@@ -50,7 +50,7 @@ def describe(bundle: Bundle, metrics: Mapping[str, Any], evaluation: Evaluation)
     ]
     after = [
         f"Limits: below {point.pass_below:.4f} PASS, from {point.fail_from:.4f} FAIL, between "
-        f"REVIEW; chosen for {_short(promise['said'])}"
+        f"REVIEW; chosen for {_short(str(promise['said']))}"
         f"{'' if promise['supported'] else ', which the data do not prove'}.",
         "",
         f"The report with plots and pictures is the artifact `{REPORT}` of the run that this "
@@ -60,7 +60,7 @@ def describe(bundle: Bundle, metrics: Mapping[str, Any], evaluation: Evaluation)
         f"`{wording.promote(provenance.recipe, passed=gate.passed)}`.",
     ]
     room = LENGTH - len("\n".join([*before, *after]))
-    return "\n".join([*before, *_fitting(_weaknesses(metrics, evaluation), room), *after])
+    return "\n".join([*before, *_fitting(_weaknesses(evaluation), room), *after])
 
 
 def _figures(metrics: Mapping[str, Any]) -> Iterator[str]:
@@ -89,13 +89,13 @@ def _champion(comparison: Comparison) -> Iterator[str]:
         )
 
 
-def _weaknesses(metrics: Mapping[str, Any], evaluation: Evaluation) -> list[str]:
+def _weaknesses(evaluation: Evaluation) -> list[str]:
     """The warnings, the most important first: what makes all figures wrong, then what limits them.
 
     A leaky split flatters every figure, so it comes before all that was measured on it.
     """
     robustness = evaluation.robustness
-    notes = sorted(metrics["notes"], key=lambda note: "LEAKY" not in note)
+    notes = sorted(evaluation.notes, key=lambda note: "LEAKY" not in note)
     texts = [
         *notes,
         evaluation.slices.worst,

@@ -122,20 +122,20 @@ def render(page: Page) -> bytes:
         page=page,
         gate=evaluation.gate,
         verdict=wording.verdict(evaluation.gate),
-        figures=wording.five(page.metrics),
-        limits=wording.limits(page.bundle.operating_point, page.metrics),
-        notes=[capital(note) for note in page.metrics["notes"]],
+        figures=wording.five(page.metrics, evaluation),
+        limits=wording.limits(page.bundle.operating_point, evaluation),
+        notes=[capital(note) for note in evaluation.notes],
         comparison=evaluation.comparison,
         compared=capital(wording.compared(evaluation.comparison)),
         golden=evaluation.golden,
         misses=MISSES,
         promote=wording.promote(page.recipe, passed=evaluation.gate.passed),
-        leakage=wording.leakage(page.metrics["split"]),
+        leakage=wording.leakage(evaluation.split),
         wording=wording,
         parts=parts,
         movable=bool(taxonomy.good) and len(parts.scores) > 0,
         tallest=max((max(b.good, b.bad) for b in parts.bars()), default=0),
-        costs=_costs(page.metrics),
+        costs=_costs(page.metrics, evaluation.promise),
         plots=list(_plots(page, parts)),
         confusion=plots.confusion(labels, predicted, taxonomy.names),
         galleries=[_shown(gallery) for gallery in page.galleries],
@@ -183,9 +183,9 @@ def curves(page: Page) -> list[Curve]:
     ]
 
 
-def _costs(metrics: Mapping[str, Any]) -> dict[str, Any]:
+def _costs(metrics: Mapping[str, Any], promise: Mapping[str, Any]) -> dict[str, Any]:
     """What the page starts with: the costs of the policy, or examples."""
-    promise, n = metrics["promise"], max(metrics["n_test"], 1)
+    n = max(metrics["n_test"], 1)
     known = promise["policy"] == "cost"
     found = {key: promise[key] for key in COSTS} if known else COSTS
     share = promise.get("bad_share")

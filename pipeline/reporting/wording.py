@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.contracts.bundle import OperatingPoint
-from pipeline.contracts.evaluation import LESS_IS_BETTER, Comparison, Difference, Gate, Share
+from pipeline.contracts.evaluation import (
+    LESS_IS_BETTER,
+    Comparison,
+    Difference,
+    Evaluation,
+    Gate,
+    Share,
+    Split,
+)
 from pipeline.metrics import rates
 
 NBSP = "\u00a0"
@@ -80,25 +88,25 @@ def share(found: Share) -> str:
     return f"{text} ({interval(found.low, found.high)})"
 
 
-def five(metrics: Mapping[str, Any]) -> tuple[ReportFigure, ...]:
+def five(metrics: Mapping[str, Any], evaluation: Evaluation) -> tuple[ReportFigure, ...]:
     """The five figures of the first page, from metrics.json; those that matter most come first."""
     n, n_bad = metrics["n_test"], metrics["n_test_bad"]
-    promise = metrics["promise"]
-    escapes = _rate(metrics, "escape_rate", n_bad, "bad", "pass", promise.get("max_escape"))
+    allowed: Mapping[str, Any] = evaluation.promise
+    escapes = _rate(metrics, "escape_rate", n_bad, "bad", "pass", allowed.get("max_escape"))
     overkill = _rate(
-        metrics, "overkill_rate", n - n_bad, "good", "are rejected", promise.get("max_overkill")
+        metrics, "overkill_rate", n - n_bad, "good", "are rejected", allowed.get("max_overkill")
     )
     review = _rate(metrics, "review_rate", n, "", "go to a person")
     accuracy = _rate(metrics, "accuracy", n, "", "are given the right class")
-    auroc = _auroc(metrics)
-    if not metrics["something_passes"]:
+    auroc = _auroc(metrics, evaluation.something_passes)
+    if not evaluation.something_passes:
         return accuracy, auroc, review, escapes, overkill
     return escapes, overkill, review, accuracy, auroc
 
 
-def limits(point: OperatingPoint, metrics: Mapping[str, Any]) -> tuple[str, ...]:
+def limits(point: OperatingPoint, evaluation: Evaluation) -> tuple[str, ...]:
     """What the two limits do to a part, and what they were chosen for: sentences."""
-    if not metrics["something_passes"]:
+    if not evaluation.something_passes:
         return (
             "No class of this recipe passes: every part is judged bad, none can escape.",
             "What the model decides is which defect it is; read accuracy first.",
@@ -113,10 +121,10 @@ def limits(point: OperatingPoint, metrics: Mapping[str, Any]) -> tuple[str, ...]
     ]
     if point.pass_below < point.fail_from:
         text.append("In between a person looks at it.")
-    promise = metrics["promise"]
+    promise: Mapping[str, Any] = evaluation.promise
     text.append(_chosen(promise))
     if promise["policy"] != "fixed":
-        text.append(metrics["limits_from"]["said"])
+        text.append(str(evaluation.limits_from["said"]))
         if not promise["supported"]:
             text.append(
                 "That promise is not proven, since there were too few of them; see the warnings."
@@ -134,14 +142,14 @@ def verdict(gate: Gate) -> str:
     return f"Gate failed: {failed} of {len(gate.checks)} checks"
 
 
-def leakage(split: Mapping[str, Any]) -> str:
-    """What is known of test parts that training has seen, from `split` of metrics.json."""
-    if split["leaky"]:
+def leakage(split: Split) -> str:
+    """What is known of test parts that training has seen."""
+    if split.leaky:
         return "The split is LEAKY: test parts are known from training, and all figures flatter."
-    if not split["leak_checked"]:
+    if not split.leak_checked:
         return "It was not checked whether training has seen test parts."
     return (
-        f"The split is by {split['by']}: no group has parts on two sides, and no copy or "
+        f"The split is by {split.by}: no group has parts on two sides, and no copy or "
         "near-duplicate of a test part was found in training."
     )
 
@@ -193,7 +201,7 @@ def promote(recipe: str, *, passed: bool) -> str:
 
 
 def _chosen(promise: Mapping[str, Any]) -> str:
-    """How the limits came to be, from the policy that `promise` of metrics.json names."""
+    """How the limits came to be, from the policy that `promise` of evaluation.json names."""
     if promise["policy"] == "fixed":
         return "The limits were given by hand, in evaluate.yaml; nothing was chosen."
     if promise["policy"] == "cost":
@@ -232,13 +240,13 @@ def _rate(
     )
 
 
-def _auroc(metrics: Mapping[str, Any]) -> ReportFigure:
+def _auroc(metrics: Mapping[str, Any], something_passes: bool) -> ReportFigure:
     value, ci95 = metrics["auroc"], metrics["auroc_ci95"]
     if value is None:
         sentence = "Needs parts of both kinds, or of every class"
         return ReportFigure("auroc", "AUROC", "not defined", sentence, "", None)
     sentence = f"{round(value * 100)} of 100 pairs of a good and a bad part are ranked right"
-    if not metrics["something_passes"]:
+    if not something_passes:
         sentence = "Pairs of a part of a class and another that are ranked right, mean of classes"
     if ci95 is None:
         return ReportFigure("auroc", "AUROC", f"{value:.3f}", sentence, "", value)

@@ -109,21 +109,21 @@ def run(
     test = predict_parts(bundle, data, rows, _watch("test parts"))
     bundle = add_golden_frame(add_frame_sizes(bundle, data), data, test)
     report = json.loads((trained / "report.json").read_bytes())
-    metrics = report_metrics(test, data, config.bootstrap_draws, _read_naive(trained))
+    measured = report_metrics(test, data, config.bootstrap_draws, _read_naive(trained))
     latencies = latencies_ms(bundle, data, rows)
-    metrics |= {
+    metrics = measured.metrics | {
         "latency_ms_p50": float(np.percentile(latencies, 50)),
         "latency_ms_p99": float(np.percentile(latencies, 99)),
         "operating_point": choice.point.model_dump(),
-        "promise": promise(config.policy, choice),
-        "limits_from": basis.written(),
-        "notes": [
-            *choice.sentences,
-            *(basis.notes() if _chooses(config.policy, metrics) else ()),
-            *metrics["notes"],
-            *report.get("doubts", []),
-        ],
     }
+    promised, something_passes = promise(config.policy, choice), any(data.taxonomy.passing)
+    limits_chosen = something_passes and config.policy.type != "fixed"
+    notes = (
+        *choice.sentences,
+        *(basis.notes() if limits_chosen else ()),
+        *measured.notes,
+        *report.get("doubts", []),
+    )
     tried = robustness.run(
         bundle,
         lambda i: data.pixels(int(rows[i])),
@@ -144,7 +144,15 @@ def run(
     )
     explained = explanation.explain(trained, data, test, config.explanation)
     evaluation = Evaluation(
-        gate=judge_gate(config.gate, data, test, metrics, golden_found, compared),
+        gate=judge_gate(
+            *(config.gate, data, test, metrics, promised, golden_found, compared),
+            leaky=measured.split.leaky,
+        ),
+        something_passes=something_passes,
+        split=measured.split,
+        promise=promised,
+        limits_from=basis.written(),
+        notes=notes,
         slices=slice_metrics(data, test),
         robustness=tried,
         comparison=compared,
@@ -172,12 +180,7 @@ def run(
     write_report(out / REPORT, page)
     write_card(out / MODEL_CARD, page)
     _copy_held_out(out / "held_out", data, test, config.held_out_frames)
-    return Report([_headline(source.name, metrics), *_summary(evaluation), *metrics["notes"]])
-
-
-def _chooses(policy: Policy, metrics: dict[str, Any]) -> bool:
-    """Were limits chosen at all, or given by hand, or are there none?"""
-    return bool(metrics["something_passes"]) and policy.type != "fixed"
+    return Report([_headline(source.name, metrics), *_summary(evaluation), *notes])
 
 
 def _watch(what: str) -> Watch:

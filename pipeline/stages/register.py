@@ -94,8 +94,8 @@ def run(
         "architecture": bundle.provenance.architecture,
         "method": bundle.provenance.method,
         "weights": bundle.provenance.weights,
-        "split": metrics["split"]["by"],
-        "leaky": str(metrics["split"]["leaky"]).lower(),
+        "split": evaluation.split.by,
+        "leaky": str(evaluation.split.leaky).lower(),
         MANIFEST_TAG: sha256(source / "ingest" / manifest.TABLE),
         **{key: f"{numbers[key]:.4f}" for key in KEY_FIGURES if key in numbers},
     }

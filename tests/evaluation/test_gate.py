@@ -25,12 +25,11 @@ def gate(bundle: Bundle, root: Path, brightness: dict[str, int], **changed: obje
         "auroc": 1.0,
         "auroc_ci95": [0.9, 1.0],
         "operating_point": bundle.operating_point.model_dump(),
-        "promise": PROMISE,
-        "split": {"leaky": False},
         **changed,
     }
-    test = predictions(bundle, data)
-    return judge_gate(GateRules(), data, test, metrics, None, not_compared("", "nobody asked"))
+    leaky = bool(metrics.pop("leaky", False))
+    test, compared = predictions(bundle, data), not_compared("", "nobody asked")
+    return judge_gate(GateRules(), data, test, metrics, PROMISE, None, compared, leaky=leaky)
 
 
 def failed(found: Gate) -> list[str]:
@@ -49,7 +48,7 @@ def test_escapes_beyond_the_promise_fail_the_gate(sealed_bundle: Bundle, tmp_pat
 @pytest.mark.parametrize(
     ("changed", "check"),
     [
-        ({"split": {"leaky": True}}, "leak"),
+        ({"leaky": True}, "leak"),
         ({"operating_point": {"pass_below": 0.0, "fail_from": 1.1}}, "supported"),
         ({"auroc": None, "auroc_ci95": None}, "ranking"),
     ],

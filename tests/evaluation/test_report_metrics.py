@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pipeline.contracts.bundle import Bundle
-from pipeline.evaluation.report_metrics import report_metrics
+from pipeline.evaluation.report_metrics import Measured, report_metrics
 from tests.evaluation.conftest import parts, predictions
 
 SPLIT = {"by": "source", "n_groups": 9, "leak_checked": True, "leaky": False}
@@ -25,14 +25,14 @@ def figures(
     brightness: dict[str, int],
     naive: dict[str, Any] | None = None,
     **split: object,
-) -> dict[str, Any]:
+) -> Measured:
     data = parts(bundle, root, brightness)
     data.report["split"] = SPLIT | split
     return report_metrics(predictions(bundle, data), data, 100, naive)
 
 
 def test_rates_are_counted_from_the_verdicts(sealed_bundle: Bundle, tmp_path: Path) -> None:
-    found = figures(sealed_bundle, tmp_path / "parts", BRIGHTNESS)
+    found = figures(sealed_bundle, tmp_path / "parts", BRIGHTNESS).metrics
     assert (found["n_test"], found["n_test_bad"]) == (8, 4)
     assert (found["escape_rate"], found["overkill_rate"]) == (0.25, 0.25)
     assert found["review_rate"] == 1 / 8
@@ -41,10 +41,11 @@ def test_rates_are_counted_from_the_verdicts(sealed_bundle: Bundle, tmp_path: Pa
 
 
 def test_without_a_bad_part_escapes_are_not_defined(sealed_bundle: Bundle, tmp_path: Path) -> None:
-    found = figures(sealed_bundle, tmp_path / "parts", {"a": 200, "b": 210})
+    measured = figures(sealed_bundle, tmp_path / "parts", {"a": 200, "b": 210})
+    found = measured.metrics
     assert (found["escape_rate"], found["escape_rate_ci95"], found["auroc"]) == (None, None, None)
-    assert "the test split has no bad part: escape_rate is not defined" in found["notes"]
-    assert any("no part of class defective" in note for note in found["notes"])
+    assert "the test split has no bad part: escape_rate is not defined" in measured.notes
+    assert any("no part of class defective" in note for note in measured.notes)
 
 
 @pytest.mark.parametrize(
@@ -58,4 +59,4 @@ def test_a_leak_stands_in_the_notes(
     sealed_bundle: Bundle, tmp_path: Path, given: dict[str, Any], note: str
 ) -> None:
     found = figures(sealed_bundle, tmp_path / "parts", BRIGHTNESS, **given)
-    assert any(note in line for line in found["notes"])
+    assert any(note in line for line in found.notes)

@@ -16,7 +16,7 @@ from tests.judgements import judged
 
 WRITES = (
     *("update_model_version", "set_model_version_tag", "delete_model_version_tag"),
-    *("log_artifact", "log_metric", "set_tag", "delete_tag"),
+    *("log_artifact", "log_metric", "set_tag", "delete_tag", "update_run"),
 )
 
 

@@ -24,6 +24,7 @@ from pipeline.contracts.evaluation import (
     Share,
     Slice,
     Slices,
+    Split,
 )
 from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
 from pipeline.datasets.adapters import elpv
@@ -166,39 +167,9 @@ def measure(table: pd.DataFrame, taxonomy: Taxonomy, point: OperatingPoint) -> d
         "latency_ms_p50": 6.1,
         "latency_ms_p99": 9.4,
         "n_test": len(table),
-        "something_passes": True,
         "n_test_bad": int(bad.sum()),
         "per_class_recall": classification.recalls(labels, chances.argmax(axis=1), names),
         "operating_point": point.model_dump(),
-        "promise": {
-            "policy": "max_escape",
-            "max_escape": 0.1,
-            "max_overkill": 0.1,
-            "confidence": 0.95,
-            "supported": True,
-            "said": "at most 10 % escapes and 10 % overkill at 95 % confidence",
-        },
-        "limits_from": {
-            "n_validation": 540,
-            "n_out_of_fold": 0,
-            "n_kept_out": 0,
-            "by_validation": [],
-            "by_out_of_fold": [],
-            "said": "They were chosen on 540 validation parts. No test part was among them.",
-        },
-        "split": {
-            "by": "module",
-            "n_groups": 44,
-            "leak_checked": True,
-            "leaky": False,
-            "n_test_groups": int(table["group"].nunique()),
-            "naive": None,
-        },
-        "notes": [
-            f"the {len(table)} test parts come from {table['group'].nunique()} groups; the "
-            "intervals of shares count parts by what their groups are worth, those of AUROC, "
-            "average precision and F1 draw whole groups"
-        ],
     }
 
 
@@ -272,6 +243,35 @@ def evaluate(table: pd.DataFrame, taxonomy: Taxonomy) -> Evaluation:
                 Check(name="champion", passed=True, sentence="not worse than solar-cell/3"),
                 Check(name="leak", passed=True, sentence="the split was checked and does not leak"),
             ),
+        ),
+        something_passes=bool(taxonomy.good),
+        split=Split(
+            by="module",
+            n_groups=44,
+            n_test_groups=table["group"].nunique(),
+            leak_checked=True,
+            leaky=False,
+        ),
+        promise={
+            "policy": "max_escape",
+            "max_escape": 0.1,
+            "max_overkill": 0.1,
+            "confidence": 0.95,
+            "supported": True,
+            "said": "at most 10 % escapes and 10 % overkill at 95 % confidence",
+        },
+        limits_from={
+            "n_validation": 540,
+            "n_out_of_fold": 0,
+            "n_kept_out": 0,
+            "by_validation": (),
+            "by_out_of_fold": (),
+            "said": "They were chosen on 540 validation parts. No test part was among them.",
+        },
+        notes=(
+            f"the {len(table)} test parts come from {table['group'].nunique()} groups; the "
+            "intervals of shares count parts by what their groups are worth, those of AUROC, "
+            "average precision and F1 draw whole groups",
         ),
         slices=Slices(
             slices=tuple(slices),

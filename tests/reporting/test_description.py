@@ -31,19 +31,20 @@ def metrics() -> dict[str, Any]:
         "latency_ms_p50": 12.34,
         "latency_ms_p99": 45.67,
         "n_test": 525,
-        "something_passes": True,
-        "split": {"by": "module", "n_groups": 44, "leak_checked": True},
-        "promise": {
-            "supported": True,
-            "said": "at most 5 % escapes and 10 % overkill at 95 % confidence",
-        },
-        "notes": [],
     }
 
 
 @pytest.fixture
 def evaluation(page: Page) -> Evaluation:
-    return page.evaluation
+    promise = page.evaluation.promise | {
+        "said": "at most 5 % escapes and 10 % overkill at 95 % confidence"
+    }
+    return page.evaluation.model_copy(update={"promise": promise, "notes": ()})
+
+
+def noted(evaluation: Evaluation, *notes: str) -> Evaluation:
+    """The same evaluation with these notes."""
+    return evaluation.model_copy(update={"notes": notes})
 
 
 def test_every_figure_stands_with_its_interval(
@@ -98,8 +99,9 @@ def test_it_states_the_limits_and_the_promise_behind_them(
 def test_a_promise_the_data_cannot_support_is_called_so(
     sealed_bundle: Bundle, metrics: dict[str, Any], evaluation: Evaluation
 ) -> None:
-    metrics["promise"]["supported"] = False
-    metrics["notes"] = ["30 bad validation parts cannot prove it"]
+    promise = evaluation.promise | {"supported": False}
+    evaluation = evaluation.model_copy(update={"promise": promise})
+    evaluation = noted(evaluation, "30 bad validation parts cannot prove it")
     said = describe(sealed_bundle, metrics, evaluation)
     assert "at 95 % confidence, which the data do not prove." in said
     assert "\n> 30 bad validation parts cannot prove it\n" in said
@@ -172,23 +174,24 @@ def test_it_names_the_place_of_the_report(
 def test_a_warning_cannot_become_markup(
     sealed_bundle: Bundle, metrics: dict[str, Any], evaluation: Evaluation
 ) -> None:
-    metrics["notes"] = ["class <b>x</b> | [y](z)"]
+    evaluation = noted(evaluation, "class <b>x</b> | [y](z)")
     said = describe(sealed_bundle, metrics, evaluation)
     assert "> class &lt;b&gt;x&lt;/b&gt; \\| \\[y\\](z)" in said
 
 
-def crowded(metrics: dict[str, Any], n: int) -> None:
+def crowd(n: int) -> list[str]:
     """Many warnings, told apart by their numbers; the eleventh says that the split leaks."""
-    metrics["notes"] = [f"warning number {i:03d} says a thing at some length" for i in range(n)]
-    metrics["notes"][10] = "the split is LEAKY: all figures flatter"
+    notes = [f"warning number {i:03d} says a thing at some length" for i in range(n)]
+    notes[10] = "the split is LEAKY: all figures flatter"
+    return notes
 
 
 @pytest.mark.parametrize("n", [20, 40, 60, 100, 1000])
 def test_with_many_warnings_all_that_decides_stays_and_the_rest_is_counted(
     sealed_bundle: Bundle, metrics: dict[str, Any], evaluation: Evaluation, n: int
 ) -> None:
-    crowded(metrics, n)
-    said = describe(sealed_bundle, metrics, evaluation)
+    notes = crowd(n)
+    said = describe(sealed_bundle, metrics, noted(evaluation, *notes))
     assert len(said) <= 5000
     assert said.startswith("**Gate passed: all 4 checks.**")
     assert "| Average precision | 0.9012" in said
@@ -196,7 +199,7 @@ def test_with_many_warnings_all_that_decides_stays_and_the_rest_is_counted(
     assert said.splitlines()[-1].endswith("--reviewer NAME --reason TEXT`.")
     lines = said.splitlines()
     shown = [line for line in lines if line.startswith("> warning number")]
-    assert shown == [f"> {w}" for w in metrics["notes"] if w.startswith("w")][: len(shown)]
+    assert shown == [f"> {w}" for w in notes if w.startswith("w")][: len(shown)]
     assert lines.index("> the split is LEAKY: all figures flatter") < lines.index(shown[0])
     left = n + 2 - 1 - len(shown) - sum(line.startswith(("> Among", "> Bright")) for line in lines)
     counted = f"> **{left} more warnings stand in the report, `evaluate/report.html`.**"
@@ -207,15 +210,15 @@ def test_warnings_that_fit_exactly_are_all_there(
     sealed_bundle: Bundle, metrics: dict[str, Any], evaluation: Evaluation
 ) -> None:
     room = 5000 - len(describe(sealed_bundle, metrics, evaluation))
-    metrics["notes"] = []
+    notes = []
     while room > 303:
-        metrics["notes"].append("x" * 200)
+        notes.append("x" * 200)
         room -= 204
-    metrics["notes"].append("y" * (room - 4))
-    assert len(said := describe(sealed_bundle, metrics, evaluation)) == 5000
+    notes.append("y" * (room - 4))
+    assert len(said := describe(sealed_bundle, metrics, noted(evaluation, *notes))) == 5000
     assert "more warning" not in said
-    metrics["notes"].append("z")
-    assert len(said := describe(sealed_bundle, metrics, evaluation)) <= 5000
+    notes.append("z")
+    assert len(said := describe(sealed_bundle, metrics, noted(evaluation, *notes))) <= 5000
     assert "more warnings stand" in said
 
 
@@ -224,11 +227,14 @@ def test_no_sentence_takes_the_room_of_all_others(
     sealed_bundle: Bundle, metrics: dict[str, Any], evaluation: Evaluation, letter: str
 ) -> None:
     long = letter * 3000
-    metrics["notes"] = [long]
     checks = tuple(Check(name=f"check {i}", passed=False, sentence=long) for i in range(7))
     rival = Comparison(champion="cells/3", not_run=long)
     evaluation = evaluation.model_copy(
-        update={"gate": Gate(passed=False, checks=checks), "comparison": rival}
+        update={
+            "gate": Gate(passed=False, checks=checks),
+            "comparison": rival,
+            "notes": (long,),
+        }
     )
     said = describe(sealed_bundle, metrics, evaluation)
     assert len(said) <= 5000

@@ -15,7 +15,6 @@ from pipeline.contracts.bundle import Bundle, OperatingPoint
 from pipeline.contracts.evaluation import (
     Check,
     Comparison,
-    Evaluation,
     Gate,
     Golden,
     GoldenMiss,
@@ -157,16 +156,16 @@ def test_of_many_golden_misses_the_first_are_named(page: Page) -> None:
 
 
 def test_nothing_but_the_evaluation_is_needed(page: Page) -> None:
-    none = Evaluation(
-        gate=page.evaluation.gate,
-        slices=Slices(slices=(), worst=""),
-        robustness=None,
-        comparison=Comparison(champion=""),
-        golden=None,
-        explained=None,
-        lineage={},
-    )
-    shown = read(replace(page, evaluation=none, galleries=(), facts={}, title=""))
+    nothing: dict[str, object] = {
+        "slices": Slices(slices=(), worst=""),
+        "robustness": None,
+        "comparison": Comparison(champion=""),
+        "golden": None,
+        "explained": None,
+        "lineage": {},
+        "notes": (),
+    }
+    shown = read(replace(changed(page, **nothing), galleries=(), facts={}, title=""))
     assert "No champion is signed off yet." in shown.text
     assert "Changes of the line were not tried." in shown.text
     assert "data/solar-cell/golden.csv" in shown.text
@@ -225,11 +224,15 @@ def test_no_name_can_break_the_page(sealed_bundle: Bundle) -> None:
     )
     check = Check(name=NASTY, passed=False, sentence=NASTY)
     page = replace(
-        changed(page, comparison=comparison, gate=Gate(passed=False, checks=(check,))),
+        changed(
+            page,
+            comparison=comparison,
+            gate=Gate(passed=False, checks=(check,)),
+            notes=(NASTY,),
+        ),
         recipe=NASTY,
         title=NASTY,
         predictions=table,
-        metrics={**page.metrics, "notes": [NASTY]},
         facts={NASTY: NASTY},
         galleries=[Gallery(NASTY, NASTY, page.galleries[0].picture)],
     )
@@ -253,8 +256,8 @@ def test_nothing_is_fetched_and_every_picture_is_described_in_words(html: bytes)
 @pytest.mark.usefixtures("undrawn")
 def test_costs_start_at_those_of_the_policy(page: Page) -> None:
     promise = {"policy": "cost", "escape": 250.0, "reject": 8.0, "review": 0.5, "supported": True}
-    metrics = {**page.metrics, "promise": promise | {"bad_share": 0.02, "said": "the least cost"}}
-    html = render(replace(page, metrics=metrics)).decode()
+    promise |= {"bad_share": 0.02, "said": "the least cost"}
+    html = render(changed(page, promise=promise)).decode()
     started = re.findall(r'id="(?:cost-\w+|share-bad)"[^>]* value="([^"]+)"', html)
     assert [float(value) for value in started] == [250, 8, 0.5, 2]
     assert "(from the policy)" in html

@@ -58,8 +58,9 @@ def test_tables_are_tables(page: Page) -> None:
 
 
 def test_what_the_data_cannot_prove_is_reported(page: Page) -> None:
-    promise = {**page.metrics["promise"], "supported": False}
-    said = text(replace(page, metrics={**page.metrics, "promise": promise}))
+    promise = {**page.evaluation.promise, "supported": False}
+    evaluation = page.evaluation.model_copy(update={"promise": promise})
+    said = text(replace(page, evaluation=evaluation))
     assert "**The promise is not proven**: at most 10 % escapes" in said
 
 

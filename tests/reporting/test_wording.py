@@ -35,32 +35,30 @@ def test_a_share_that_was_set_has_no_needless_noughts() -> None:
     assert [plain(wording.asked(x)) for x in (0.1, 0.95, 0.005)] == ["10 %", "95 %", "0.5 %"]
 
 
-def test_escapes_are_written_as_counts_share_and_interval() -> None:
+def test_escapes_are_written_as_counts_share_and_interval(page: Page) -> None:
     metrics: dict[str, Any] = {
         "n_test": 525,
-        "something_passes": True,
         "n_test_bad": 171,
-        "promise": {"max_escape": 0.1, "max_overkill": 0.1},
         "operating_point": {"pass_below": 0.2, "fail_from": 0.8},
         "auroc": None,
         "auroc_ci95": None,
     }
     for key in ("escape_rate", "overkill_rate", "review_rate", "accuracy"):
         metrics |= {key: 9 / 171, f"{key}_ci95": [0.0243, 0.0976]}
-    escapes, *_, auroc = wording.five(metrics)
+    escapes, *_, auroc = wording.five(metrics, page.evaluation)
     assert plain(escapes.line) == "Of 171 bad parts 9 pass: 5.3 %, 2.4 to 9.8 %"
     assert escapes.allowed == 0.1
     assert auroc.number == "not defined"
 
 
 def test_where_nothing_passes_accuracy_comes_first(page: Page) -> None:
-    nothing = {**page.metrics, "something_passes": False}
-    assert wording.five(page.metrics)[0].key == "escape_rate"
-    assert [f.key for f in wording.five(nothing)][:2] == ["accuracy", "auroc"]
+    nothing = page.evaluation.model_copy(update={"something_passes": False})
+    assert wording.five(page.metrics, page.evaluation)[0].key == "escape_rate"
+    assert [f.key for f in wording.five(page.metrics, nothing)][:2] == ["accuracy", "auroc"]
 
 
 def test_every_figure_repeats_its_entry_of_the_metrics(page: Page) -> None:
-    for figure in wording.five(page.metrics):
+    for figure in wording.five(page.metrics, page.evaluation):
         assert figure.value == page.metrics[figure.key]
         assert [figure.low, figure.high] == page.metrics[f"{figure.key}_ci95"]
 
@@ -107,14 +105,13 @@ def test_a_champion_that_was_not_run_is_reported_with_the_reason() -> None:
 
 
 def test_limits_of_a_recipe_that_passes_nothing_name_no_number(page: Page) -> None:
-    said = wording.limits(
-        OperatingPoint(pass_below=0, fail_from=0), {**page.metrics, "something_passes": False}
-    )
+    nothing = page.evaluation.model_copy(update={"something_passes": False})
+    said = wording.limits(OperatingPoint(pass_below=0, fail_from=0), nothing)
     assert said[0] == "No class of this recipe passes: every part is judged bad, none can escape."
 
 
 def test_limits_that_no_score_reaches_are_reported_as_such(page: Page) -> None:
-    said = wording.limits(OperatingPoint(pass_below=0, fail_from=1.1), page.metrics)
+    said = wording.limits(OperatingPoint(pass_below=0, fail_from=1.1), page.evaluation)
     assert said[:3] == (
         "No score is low enough to pass.",
         "No score is high enough to fail.",
@@ -123,8 +120,9 @@ def test_limits_that_no_score_reaches_are_reported_as_such(page: Page) -> None:
 
 
 def test_a_promise_that_is_not_proven_is_reported_beside_the_limits(page: Page) -> None:
-    metrics = {**page.metrics, "promise": {**page.metrics["promise"], "supported": False}}
-    said = wording.limits(page.bundle.operating_point, metrics)
+    promise = {**page.evaluation.promise, "supported": False}
+    evaluation = page.evaluation.model_copy(update={"promise": promise})
+    said = wording.limits(page.bundle.operating_point, evaluation)
     assert said[-1].startswith("That promise is not proven, since there were too few of them")
 
 
@@ -155,18 +153,20 @@ LIMITS_FROM = "They were chosen on 540 validation parts. No test part was among 
     ],
 )
 def test_every_policy_is_written_in_words(page: Page, promise: dict[str, Any], said: str) -> None:
-    metrics = {**page.metrics, "promise": {**promise, "supported": True}}
-    told = wording.limits(page.bundle.operating_point, metrics)[3:]
+    made = {"promise": {**promise, "supported": True}}
+    evaluation = page.evaluation.model_copy(update=made)
+    told = wording.limits(page.bundle.operating_point, evaluation)[3:]
     assert plain(told[0]).endswith(said)
     assert list(told[1:]) == ([] if promise["policy"] == "fixed" else [LIMITS_FROM])
-    assert wording.five(metrics)[0].allowed == promise.get("max_escape")
+    assert wording.five(page.metrics, evaluation)[0].allowed == promise.get("max_escape")
 
 
-def test_a_leak_is_written_in_capitals_and_an_unchecked_split_as_such() -> None:
-    split = {"by": "module", "leak_checked": True, "leaky": True}
-    assert "LEAKY" in wording.leakage(split)
-    assert "It was not checked" in wording.leakage(split | {"leaky": False, "leak_checked": False})
-    assert "by module" in wording.leakage(split | {"leaky": False})
+def test_a_leak_is_written_in_capitals_and_an_unchecked_split_as_such(page: Page) -> None:
+    split = page.evaluation.split
+    assert "LEAKY" in wording.leakage(split.model_copy(update={"leaky": True}))
+    unchecked = split.model_copy(update={"leak_checked": False})
+    assert "It was not checked" in wording.leakage(unchecked)
+    assert "by module" in wording.leakage(split)
 
 
 def test_the_command_to_sign_off_quotes_the_recipe_and_asks_for_an_override() -> None:
