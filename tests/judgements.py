@@ -10,7 +10,7 @@ from tempfile import mkdtemp
 from urllib.parse import urlparse
 
 from pipeline.contracts.bundle import Bundle
-from pipeline.contracts.evaluation import Comparison, Evaluation, Gate, Slices, Split
+from pipeline.contracts.evaluation import Comparison, Evaluation, Gate, Slices, SplitSummary
 from pipeline.files import write_model
 from pipeline.registry.evidence import EVALUATION_FILE, FOLDER, Evidence
 from pipeline.registry.store import Registry
@@ -21,7 +21,7 @@ def evaluation(bundle_sha256: str, gate: str = "passed", against: str = "") -> E
     return Evaluation(
         gate=Gate(passed=gate == "passed", checks=()),
         something_passes=True,
-        split=Split(by="part", n_groups=4, n_test_groups=1, leak_checked=True, leaky=False),
+        split=SplitSummary(by="part", n_groups=4, n_test_groups=1, leak_checked=True, leaky=False),
         promise={"policy": "fixed", "supported": True, "said": "limits as given"},
         limits_from={"said": ""},
         notes=(),

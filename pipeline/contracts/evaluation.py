@@ -188,7 +188,7 @@ class Explained(Strict):
     n_masks: int = 0
 
 
-class Split(Strict):
+class SplitSummary(Strict):
     """How the data set was split, and whether training has seen test parts."""
 
     by: str = Field(description="What parts of a group have in common: module, batch, ...")
@@ -207,7 +207,7 @@ class Evaluation(Strict):
 
     gate: Gate
     something_passes: bool = Field(description="Has the recipe a class that passes?")
-    split: Split
+    split: SplitSummary
     promise: dict[str, bool | float | str | None] = Field(
         description="The policy's settings, its name as `policy`, `supported` (do the validation "
         "parts prove it?) and a sentence."

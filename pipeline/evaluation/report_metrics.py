@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.contracts.evaluation import Share, Split
+from pipeline.contracts.evaluation import Share, SplitSummary
 from pipeline.contracts.records import Verdict
 from pipeline.datasets.manifest import Manifest
 from pipeline.evaluation.predictions import PartPredictions
@@ -19,7 +19,7 @@ from pipeline.metrics.rates import grouped_bootstrap, grouped_share, percent
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """What was measured on test parts.
 
     Attributes:
@@ -29,13 +29,13 @@ class Measured:
     """
 
     metrics: dict[str, Any]
-    split: Split
+    split: SplitSummary
     notes: tuple[str, ...]
 
 
 def report_metrics(
     test: PartPredictions, data: Manifest, draws: int, naive: dict[str, Any] | None
-) -> Measured:
+) -> Measurement:
     """Measure what the verdicts on test parts are worth.
 
     Args:
@@ -62,12 +62,12 @@ def report_metrics(
         "per_class_recall": figures.recalls(test.labels, test.predicted, test.taxonomy.names),
     }
     given, n_groups = data.report["split"], len(set(groups))
-    split = Split(
+    split = SplitSummary(
         **{key: given[key] for key in ("by", "n_groups", "leak_checked", "leaky")},
         n_test_groups=n_groups,
         naive=naive,
     )
-    return Measured(found, split, tuple(_notes(test, by_counting, split.leaky, naive, n_groups)))
+    return Measurement(found, split, tuple(_notes(test, by_counting, split.leaky, naive, n_groups)))
 
 
 def _by_ranking(test: PartPredictions) -> dict[str, Callable[[npt.NDArray[np.intp]], float]]:

@@ -15,7 +15,7 @@ from pipeline.contracts.evaluation import (
     Evaluation,
     Gate,
     Share,
-    Split,
+    SplitSummary,
 )
 from pipeline.metrics import rates
 
@@ -142,7 +142,7 @@ def verdict(gate: Gate) -> str:
     return f"Gate failed: {failed} of {len(gate.checks)} checks"
 
 
-def leakage(split: Split) -> str:
+def leakage(split: SplitSummary) -> str:
     """What is known of test parts that training has seen."""
     if split.leaky:
         return "The split is LEAKY: test parts are known from training, and all figures flatter."

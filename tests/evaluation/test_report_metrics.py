@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pipeline.contracts.bundle import Bundle
-from pipeline.evaluation.report_metrics import Measured, report_metrics
+from pipeline.evaluation.report_metrics import Measurement, report_metrics
 from tests.evaluation.conftest import parts, predictions
 
 SPLIT = {"by": "source", "n_groups": 9, "leak_checked": True, "leaky": False}
@@ -25,7 +25,7 @@ def figures(
     brightness: dict[str, int],
     naive: dict[str, Any] | None = None,
     **split: object,
-) -> Measured:
+) -> Measurement:
     data = parts(bundle, root, brightness)
     data.report["split"] = SPLIT | split
     return report_metrics(predictions(bundle, data), data, 100, naive)

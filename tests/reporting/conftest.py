@@ -24,7 +24,7 @@ from pipeline.contracts.evaluation import (
     Share,
     Slice,
     Slices,
-    Split,
+    SplitSummary,
 )
 from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
 from pipeline.datasets.adapters import elpv
@@ -245,7 +245,7 @@ def evaluate(table: pd.DataFrame, taxonomy: Taxonomy) -> Evaluation:
             ),
         ),
         something_passes=bool(taxonomy.good),
-        split=Split(
+        split=SplitSummary(
             by="module",
             n_groups=44,
             n_test_groups=table["group"].nunique(),
