@@ -64,6 +64,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
     "datasets": (
         {"archives"},
         {"location", "splits", "image_mode", "shards", "scores"},
+        {"annotations"},
         {"adapters", "grouping", "golden", "scanning"},
         {"manifest", "scan_cache"},
         {"checks", "manifest_reader", "shard_writer"},

@@ -18,6 +18,7 @@ from pipeline.errors import DataError, MissingExtra, choices, printable
 from pipeline.files import write_whole
 
 if TYPE_CHECKING:
+    from pipeline.datasets.annotations.recognition import Recognition
     from pipeline.datasets.scanning import Scan
 
 LINES = 10
@@ -34,8 +35,12 @@ def group() -> None:
 def check_data(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Where the images are.")],
     kind: Annotated[
-        str, typer.Option("--type", help="Layout of the folder: the name of an adapter.")
-    ] = "folder",
+        str | None,
+        typer.Option(
+            "--type",
+            help="Layout of the folder: the name of an adapter. None: recognised by its files.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
     page: Annotated[
         Path | None,
@@ -46,40 +51,56 @@ def check_data(
 ) -> None:
     """Look for damage, copies, conflicts, leaks and wrong labels; exit 1 when leaky or corrupt."""
     try:
-        from pydantic import ValidationError
-
-        from pipeline.datasets.adapters import ADAPTERS, adapter
+        from pipeline.datasets.adapters import adapter
         from pipeline.datasets.checks.examination import examine
         from pipeline.reporting.validation import render
     except ImportError as error:
         raise MissingExtra(error.name or "pandas", "lineside data check", "train") from error
+    if page:
+        _check_writable(page)
+    found = _source(folder, kind)
+    config = found.source
+    source = adapter(config)
+    seen = examine(
+        source.read(config), source.root(config), watch=_progress if err.is_terminal else None
+    )
+    splits = [s.sample.split for s in seen.scans]
+    report = {"source": found.settings, "recognised": found.reason, **seen.report(splits)}
+    if page:
+        _write(page, render(seen, splits, report, source.root(config), title=folder))
+    if as_json:
+        typer.echo(json.dumps(report, indent=2, ensure_ascii=False))
+    else:
+        print_line(f"read as {config.type}: {found.reason}")
+        _show(folder, report)
+        if page:
+            print_line(f"page: {page}")
+    if report["leaky"] or report["corrupt"]:
+        raise typer.Exit(1)
+
+
+def _source(folder: str, kind: str | None) -> Recognition:
+    """The settings of the adapter that was named, or of the one whose layout the folder has."""
+    from pydantic import ValidationError
+
+    from pipeline.datasets.adapters import ADAPTERS, recognise
+    from pipeline.datasets.annotations.recognition import Recognition
+    from pipeline.datasets.location import locate
+
+    if kind is None:
+        try:
+            return recognise(locate(folder))
+        except ValueError as error:
+            raise DataError(f"{folder}: {error}") from None
     if kind not in ADAPTERS.names():
         raise DataError(f'--type "{kind}" unknown; {choices(kind, ADAPTERS.names())}')
     fields = ADAPTERS.module(kind).Config.model_fields
     if {name for name, field in fields.items() if field.is_required()} != {"type", "root"}:
         raise DataError(f"--type {kind} needs more than a folder; describe it in ingest.yaml")
     try:
-        config = ADAPTERS.configure({"type": kind, "root": folder})
+        return Recognition(ADAPTERS.configure({"type": kind, "root": folder}), "as --type names it")
     except ValidationError as error:
         raise DataError(f"{folder}: {error.errors(include_url=False)[0]['msg']}") from None
-    if page:
-        _check_writable(page)
-    source = adapter(config)
-    seen = examine(
-        source.read(config), source.root(config), watch=_progress if err.is_terminal else None
-    )
-    splits = [s.sample.split for s in seen.scans]
-    report = seen.report(splits)
-    if page:
-        _write(page, render(seen, splits, report, source.root(config), title=folder))
-    if as_json:
-        typer.echo(json.dumps(report, indent=2, ensure_ascii=False))
-    else:
-        _show(folder, report)
-        if page:
-            print_line(f"page: {page}")
-    if report["leaky"] or report["corrupt"]:
-        raise typer.Exit(1)
 
 
 def _progress(scans: Iterable[Scan], total: int) -> Iterable[Scan]:

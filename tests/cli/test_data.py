@@ -32,7 +32,25 @@ def test_data_check_of_a_clean_tree_ends_well(lineside: Run, tmp_path: Path) -> 
     copy_cells(tmp_path / "images", per_class=3)
     code, said, _ = lineside("data", "check", "images")
     assert code == 0
+    assert said.startswith("read as folder: one folder a class: defective, good\n")
     assert "6 images; split: none given" in said
+
+
+def test_data_check_of_a_layout_that_is_not_known_is_one_message(
+    lineside: Run, tmp_path: Path
+) -> None:
+    copy_cells(tmp_path / "images", per_class=2)
+    (tmp_path / "images/good").rename(tmp_path / "images/images")
+    code, said, complaint = lineside("data", "check", "images")
+    assert (code, said) == (2, "")
+    assert "images has a layout that is not known: 2 image(s) in defective" in complaint
+
+
+def test_data_check_names_the_settings_for_a_ci_job(lineside: Run, tmp_path: Path) -> None:
+    copy_cells(tmp_path / "images", per_class=3)
+    report = json.loads(lineside("data", "check", "images", "--json")[1])
+    assert report["source"] == {"type": "folder", "root": "images"}
+    assert report["recognised"] == "one folder a class: defective, good"
 
 
 def test_data_check_of_a_missing_folder_is_one_message(lineside: Run) -> None:
@@ -74,6 +92,7 @@ def test_a_page_that_cannot_be_written_is_one_message(lineside: Run, tmp_path: P
         (["images", "--type", "csv"], "--type csv needs more than a folder"),
         (["images", "--type", "coco"], "--type coco needs more than a folder"),
         (["images", "--type", "labelstudio"], "--type labelstudio needs more than a folder"),
+        (["images", "--type", "cocoa"], '--type "cocoa" unknown; did you mean "coco"?'),
         (["nowhere", "--html", ""], "--html . cannot be written"),
         (["x" * 300], "cannot be looked at (File name too long)"),
     ],

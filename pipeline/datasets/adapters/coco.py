@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, Field
 
 from pipeline.contracts.sample import Sample
 from pipeline.datasets.adapters._files import inside, load, once
+from pipeline.datasets.annotations.recognition import Recognition, Tree
 from pipeline.datasets.location import Location, Place, opened
 from pipeline.errors import DataError, choices
 from pipeline.plugins import PluginConfig
@@ -115,3 +117,43 @@ def _ranks(config: Config, export: _CocoExport) -> dict[int | str, int]:
         rank = config.severity.index(name)
         ranks[annotation.image_id] = max(rank, ranks.get(annotation.image_id, rank))
     return ranks
+
+
+def recognise(tree: Tree) -> Recognition | None:
+    """One file of COCO's form in the folder, or in one of its folders."""
+    exports = [path for path in tree.ending(".json", depth=1) if is_export(tree.json(path))]
+    if len(exports) != 1:
+        return None
+    (file,) = exports
+    export = tree.json(file)
+    used = {str(a.get("category_id")) for a in export["annotations"] if isinstance(a, dict)}
+    categories = [c for c in export["categories"] if isinstance(c, dict) and "name" in c]
+    names = [str(c["name"]) for c in categories if str(c.get("id")) in used]
+    place = tree.home / file.as_posix()
+    images = tree.home / image_folder(tree, file, export["images"])
+    config = Config(
+        type="coco",
+        file=place,
+        root=None if images == place.parent else images,
+        severity=tuple(dict.fromkeys(names)) or ("defect",),
+    )
+    return Recognition(config, f"{file} has COCO's images, annotations and categories")
+
+
+def is_export(content: Any) -> bool:
+    """Has parsed JSON the lists of a COCO export?"""
+    lists = ("images", "annotations", "categories")
+    return isinstance(content, dict) and all(isinstance(content.get(key), list) for key in lists)
+
+
+def image_folder(tree: Tree, file: PurePosixPath, images: list[Any]) -> str:
+    """The folder of a tree that `file_name` is relative to: that of the file if nothing fits."""
+    names = [str(image.get("file_name", "")) for image in images if isinstance(image, dict)]
+    there = {path.as_posix() for path in tree.images}
+    homes = dict.fromkeys([file.parent, PurePosixPath(), *(p.parent for p in tree.images)])
+    for home in homes:
+        if any((home / name).as_posix() in there for name in names):
+            return home.as_posix()
+    by_name = {PurePosixPath(name.replace("\\", "/")).name for name in names}
+    fitting = [path.parent for path in tree.images if path.name in by_name]
+    return (fitting[0] if fitting else file.parent).as_posix()

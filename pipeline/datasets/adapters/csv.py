@@ -5,15 +5,23 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 from typing import Literal
 
 from pydantic import Field
 
 from pipeline.contracts.sample import SPLITS, Sample
 from pipeline.datasets.adapters._files import inside, once
+from pipeline.datasets.annotations.recognition import Recognition, Tree
 from pipeline.datasets.location import Location, Place, content, opened
 from pipeline.errors import DataError, choices
 from pipeline.plugins import PluginConfig, Strict
+
+# What others call the column of classes, in small letters.
+LABELS = frozenset(
+    {"label", "labels", "class", "class_name", "category", "defect", "type", "target"}
+)
+RUN_LENGTHS = "EncodedPixels"  # a table of masks
 
 
 class Columns(Strict):
@@ -173,3 +181,59 @@ def _split(given: str, where: str) -> str:
     if given not in SPLITS:
         raise DataError(f'{where} has split "{given}"; {choices(given, SPLITS)}')
     return given
+
+
+def recognise(tree: Tree) -> Recognition | None:
+    """One table in the folder of which a column names images that are there.
+
+    Raises:
+        DataError: it is not clear which column is the class.
+    """
+    found = [r for path in tree.ending(".csv", ".tsv", depth=0) if (r := _table(tree, path))]
+    if len(found) > 1:
+        tables = ", ".join(str(r.source.file) for r in found if isinstance(r.source, Config))
+        raise DataError(
+            f"{tree.home} has {len(found)} tables of images ({tables}); keep one of them"
+        )
+    return found[0] if found else None
+
+
+def _table(tree: Tree, path: PurePosixPath) -> Recognition | None:
+    text = tree.bytes(path).decode("utf-8", "replace")
+    lines = [line for line in text.splitlines() if line.strip()]
+    if lines and lines[0].lower().startswith("sep="):
+        del lines[0]
+    if len(lines) < 2:
+        return None
+    delimiter = max(",;\t|", key=lines[0].count)
+    head, *rows = csv.reader(lines, delimiter=delimiter)
+    names = {image.name for image in tree.images}
+    listing = [
+        column
+        for i, column in enumerate(head)
+        if any(
+            i < len(r) and PurePosixPath(r[i].strip().replace("\\", "/")).name in names
+            for r in rows
+        )
+    ]
+    if not listing or RUN_LENGTHS in (column.strip() for column in head):
+        return None
+    labels = [c for c in head if c.strip().lower() in LABELS and c not in listing[:1]]
+    labels = labels or ([c for c in head if c not in listing[:1]] if len(head) == 2 else [])
+    if len(labels) != 1:
+        raise DataError(
+            f"{tree.home / path.as_posix()} names images in its column {listing[0]}, but it is not "
+            f"clear which of {', '.join(head)} is the class; describe it in ingest.yaml (source "
+            "of type csv, columns.path and columns.label)"
+        )
+    columns = {"path": listing[0].strip(), "label": labels[0].strip()}
+    columns |= {name: name for name in ("group", "split", "serial", "variant") if name in head}
+    config = Config(
+        type="csv",
+        file=tree.home / path.as_posix(),
+        delimiter=delimiter,
+        columns=Columns.model_validate(columns),
+    )
+    return Recognition(
+        config, f"{path} has images in column {columns['path']}, classes in {columns['label']}"
+    )

@@ -10,8 +10,9 @@ from pydantic import Field
 
 from pipeline.contracts.sample import SPLITS, Sample
 from pipeline.datasets.adapters._files import KNOWN, folders, images
+from pipeline.datasets.annotations.recognition import Recognition, Tree
 from pipeline.datasets.location import Location, Place, entries, is_folder, opened
-from pipeline.errors import DataError
+from pipeline.errors import DataError, printable
 from pipeline.imaging.codec import SUFFIXES
 from pipeline.plugins import PluginConfig
 
@@ -19,6 +20,15 @@ log = logging.getLogger(__name__)
 
 # What others call a split.
 _SPELLINGS = {"valid": "val", "validation": "val", "training": "train", "testing": "test"}
+ANNOTATIONS = (".txt", ".xml", ".json")
+# Folders of data formats, which are not named like a class of parts.
+NOT_CLASSES = frozenset(
+    {
+        *("images", "image", "imgs", "img", "jpegimages", "train_images", "test_images", "rgb"),
+        *("labels", "label", "lable", "annotations", "annotation", "xml", "txt", "json"),
+        *("masks", "mask", "ground_truth", "groundtruth", "gt", "segmentation", "segmentations"),
+    }
+)
 
 
 class Config(PluginConfig):
@@ -133,3 +143,28 @@ def _splits(config: Config, there: list[str]) -> dict[str, str]:
 def _only_holds_folders(home: Place) -> bool:
     inner, loose = entries(home)
     return bool(inner) and not any(PurePosixPath(p).suffix.lower() in SUFFIXES for p in loose)
+
+
+def recognise(tree: Tree) -> Recognition | None:
+    """Two or more folders with images whose names can be those of classes.
+
+    Raises:
+        DataError: images have a file of annotations each, which would not be read.
+    """
+    config = Config(type="folder", root=tree.home)
+    homes = [(split, home) for split, home in _homes(config) if tree.images_below(home)]
+    names = list(dict.fromkeys(PurePosixPath(home).name for _, home in homes))
+    unfit = [n for n in names if n.lower() in NOT_CLASSES or n.lower() in {*SPLITS, *_SPELLINGS}]
+    if unfit or len(names) < 2:
+        return None
+    stems = {path.with_suffix("") for path in tree.images}
+    beside = [path for path in tree.ending(*ANNOTATIONS) if path.with_suffix("") in stems]
+    if 2 * len(beside) >= len(tree.images):
+        raise DataError(
+            f"{tree.home} has {len(beside)} annotation(s) beside images, such as "
+            f"{printable(str(beside[0]))}, of a format that is not known; name the layout with "
+            "--type or as source.type in ingest.yaml: type folder takes the folders as classes"
+        )
+    splits = list(dict.fromkeys(split for split, _ in homes if split))
+    inside = f" in each of {', '.join(splits)}" if splits else ""
+    return Recognition(config, f"one folder a class{inside}: {', '.join(map(printable, names))}")

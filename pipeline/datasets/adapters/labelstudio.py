@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field, RootModel
 
 from pipeline.contracts.sample import Sample
 from pipeline.datasets.adapters._files import inside, load, once
+from pipeline.datasets.annotations.recognition import Recognition, Tree
 from pipeline.datasets.location import Location, Place, is_file, opened
 from pipeline.errors import DataError, choices
 from pipeline.plugins import PluginConfig
@@ -192,3 +193,17 @@ def _path(config: Config, home: Place, task: _Task, where: str) -> str:
             "images and export a project that has them as local files"
         )
     return inside(home, given, where)
+
+
+def recognise(tree: Tree) -> Recognition | None:
+    """One file in the folder that is a list of tasks with data and annotations."""
+    exports = [path for path in tree.ending(".json", depth=0) if _is_export(tree.json(path))]
+    if len(exports) != 1:
+        return None
+    config = Config(type="labelstudio", file=tree.home / exports[0].as_posix())
+    return Recognition(config, f"{exports[0]} has tasks of Label Studio")
+
+
+def _is_export(content: Any) -> bool:
+    first = content[0] if isinstance(content, list) and content else None
+    return isinstance(first, dict) and {"data", "annotations"} <= first.keys()

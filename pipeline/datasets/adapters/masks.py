@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from pipeline.contracts.sample import Sample
 from pipeline.datasets.adapters._files import KNOWN, images, is_blank
+from pipeline.datasets.annotations.recognition import Recognition, Tree
 from pipeline.datasets.location import Location, Place, is_folder, opened
 from pipeline.errors import DataError, UnreadableImage
 from pipeline.plugins import PluginConfig
@@ -133,3 +134,17 @@ def _label(config: Config, path: PurePosixPath, mask: PurePosixPath | None) -> s
             f"{drawn} is not empty; move the image or clear the mask"
         )
     return path.parts[0]
+
+
+def recognise(tree: Tree) -> Recognition | None:
+    """A folder `images` and one `masks`, each with images."""
+    pictures, masks = tree.images_below("images"), tree.images_below("masks")
+    if not pictures or not masks:
+        return None
+    config = Config(type="masks", root=tree.home)
+    classes = {p.parts[1] for p in pictures if len(p.parts) > 2}
+    if config.good in classes and len(classes) > 1:
+        config = config.model_copy(update={"label": "folder"})
+    return Recognition(
+        config, f"{len(pictures)} images and {len(masks)} masks in folders so called"
+    )

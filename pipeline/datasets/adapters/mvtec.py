@@ -13,6 +13,7 @@ from pydantic import Field
 
 from pipeline.contracts.sample import Sample
 from pipeline.datasets.adapters._files import KNOWN, folders, images, is_blank
+from pipeline.datasets.annotations.recognition import Recognition, Tree
 from pipeline.datasets.location import Location, Place, is_file, is_folder, opened
 from pipeline.errors import DataError, UnreadableImage
 from pipeline.plugins import PluginConfig
@@ -91,3 +92,25 @@ def _mask(root: Place, given: str) -> str:
             f"image to test/{GOOD}"
         )
     return name.as_posix()
+
+
+def recognise(tree: Tree) -> Recognition | None:
+    """Good images alone in train, more folders in test.
+
+    Raises:
+        DataError: the folder holds several data sets laid out like this.
+    """
+    inner = {(path.parts[0], path.parts[1]) for path in tree.images if len(path.parts) > 2}
+    taught = {name for top, name in inner if top == "train"}
+    tested = {name for top, name in inner if top == "test"}
+    if taught == {GOOD} and tested - {GOOD}:
+        drawn = " with masks in ground_truth" if "ground_truth" in tree.folders else ""
+        reason = f"train has {GOOD} only, test {', '.join(sorted(tested))}{drawn}"
+        return Recognition(Config(type="mvtec", root=tree.home), reason)
+    several = {p.parts[0] for p in tree.images if p.parts[1:3] == ("train", GOOD)}
+    if several and {"train", "test"}.isdisjoint(tree.folders):
+        raise DataError(
+            f"{tree.home} holds {len(several)} data sets of MVTec AD's layout "
+            f"({', '.join(sorted(several))}), each of its own product; name one of these folders"
+        )
+    return None
