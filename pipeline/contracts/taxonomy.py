@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 from pydantic import Field, model_validator
@@ -19,6 +20,9 @@ class Disposition(StrEnum):
     REVIEW = "review"
 
 
+_GRAVITY = (Disposition.PASS, Disposition.REVIEW, Disposition.REWORK, Disposition.SCRAP)
+
+
 class PartClass(Strict):
     """One class of parts."""
 
@@ -27,7 +31,11 @@ class PartClass(Strict):
         description="What happens to a part of this class: pass, rework, scrap or review."
     )
     severity: int = Field(
-        0, ge=0, le=10, description="0 harmless to 10 dangerous; shown in reports."
+        0,
+        ge=0,
+        le=10,
+        description="0 harmless to 10 dangerous; shown in reports. Of several defects of a part "
+        "the gravest gives its class.",
     )
     aliases: tuple[str, ...] = Field(
         (), description="Other labels in the data that mean this class."
@@ -79,3 +87,19 @@ class Taxonomy(Strict):
             f'class "{label}" is not in the taxonomy; {choices(label, self.names)}, '
             "or add it (or an alias) to taxonomy.yaml"
         )
+
+    def gravest(self, labels: Iterable[str]) -> str:
+        """The name of the class that weighs most among those that labels mean.
+
+        That is the one of highest severity; of several the one whose part is scrapped rather than
+        reworked, reviewed or passed, then the one that stands last.
+
+        Raises:
+            DataError: a label is unknown.
+        """
+        positions = {self.index(label) for label in labels}
+        return self.names[max(positions, key=self._weight)]
+
+    def _weight(self, position: int) -> tuple[int, int, int]:
+        c = self.classes[position]
+        return c.severity, _GRAVITY.index(c.disposition), position

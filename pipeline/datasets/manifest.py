@@ -11,7 +11,10 @@ defect_probability  the annotator's belief, NaN where none was given
 width_px, height_px, bytes
 sha256              of the file, so that a later stage notices a changed image
 pixels_sha256       of the decoded pixels, so that a re-encoded copy is still a copy
-mask, mask_sha256   POSIX path and hash of the image's defect mask, "" where it has none
+mask, mask_sha256   the image's defect mask as the adapter named it (a POSIX path, several, or run
+                    lengths) and its hash, "" where it has none
+boxes               what is marked in the image, as JSON with label (a class) and sides in pixels,
+                    "" where nothing is; older manifests have no such column
 """
 
 from __future__ import annotations
@@ -24,14 +27,17 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.contracts.sample import Box
 from pipeline.contracts.spec import RawPixels
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets import location
+from pipeline.datasets.annotations import defect_mask
+from pipeline.datasets.annotations.boxes import parsed
 from pipeline.datasets.location import Place
 from pipeline.errors import DataError
 from pipeline.files import write_model
 from pipeline.imaging import Pixels
-from pipeline.imaging.codec import decode, decode_mask
+from pipeline.imaging.codec import decode
 from pipeline.plugins import PluginConfig
 
 TABLE = "manifest.parquet"
@@ -75,10 +81,21 @@ class Manifest:
 
     def mask(self, row: int) -> Pixels | None:
         """The defect mask of one row, uint8 H,W, 0 where it is sound; None where it has none."""
-        name = self._columns["mask"][row]
-        if not name:
+        mask, name = self._columns["mask"][row], self._columns["path"][row]
+        if not mask:
             return None
-        return decode_mask(self._content(name, self._columns["mask_sha256"][row]), name)
+        contents = [self._read(path) for path in defect_mask.files(mask)]
+        if defect_mask.digest(mask, contents) != self._columns["mask_sha256"][row]:
+            raise self._changed(defect_mask.files(mask)[0])
+        width, height = self.table[["width_px", "height_px"]].to_numpy(int)[row].tolist()
+        return defect_mask.decoded(mask, contents, (width, height), name)
+
+    def boxes(self, row: int) -> tuple[Box, ...]:
+        """What is marked in the image of one row, in pixels of the image."""
+        return parsed(self._columns["boxes"][row]) if "boxes" in self._columns else ()
+
+    def _changed(self, name: str) -> DataError:
+        return DataError(f"{self.root / name} has changed since it was ingested; run dvc repro")
 
     def image(self, row: int) -> bytes:
         """The encoded image of one row.
@@ -86,19 +103,20 @@ class Manifest:
         Raises:
             DataError: the file is gone or is no longer what was ingested.
         """
-        return self._content(self._columns["path"][row], self._columns["sha256"][row])
+        name = self._columns["path"][row]
+        data = self._read(name)
+        if hashlib.sha256(data).hexdigest() != self._columns["sha256"][row]:
+            raise self._changed(name)
+        return data
 
-    def _content(self, name: str, sha256: str) -> bytes:
+    def _read(self, name: str) -> bytes:
         place = self.root / name
         try:
-            data = location.content(place)
+            return location.content(place)
         except OSError as error:
             raise DataError(
                 f"{place} is in the manifest but cannot be read ({error.strerror}); run dvc repro"
             ) from None
-        if hashlib.sha256(data).hexdigest() != sha256:
-            raise DataError(f"{place} has changed since it was ingested; run dvc repro")
-        return data
 
     def pixels(self, row: int) -> Pixels:
         """The decoded image of one row, uint8 RGB."""
@@ -107,5 +125,5 @@ class Manifest:
     @cached_property
     def _columns(self) -> dict[str, list[str]]:
         """As lists: a table takes long for one cell."""
-        names = ("path", "sha256", "mask", "mask_sha256")
+        names = ("path", "sha256", "mask", "mask_sha256", "boxes")
         return {name: self.table[name].tolist() for name in names if name in self.table}

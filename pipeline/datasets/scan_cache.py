@@ -20,9 +20,12 @@ from pyarrow import ArrowException
 
 from pipeline.contracts.sample import Sample
 from pipeline.contracts.spec import RawPixels
+from pipeline.datasets.annotations import defect_mask
+from pipeline.datasets.annotations.boxes import in_pixels
 from pipeline.datasets.image_mode import ImageMode
 from pipeline.datasets.location import Place
 from pipeline.datasets.scanning import Scan, scan
+from pipeline.errors import UnreadableImage
 from pipeline.files import whole_file
 from pipeline.imaging.codec import VERSION as CODEC_VERSION
 from pipeline.imaging.quality import Quality
@@ -62,9 +65,13 @@ class ScanCache:
         # Before it is read: what changes meanwhile is read again next time.
         state = self._states[sample.path] = self._state(sample)
         known = self._known.get((sample.path, state))
-        return (
-            scan(sample, self._root, self._raw) if known is None else replace(known, sample=sample)
-        )
+        if known is None:
+            return scan(sample, self._root, self._raw)
+        try:
+            boxes = in_pixels(sample.boxes, known.width_px, known.height_px, sample.path)
+        except UnreadableImage as error:
+            return Scan(sample, fault=str(error))
+        return replace(known, sample=replace(sample, boxes=boxes))
 
     def save(self, scans: Sequence[Scan]) -> None:
         """Keep these scans, those with a fault left out, and forget all others."""
@@ -81,7 +88,7 @@ class ScanCache:
     def _state(self, sample: Sample) -> str:
         """Changes when the image or its mask does; "" where that is not known."""
         parts: list[object] = [sample.mask]
-        for name in (sample.path, sample.mask) if sample.mask else (sample.path,):
+        for name in (sample.path, *defect_mask.files(sample.mask)):
             place = self._root / name
             if not isinstance(place, Path):
                 return ""

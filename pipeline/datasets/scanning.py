@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 from pipeline.contracts.sample import Sample
 from pipeline.contracts.spec import RawPixels
 from pipeline.datasets import location
+from pipeline.datasets.annotations import defect_mask
+from pipeline.datasets.annotations.boxes import in_pixels
 from pipeline.datasets.image_mode import ImageMode, image_mode
 from pipeline.datasets.location import Place
 from pipeline.errors import UnreadableImage, printable
-from pipeline.imaging.codec import decode, decode_mask
+from pipeline.imaging.codec import decode
 from pipeline.imaging.fingerprint import Fingerprint, fingerprint
 from pipeline.imaging.quality import Quality, measure
 from pipeline.imaging.texture import Texture, texture
@@ -22,7 +24,8 @@ class Scan:
     """Results of reading one image file.
 
     Attributes:
-        sample: the sample as the adapter gave it; with a fault, its path can be printed.
+        sample: the sample as the adapter gave it, its boxes in pixels; with a fault, its path can
+            be printed.
         mode: how the file stores its picture.
         quality: brightness, contrast and sharpness of the whole picture; None with a fault.
         fingerprint: what it shows, to find near-duplicates; None with a fault.
@@ -58,10 +61,11 @@ def scan(sample: Sample, root: Place, raw: RawPixels | None = None) -> Scan:
     try:
         data = location.image(root / sample.path, name)
         rgb = decode(data, name, raw)
+        height, width = rgb.shape[:2]
         mask_sha256 = _mask(sample, root, rgb.shape[:2]) if sample.mask else ""
+        sample = replace(sample, boxes=in_pixels(sample.boxes, width, height, name))
     except UnreadableImage as error:
         return Scan(sample, fault=str(error))
-    height, width = rgb.shape[:2]
     pixels = hashlib.sha256(f"{width}x{height}".encode() + rgb.tobytes()).hexdigest()
     return Scan(
         sample=sample,
@@ -80,12 +84,7 @@ def scan(sample: Sample, root: Place, raw: RawPixels | None = None) -> Scan:
 
 def _mask(sample: Sample, root: Place, shape: tuple[int, ...]) -> str:
     """Hash of its defect mask; raises UnreadableImage when the mask does not fit the image."""
-    name = printable(sample.mask)
-    data = location.image(root / sample.mask, name)
-    height, width = decode_mask(data, name).shape
-    if (height, width) != shape:
-        raise UnreadableImage(
-            f"{sample.path} has {shape[1]}x{shape[0]} pixels, its mask {name} "
-            f"{width}x{height}; draw the mask again"
-        )
-    return hashlib.sha256(data).hexdigest()
+    contents = [location.image(root / p, printable(p)) for p in defect_mask.files(sample.mask)]
+    size = shape[1], shape[0]
+    defect_mask.decoded(sample.mask, contents, size, sample.path)
+    return defect_mask.digest(sample.mask, contents)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,6 +18,8 @@ from pipeline.contracts.spec import RawPixels, ReferenceName, reference_file
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets import golden, location, manifest
 from pipeline.datasets.adapters import ADAPTERS, adapter
+from pipeline.datasets.annotations.boxes import written
+from pipeline.datasets.annotations.classes import classified
 from pipeline.datasets.checks.examination import SHOWN, Examination, examine
 from pipeline.datasets.grouping import Grouping, SourceGroups, regroup
 from pipeline.datasets.location import Location, Place
@@ -31,7 +33,7 @@ from pipeline.datasets.splits import (
     crossing,
     rarest,
 )
-from pipeline.errors import DataError, printable
+from pipeline.errors import DataError
 from pipeline.files import cache_folder, write_json
 from pipeline.imaging import codec
 from pipeline.plugins import PluginConfig, Strict
@@ -150,20 +152,10 @@ def run(
     """
     source = adapter(config.source)
     root = source.root(config.source)
-    samples = source.read(config.source)
-    labels = {}
-    for sample in samples:
-        try:
-            labels[sample.label] = taxonomy.names[taxonomy.index(sample.label)]
-        except DataError as error:
-            name = printable(sample.label)
-            odd = "has control characters or is not UTF-8"
-            remedy = "" if name == sample.label else f"; its folder's name {odd}: rename it"
-            raise DataError(printable(f"{root / sample.path}: {error}{remedy}")) from None
-
+    samples = classified(source.read(config.source), taxonomy, root)
     samples = regroup(config.split.groups, samples, root)
     seen = examine(
-        [replace(sample, label=labels[sample.label]) for sample in samples],
+        samples,
         root,
         near=config.split.near_duplicates,
         watch=lambda scans, total: progress(scans, "reading images", total=total),
@@ -205,6 +197,7 @@ def run(
             "pixels_sha256": [s.pixels_sha256 for s in good],
             "mask": [s.sample.mask for s in good],
             "mask_sha256": [s.mask_sha256 for s in good],
+            "boxes": [written(s.sample.boxes) for s in good],
         }
     )
     golden_parts = golden.read(golden_list, table, taxonomy) if golden_list else []

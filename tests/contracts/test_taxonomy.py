@@ -84,3 +84,25 @@ def test_one_class_is_not_a_taxonomy() -> None:
 def test_a_class_without_a_name_is_refused() -> None:
     with pytest.raises(ValidationError, match="at least 1 character"):
         part("", Disposition.PASS)
+
+
+def of(*classes: tuple[str, str, int]) -> Taxonomy:
+    return Taxonomy.model_validate(
+        {"classes": [{"name": n, "disposition": d, "severity": s} for n, d, s in classes]}
+    )
+
+
+def test_the_gravest_class_has_the_highest_severity() -> None:
+    taxonomy = of(("good", "pass", 0), ("crack", "rework", 8), ("stain", "scrap", 2))
+    assert taxonomy.gravest(["stain", "crack", "good"]) == "crack"
+
+
+def test_of_one_severity_the_class_that_is_scrapped_weighs_more() -> None:
+    taxonomy = of(("crack", "scrap", 0), ("stain", "rework", 0), ("good", "pass", 0))
+    assert taxonomy.gravest(["good", "crack", "stain"]) == "crack"
+    assert taxonomy.gravest(["good", "stain"]) == "stain"
+
+
+def test_of_classes_that_weigh_the_same_the_last_is_the_gravest() -> None:
+    taxonomy = of(("good", "pass", 0), ("a", "scrap", 1), ("b", "scrap", 1))
+    assert taxonomy.gravest(["b", "a"]) == "b"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.contracts.sample import Sample
+from pipeline.contracts.sample import Box, Sample
 from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
 from pipeline.datasets import manifest
 from pipeline.datasets.adapters.folder import Config
@@ -131,3 +132,42 @@ def test_an_image_that_is_gone_is_named(ingested: Manifest, root: Path) -> None:
     (root / "good" / "a.png").unlink()
     with pytest.raises(DataError, match=r"good/a\.png is in the manifest but cannot be read"):
         ingested.pixels(0)
+
+
+def written(root: Path, folder: Path, **columns: object) -> Manifest:
+    """A manifest of the one image with more columns."""
+    seen = scan(sample("good/a.png"), root)
+    known = {"sample_id": "a", "path": "good/a.png", "label": "good", "sha256": seen.sha256}
+    size = {"width_px": seen.width_px, "height_px": seen.height_px}
+    folder.mkdir()
+    table = pd.DataFrame([known | size | columns])
+    manifest.write(folder, table, TAXONOMY, Config(type="folder", root=root))
+    write_json(folder / manifest.REPORT, {})
+    return read_manifest(folder)
+
+
+def test_boxes_come_back_in_pixels(root: Path, tmp_path: Path) -> None:
+    box = '[{"label": "bad", "left": 1, "top": 2, "right": 3, "bottom": 4.5}]'
+    found = written(root, tmp_path / "ingest", boxes=box)
+    assert found.boxes(0) == (Box("bad", 1, 2, 3, 4.5),)
+    assert written(root, tmp_path / "other", boxes="").boxes(0) == ()
+
+
+def test_a_manifest_from_before_there_were_boxes_has_none(ingested: Manifest) -> None:
+    assert ingested.boxes(0) == ()
+
+
+def test_several_masks_of_an_image_are_joined(root: Path, tmp_path: Path) -> None:
+    for x in (1, 7):
+        drawn = np.zeros((6, 9, 1), np.uint8)
+        drawn[3, x] = 255
+        (root / f"{x}.png").write_bytes(encode_png(drawn))
+    both = replace(sample("good/a.png"), mask="1.png\n7.png")
+    sha256 = scan(both, root).mask_sha256
+    found = written(root, tmp_path / "ingest", mask=both.mask, mask_sha256=sha256)
+    mask = found.mask(0)
+    assert mask is not None
+    assert np.argwhere(mask).tolist() == [[3, 1], [3, 7]]
+    (root / "7.png").write_bytes((root / "1.png").read_bytes())
+    with pytest.raises(DataError, match=r"1\.png has changed since it was ingested"):
+        found.mask(0)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.contracts.sample import Sample
+from pipeline.contracts.sample import Box, Sample
 from pipeline.datasets import location
 from pipeline.datasets.checks.examination import Examination, examine
 from pipeline.datasets.scan_cache import ScanCache
@@ -37,9 +37,9 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def look(images: Path, mask: str = "") -> Examination:
+def look(images: Path, mask: str = "", boxes: tuple[Box, ...] = ()) -> Examination:
     samples = [
-        Sample(path, path, path.split("/")[0], path, mask=mask)
+        Sample(path, path, path.split("/")[0], path, mask=mask, boxes=boxes)
         for path in sorted(p.relative_to(images).as_posix() for p in images.rglob("cell*.png"))
     ]
     cache = ScanCache(images.parent / "cache/scans.parquet", images)
@@ -84,6 +84,18 @@ def test_a_mask_that_was_drawn_again_is_read_again(images: Path, read: list[str]
     after = look(images, mask="mask.png")
     assert len(read) == 12
     assert before.scans[0].mask_sha256 != after.scans[0].mask_sha256
+
+
+def test_boxes_that_were_drawn_again_are_taken_without_reading_the_image(
+    images: Path, read: list[str]
+) -> None:
+    look(images)
+    read.clear()
+    after = look(images, boxes=(Box("defective", 0, 0.5, 0.5, 1, relative=True),))
+    assert read == []
+    assert after.scans[0].sample.boxes == (Box("defective", 0, 150, 150, 300),)
+    outside = look(images, boxes=(Box("defective", 0, 300, 9, 310),))
+    assert (read, len(outside.scans), len(outside.damaged)) == ([], 0, 6)
 
 
 def test_a_file_that_cannot_be_used_is_looked_at_each_time(images: Path, read: list[str]) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.contracts.sample import Sample
+from pipeline.contracts.sample import Box, Sample
 from pipeline.datasets.scanning import scan
 from pipeline.imaging.codec import encode_png
 
@@ -53,3 +54,21 @@ def test_a_name_that_cannot_be_printed_is_a_fault(tmp_path: Path) -> None:
     found = scan(sample("a\n.png"), tmp_path)
     assert "control characters" in found.fault
     assert "\n" not in found.sample.path
+
+
+def test_boxes_are_in_pixels_of_the_picture_after_the_scan(tmp_path: Path) -> None:
+    picture(tmp_path, "a.png")
+    boxed = replace(sample("a.png"), boxes=(Box("dent", 0.5, 0, 1, 0.5, relative=True),))
+    assert scan(boxed, tmp_path).sample.boxes == (Box("dent", 15, 0, 30, 10),)
+
+
+def test_a_box_outside_of_the_picture_is_a_fault(tmp_path: Path) -> None:
+    picture(tmp_path, "a.png")
+    boxed = replace(sample("a.png"), boxes=(Box("dent", 40, 0, 50, 9),))
+    assert scan(boxed, tmp_path).fault.startswith("a.png has 30x20 pixels, and its box")
+
+
+def test_run_lengths_are_a_mask_of_the_pictures_size(tmp_path: Path) -> None:
+    picture(tmp_path, "a.png")
+    assert scan(sample("a.png", "rle:600 1"), tmp_path).mask_sha256
+    assert "ends beyond" in scan(sample("a.png", "rle:600 2"), tmp_path).fault
