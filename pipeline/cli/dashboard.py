@@ -186,7 +186,8 @@ def _camera(camera: CameraStatus) -> Text:
     age_s = camera.frame_age_s
     age = "no frame yet" if age_s is None else f"{age_s:.1f} s ago"
     again = f", {camera.reconnects} reconnects" if camera.reconnects else ""
-    return _row(f"● camera {camera.name}", f"{camera.frames:,} frames, {age}{again}", GOOD)
+    known = f", {camera.recognised:,} recognised" if camera.recognised else ""
+    return _row(f"● camera {camera.name}", f"{camera.frames:,} frames, {age}{again}{known}", GOOD)
 
 
 def _sink(sink: SinkStatus) -> Text:

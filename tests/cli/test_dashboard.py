@@ -98,6 +98,12 @@ def test_camera_that_is_away_stands_above_and_makes_the_station_not_ready() -> N
     assert text.index("● camera east") < text.index("● camera west")
 
 
+def test_a_camera_shows_how_many_files_of_its_folder_were_recognised() -> None:
+    (west,) = STATE.cameras
+    text = "\n".join(drawn(view(replace(STATE, cameras=(replace(west, recognised=7),))), 120, 40))
+    assert "1,234 frames, 0.1 s ago, 7 recognised" in text
+
+
 def test_a_station_that_misses_many_parts_is_degraded_and_not_green() -> None:
     degraded = replace(STATE, degraded="34 of the last 100 parts were not inspected")
     text = "\n".join(drawn(view(degraded), 120, 40))

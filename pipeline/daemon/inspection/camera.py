@@ -49,6 +49,7 @@ class CameraStatus:
         frames: received since the start of the station.
         frame_age_s: seconds since the last one; None before the first.
         reconnects: how often the source was opened again.
+        recognised: files left out because they were inspected before, under another name or time.
     """
 
     name: str
@@ -57,6 +58,7 @@ class CameraStatus:
     frames: int = 0
     frame_age_s: float | None = None
     reconnects: int = 0
+    recognised: int = 0
 
 
 class Camera:
@@ -121,6 +123,7 @@ class Camera:
             frames=self._frames,
             frame_age_s=age_s,
             reconnects=self._reconnects,
+            recognised=self.source.recognised,
         )
 
     @property

@@ -77,12 +77,14 @@ class Source(ABC):
             frame, as of a watched folder; the first frame sets it anyway, SourceLost unsets it.
         kept_on_reload: may it stay open for the next station when the line file is reloaded? Not
             where callers wait for answers, which the station that ends has to give.
+        recognised: frames left out since the start because they were inspected before.
         loss_unnoticed_s: how long `connected` may be wrong after the connection was lost.
     """
 
     live = True
     connected = False
     kept_on_reload = True
+    recognised = 0
     loss_unnoticed_s = 0.0
 
     @abstractmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import stat
@@ -41,13 +42,25 @@ class FinishedFile(NamedTuple):
     stamp: FileStamp
 
 
+def stamp_now(path: Path) -> FileStamp:
+    """Stamp of the file as it is now.
+
+    Raises:
+        FileNotFoundError: there is none, or a folder of that name.
+        OSError: it is not known whether there is one.
+    """
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    return FileStamp(status.st_size, status.st_mtime_ns)
+
+
 def stamp_of(path: Path) -> FileStamp | None:
     """Stamp of the file as it is now; None when there is none."""
     try:
-        status = path.stat()
+        return stamp_now(path)
     except OSError:
         return None
-    return None if stat.S_ISDIR(status.st_mode) else FileStamp(status.st_size, status.st_mtime_ns)
 
 
 class FolderWatcher:

@@ -19,12 +19,20 @@ from pipeline.contracts.records import STOPPED, Record, reason_kind
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources import Frame, Source, SourceConfig
-from pipeline.daemon.sources._seen_files import SeenFiles
-from pipeline.daemon.sources._watcher import GONE, FileStamp, FinishedFile, FolderWatcher, stamp_of
+from pipeline.daemon.sources._seen_files import SeenFiles, digest_of
+from pipeline.daemon.sources._watcher import (
+    GONE,
+    FileStamp,
+    FinishedFile,
+    FolderWatcher,
+    stamp_now,
+    stamp_of,
+)
 from pipeline.errors import DataError, UnreadableImage, printable
 from pipeline.imaging import codec
 
 SEEN = ".lineside-seen"
+LOG_EVERY_S = 60.0  # what was recognised
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +57,14 @@ class Config(SourceConfig):
         None,
         description=f"File that remembers inspected files, for leave; none: {SEEN} in the folder.",
     )
+    recognise_h: float = Field(
+        24,
+        ge=0,
+        le=8760,
+        description="Hours after its inspection in which a file is recognised although it was "
+        "renamed below the folder or its time of change lost digits, by its content and what is "
+        "left of that time; for leave. 0: never; then it is inspected again.",
+    )
     polling_s: float = Field(
         0,
         ge=0,
@@ -70,6 +86,8 @@ class Config(SourceConfig):
             raise ValueError("`done` belongs to `after: move`, and that needs it")
         if self.seen is not None and self.after != "leave":
             raise ValueError("`seen` belongs to `after: leave`")
+        if "recognise_h" in self.model_fields_set and self.after != "leave":
+            raise ValueError("`recognise_h` belongs to `after: leave`")
         if self.done is not None and self.path.absolute().is_relative_to(self.done.absolute()):
             raise ValueError("`done` must be another folder than `path`, and not one above it")
         return self
@@ -110,11 +128,16 @@ class Folder(Source):
                 f"source.path {config.path} cannot be written; `after: {config.after}` needs it"
             )
         self._seen = (
-            SeenFiles(config.seen or self._path / SEEN) if config.after == "leave" else None
+            SeenFiles(config.seen or self._path / SEEN, clock, config.recognise_h * 3600)
+            if config.after == "leave"
+            else None
         )
+        self._logged = 0  # of those that were recognised
+        self._example = ("", "")  # the first that is not logged: name now, name when inspected
+        self._log_at_s = clock.monotonic_s()
         self._taken: dict[str, FileStamp] = {}  # read, record not closed
         # Files whose records are closed, or could not be; filled by any thread.
-        self._closed: deque[tuple[FinishedFile, bool]] = deque()
+        self._closed: deque[tuple[FinishedFile, bytes, bool]] = deque()
         self._finishing, self._ended = threading.Lock(), threading.Event()
         self._watcher = FolderWatcher(
             self._path,
@@ -134,22 +157,27 @@ class Folder(Source):
                 for file in self._watcher.finished(heartbeat):
                     if heartbeat.stopping:
                         return
-                    self._taken[file.name] = file.stamp
-                    yield self._frame(file)
+                    if (frame := self._frame(file)) is not None:
+                        self._taken[file.name] = file.stamp
+                        yield frame
+                    heartbeat.beat()
                     self._finish_closed()
                 self._finish_closed()
+                self._log_recognised()
 
     def close(self) -> None:
         """Move, delete or remember the files whose records were closed meanwhile."""
         self._ended.set()
         self._finish_closed()
+        self._log_recognised(at_once=True)
 
     def _is_known(self, name: str, stamp: FileStamp) -> bool:
         if self._taken.get(name) == stamp:
             return True
         return self._seen is not None and (name, stamp) in self._seen
 
-    def _frame(self, file: FinishedFile) -> Frame:
+    def _frame(self, file: FinishedFile) -> Frame | None:
+        """The file; None where it was inspected already."""
         at, captured_s = self._clock.now(), self._clock.monotonic_s()
         path, serial = self._path / file.name, printable(file.name)
         fault, data = "", None
@@ -157,16 +185,47 @@ class Folder(Source):
             data = codec.content(path, serial)
         except UnreadableImage as error:
             fault = str(error)
-        answer = partial(self._record_closed, file)
+        digest = b""
+        if data is not None and self._seen is not None and self._seen.recognises:
+            digest = digest_of(data)
+            if self._is_recognised(file, digest):
+                return None
+        answer = partial(self._record_closed, file, digest)
         return Frame(at, captured_s, serial, None, fault, data, path.suffix.lower(), answer)
 
-    def _record_closed(self, file: FinishedFile, record: Record | None) -> None:
+    def _is_recognised(self, file: FinishedFile, digest: bytes) -> bool:
+        assert self._seen is not None
+        with self._finishing:
+            before = self._seen.recognise(
+                file.name, file.stamp, digest, lambda name: stamp_now(self._path / name)
+            )
+        if before is not None:
+            if self.recognised == self._logged:
+                self._example = file.name, before
+            self.recognised += 1
+        return before is not None
+
+    def _log_recognised(self, *, at_once: bool = False) -> None:
+        """Log what was recognised, the first at once and others once a minute."""
+        now_s, n = self._clock.monotonic_s(), self.recognised - self._logged
+        if not n or (now_s < self._log_at_s and not at_once):
+            return
+        log.info(
+            "%s: %d %s recognised, not inspected again (renamed, or the time of change lost "
+            "digits), such as %s, inspected as %s",
+            printable(str(self._path)),
+            *(n, "file" if n == 1 else "files"),
+            *map(printable, self._example),
+        )
+        self._logged, self._log_at_s = self.recognised, now_s + LOG_EVERY_S
+
+    def _record_closed(self, file: FinishedFile, digest: bytes, record: Record | None) -> None:
         """Called in the inspection thread, which must not wait for a hung network share.
 
         A file that was not inspected because the station stopped is found again.
         """
         inspected = record is not None and reason_kind(record.reason) != STOPPED
-        self._closed.append((file, inspected))
+        self._closed.append((file, digest, inspected))
         if self._ended.is_set():
             self._finish_closed()
 
@@ -174,9 +233,9 @@ class Folder(Source):
         """Apply `after` to the files whose records are closed."""
         with self._finishing:
             while self._closed:
-                file, has_record = self._closed.popleft()
+                file, digest, has_record = self._closed.popleft()
                 # One without a record is found again.
-                forget = self._finish(file) if has_record else True
+                forget = self._finish(file, digest) if has_record else True
                 if forget and self._taken.get(file.name) == file.stamp:
                     del self._taken[file.name]
 
@@ -192,13 +251,13 @@ class Folder(Source):
         with self._finishing:
             self._seen.compact(is_there)
 
-    def _finish(self, file: FinishedFile) -> bool:
+    def _finish(self, file: FinishedFile, digest: bytes) -> bool:
         """Apply `after` to one file; False where it must stay in `_taken`."""
         path = self._path / file.name
         if file.stamp == GONE:
             return True
         if self._seen is not None:
-            self._seen.add(file.name, file.stamp)
+            self._seen.add(file.name, file.stamp, digest)
         # A newer version under the same name is the next part and is inspected later.
         elif stamp_of(path) == file.stamp:
             try:

@@ -166,6 +166,12 @@ def _cameras(cameras: Sequence[CameraStatus]) -> Iterator[Metric]:
     yield _counts(
         "camera_reconnects", "Reconnections.", by, [((c.name,), c.reconnects) for c in cameras]
     )
+    yield _counts(
+        "camera_files_recognised",
+        "Files of a watched folder that were inspected before, and not again.",
+        by,
+        [((c.name,), c.recognised) for c in cameras],
+    )
 
 
 def _sinks(sinks: Sequence[SinkStatus]) -> Iterator[Metric]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,50 +12,10 @@ from pydantic import ValidationError
 from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
-from pipeline.daemon.sources import Frame
-from pipeline.daemon.sources.folder import SEEN, Config, Folder
+from pipeline.daemon.sources.folder import SEEN
 from pipeline.errors import DataError, SourceLost
 from pipeline.testing import FakeClock
-from tests.daemon.sources.conftest import PICTURE, write
-
-RECORD = Record("1", "west-1", "2026-01-01T00:00:00+00:00", "a.png", Verdict.PASS, "fine")
-
-
-class Polled(Folder):
-    """Looks each second of a clock of its own, which takes no time."""
-
-    def __init__(self, folder: Path, **settings: object) -> None:
-        self.clock = FakeClock()
-        super().__init__(config(folder, polling_s=1, **settings), self.clock)
-
-
-def config(folder: Path, **settings: object) -> Config:
-    return Config.model_validate({"type": "folder", "path": folder} | settings)
-
-
-def taken(source: Polled, n: int = 99, *, answer: bool = True, looks: int = 5) -> list[Frame]:
-    """Up to `n` frames, all that come within a few looks, each one's record closed at once."""
-    clock, frames = source.clock, list[Frame]()
-    heartbeat = Heartbeat(clock)
-    until_s = clock.monotonic_s() + looks
-
-    def wait(stop: threading.Event, seconds: float) -> None:
-        clock.advance(seconds)
-        if clock.monotonic_s() > until_s:
-            heartbeat.stop()
-
-    clock.wait = wait  # type: ignore[method-assign]
-    for frame in source.frames(heartbeat):
-        frames.append(frame)
-        if answer and frame.answer is not None:
-            frame.answer(RECORD)
-        if len(frames) == n:
-            heartbeat.stop()
-    return frames
-
-
-def serials(frames: list[Frame]) -> list[str]:
-    return [f.serial for f in frames]
+from tests.daemon.sources.conftest import PICTURE, RECORD, Polled, config, serials, taken, write
 
 
 def test_files_that_are_there_already_come_once_oldest_first(watched: Path) -> None:
@@ -141,7 +100,9 @@ def test_the_memory_forgets_files_that_are_gone(watched: Path) -> None:
     write(watched / "b.png")
     taken(Polled(watched))
     (watched / "a.png").unlink()
-    taken(Polled(watched))
+    later = FakeClock()
+    later.advance(25 * 3600)
+    taken(Polled(watched, later))
     assert b"a.png" not in (watched / SEEN).read_bytes()
     assert b"b.png" in (watched / SEEN).read_bytes()
 
@@ -308,7 +269,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
     ],
 )
 def test_settings_that_do_not_fit_are_refused(
-    settings: dict[str, str], reason: str, watched: Path, monkeypatch: pytest.MonkeyPatch
+    settings: dict[str, Any], reason: str, watched: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(watched)
     with pytest.raises(ValidationError, match=reason):

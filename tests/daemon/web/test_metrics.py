@@ -91,6 +91,15 @@ def test_figures_count_waiting_frames_and_reconnections_of_a_camera(
     assert value(seen, "camera_reconnects_total", camera="east") == 0
 
 
+def test_figures_count_the_files_that_a_watched_folder_has_recognised(station: Station) -> None:
+    state = station.status()
+    west = replace(state.cameras[0], name="west", recognised=7)
+    seen = samples_of(
+        Metrics(lambda: replace(state, cameras=(west,)), station.recorder).text("")[0].decode()
+    )
+    assert value(seen, "camera_files_recognised_total", camera="west") == 7
+
+
 def test_figures_have_the_size_of_the_ledger_and_the_room_on_its_disk(
     station: Station,
 ) -> None:
