@@ -12,6 +12,7 @@
     │   │   └── RegistryForbidden     it knows this user or address and refuses (403)
     │   ├── NoRoom           the disk has no room for a bundle that is to be downloaded
     │   ├── SignoffError      sign-offs that do not verify, or were made at the same moment
+    │   │   └── ModelWithdrawn    the sign-offs take the champion back and name no other
     │   └── NoChampion        no model of this recipe is signed off yet
     ├── LedgerError       a station's record file that cannot be used
     ├── StationError      a station that cannot go on in this process
@@ -88,6 +89,18 @@ class NoRoom(RegistryError):
 
 class SignoffError(RegistryError):
     """A recipe's sign-offs do not verify, or another person decided at the same moment."""
+
+
+class ModelWithdrawn(SignoffError):
+    """A model was withdrawn or rejected, and the sign-offs name no other that can run in its place.
+
+    Attributes:
+        reason: what happened to it, in a few words for the record of a part.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class NoChampion(RegistryError):

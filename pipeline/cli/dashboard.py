@@ -134,7 +134,8 @@ def _header(state: StationStatus) -> RenderableType:
     grid.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     grid.add_column(justify="right", no_wrap=True)
     name = Text.assemble((state.station, "bold"), (f"  {state.recipe}", ""))
-    model = Text.assemble((state.model.version, "bold cyan"), ("  up ", DIM), _age(state))
+    version = (state.model.version, "bold cyan") if state.model.version else ("no model", BAD)
+    model = Text.assemble(version, ("  up ", DIM), _age(state))
     grid.add_row(name, model)
     if away:
         ready, border = Text(f"● NOT READY  {away}", BAD), "red"

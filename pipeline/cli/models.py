@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipeline.registry.versions import Version
 
 models = typer.Typer(
-    help="Compare, sign off and roll back the registered versions of a recipe.",
+    help="Compare, sign off, withdraw and roll back the registered versions of a recipe.",
     no_args_is_help=True,
 )
 
@@ -185,6 +185,19 @@ def reject(
 ) -> None:
     """Reject a version: it stops being the challenger, and a promotion needs an override."""
     _print_outcome(_review(registry, recipe).reject(version, reviewer, reason), as_json)
+
+
+@models.command()
+def withdraw(
+    recipe: Recipe,
+    version: Number,
+    reviewer: Reviewer,
+    reason: Reason,
+    registry: Uri = None,
+    as_json: Json = False,
+) -> None:
+    """Withdraw the champion without another: stations that need sign-offs inspect nothing."""
+    _print_outcome(_review(registry, recipe).withdraw(version, reviewer, reason), as_json)
 
 
 @models.command()

@@ -78,6 +78,6 @@ def summary_table(summary: Summary) -> Table:
     if summary.latency_ms_p50 is not None and summary.latency_ms_p99 is not None:
         p50, p99 = summary.latency_ms_p50, summary.latency_ms_p99
         table.add_row("trigger to verdict", f"p50 {p50:.1f} ms, p99 {p99:.1f} ms")
-    table.add_row("model", escape(summary.model_version))
+    table.add_row("model", escape(summary.model_version or "none, it was withdrawn"))
     table.add_row("ledger", escape(str(summary.ledger)))
     return table

@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 
 from pipeline.plugins import Strict
 
-Act = Literal["promote", "reject", "rollback"]
+Act = Literal["promote", "reject", "rollback", "withdraw"]
 GateVerdict = Literal["passed", "failed", "unknown"]
 
 # Twice their lengths, as JSON escapes quotes, and the rest fit in MLflow's 5,000 characters.
@@ -50,7 +50,8 @@ class Signoff(Strict):
         description="Why the version was promoted although the gate failed; empty where it passed.",
     )
     previous: int | None = Field(
-        description="Number of the champion before; None where there was none, and for a rejection."
+        description="Number of the champion before; None where there was none, and for a rejection "
+        "or withdrawal."
     )
     parent: str = Field(description="`sha256` of the record before; empty for the first.")
     sha256: str = Field("", description="SHA-256 over all other fields.")
@@ -72,6 +73,11 @@ class Signoff(Strict):
     def sealed(self) -> Self:
         """The same record bearing its hash."""
         return self.model_copy(update={"sha256": self.expected_sha256})
+
+    @property
+    def makes_champion(self) -> bool:
+        """Does it make `version` the champion?"""
+        return self.act in ("promote", "rollback")
 
     @property
     def name(self) -> str:

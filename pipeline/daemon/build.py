@@ -44,7 +44,7 @@ class ModelAtWork(Model, Protocol):
 
     @property
     def current(self) -> ReadyModel:
-        """For the next frame; read once a frame."""
+        """For the next frame; read once a frame. Raises ModelWithdrawn while there is none."""
         ...
 
 
@@ -176,7 +176,7 @@ def assembled_from(
             log.warning("the clock was %s", set_meanwhile)
             note(CLOCK_STEP, set_meanwhile)
         serving.follower.on_event = note
-        note("started", f"{serving.current.version}")
+        note("started", serving.status.version or f"without a model: {serving.status.missing}")
         for found in serving.damaged:
             note("model damaged", found)
         if ledger.closed_at_start:

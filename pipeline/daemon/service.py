@@ -87,7 +87,7 @@ class Service:
             while True:
                 try:
                     with assembled_from(components, self._clock, port) as station:
-                        log.info("station %s inspects with %s", *_named(station))
+                        log.info("station %s %s", *_named(station))
                         self._note_reload(station, refusal, reloaded=former is not None)
                         former, refusal = None, ""
                         on_start(station)
@@ -205,7 +205,8 @@ class Service:
 
 
 def _named(station: Station) -> tuple[str, str]:
-    return station.ledger.station, station.status().model.version
+    model = station.status().model.version
+    return station.ledger.station, f"inspects with {model}" if model else "has no signed model"
 
 
 def _account(summary: Summary) -> str:

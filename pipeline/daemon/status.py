@@ -70,8 +70,9 @@ class StationStatus:
 
         A sink that is away is not a reason: its records wait in the outbox.
         """
+        missing = (f"no signed model: {self.model.missing}",) if self.model.missing else ()
         away = (f"camera {c.name}: {c.alarm}" for c in self.cameras if not c.connected)
-        return (*self.alarms, *away)
+        return (*missing, *self.alarms, *away)
 
     def as_dict(self) -> dict[str, Any]:
         """All fields and `not_ready`, nested, under the keys of the JSON that `/status` serves."""

@@ -75,4 +75,5 @@ def status_line(status: StationStatus) -> str:
     if status.degraded and not away:
         ready = f"degraded: {status.degraded}"
     closed = sum(status.verdicts.values())
-    return " ".join(f"{ready}; {closed} inspected with {status.model.version}".split())
+    model = status.model.version or "no model"
+    return " ".join(f"{ready}; {closed} inspected with {model}".split())

@@ -7,10 +7,11 @@ downloaded here.
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 
 from pipeline.contracts.signoff import Signoff
-from pipeline.errors import NoChampion, RegistryUnreachable
+from pipeline.errors import ModelWithdrawn, NoChampion, RegistryUnreachable
 from pipeline.registry.decisions.chain import REVOKED, Chain
 from pipeline.registry.decisions.signoffs import SignoffLog
 from pipeline.registry.store import Registry
@@ -21,6 +22,8 @@ from pipeline.registry.versions import (
     promote_command,
     rollback_command,
 )
+
+REASON_LENGTH = 200  # of a withdrawal's in the record of each part
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,8 @@ class Resolution:
             NoChampion: no version bears the alias, or the one signed off was deleted; the message
                 holds the command that helps.
             RegistryUnreachable: the registry is away.
+            ModelWithdrawn: the champion was withdrawn and no version promoted since; only where a
+                sign-off is required.
             SignoffError: the sign-offs do not verify, or name another version than the alias and
                 none as the champion.
         """
@@ -105,6 +110,8 @@ class Resolution:
         """The version that the sign-offs name as the champion, and the record that made it so."""
         chain.check()
         signed = chain.standing.champion
+        if (withdrawal := chain.standing.withdrawal) is not None:
+            raise _withdrawn(withdrawal)
         if signed is None:
             # The alias points to no version, or was set without a sign-off: each has its message.
             aliased = self._aliased(CHAMPION)
@@ -138,7 +145,10 @@ class Resolution:
     def _lost_champion(self, versions: list[Version]) -> str:
         """What to do where a version was promoted and the alias is gone; empty where none was."""
         recipe = self._recipe
-        lost = SignoffLog(self._registry, recipe).read().standing.champion
+        standing = SignoffLog(self._registry, recipe).read().standing
+        if standing.withdrawal is not None:
+            return str(_withdrawn(standing.withdrawal))
+        lost = standing.champion
         if lost is None:
             return ""
         exists = lost in {v.version for v in versions}
@@ -148,6 +158,15 @@ class Resolution:
             f"({rollback_command(recipe)}) or sign one off: "
             + promote_command(recipe, lost if exists else "N")
         )
+
+
+def _withdrawn(record: Signoff) -> ModelWithdrawn:
+    reason = (
+        f"{record.recipe}/{record.version} was withdrawn by {record.reviewer} "
+        f"({record.at[:19]}Z, record {record.name}): {record.reason}"
+    )
+    remedy = f"to inspect again promote a version: {promote_command(record.recipe, 'N')}"
+    return ModelWithdrawn(f"{reason}; {remedy}", textwrap.shorten(reason, REASON_LENGTH))
 
 
 def resolve(

@@ -67,6 +67,12 @@ def rollback_command(recipe: str) -> str:
     return f"lineside models rollback {shlex.quote(recipe)} --reviewer NAME --reason TEXT"
 
 
+def withdraw_command(recipe: str, version: int | str) -> str:
+    """The command that takes the champion back without another in its place."""
+    name = shlex.quote(recipe)
+    return f"lineside models withdraw {name} --version {version} --reviewer NAME --reason TEXT"
+
+
 def iso_time(stamp_ms: int | None) -> str:
     """MLflow's milliseconds as ISO 8601 in UTC, "" where there are none."""
     if not stamp_ms:

@@ -260,6 +260,15 @@ def test_reject_and_rollback_report_what_they_did(models: Models) -> None:
     assert "no previous champion" in complaint
 
 
+def test_withdraw_reports_what_stations_do_then(models: Models) -> None:
+    models("promote", "cells", "--version", "1", *SIGNED)
+    _, _, complaint = models("rollback", "cells", *SIGNED)
+    assert "lineside models withdraw cells --version 1" in complaint
+    code, said, _ = models("withdraw", "cells", "--version", "1", *SIGNED)
+    assert code == 0
+    assert "stations with require_signoff inspect nothing until a version is promoted" in said
+
+
 def test_history_shows_each_decision_and_that_all_verify(models: Models) -> None:
     models("promote", "cells", "--version", "1", *SIGNED)
     models("reject", "cells", "--version", "2", *SIGNED)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from pipeline.contracts.bundle import Bundle, open_bundle
-from pipeline.contracts.signoff import Signoff
+from pipeline.contracts.signoff import Act, Signoff
 from pipeline.errors import BundleError
 from pipeline.files import whole_folder
 from pipeline.registry.decisions.chain import HEAD, PREFIX, read_chain
@@ -82,12 +82,16 @@ class FakeRegistry(Registry):
                 raise BundleError(f"{version.name}: model.onnx was altered") from error
         return open_bundle(into, version.bundle_sha256)
 
-    def sign(self, number: int) -> None:
-        """Sign a version off."""
+    def replace(self, number: int, bundle: Bundle) -> None:
+        """Have a version hold another bundle."""
+        self._bundles[number] = bundle
+
+    def sign(self, number: int, act: Act = "promote") -> None:
+        """Sign a version off, or withdraw it."""
         last = read_chain("cells", self._tags).last
         record = Signoff(
             seq=1 if last is None else last.seq + 1,
-            act="promote",
+            act=act,
             recipe="cells",
             version=number,
             bundle_sha256=self._bundles[number].sha256,
@@ -95,7 +99,7 @@ class FakeRegistry(Registry):
             reason="fewer escapes",
             at="2026-11-22T12:00:00.000000+00:00",
             gate="passed",
-            previous=None if last is None else last.version,
+            previous=None if last is None or act == "withdraw" else last.version,
             parent="" if last is None else last.sha256,
         ).sealed()
         self._tags |= {PREFIX + record.name: record.model_dump_json(), HEAD: record.name}

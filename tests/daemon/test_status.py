@@ -29,6 +29,12 @@ def test_alarms_and_cameras_without_frames_keep_it_from_being_ready() -> None:
     assert status.not_ready == ("disk full", "camera top: not connected yet")
 
 
+def test_a_station_whose_model_was_withdrawn_is_not_ready() -> None:
+    withdrawn = ModelStatus("", "", AT, missing="cells/1 was withdrawn by B. Sato")
+    status = replace(STATUS, model=withdrawn)
+    assert status.not_ready == ("no signed model: cells/1 was withdrawn by B. Sato",)
+
+
 def test_a_sink_that_is_away_does_not_keep_it_from_being_ready() -> None:
     assert replace(STATUS, sinks=(SinkStatus("mes", up=False, alarm="away"),)).not_ready == ()
 

@@ -151,6 +151,41 @@ def test_a_server_of_models_killed_while_parts_come_stops_no_inspection(
     plant.book.assert_no_part_was_missed()
 
 
+def test_a_withdrawn_model_passes_no_part_until_a_version_is_promoted_again(
+    plant: Plant, challenged: Registry, recovered: Callable[[str, float], None]
+) -> None:
+    """Through a server, at work and after a restart; every trigger has its record."""
+    with serving(plant.home, plant.registry) as uri:
+        registry, no_model = Registry(uri), "reason LIKE 'no signed model: cells/1 was withdrawn%'"
+        file = plant.line(model={"registry": uri, "require_signoff": True, "poll_s": 5})
+        station = plant.inspecting(file)
+        Review(registry, "cells").withdraw("champion", "B. Sato", "misses cracks")
+        started = time.monotonic()
+        station.wait_for(lambda: plant.book.count(no_model), "no part is inspected")
+        recovered("model withdrawn; first part without one", time.monotonic() - started)
+        judged_before = plant.book.count(BY_FIRST)
+        station.wait_for_more(50, no_model)
+        assert plant.book.count(BY_FIRST) == judged_before
+        station.wait_for_words("no part is inspected")
+        station.end()
+        plant.book.assert_no_part_was_missed()
+
+        station = plant.start(file)
+        station.wait_for_more(20, no_model)
+        assert plant.book.count(BY_FIRST) == judged_before
+        Review(registry, "cells").promote(2, "A. Weber", "fewer escapes")
+        started = time.monotonic()
+        station.wait_for_more(1, BY_SECOND)
+        recovered("another version promoted; its first verdict", time.monotonic() - started)
+        station.end()
+    assert plant.book.count(BY_FIRST) == judged_before
+    events = plant.audit(file)["events"]
+    assert [e["kind"] for e in events if e["kind"].startswith("model ")] == [
+        "model withdrawn",
+        "model live",
+    ]
+
+
 def test_a_challenger_in_shadow_changes_no_verdict_and_its_disagreements_are_counted(
     plant: Plant, challenged: Registry
 ) -> None:

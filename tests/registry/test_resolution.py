@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.errors import NoChampion, SignoffError
+from pipeline.errors import ModelWithdrawn, NoChampion, SignoffError
 from pipeline.registry.decisions.chain import HEAD
 from pipeline.registry.decisions.review import Review
-from pipeline.registry.resolution import Resolution, resolve
+from pipeline.registry.resolution import REASON_LENGTH, Resolution, resolve
 from pipeline.registry.store import Registry
 
 
@@ -57,6 +57,20 @@ def test_a_champion_that_was_deleted_names_the_way_back(three_versions: Registry
     three_versions.client.delete_model_version("cells", "3")
     with pytest.raises(NoChampion, match=r"cells/3, which was signed off, was deleted .*rollback"):
         resolve(three_versions, "cells", require_signoff=True)
+
+
+def test_a_withdrawn_champion_is_named_with_who_why_and_what_helps(
+    two_versions: Registry,
+) -> None:
+    Review(two_versions, "cells").promote(1, "A. Weber", "first release")
+    Review(two_versions, "cells").withdraw(1, "B. Sato", "misses cracks " * 30)
+    said = r"cells/1 was withdrawn by B. Sato \(.*, record 0002\..*\): misses cracks"
+    with pytest.raises(ModelWithdrawn, match=rf"{said}.*lineside models promote cells") as found:
+        resolve(two_versions, "cells", require_signoff=True)
+    assert found.value.reason.startswith("cells/1 was withdrawn by B. Sato")
+    assert len(found.value.reason) <= REASON_LENGTH
+    with pytest.raises(NoChampion, match=said):
+        resolve(two_versions, "cells")
 
 
 @pytest.mark.parametrize("require_signoff", [True, False])

@@ -16,7 +16,7 @@ from pipeline.daemon.inspection.recorder import Recorder
 from pipeline.daemon.inspection.work_queue import Arrival, WorkQueue
 from pipeline.daemon.runtime.heartbeat import BEAT_EVERY_S, Heartbeat
 from pipeline.daemon.sources import Frame
-from pipeline.errors import UnreadableImage
+from pipeline.errors import ModelWithdrawn, UnreadableImage
 from pipeline.imaging import Pixels
 from pipeline.inference.inspector import Inspector
 
@@ -38,6 +38,9 @@ class ReadyModel(Protocol):
 
     @property
     def since(self) -> datetime: ...
+
+
+NO_MODEL = "no signed model"  # kind of reason of parts that come while the model is withdrawn
 
 
 class InspectionWorker:
@@ -62,7 +65,7 @@ class InspectionWorker:
         Args:
             work_queue: with the arrivals to judge.
             recorder: closes records.
-            model: returns the model at work.
+            model: returns the model at work; raises ModelWithdrawn while there is none.
             gate: the reason why a camera's frame is not to be inspected at all, or None.
             size_tolerance: how far a frame's size may be from those that the model has learned
                 from, as a share; None: any size is inspected.
@@ -113,16 +116,18 @@ class InspectionWorker:
         if (late := self._recorder.too_late(arrival)) is not None:
             return refusal(arrival, late)
         try:
+            model = self._model()
             arrival = arrival.decoded()
             frame = arrival.frame or frame
             pixels = frame.decoded()
             if (unfit := self._gate(arrival.camera, frame, pixels)) is not None:
                 return refusal(arrival, unfit)
-            model = self._model()
             sizes = model.inspector.bundle.frame_sizes
             if wrong := wrong_size(pixels, sizes, self._size_tolerance):
                 return refusal(arrival, wrong)
             result = model.inspector.inspect(pixels)
+        except ModelWithdrawn as withdrawn:
+            return refusal(arrival, f"{NO_MODEL}: {withdrawn.reason}")
         except UnreadableImage as error:
             return refusal(arrival, f"unreadable: {error}")
         except Exception as error:

@@ -6,38 +6,40 @@ set aside, and a verified one fetched in its place.
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from pipeline.contracts.bundle import Bundle, open_bundle
-from pipeline.contracts.signoff import Signoff
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.daemon.model.damage import damaged_copies, make_room, set_aside
+from pipeline.daemon.model.last_good import (
+    checked_approval,
+    folder_of,
+    last_good,
+    note_withdrawal,
+    remember,
+    withdrawal,
+)
 from pipeline.daemon.settings.line import Line
 from pipeline.errors import (
     BundleError,
     DamagedBundle,
-    LinesideError,
+    ModelWithdrawn,
     NoChampion,
     NoRoom,
     RegistryError,
     RegistryUnreachable,
-    SignoffError,
 )
-from pipeline.files import make_folder, read_model, write_json, write_model
+from pipeline.files import make_folder
 from pipeline.ledger import disk_reserve
 from pipeline.registry.download import KEEP_FREE_BYTES
-from pipeline.registry.resolution import Resolution, Resolved
+from pipeline.registry.resolution import Resolution
 from pipeline.registry.store import Registry
 from pipeline.registry.versions import Version
 
-LAST_GOOD = "last_good.json"
 # A bundle's folder, its sign-off, and the remains of an interrupted download.
 CACHED = re.compile(r"\.?(\d+-[0-9a-f]{12})(\.signoff\.json)?(\.partial|\.former)?")
 
@@ -57,7 +59,8 @@ def fetch_champion(
 
     With `require_signoff` the sign-offs name the champion, not the alias. Where the sign-offs do
     not verify, or the champion's bundle does not, or it fails its trial, the last good one stays,
-    unless a sign-off that is intact revokes it (`Resolution.revocation`).
+    unless a sign-off that is intact revokes it (`Resolution.revocation`). One that was revoked
+    while the station ran does not come back when the registry is away.
 
     Args:
         line: the station.
@@ -66,10 +69,10 @@ def fetch_champion(
         on_damage: called with what was found where a cached bundle was damaged and set aside.
 
     Raises:
+        ModelWithdrawn: the champion, or what is in the cache instead of it, was revoked.
         NoChampion: no version bears the alias, or the one signed off was deleted.
         RegistryUnreachable: the registry is away and nothing fitting is in the cache.
-        SignoffError: the sign-offs do not verify and nothing signed off is in the cache, or it was
-            revoked.
+        SignoffError: the sign-offs do not verify and nothing signed off is in the cache.
         BundleError: the bundle is altered or fails its trial, and nothing good is in the cache.
         RegistryError: the bundle cannot be had, as where the disk has no room for it (NoRoom), and
             nothing good is in the cache.
@@ -84,6 +87,9 @@ def fetch_champion(
     except RegistryUnreachable as away:
         instead = "starting OFFLINE from the last good model"
         return _last_good_one(line, away, instead, look, on_damage)
+    except ModelWithdrawn as withdrawn:
+        note_withdrawal(line, withdrawn.reason)
+        raise
     except NoChampion:
         raise
     except (RegistryError, BundleError) as refused:
@@ -115,33 +121,15 @@ def obtain(
     return _intact(line, version, on_damage) or _pulled(line, registry, version)
 
 
-def remember(line: Line, wanted: Resolved) -> None:
-    """Note that a version is good: it starts the station when the registry is away."""
-    version = wanted.version
-    known = {
-        "recipe": version.recipe,
-        "alias": line.model.alias,
-        "version": version.version,
-        "bundle_sha256": version.bundle_sha256,
-        "run_id": version.run_id,
-    }
-    try:
-        if wanted.approval is not None:
-            write_model(_kept_approval(line, version), wanted.approval)
-        write_json(line.model.cache / LAST_GOOD, known)
-    except OSError as error:
-        log.warning("%s: a start without the registry will not be possible", error)
-
-
 def tidy(line: Line, *needed: Bundle) -> None:
     """Remove from the cache all bundles but those needed and the last good one.
 
     Files that are not named like a bundle stay: others may use the folder too.
     """
-    last = _last_good(line)
+    last = last_good(line)
     kept = {bundle.folder.name for bundle in needed}
     if last is not None:
-        kept.add(_folder(line, last).name)
+        kept.add(folder_of(line, last).name)
     try:
         for path in list(line.model.cache.iterdir()):
             of = CACHED.fullmatch(path.name)
@@ -161,19 +149,15 @@ def cached_taxonomy(line: Line) -> Taxonomy | None:
     Raises:
         BundleError: a file in the cache was altered.
     """
-    last = _last_good(line)
+    last = last_good(line)
     bundle = None if last is None else _cached(line, last)
     return None if bundle is None else bundle.taxonomy
 
 
 def _is_withdrawn(line: Line, look: Resolution) -> bool:
     """Do sign-offs that verify withdraw or reject the last good model?"""
-    last = _last_good(line)
+    last = last_good(line)
     return last is not None and look.revocation(last) != ""
-
-
-def _kept_approval(line: Line, version: Version) -> Path:
-    return line.model.cache / f"{_folder(line, version).name}.signoff.json"
 
 
 def _last_good_one(
@@ -184,58 +168,40 @@ def _last_good_one(
     on_damage: Callable[[str], object],
 ) -> tuple[Bundle, Version]:
     """The last good bundle, verified once more; raises `cause` where there is none."""
-    last = _last_good(line)
+    last = last_good(line)
     if last is None:
         raise cause
+    if line.model.require_signoff and (why := withdrawal(line)):
+        raise ModelWithdrawn(f"{cause}; and no model may run in its place: {why}", why) from cause
     damage: list[str] = []
     kept = _intact(line, last, damage.append)
     for found in damage:
         on_damage(found)
     if kept is None:
         aside = ", ".join(path.name for path in damaged_copies(line.model.cache))
-        gone = f"{_folder(line, last)} is not there" + (f" (damaged copies: {aside})" * bool(aside))
+        gone = f"{folder_of(line, last)} is not there" + (
+            f" (damaged copies: {aside})" * bool(aside)
+        )
         kind = RegistryError if isinstance(cause, NoRoom) else type(cause)
         raise kind(
             f"{cause}; nor is there a last good model: {damage[0] if damage else gone}; put the "
             "former right, then start again: a verified model is fetched then"
         ) from cause
     if line.model.require_signoff:
-        since = _checked_approval(line, last, cause).seq
+        since = checked_approval(line, last, cause).seq
         if revoked := look.revocation(last, since):
-            raise SignoffError(
-                f"{cause}; and the last good model {last.name} was {revoked}, so it does not stay"
+            why = f"{last.name} was {revoked}"
+            note_withdrawal(line, why)
+            raise ModelWithdrawn(
+                f"{cause}; and the last good model {why}, so it does not stay", why
             ) from cause
     log.warning("%s", cause)
     log.warning("%s, %s, in %s", instead, last.name, kept.folder)
     return kept, last
 
 
-def _checked_approval(line: Line, last: Version, cause: LinesideError) -> Signoff:
-    """The sign-off kept with the last good model, which was verified when it was kept."""
-    path = _kept_approval(line, last)
-    try:
-        record = read_model(path, Signoff)
-    except (OSError, ValidationError) as error:
-        raise SignoffError(
-            f"{cause}; and {path}, the sign-off of the last good model {last.name}, cannot be "
-            "read: start once with the registry in reach, or without model.require_signoff"
-        ) from error
-    of = (record.recipe, record.version, record.bundle_sha256)
-    intact = record.sha256 == record.expected_sha256 and record.act != "reject"
-    if not intact or of != (last.recipe, last.version, last.bundle_sha256):
-        raise SignoffError(
-            f"{cause}; and {path} is not the sign-off of the last good model {last.name}: it was "
-            "altered; start once with the registry in reach"
-        )
-    return record
-
-
-def _folder(line: Line, version: Version) -> Path:
-    return line.model.cache / f"{version.version}-{version.bundle_sha256[:12]}"
-
-
 def _pulled(line: Line, registry: Registry, version: Version) -> Bundle:
-    folder = _folder(line, version)
+    folder = folder_of(line, version)
     try:
         make_folder(folder.parent)
         _remove_halves(line)
@@ -280,7 +246,7 @@ def _cached(line: Line, version: Version) -> Bundle | None:
         DamagedBundle: it is not as it was sealed.
         BundleError: it does not fit this version of Lineside, or may not be read.
     """
-    folder = _folder(line, version)
+    folder = folder_of(line, version)
     if not version.bundle_sha256 or not folder.is_dir():
         return None
     try:
@@ -296,7 +262,7 @@ def _intact(line: Line, version: Version, on_damage: Callable[[str], object]) ->
     try:
         return _cached(line, version)
     except DamagedBundle as error:
-        folder = _folder(line, version)
+        folder = folder_of(line, version)
         try:
             aside = set_aside(folder)
         except OSError as fault:
@@ -307,27 +273,4 @@ def _intact(line: Line, version: Version, on_damage: Callable[[str], object]) ->
         found = f"{version.name}: {error}; kept as {aside.name}, find out why it changed"
         log.error("the cached model %s", found)
         on_damage(found)
-        return None
-
-
-def _last_good(line: Line) -> Version | None:
-    path = line.model.cache / LAST_GOOD
-    try:
-        known = json.loads(path.read_bytes())
-        same = known["recipe"] == line.recipe and known["alias"] == line.model.alias
-        return (
-            Version(
-                recipe=known["recipe"],
-                version=int(known["version"]),
-                bundle_sha256=known["bundle_sha256"],
-                run_id=known["run_id"],
-                aliases=(known["alias"],),
-            )
-            if same
-            else None
-        )
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        log.error("%s cannot be read (%r): no last good model is known", path, error)
         return None

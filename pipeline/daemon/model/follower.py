@@ -16,13 +16,15 @@ from shutil import disk_usage
 
 from pipeline.contracts.bundle import Bundle
 from pipeline.daemon.model import raw_pixels
-from pipeline.daemon.model.cache import obtain, remember, tidy
+from pipeline.daemon.model.cache import obtain, tidy
+from pipeline.daemon.model.last_good import approval_seq, note_withdrawal, remember
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import BEAT_EVERY_S, Heartbeat
 from pipeline.daemon.settings.line import Line
 from pipeline.errors import (
     BundleError,
     LinesideError,
+    ModelWithdrawn,
     NoChampion,
     NoRoom,
     RegistryError,
@@ -31,14 +33,14 @@ from pipeline.errors import (
 )
 from pipeline.inference.inspector import Inspector
 from pipeline.inference.trial import load
-from pipeline.registry.resolution import Resolved, resolve
+from pipeline.registry.resolution import Resolution, Resolved
 from pipeline.registry.store import Registry
 from pipeline.registry.versions import Version
 
 RETRY_S = 600.0  # between two downloads of a version whose files were damaged or out of reach
 SLOW_AFTER_S = 30.0  # an answer that takes longer raises an alarm
 
-LIVE = "model live"
+LIVE, WITHDRAWN = "model live", "model withdrawn"
 
 log = logging.getLogger(__name__)
 
@@ -89,10 +91,12 @@ class Follower:
 
     Attributes:
         current: the model to use; swapped by assignment, so that one read gives one model for a
-            whole frame. None before there is one.
+            whole frame. None before there is one, and after it was withdrawn.
+        withdrawn: why it was withdrawn, the last time; None where it never was.
+        withdrawn_at: when it was dropped, or not taken at the start.
         alarm: why the newest version was refused or the registry could not be asked, "" if fine.
-        on_event: called at a change with `model live`, `model refused` or `model damaged` (a copy
-            in the cache), and the details.
+        on_event: called at a change with `model live`, `model refused`, `model withdrawn` or
+            `model damaged` (a copy in the cache), and the details.
     """
 
     def __init__(
@@ -103,6 +107,7 @@ class Follower:
         *,
         threads: int,
         current: LoadedModel | None = None,
+        withdrawn: ModelWithdrawn | None = None,
         drops_with_alias: bool = False,
         taken: str = LIVE,
     ) -> None:
@@ -114,11 +119,14 @@ class Follower:
             clock: of the station.
             threads: for the network.
             current: the model at work.
+            withdrawn: why there is none.
             drops_with_alias: drop the model when its alias is removed? A line keeps its own.
             taken: what a new version is then, for the log and `on_event`.
         """
         self.current = current
-        self.alarm = ""
+        self.withdrawn = withdrawn
+        self.withdrawn_at = clock.now()
+        self.alarm = "" if withdrawn is None else str(withdrawn)
         self.on_event: Callable[[str, str], None] = lambda kind, detail: None
         self._line = line
         self._registry = registry
@@ -129,7 +137,7 @@ class Follower:
         self._previous: Bundle | None = None
         self._outgoing: LoadedModel | None = None
         self._refused = _RefusedVersion()
-        self._reported = ""
+        self._reported = self.alarm
         self._changing = threading.Lock()
         self._look: threading.Thread | None = None
         self._since_s = clock.monotonic_s()
@@ -172,15 +180,23 @@ class Follower:
 
     def look(self, heartbeat: Heartbeat) -> None:
         """Query the registry once, and swap in a new good version unless asked to stop."""
+        model = self._line.model
+        registry = Resolution(
+            *(self._registry, self._line.recipe, model.alias), require_signoff=model.require_signoff
+        )
         try:
-            self._follow(heartbeat)
+            self._follow(registry, heartbeat)
+        except ModelWithdrawn as withdrawn:
+            self._drop(withdrawn)
         except NoChampion as gone:
             self._alias_gone(gone)
         except SignoffError as unsigned:
             # Queried again at every look: the sign-off may be about to follow.
-            self._report_refused(str(unsigned))
+            if not self._dropped(registry, str(unsigned)):
+                self._report_refused(str(unsigned))
         except RegistryUnreachable as away:
-            self._report(str(away), "away")  # logged once, though the texts differ
+            if not self._dropped(registry, str(away)):
+                self._report(str(away), "away")  # logged once, though the texts differ
         except LinesideError as error:
             self._report(str(error))
         except Exception as error:
@@ -201,12 +217,9 @@ class Follower:
                 fresh = load(self.current.bundle, self._threads)
                 self.current = replace(self.current, inspector=fresh)
 
-    def _follow(self, heartbeat: Heartbeat) -> None:
+    def _follow(self, registry: Resolution, heartbeat: Heartbeat) -> None:
         self._outgoing = None
-        model = self._line.model
-        wanted = resolve(
-            self._registry, self._line.recipe, model.alias, require_signoff=model.require_signoff
-        )
+        wanted = registry.resolve()
         version = wanted.version
         identity = version.name, version.bundle_sha256
         if self.current is not None and identity == (
@@ -216,7 +229,8 @@ class Follower:
             self._report(wanted.warning)
             return
         if self._refused.stands(identity, self._clock.monotonic_s()):
-            self._report(self._refused.why)
+            if not self._dropped(registry, self._refused.why):
+                self._report(self._refused.why)
             return
         try:
             bundle = obtain(
@@ -229,6 +243,7 @@ class Follower:
             # The files may be restored, or room be made.
             again_s = self._clock.monotonic_s() + RETRY_S
             self._refuse(version, str(error), again_s, error if isinstance(error, NoRoom) else None)
+            self._dropped(registry, self._refused.why)
             return
         try:
             raw_pixels.check(self._line, bundle)
@@ -236,6 +251,7 @@ class Follower:
         except Exception as error:  # any error would hit every part
             why = str(error) if isinstance(error, LinesideError) else repr(error)
             self._refuse(version, why, math.inf)
+            self._dropped(registry, self._refused.why)
             return
         if not heartbeat.stopping:
             self._take(LoadedModel(inspector, version.name, self._clock.now()), wanted)
@@ -255,6 +271,42 @@ class Follower:
         remember(self._line, wanted)
         self._tidy()
         self.on_event(self._taken, detail)
+
+    def _dropped(self, registry: Resolution, why: str) -> bool:
+        """Drop the model at work if the sign-offs revoke it and the one they name cannot be had.
+
+        Args:
+            registry: asked in this look.
+            why: the one that they name cannot be had, or which they name is not known.
+
+        Returns:
+            Whether it was dropped.
+        """
+        at_work = self.current
+        if at_work is None or not self._line.model.require_signoff:
+            return False
+        number = int(at_work.version.rpartition("/")[2])
+        version = Version(self._line.recipe, number, at_work.bundle.sha256, run_id="")
+        revoked = registry.revocation(version, approval_seq(self._line, version))
+        if not revoked:
+            return False
+        reason = f"{version.name} was {revoked}"
+        self._drop(ModelWithdrawn(f"{why}; and {reason}, so it does not stay at work", reason))
+        return True
+
+    def _drop(self, withdrawn: ModelWithdrawn) -> None:
+        """Work without a model until there is another."""
+        note_withdrawal(self._line, withdrawn.reason)
+        with self._changing:
+            if self.current is not None:
+                self.withdrawn_at = self._clock.now()
+            self.withdrawn = withdrawn
+            before, self.current = self.current, None
+        if self._report(str(withdrawn)):
+            log.error("%s: no part is inspected: %s", self._line.station, withdrawn.reason)
+        if before is not None:
+            self._outgoing, self._previous = before, before.bundle
+            self.on_event(WITHDRAWN, str(withdrawn))
 
     def _refuse(
         self, version: Version, why: str, until_s: float, no_room: NoRoom | None = None

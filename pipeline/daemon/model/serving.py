@@ -1,4 +1,4 @@
-"""The model at work: there always is one, and it is swapped between two frames."""
+"""The model at work, swapped between two frames: there is one unless a person withdrew it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pipeline.daemon.model.follower import Follower, LoadedModel
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.settings.line import Line
-from pipeline.errors import LinesideError
+from pipeline.errors import LinesideError, ModelWithdrawn
 from pipeline.inference.inspector import Inspector
 from pipeline.inference.trial import load
 from pipeline.registry.store import Registry
@@ -27,9 +27,10 @@ class ModelStatus:
     """Status of the model at work.
 
     Attributes:
-        version: `<recipe>/<version>`.
-        bundle_sha256: its bundle's identity.
-        since: when it was swapped in.
+        version: `<recipe>/<version>`, "" for none.
+        bundle_sha256: its bundle's identity, "" for none.
+        since: when it was swapped in, or withdrawn.
+        missing: why there is none, so that no part is inspected; "" where there is one.
         alarm: why the newest version was refused or the registry could not be asked, "" if fine.
         shadow: the version of the shadow model, "" for none.
         shadowed: frames that both have judged.
@@ -43,10 +44,13 @@ class ModelStatus:
     shadow: str = ""
     shadowed: int = 0
     disagreements: int = 0
+    missing: str = ""
 
 
 class Serving:
     """Gives the inspection its model. Whatever happens to the registry, a good model stays.
+
+    Only sign-offs take it away, where they are required.
 
     Attributes:
         follower: the worker that watches the alias; its `on_event` is called with changes and
@@ -55,13 +59,15 @@ class Serving:
     """
 
     def __init__(self, follower: Follower, damaged: Sequence[str] = ()) -> None:
-        """Start with a follower that has a model and keeps one."""
+        """Start with a follower that has a model, or whose model was withdrawn."""
         self.follower = follower
         self.damaged = tuple(damaged)
 
     @classmethod
     def start(cls, line: Line, registry: Registry, clock: Clock) -> Serving:
         """Fetch, verify and validate the line's model; fall back to the last good one.
+
+        Where sign-offs are required and the model was withdrawn it starts without one.
 
         Raises:
             NoChampion, RegistryError, SignoffError, BundleError: as `fetch_champion`; also
@@ -75,7 +81,12 @@ class Serving:
             tried.append(load(bundle, line.threads))
 
         damaged: list[str] = []
-        bundle, version = fetch_champion(line, registry, try_out, damaged.append)
+        try:
+            bundle, version = fetch_champion(line, registry, try_out, damaged.append)
+        except ModelWithdrawn as withdrawn:
+            log.error("%s: no part is inspected: %s", line.station, withdrawn)
+            none = Follower(line, registry, clock, threads=line.threads, withdrawn=withdrawn)
+            return cls(none, damaged)
         wanted = next((i for i in tried if i.bundle is bundle), None)
         loaded = LoadedModel(wanted or load(bundle, line.threads), version.name, clock.now())
         follower = Follower(line, registry, clock, threads=line.threads, current=loaded)
@@ -86,15 +97,31 @@ class Serving:
 
     @property
     def current(self) -> LoadedModel:
-        """The model for the next frame; read once a frame."""
+        """The model for the next frame; read once a frame.
+
+        Raises:
+            ModelWithdrawn: there is none until a version is promoted.
+        """
         loaded = self.follower.current
-        assert loaded is not None
+        if loaded is None:
+            withdrawn = self.follower.withdrawn
+            assert withdrawn is not None
+            raise ModelWithdrawn(str(withdrawn), withdrawn.reason)
         return loaded
 
     @property
     def status(self) -> ModelStatus:
         """The model at work and its alarm."""
-        loaded = self.current
+        loaded = self.follower.current
+        if loaded is None:
+            withdrawn = self.follower.withdrawn
+            return ModelStatus(
+                version="",
+                bundle_sha256="",
+                since=self.follower.withdrawn_at,
+                alarm=self.follower.alarm,
+                missing="" if withdrawn is None else withdrawn.reason,
+            )
         return ModelStatus(
             version=loaded.version,
             bundle_sha256=loaded.bundle.sha256,
@@ -114,4 +141,4 @@ class Serving:
         try:
             self.follower.renew()
         except LinesideError as error:
-            log.error("%s could not be loaded again: %s", self.current.version, error)
+            log.error("%s could not be loaded again: %s", self.status.version, error)

@@ -19,7 +19,12 @@ from pydantic import ValidationError
 
 from pipeline.contracts.signoff import Signoff
 from pipeline.errors import SignoffError
-from pipeline.registry.versions import Version, promote_command, rollback_command
+from pipeline.registry.versions import (
+    Version,
+    promote_command,
+    rollback_command,
+    withdraw_command,
+)
 
 PREFIX = "signoff."
 HEAD = "signoff.head"
@@ -32,14 +37,16 @@ class Standing:
     """What the records amount to.
 
     Attributes:
-        champion: number of the champion, None where no version was promoted.
+        champion: number of the champion, None where no version was promoted, or it was withdrawn.
         former: the champions before, the latest first, without those withdrawn or rejected.
         status: version number to approved, rejected or withdrawn; the others are pending.
+        withdrawal: the record that withdrew the champion, until there is another; else None.
     """
 
     champion: int | None = None
     former: tuple[int, ...] = ()
     status: Mapping[int, str] = field(default_factory=dict)
+    withdrawal: Signoff | None = None
 
 
 @dataclass(frozen=True)
@@ -69,8 +76,10 @@ class Chain:
 
     def signed(self, version: int) -> Signoff | None:
         """The last record that made a version the champion, None where there is none."""
-        made = (r for r in reversed(self.records) if r.version == version and r.act != "reject")
-        return next(made, None)
+        return next(
+            (r for r in reversed(self.records) if r.version == version and r.makes_champion),
+            None,
+        )
 
     @property
     def standing(self) -> Standing:
@@ -111,9 +120,17 @@ class Chain:
             aliased: the version that bears the alias champion, None where it is gone.
             existing: the numbers of the versions in MLflow; None: as if none was ever deleted.
         """
-        signed = self.standing.champion
+        standing = self.standing
+        signed = standing.champion
         if signed == (aliased.version if aliased else None):
             return ""
+        if standing.withdrawal is not None and aliased is not None:
+            withdrawn = standing.withdrawal.version
+            return (
+                f"{aliased.name} bears the alias champion and {self.recipe}/{withdrawn} was "
+                "withdrawn, so that no version is signed off: the command was cut off, or somebody "
+                f"moved the alias; repeat it: {withdraw_command(self.recipe, withdrawn)}"
+            )
         if signed is None and aliased is not None:
             return (
                 f"{aliased.name} bears the alias champion without a sign-off (promoted by an older "
@@ -234,12 +251,19 @@ def _standing(records: Collection[Signoff]) -> Standing:
     """What the records amount to, first to last."""
     line: list[int] = []
     status: dict[int, str] = {}
+    withdrawal: Signoff | None = None
     for record in records:
         version = record.version
+        if record.act == "withdraw":
+            line = [v for v in line if v != version]
+            status[version] = "withdrawn"
+            withdrawal = record
+            continue
         if record.act == "reject":
             line = [v for v in line if v != version]
             status[version] = "rejected"
             continue
+        withdrawal = None
         if record.previous is not None and not line:
             line.append(record.previous)  # promoted before there were sign-offs
         if record.act == "rollback":
@@ -248,15 +272,15 @@ def _standing(records: Collection[Signoff]) -> Standing:
             line = line[: line.index(version)] if version in line else []
         line = [*(v for v in line if v != version), version]
         status[version] = "approved"
-    champion = line[-1] if line else None
-    former = tuple(v for v in reversed(line[:-1]) if status.get(v, "approved") == "approved")
-    return Standing(champion, former, status)
+    champion = line.pop() if line and withdrawal is None else None
+    former = tuple(v for v in reversed(line) if status.get(v, "approved") == "approved")
+    return Standing(champion, former, status, withdrawal)
 
 
 def _revokes(record: Signoff, version: int) -> str:
     """How a record revokes a version; empty where it does not."""
-    if record.act == "reject" and record.version == version:
-        return "rejected"
+    if record.version == version and record.act in ("reject", "withdraw"):
+        return "rejected" if record.act == "reject" else "withdrawn"
     return "withdrawn" if record.act == "rollback" and record.previous == version else ""
 
 

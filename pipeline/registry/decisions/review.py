@@ -1,42 +1,37 @@
-"""Decisions of people about versions: promote, reject, roll back. Each is signed, then carried out.
+"""Decisions of people about versions: promote, reject, withdraw, roll back.
 
-The record is written first, the champion's alias last: there is never a champion without a
-sign-off, and what a crash leaves half done is finished by repeating the command.
+Each is signed, then carried out. The record is written first, the champion's alias last: there is
+never a champion without a sign-off, and what a crash leaves half done is finished by repeating the
+command.
 """
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
 from pipeline.contracts.signoff import Act, GateVerdict, Signoff
 from pipeline.errors import BundleError, RegistryError
-from pipeline.registry.connection import translate_errors
-from pipeline.registry.decisions.chain import Standing
+from pipeline.registry.decisions.execution import carry_out, is_carried_out
 from pipeline.registry.decisions.signoffs import SignoffLog, one_line
 from pipeline.registry.decisions.verification import (
     RESTORE,
     check_bundle,
     promotion_obstacle,
+    restorable,
     verify_gate,
 )
 from pipeline.registry.store import Registry
 from pipeline.registry.versions import (
-    CHALLENGER,
     CHAMPION,
     PREVIOUS,
-    RECORD_TAG,
     SHA256_TAG,
     Version,
     find_version,
     numbers,
     promote_command,
     rollback_command,
+    withdraw_command,
 )
-
-log = logging.getLogger(__name__)
-
-STATUS = {"promote": "approved", "reject": "rejected", "rollback": "approved"}
 
 
 @dataclass(frozen=True)
@@ -145,7 +140,10 @@ class Review:
         chosen = self._one(number)
         if CHAMPION in chosen.aliases or self._chain.standing.champion == chosen.version:
             raise RegistryError(
-                f"{chosen.name} is the champion; withdraw it: {rollback_command(self._recipe)}"
+                f"{chosen.name} is the champion; withdraw it: "
+                f"{withdraw_command(self._recipe, chosen.version)} (stations with require_signoff "
+                "then inspect nothing until a version is promoted), or go back to the champion "
+                f"before: {rollback_command(self._recipe)}"
             )
         if self._chain.standing.status.get(chosen.version) == "rejected":
             record = next(
@@ -153,14 +151,62 @@ class Review:
                 for r in reversed(self._chain.records)
                 if r.version == chosen.version and r.act == "reject"
             )
-            mirrored = chosen.tags.get(RECORD_TAG) == record.name
-            if not mirrored or {CHALLENGER, PREVIOUS} & {*chosen.aliases}:
+            if not is_carried_out(record, chosen):
                 return self._finish(record)
             summary = f"{chosen.name} was rejected already by {record.reviewer}; nothing changed"
             return Outcome(chosen, summary, None)
         record = self._sign("reject", chosen, reviewer, reason)
         self._carry_out(record)
         return self._outcome(record, f"{chosen.name} is rejected")
+
+    def withdraw(self, number: int | str, reviewer: str, reason: str) -> Outcome:
+        """Take the champion back without another in its place.
+
+        Stations with `require_signoff` then inspect nothing until a version is promoted, or rolled
+        back to. It needs no gate and works also where the champion's version was deleted in MLflow.
+
+        Args:
+            number: of the champion, or its alias.
+            reviewer: name of the responsible person.
+            reason: for later readers, and for the records of the parts that are not inspected.
+
+        Raises:
+            RegistryError: an unknown version, or one that is not the champion; or no reviewer or
+                reason given.
+            SignoffError, RegistryForbidden: as `promote`.
+        """
+        reviewer, reason, _ = one_line(reviewer, reason)
+        standing = self._chain.standing
+        done, current = standing.withdrawal, self._current()
+        if done and str(number) in (CHAMPION, str(done.version)):
+            bearer = self._champion is not None
+            chosen = next((v for v in self._versions if v.version == done.version), None)
+            if bearer or (chosen is not None and not is_carried_out(done, chosen)):
+                return self._finish(done)
+            summary = f"{self._recipe}/{done.version} was withdrawn already by {done.reviewer}"
+            return Outcome(self._decided(done), f"{summary}; nothing changed", None)
+        deleted = current not in {v.version for v in self._versions}
+        if current is not None and deleted and str(number) in (CHAMPION, str(current)):
+            signed = self._chain.signed(current)
+            sha256 = "" if signed is None else signed.bundle_sha256
+            chosen = Version(self._recipe, current, sha256, run_id="")
+        else:
+            chosen = self._one(number)
+        if chosen.version != current:
+            champion = f"the champion is {self._recipe}/{current}"
+            raise RegistryError(
+                f"{chosen.name} is not the champion ({champion if current else 'there is none'}), "
+                "so no station needs it withdrawn; to keep it from being promoted: lineside models "
+                f"reject {self._recipe} --version {chosen.version} --reviewer NAME --reason TEXT"
+            )
+        record = self._sign("withdraw", chosen, reviewer, reason)
+        self._carry_out(record)
+        return self._outcome(
+            record,
+            f"{chosen.name} is withdrawn, so no version is signed off: stations with "
+            "require_signoff inspect nothing until a version is promoted, others go on until they "
+            "start again",
+        )
 
     def rollback(self, reviewer: str, reason: str) -> Outcome:
         """Return to the champion before; the withdrawn one is never restored by this.
@@ -188,7 +234,8 @@ class Review:
         withdrawn = standing.champion if lost else now
         signed = [] if standing.champion is None else [standing.champion]
         line = [*signed, *standing.former]
-        if standing.champion is None:  # promoted before there were sign-offs
+        # Promoted before there were sign-offs.
+        if standing.champion is None and standing.withdrawal is None:
             line = [
                 v.version
                 for v in self._versions
@@ -198,12 +245,16 @@ class Review:
         if not before:
             gone = [f"{self._recipe}/{v}" for v in line if v != withdrawn]
             deleted = f" ({', '.join(gone)} was deleted in MLflow)" if gone else ""
+            none = "" if withdrawn is None else withdraw_command(self._recipe, withdrawn)
             raise RegistryError(
                 f"{self._recipe} has no previous champion at {self._registry}{deleted}; promote "
                 f"the version you want (there are: {numbers(self._versions) or 'none'}): "
                 f"{promote_command(self._recipe, 'N')}"
+                + (none and f"; or withdraw the champion without another: {none}")
             )
-        target, verified = self._restorable([there[v] for v in before])
+        target, verified = restorable(
+            self._registry, self._chain, [there[v] for v in before], self._versions
+        )
         if target.gate == "failed" and self._chain.signed(target.version) is None:
             raise RegistryError(
                 f"{target.name} was the champion before, but nobody has signed it off and it "
@@ -227,35 +278,12 @@ class Review:
                 f"register@{self._recipe})"
             ) from error
 
-    def _restorable(self, before: list[Version]) -> tuple[Version, str]:
-        """The latest champion before whose bundle is whole, and what was found of the others.
-
-        An altered one is passed over: no station would run it, or worse, one would. Where the
-        files cannot be had at this moment it is restored nevertheless, since a line that is stopped
-        cannot wait, and stations verify what they fetch.
-        """
-        passed_over: list[str] = []
-        for target in before:
-            try:
-                check_bundle(self._registry, target, self._chain.signed(target.version))
-                verified = "; its bundle was verified"
-            except BundleError as error:
-                passed_over.append(str(error))
-                continue
-            except RegistryError as error:
-                verified = f"; its bundle could not be verified ({error})"
-            skipped = "".join(f"; passed over, find out who did this: {e}" for e in passed_over)
-            return target, verified + skipped
-        raise BundleError(
-            f"{self._recipe} has no previous champion that is whole: {'; '.join(passed_over)}; "
-            f"{RESTORE}, or promote another version (there are: {numbers(self._versions)}): "
-            f"{promote_command(self._recipe, 'N')}"
-        )
-
     def _current(self) -> int | None:
         """The champion by the sign-offs, else by the alias (promoted before there were any)."""
-        signed = self._chain.standing.champion
-        return self._champion.version if signed is None and self._champion else signed
+        standing = self._chain.standing
+        if standing.champion is None and standing.withdrawal is None and self._champion:
+            return self._champion.version
+        return standing.champion
 
     def _one(self, number: int | str) -> Version:
         return find_version(self._versions, self._recipe, number, str(self._registry))
@@ -271,7 +299,7 @@ class Review:
         override: str = "",
         previous: int | None = None,
     ) -> Signoff:
-        if previous is None and act != "reject":  # a rejection does not concern the champion
+        if previous is None and act in ("promote", "rollback"):
             previous = self._current()
         return self._signoffs.append(
             self._chain,
@@ -288,7 +316,9 @@ class Review:
     def _finish(self, record: Signoff) -> Outcome:
         """Carry out a decision that was recorded and then cut off."""
         self._carry_out(record)
-        act = "is the champion" if record.act != "reject" else "is rejected"
+        act = {"reject": "is rejected", "withdraw": "is withdrawn"}.get(
+            record.act, "is the champion"
+        )
         return self._outcome(
             record,
             f"{self._recipe}/{record.version} {act}; this finishes what {record.reviewer} decided "
@@ -296,54 +326,13 @@ class Review:
         )
 
     def _carry_out(self, record: Signoff) -> None:
-        """Make MLflow's tags and aliases agree with a record; doing it twice changes nothing."""
-        there = {v.version: v for v in self._versions}
-        client, recipe = self._registry.client, self._recipe
-        with translate_errors(self._registry.uri):
-            self._mirror(record, record.version, STATUS[record.act])
-            out = record.version if record.act == "reject" else None
-            if record.act == "rollback" and record.previous in there:
-                self._mirror(record, record.previous, "withdrawn")
-                out = record.previous
-            if record.act != "reject" or PREVIOUS in there[record.version].aliases:
-                self._point(set(there))
-            if out is not None and CHALLENGER in there[out].aliases:
-                client.delete_registered_model_alias(recipe, CHALLENGER)
-        self._keep_copy(record, there[record.version].run_id)
-
-    def _point(self, there: set[int]) -> None:
-        """Set the aliases to what the chain names, also where it grows at this moment."""
-        client, recipe = self._registry.client, self._recipe
-        standing: Standing | None = None
-        while (now := self._signoffs.read().standing) != standing:
-            standing = now
-            before = next((v for v in standing.former if v in there), None)
-            if before is not None:
-                client.set_registered_model_alias(recipe, PREVIOUS, str(before))
-            elif any(PREVIOUS in v.aliases for v in self._versions):
-                client.delete_registered_model_alias(recipe, PREVIOUS)
-            if standing.champion is not None:
-                client.set_registered_model_alias(recipe, CHAMPION, str(standing.champion))
-
-    def _mirror(self, record: Signoff, version: int | None, status: str) -> None:
-        """Show the decision on the version's page in MLflow; nothing reads it back."""
-        reason = record.reason
-        if record.override_reason:
-            reason += f" (override: {record.override_reason})"
-        tags = {"by": record.reviewer, "at": record.at[:19] + "Z", "reason": reason}
-        for key, value in (tags | {"status": status, "record": record.name}).items():
-            self._registry.client.set_model_version_tag(
-                self._recipe, str(version), f"review.{key}", value
-            )
-
-    def _keep_copy(self, record: Signoff, run_id: str) -> None:
-        """The record as an artifact of the version's run: a copy, so its loss undoes nothing."""
-        text = record.model_dump_json(indent=2) + "\n"
-        try:
-            with translate_errors(self._registry.uri):
-                self._registry.client.log_text(run_id, text, f"signoff/{record.seq:04d}.json")
-        except RegistryError as error:
-            log.warning("the decision stands, but its copy among the run's files: %s", error)
+        carry_out(self._registry, self._signoffs, record, self._versions)
 
     def _outcome(self, record: Signoff, summary: str) -> Outcome:
-        return Outcome(self._registry.version(self._recipe, record.version), summary, record)
+        return Outcome(self._decided(record), summary, record)
+
+    def _decided(self, record: Signoff) -> Version:
+        """The version of a record as it is now; one that was deleted in MLflow as it was signed."""
+        found = self._registry.versions(self._recipe)
+        gone = Version(self._recipe, record.version, record.bundle_sha256, run_id="")
+        return next((v for v in found if v.version == record.version), gone)

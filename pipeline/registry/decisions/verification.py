@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,15 @@ from pipeline.errors import BundleError, RegistryError
 from pipeline.registry.decisions.chain import Chain
 from pipeline.registry.evidence import EVALUATION_FILE, read_evaluation
 from pipeline.registry.store import Registry
-from pipeline.registry.versions import COMPARED_TAG, GATE_TAG, PREVIOUS, SHA256_TAG, Version
+from pipeline.registry.versions import (
+    COMPARED_TAG,
+    GATE_TAG,
+    PREVIOUS,
+    SHA256_TAG,
+    Version,
+    numbers,
+    promote_command,
+)
 
 RESTORE = "restore MLflow's files and tags from a backup"
 
@@ -123,6 +132,43 @@ def check_bundle(registry: Registry, version: Version, signed: Signoff | None) -
         )
     with tempfile.TemporaryDirectory(prefix="lineside-") as own:
         registry.pull(version, Path(own) / "bundle")
+
+
+def restorable(
+    registry: Registry, chain: Chain, before: Sequence[Version], versions: Sequence[Version]
+) -> tuple[Version, str]:
+    """The latest champion before whose bundle is whole, and what was found of the others.
+
+    An altered one is passed over: no station would run it, or worse, one would. Where the files
+    cannot be had at this moment it is restored nevertheless, since a line that is stopped cannot
+    wait, and stations verify what they fetch.
+
+    Args:
+        registry: where they lie.
+        chain: of the recipe.
+        before: the champions before, the latest first; one at least.
+        versions: all of the recipe, for the message.
+
+    Raises:
+        BundleError: all of them were altered.
+    """
+    passed_over: list[str] = []
+    for target in before:
+        try:
+            check_bundle(registry, target, chain.signed(target.version))
+            verified = "; its bundle was verified"
+        except BundleError as error:
+            passed_over.append(str(error))
+            continue
+        except RegistryError as error:
+            verified = f"; its bundle could not be verified ({error})"
+        skipped = "".join(f"; passed over, find out who did this: {e}" for e in passed_over)
+        return target, verified + skipped
+    raise BundleError(
+        f"{chain.recipe} has no previous champion that is whole: {'; '.join(passed_over)}; "
+        f"{RESTORE}, or promote another version (there are: {numbers(versions)}): "
+        f"{promote_command(chain.recipe, 'N')}"
+    )
 
 
 def _expected_tags(evaluation: Any) -> dict[str, str]:

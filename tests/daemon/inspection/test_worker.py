@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -12,11 +13,12 @@ from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.build import FixedModel
 from pipeline.daemon.inspection.recorder import Recorder
 from pipeline.daemon.inspection.work_queue import WorkQueue
-from pipeline.daemon.inspection.worker import InspectionWorker
+from pipeline.daemon.inspection.worker import InspectionWorker, ReadyModel
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.settings.line import Overload
 from pipeline.daemon.sources import Frame
+from pipeline.errors import ModelWithdrawn
 from pipeline.files import write_model
 from pipeline.imaging import Pixels
 from pipeline.inference.inspector import Inspector
@@ -30,15 +32,21 @@ WAIT_S = 20
 class Bench:
     """An inspection with what it needs, whose gate or ledger a test may hold up."""
 
-    def __init__(self, ledger: Ledger, bundle: Bundle, size_tolerance: float | None = None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        bundle: Bundle,
+        size_tolerance: float | None = None,
+        model: Callable[[], ReadyModel] | None = None,
+    ) -> None:
         self.clock = Clock()
         self.recorder = Recorder(ledger, self.clock)
         self.work_queue = WorkQueue(Overload())
         self.held: dict[str, threading.Event] = {}
         self.reached: set[str] = set()
-        model = FixedModel(Inspector(bundle, 1), "cells/1", self.clock.now())
+        fixed = FixedModel(Inspector(bundle, 1), "cells/1", self.clock.now())
         self.inspection = InspectionWorker(
-            *(self.work_queue, self.recorder, lambda: model, self._gate),
+            *(self.work_queue, self.recorder, model or (lambda: fixed), self._gate),
             size_tolerance=size_tolerance,
         )
 
@@ -119,6 +127,23 @@ def test_the_part_of_a_lost_worker_is_not_inspected_whatever_it_returns_later(
     old.join(WAIT_S)
     assert verdicts(ledger) == {"a": Verdict.NOT_INSPECTED}
     assert bench.inspection.drift.of("cells/1").parts == 0
+
+
+def test_without_a_signed_model_no_part_is_inspected(ledger: Ledger, sealed_bundle: Bundle) -> None:
+    def withdrawn() -> ReadyModel:
+        raise ModelWithdrawn("promote another", "cells/1 was withdrawn by B. Sato: cracks")
+
+    bench = Bench(ledger, sealed_bundle, model=withdrawn)
+    records: list[Record] = []
+    bench.recorder.subscribe(lambda record, frame: records.append(record))
+    thread, heartbeat = bench.work()
+    bench.send("a")
+    until(lambda: bool(records))
+    heartbeat.stop()
+    thread.join(WAIT_S)
+    (record,) = records
+    assert (record.verdict, record.model_version) == (Verdict.NOT_INSPECTED, "")
+    assert record.reason == "no signed model: cells/1 was withdrawn by B. Sato: cracks"
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.contracts.bundle import Bundle
-from pipeline.daemon.model.cache import LAST_GOOD, fetch_champion, obtain, tidy
+from pipeline.daemon.model.cache import fetch_champion, obtain, tidy
 from pipeline.daemon.model.damage import damaged_copies
+from pipeline.daemon.model.last_good import LAST_GOOD
 from pipeline.daemon.settings.line import Line
 from pipeline.errors import BundleError, NoChampion, NoRoom, RegistryError, RegistryUnreachable
 from pipeline.files import sha256

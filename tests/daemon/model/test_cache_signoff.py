@@ -12,7 +12,8 @@ import pytest
 from pipeline import config
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.signoff import Signoff
-from pipeline.daemon.model.cache import LAST_GOOD, fetch_champion
+from pipeline.daemon.model.cache import fetch_champion
+from pipeline.daemon.model.last_good import LAST_GOOD
 from pipeline.daemon.settings.line import Line, ModelSource
 from pipeline.errors import (
     ConfigError,

@@ -16,6 +16,7 @@ from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.settings.line import Line
 from pipeline.errors import NoRoom, RegistryError, RegistryUnreachable
+from pipeline.registry.decisions.review import Review
 from pipeline.registry.decisions.signoffs import SignoffLog
 from pipeline.registry.store import Registry
 from pipeline.testing import FakeClock
@@ -263,6 +264,37 @@ def test_a_sign_off_that_was_tampered_with_raises_an_alarm(line: Line, champion:
     look(serving)
     assert serving.current.version == "cells/1"
     assert f"record {record.name} was altered" in serving.status.alarm
+
+
+def test_a_model_revoked_by_sign_offs_that_were_then_broken_does_not_stay_at_work(
+    line: Line, champion: Registry
+) -> None:
+    serving = Serving.start(with_model(line, require_signoff=True), champion, Clock())
+    (first,) = SignoffLog(champion, "cells").read().records
+    Review(champion, "cells").withdraw(1, "B. Sato", "misses cracks")
+    champion.client.delete_registered_model_tag("cells", f"signoff.{first.name}")
+    look(serving)
+    assert "do not verify" in serving.status.alarm
+    assert serving.status.missing.startswith("cells/1 was withdrawn (record 0002.")
+
+
+@pytest.mark.parametrize("refused", ["damaged", "judges otherwise"])
+def test_a_model_rolled_back_does_not_stay_at_work_where_the_one_restored_cannot_be_had(
+    line: Line, bundles: list[Bundle], refused: str
+) -> None:
+    there = FakeRegistry(*bundles, champion=2)
+    there.sign(1)
+    there.sign(2)
+    serving = Serving.start(with_model(line, require_signoff=True), there, Clock())
+    if refused == "damaged":
+        there.damaged = {1}
+    else:
+        there.replace(1, with_golden_frame(bundles[0], IN_DOUBT, verdict="PASS"))
+    there.sign(1, "rollback")
+    for _ in range(2):
+        look(serving)
+    assert serving.status.alarm.startswith("cells/1 is refused")
+    assert serving.status.missing.startswith("cells/2 was withdrawn (record 0003.")
 
 
 def test_whatever_a_look_meets_the_next_one_is_made(

@@ -6,11 +6,11 @@ import pytest
 
 from pipeline.contracts.bundle import Bundle, open_bundle
 from pipeline.contracts.records import Verdict
-from pipeline.daemon.model.cache import LAST_GOOD
+from pipeline.daemon.model.last_good import LAST_GOOD
 from pipeline.daemon.model.serving import Serving
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.settings.line import Line
-from pipeline.errors import BundleError, NoChampion, SignoffError
+from pipeline.errors import BundleError, ModelWithdrawn, NoChampion, SignoffError
 from pipeline.registry.store import Registry
 from pipeline.testing import FakeClock
 from tests.daemon.conftest import picture
@@ -124,6 +124,81 @@ def test_a_withdrawn_model_starts_no_station(line: Line, there: FakeRegistry) ->
     there.aliases.clear()
     with pytest.raises(NoChampion):
         Serving.start(line, there, Clock())
+
+
+@pytest.fixture
+def strict(line: Line) -> Line:
+    """The station, asking for sign-offs."""
+    return with_model(line, require_signoff=True)
+
+
+def test_a_model_withdrawn_at_work_judges_no_further_frame_until_one_is_promoted(
+    strict: Line, there: FakeRegistry, caplog: pytest.LogCaptureFixture
+) -> None:
+    there.sign(1)
+    serving = Serving.start(strict, there, Clock())
+    events: list[str] = []
+    serving.follower.on_event = lambda kind, detail: events.append(kind)
+    there.sign(1, "withdraw")
+    for _ in range(2):
+        look(serving)
+    with pytest.raises(ModelWithdrawn, match=r"cells/1 was withdrawn by A\. Weber"):
+        _ = serving.current
+    status = serving.status
+    assert (status.version, status.bundle_sha256) == ("", "")
+    assert status.missing.startswith("cells/1 was withdrawn by A. Weber")
+    assert caplog.text.count("no part is inspected") == 1
+    serving.renew()
+    there.sign(1)
+    look(serving)
+    assert serving.current.version == "cells/1"
+    assert (serving.status.alarm, serving.status.missing) == ("", "")
+    assert events == ["model withdrawn", "model live"]
+    assert there.pulled == [1]
+
+
+def test_a_start_with_a_withdrawn_model_goes_on_without_one_until_one_is_promoted(
+    strict: Line, there: FakeRegistry
+) -> None:
+    there.sign(1)
+    Serving.start(strict, there, Clock())
+    there.sign(1, "withdraw")
+    serving = Serving.start(strict, there, Clock())
+    assert serving.status.missing.startswith("cells/1 was withdrawn by A. Weber")
+    there.sign(2)
+    look(serving)
+    assert serving.current.version == "cells/2"
+
+
+@pytest.mark.parametrize("noticed", ["at work", "at a start"])
+def test_a_model_known_to_be_withdrawn_does_not_come_back_without_the_registry(
+    strict: Line, there: FakeRegistry, noticed: str
+) -> None:
+    there.sign(1)
+    serving = Serving.start(strict, there, Clock())
+    there.sign(1, "withdraw")
+    if noticed == "at work":
+        look(serving)
+    else:
+        Serving.start(strict, there, Clock())
+    there.failure = AWAY
+    serving = Serving.start(strict, there, Clock())
+    assert serving.status.missing.startswith("cells/1 was withdrawn by A. Weber")
+    there.failure = None
+    there.sign(1)
+    look(serving)
+    there.failure = AWAY
+    assert Serving.start(strict, there, Clock()).current.version == "cells/1"
+
+
+def test_a_withdrawal_that_never_reached_the_station_does_not_stop_it_offline(
+    strict: Line, there: FakeRegistry
+) -> None:
+    there.sign(1)
+    Serving.start(strict, there, Clock())
+    there.sign(1, "withdraw")
+    there.failure = AWAY
+    assert Serving.start(strict, there, Clock()).current.version == "cells/1"
 
 
 def test_a_first_start_without_sign_off_is_refused(line: Line, there: FakeRegistry) -> None:

@@ -1,0 +1,63 @@
+"""The model that a station ran last, and what is known of it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pipeline.contracts.bundle import Bundle
+from pipeline.daemon.model.last_good import (
+    LAST_GOOD,
+    approval_seq,
+    last_good,
+    note_withdrawal,
+    remember,
+    withdrawal,
+)
+from pipeline.daemon.settings.line import Line
+from pipeline.registry.resolution import Resolved
+from pipeline.registry.versions import Version
+
+
+@pytest.fixture
+def known(line: Line, sealed_bundle: Bundle) -> Version:
+    """A version that was remembered."""
+    version = Version("cells", 4, sealed_bundle.sha256, "run", ("champion",))
+    line.model.cache.mkdir(parents=True)
+    remember(line, Resolved(version))
+    return version
+
+
+def test_what_was_remembered_is_known_to_the_next_start(line: Line, known: Version) -> None:
+    assert last_good(line) == known
+    assert withdrawal(line) == ""
+    assert approval_seq(line, known) == 0
+
+
+def test_a_withdrawal_is_noted_until_a_version_is_good_again(line: Line, known: Version) -> None:
+    note_withdrawal(line, "cells/4 was withdrawn")
+    assert (last_good(line), withdrawal(line)) == (known, "cells/4 was withdrawn")
+    remember(line, Resolved(known))
+    assert withdrawal(line) == ""
+
+
+def test_where_nothing_was_good_nothing_is_noted(line: Line) -> None:
+    note_withdrawal(line, "cells/4 was withdrawn")
+    assert (last_good(line), withdrawal(line)) == (None, "")
+    assert not line.model.cache.exists()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"recipe": "cells", "alias": "champion"}'])
+def test_a_file_that_cannot_be_read_is_reported_and_names_no_model(
+    line: Line, known: Version, content: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    (line.model.cache / LAST_GOOD).write_text(content)
+    assert last_good(line) is None
+    assert "no last good model is known" in caplog.text
+
+
+def test_the_file_of_an_older_lineside_is_read(line: Line, known: Version) -> None:
+    path = line.model.cache / LAST_GOOD
+    assert "withdrawn" not in json.loads(path.read_text())
+    assert last_good(line) == known
