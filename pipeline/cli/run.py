@@ -53,8 +53,8 @@ def _run(line_file: Path, *, watch: bool, form: Form) -> int:
     from rich.console import Console
 
     from pipeline.cli import logs
-    from pipeline.cli.dashboard import Watch, watching
-    from pipeline.cli.progress import progress, summary_table
+    from pipeline.cli.live.dashboard import Watch, watching
+    from pipeline.cli.live.progress import progress, summary_table
     from pipeline.daemon.runtime.clock import Clock
     from pipeline.daemon.service import Service
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from pipeline.cli.progress import PLAIN_EVERY_S, progress, summary_table
+from pipeline.cli.live.progress import PLAIN_EVERY_S, progress, summary_table
 from pipeline.cli.times import shown
 from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.station import Summary

@@ -12,7 +12,7 @@ from datetime import timedelta
 import pytest
 from rich.console import Console, RenderableType
 
-from pipeline.cli.dashboard import Watch, page
+from pipeline.cli.live.dashboard import Watch, page
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.images.writer import StorageStatus

@@ -16,7 +16,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.cli.progress import COLOURS
+from pipeline.cli.live.progress import COLOURS
 from pipeline.cli.times import shown_of_day
 from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.images.writer import StorageStatus
