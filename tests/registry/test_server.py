@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from urllib.parse import urlparse
 
 import pytest
 
 from pipeline.contracts.bundle import Bundle
-from pipeline.errors import RegistryUnreachable
+from pipeline.errors import RegistryUnreachable, SignoffError
 from pipeline.registry.decisions.review import Review
+from pipeline.registry.decisions.signoffs import SignoffLog
 from pipeline.registry.push import Registration, push
 from pipeline.registry.resolution import resolve
 from pipeline.registry.store import Registry
 from tests.judgements import judged
 
 pytestmark = pytest.mark.slow
+
+ROUNDS = 10
+WAIT_S = 120
 
 Register = Callable[[Registry, Bundle], Registration]
 
@@ -34,6 +41,56 @@ def test_bundle_travels_through_a_real_server(
     Review(registry, "cells").promote(1, "A. Weber", "first release")
     pulled = registry.pull(resolve(registry, "cells").version, tmp_path / "cache" / "1")
     assert pulled.sha256 == sealed_bundle.sha256
+
+
+def decide(uri: str, reviewer: str, start: Barrier, said: Queue[tuple[str, str]]) -> None:
+    """In a process of its own: read, wait for the other who has read too, and decide."""
+    signoffs = SignoffLog(Registry(uri), "contested")
+    for place in range(ROUNDS):
+        chain = signoffs.read()
+        start.wait(WAIT_S)
+        try:
+            signoffs.append(
+                chain,
+                act="reject",
+                version=1,
+                bundle_sha256="ab",
+                reviewer=reviewer,
+                reason=f"round {place}",
+                gate="passed",
+                previous=None,
+            )
+        except SignoffError as error:
+            said.put((reviewer, str(error)))
+        else:
+            said.put((reviewer, ""))
+        start.wait(WAIT_S)
+
+
+def test_of_two_processes_that_decide_at_once_one_wins_and_the_other_learns_so(
+    mlflow_server: str,
+) -> None:
+    registry = Registry(mlflow_server)
+    registry.client.create_registered_model("contested")
+    context = multiprocessing.get_context("spawn")
+    start, said = context.Barrier(2), context.Queue()
+    people = [
+        context.Process(target=decide, args=(mlflow_server, name, start, said))
+        for name in ("Ann", "Bo")
+    ]
+    for person in people:
+        person.start()
+    answers = [said.get(timeout=WAIT_S) for _ in range(2 * ROUNDS)]
+    for person in people:
+        person.join(WAIT_S)
+    chain = SignoffLog(registry, "contested").read()
+    assert (chain.faults, chain.pending, chain.lost) == ((), (), ())
+    assert [r.reason for r in chain.records] == [f"round {n}" for n in range(ROUNDS)]
+    won = [reviewer for reviewer, error in answers if not error]
+    assert sorted(r.reviewer for r in chain.records) == sorted(won)
+    for reviewer, error in answers:
+        other = "Bo" if reviewer == "Ann" else "Ann"
+        assert not error or f"somebody else ({other}) decided at the same moment" in error
 
 
 class Wire(ThreadingHTTPServer):

@@ -1,15 +1,17 @@
 """The log of sign-offs: reading a recipe's chain and appending one record to it, exclusively.
 
-MLflow has no transactions, so two people who decide at once are kept apart by the order of writing
-and reading. Each writes the record under a key of its own, then reads all: of two who overlap at
-least one sees the other, deletes its record again and fails. Only the one who saw no other moves
-the head, and only what the head names counts; the next decision waits for that, for some minutes.
-One that was overtaken after them finds the later record when it reads once more, and leaves the
-head to it. A record that was interrupted stays where it is and has no effect.
+MLflow has no transactions, so people who decide at once are kept apart by the order of writing and
+reading. Each writes the record under a key of its own, then reads all: of two who overlap at least
+one sees the other. Who sees an earlier record deletes its own again and fails; who sees only later
+ones waits until they are gone. Only who sees no other moves the head, and only what the head names
+counts: exactly one of them wins. The next decision waits for that, for some minutes. One that was
+overtaken after them finds the later record when it reads once more, and leaves the head to it. A
+record that was interrupted stays where it is and has no effect.
 
-One overlap stays open, of three people: one sleeps for longer than those minutes before it moves
-the head, a second overtakes it, and a third builds on the first's record in the moment in which the
-first, awake again, has moved the head and not yet read again. Then the second was reported
+One overlap stays open, of three people: the first, who has looked at the clock, sleeps for longer
+than half of those minutes before its request moves the head, a second overtakes it, and a third
+builds on the first's record in the moment in which the first, awake again, has moved the head and
+not yet read again. Then the second was reported
 successful, and the chain holds the other two. It is noticed: the tags of the second's version name
 a record that the head does not lead to, which `read_chain` reports as a fault, and no decision
 and no station with `require_signoff` fetches until an administrator has set the head back to the
@@ -18,6 +20,7 @@ second's record.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -35,16 +38,25 @@ from pipeline.registry.versions import RECORD_TAG, recipe_filter
 # Far longer than the few requests between a record and the head; a decision in progress is not
 # overtaken, and one that was interrupted does not block the recipe indefinitely.
 INTERRUPTED_AFTER = timedelta(minutes=5)
+GIVES_WAY_WITHIN_S = 20.0  # who has to take a record back needs one request for it
+PAUSE_S = 0.2  # between two looks at others who decide
 TAG_LENGTH = 5000  # of MLflow's registered model tags in a server's database
 
 
 class SignoffLog:
     """The sign-offs of one recipe, read and appended to."""
 
-    def __init__(self, registry: Registry, recipe: str) -> None:
-        """Take the registry and the recipe; nothing is read yet."""
+    def __init__(self, registry: Registry, recipe: str, pause_s: float = PAUSE_S) -> None:
+        """Take the registry and the recipe; nothing is read yet.
+
+        Args:
+            registry: where the sign-offs are.
+            recipe: name of the registered model.
+            pause_s: seconds between two looks at others who decide at the same moment.
+        """
         self.recipe = recipe
         self._registry = registry
+        self._pause_s = pause_s
 
     def read(self) -> Chain:
         """The chain as it stands; empty for a recipe that is not registered."""
@@ -73,9 +85,8 @@ class SignoffLog:
         known = {r.name for r in chain.pending}
         with self._writing():
             self._write(record)
-            after = self._tags()
-            if not _alone(record, chain.last, after, known):
-                return self._give_way(record, after)
+            if not self._has_precedence(record, chain.last, known):
+                return self._give_way(record, chain.last)
             self._settle(record)
             while (later := _overtaking(record, after := self._tags(), known)) is not None:
                 self._settle(later)
@@ -84,7 +95,23 @@ class SignoffLog:
                 self._settle(record)  # the other has withdrawn
         return record
 
-    def _give_way(self, record: Signoff, after: dict[str, str]) -> Signoff:
+    def _has_precedence(self, record: Signoff, last: Signoff | None, known: set[str]) -> bool:
+        """Wait until this record is the only one at its place; False where another comes first."""
+        until_s = time.monotonic() + GIVES_WAY_WITHIN_S
+        while not _alone(record, last, tags := self._tags(), known):
+            moved = tags.get(HEAD, "") != _name(last)
+            first = any(
+                (other.at, other.sha256) < (record.at, record.sha256)
+                for other in _others(record, tags, known)
+            )
+            if moved or first or time.monotonic() >= until_s:
+                return False
+            time.sleep(self._pause_s)
+        # Late, others may take this record for interrupted and are about to overtake it.
+        since = datetime.fromisoformat(record.at)
+        return abs(self._registry.now() - since) < INTERRUPTED_AFTER / 2
+
+    def _give_way(self, record: Signoff, last: Signoff | None) -> Signoff:
         """Take a record back, unless the other has given way to it and the head names it.
 
         The other, which was overtaken while it slept, moves the head and then looks for this
@@ -95,13 +122,31 @@ class SignoffLog:
         Raises:
             SignoffError: the head names another, and this record is gone.
         """
+        seen = self._tags()
         while True:
             self._withdraw(record)
             if self._tags().get(HEAD) != record.name:
-                raise SignoffError(self._contested(record, after))
+                raise SignoffError(self._contested(record, self._outcome(record, last, seen)))
             self._write(record)
             if self._tags().get(HEAD) == record.name:
                 return record
+
+    def _outcome(
+        self, record: Signoff, last: Signoff | None, seen: dict[str, str]
+    ) -> dict[str, str]:
+        """The tags once the head has moved or nobody else decides; those seen before at the worst.
+
+        So who gives way learns who has won.
+        """
+        until_s = time.monotonic() + GIVES_WAY_WITHIN_S
+        while time.monotonic() < until_s:
+            now = self._tags()
+            if now.get(HEAD, "") != _name(last):
+                return now
+            if not list(_others(record, now, set())):
+                break
+            time.sleep(self._pause_s)
+        return seen
 
     def _tags(self) -> dict[str, str]:
         with translate_errors(self._registry.uri):
@@ -164,10 +209,16 @@ class SignoffLog:
 
     def _contested(self, record: Signoff, tags: dict[str, str]) -> str:
         chain = read_chain(self.recipe, tags)
-        others = [r for r in (*chain.records, *chain.pending, *chain.lost) if r.seq == record.seq]
-        names = ", ".join(r.reviewer for r in others if r.sha256 != record.sha256)
+        won = [r for r in chain.records if r.seq == record.seq and r.sha256 != record.sha256]
+        others = won or list(_others(record, tags, set()))
+        if not others:
+            return (
+                "your decision took too long to be recorded, and was not; look (lineside models "
+                f"history {self.recipe}) and repeat"
+            )
+        names = ", ".join(r.reviewer for r in others)
         return (
-            f"somebody else ({names or 'unknown'}) decided at the same moment, so your decision "
+            f"somebody else ({names}) decided at the same moment, so your decision "
             f"was not recorded; look (lineside models history {self.recipe}) and repeat"
         )
 
@@ -201,12 +252,28 @@ def one_line(reviewer: str, reason: str, override: str = "") -> tuple[str, str, 
     return name, why, regardless
 
 
+def _name(last: Signoff | None) -> str:
+    """What the head names after this record."""
+    return "" if last is None else last.name
+
+
+def _others(record: Signoff, tags: Mapping[str, str], known: set[str]) -> Iterator[Signoff]:
+    """The other intact records at the place of this one, except those known to be interrupted."""
+    for key, value in tags.items():
+        if KEY.fullmatch(key):
+            with suppress(ValidationError):
+                other = Signoff.model_validate_json(value)
+                mine = other.sha256 == record.sha256 or other.name in known
+                if other.seq == record.seq and not mine and other.sha256 == other.expected_sha256:
+                    yield other
+
+
 def _alone(record: Signoff, last: Signoff | None, tags: Mapping[str, str], known: set[str]) -> bool:
     """Is this the only record at its place of the chain, except those known to be interrupted?"""
     mine = f"{PREFIX}{record.seq:04d}."
     there = {key for key in tags if KEY.fullmatch(key) and key.startswith(mine)}
     others = there - {PREFIX + name for name in known} - {PREFIX + record.name}
-    return not others and tags.get(HEAD, "") == (last.name if last else "")
+    return not others and tags.get(HEAD, "") == _name(last)
 
 
 def _overtaking(record: Signoff, tags: Mapping[str, str], known: set[str]) -> Signoff | None:
