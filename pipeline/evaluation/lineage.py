@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import platform
 import subprocess
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -18,14 +19,17 @@ PACKAGES = ("torch", "timm", "onnxruntime", "opencv-python-headless", "albumenta
 STAGES = ("ingest", "preprocess", "augment", "train")
 
 
-def lineage(root: Path, recipe: str) -> dict[str, str]:
+def lineage(root: Path, recipe: str, now: datetime | None = None) -> dict[str, str]:
     """Facts by name, of the project in `root`: what is not known is left out.
 
     Returns:
-        `git_commit` (marked where code differs from it), `dvc.<stage>` with the hash of what each
+        `evaluated` (`now`, by default the time of the call; ISO 8601 in UTC), `git_commit` (marked
+        where code differs from it), `dvc.<stage>` with the hash of what each
         stage wrote as dvc.lock has it, `python`, and the version of each package.
     """
-    found = git(root) | _locked(root / "dvc.lock", recipe)
+    at = (now or datetime.now(UTC)).astimezone(UTC)
+    found = {"evaluated": at.isoformat(timespec="seconds")}
+    found |= git(root) | _locked(root / "dvc.lock", recipe)
     found["python"] = platform.python_version()
     for package in PACKAGES:
         try:

@@ -24,7 +24,7 @@ from pipeline.files import write_whole
 from pipeline.imaging.codec import decode, encode_jpeg
 from pipeline.metrics import classification
 from pipeline.metrics.classification import Curve
-from pipeline.reporting import plots, tradeoff, wording
+from pipeline.reporting import identity, plots, shift, tradeoff, wording
 from pipeline.reporting.svg import drawing, drawings
 from pipeline.reporting.template import data_uri, fill_html
 from pipeline.reporting.tradeoff import Tradeoff
@@ -65,6 +65,8 @@ class Page:
         galleries: in the order shown.
         facts: what else should be known of the data: source, licence, parts on each side, ...
         title: what the product is called; the recipe's name if empty.
+        shift_parts: how many parts a shift has, for sentences that a person can picture.
+        version: under which it is registered, None before that.
     """
 
     recipe: str
@@ -75,6 +77,8 @@ class Page:
     galleries: Sequence[Gallery] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
     title: str = ""
+    shift_parts: int = 1000
+    version: int | None = None
 
     @property
     def name(self) -> str:
@@ -122,7 +126,13 @@ def render(page: Page) -> bytes:
         page=page,
         gate=evaluation.gate,
         verdict=wording.verdict(evaluation.gate),
+        about=identity.strip(
+            *(page.recipe, page.version, page.bundle.sha256, page.facts, evaluation.lineage)
+        ),
         figures=wording.five(page.metrics, evaluation),
+        shift=shift.sentences(
+            *(parts, page.predictions["group"].tolist(), page.shift_parts, evaluation.promise)
+        ),
         limits=wording.limits(page.bundle.operating_point, evaluation),
         notes=[capital(note) for note in evaluation.notes],
         comparison=evaluation.comparison,
@@ -154,7 +164,7 @@ def capital(text: str) -> str:
 
 
 def flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """(dotted key, value as written) of all leaves of a JSON value; short lists on one line."""
+    """(dotted key, value to five digits) of all leaves of a JSON value; short lists on one line."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from flat(inner, f"{name}.{key}" if name else str(key))
@@ -162,9 +172,16 @@ def flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
         for i, inner in enumerate(value):
             yield from flat(inner, f"{name}.{i}")
     elif isinstance(value, list | tuple):
-        yield name, ", ".join("not defined" if v is None else str(v) for v in value)
+        yield name, ", ".join(map(_written, value))
     else:
-        yield name, "not defined" if value is None else str(value)
+        yield name, _written(value)
+
+
+def _written(value: Any) -> str:
+    """A figure to five digits, which is finer than any interval is narrow."""
+    if value is None:
+        return "not defined"
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
 def curves(page: Page) -> list[Curve]:

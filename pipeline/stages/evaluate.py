@@ -67,6 +67,9 @@ class Config(Strict):
     explanation: ExplanationRules = Field(
         ExplanationRules(), description="For how many verdicts heat maps are drawn."
     )
+    shift_parts: int = Field(
+        1000, gt=0, description="Parts of one shift, for what the report writes out in parts."
+    )
     bootstrap_draws: int = Field(
         500, ge=100, description="Resamples for the intervals of AUROC, average precision and F1."
     )
@@ -175,6 +178,7 @@ def run(
         galleries,
         facts=lineage.facts(data, source / "ingest", bundle),
         title=lineage.title(source.name),
+        shift_parts=config.shift_parts,
     )
     draw_plots(out / "plots", metrics, test, page)
     write_report(out / REPORT, page)

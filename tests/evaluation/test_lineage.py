@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
@@ -53,6 +54,11 @@ def test_it_names_the_commit(project: Path) -> None:
 def test_code_that_differs_from_the_commit_is_marked(project: Path) -> None:
     (project / "pipeline/code.py").write_text("2")
     assert git(project)["git_commit"].endswith("-dirty")
+
+
+def test_the_time_of_the_evaluation_is_in_utc(project: Path) -> None:
+    now = datetime.fromisoformat("2026-11-28T12:57:03+01:00")
+    assert lineage(project, "cells", now)["evaluated"] == "2026-11-28T11:57:03+00:00"
 
 
 def test_outside_git_there_is_no_commit(tmp_path: Path) -> None:

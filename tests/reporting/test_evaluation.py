@@ -113,9 +113,31 @@ def test_figures_stand_with_counts_and_intervals(page: Page, html: bytes) -> Non
 def test_every_figure_of_the_metrics_is_in_the_last_table(page: Page, html: bytes) -> None:
     text = read(html).text
     leaves = list(flat(page.metrics))
-    assert ("auroc", str(page.metrics["auroc"])) in leaves
+    assert ("auroc", f"{page.metrics['auroc']:.5g}") in leaves
     for name, value in leaves:
         assert re.sub(r"\s+", " ", f"{name} {value}").strip() in text
+
+
+def test_no_figure_has_more_digits_than_a_person_reads(page: Page, html: bytes) -> None:
+    shown = read(html).text
+    assert len(str(page.metrics["escape_rate"])) > 12
+    assert re.findall(r"\b\d*\.\d{9,}", shown) == []
+
+
+def test_the_first_page_names_what_it_is_about(page: Page) -> None:
+    lineage = {"git_commit": "c2a64a5" * 5 + "-dirty", "evaluated": "2026-11-28T11:57:03+00:00"}
+    html = render(replace(changed(page, lineage=lineage), version=7))
+    first = read(html).text.partition("Five figures")[0]
+    assert "Evaluated 2026-11-28 11:57 UTC Recipe solar-cell Version 7" in first
+    assert "c2a64a5c2a64, and code or settings differ from it" in first
+    assert f"Bundle {page.bundle.sha256[:12]}" in first
+    assert b'<dd class="no" title="c2a64a5' in html
+
+
+def test_the_first_page_puts_the_figures_into_parts_of_one_shift(page: Page) -> None:
+    text = read(render(replace(page, shift_parts=8000))).text
+    assert "What one shift would see" in text
+    assert re.search(r"Of 8,000 good parts [\d,]+ \([\d,]+ to [\d,]+\) are rejected and", text)
 
 
 def test_the_champion_is_reported_in_a_sentence_and_a_table(html: bytes) -> None:
