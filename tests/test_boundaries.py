@@ -62,8 +62,9 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"methods"},
     ),
     "datasets": (
-        {"archives"},
+        {"archives", "never_parts"},
         {"location", "splits", "image_mode", "shards", "scores"},
+        {"listings"},
         {"annotations"},
         {"adapters", "grouping", "golden", "scanning"},
         {"manifest", "scan_cache"},

@@ -53,6 +53,7 @@ def check_data(
     try:
         from pipeline.datasets.adapters import adapter
         from pipeline.datasets.checks.examination import examine
+        from pipeline.datasets.listings.listing import Listing
         from pipeline.reporting.validation import render
     except ImportError as error:
         raise MissingExtra(error.name or "pandas", "lineside data check", "train") from error
@@ -61,18 +62,25 @@ def check_data(
     found = _source(folder, kind)
     config = found.source
     source = adapter(config)
-    seen = examine(
-        source.read(config), source.root(config), watch=_progress if err.is_terminal else None
-    )
+    listing = Listing.of(source.read(config))
+    notes = listing.lines()
+    seen = examine(listing, source.root(config), watch=_progress if err.is_terminal else None)
     splits = [s.sample.split for s in seen.scans]
-    report = {"source": found.settings, "recognised": found.reason, **seen.report(splits)}
+    report = {
+        "source": found.settings,
+        "recognised": found.reason,
+        **seen.report(splits),
+        **listing.report(),
+    }
     if page:
-        _write(page, render(seen, splits, report, source.root(config), title=folder))
+        _write(page, render(seen, splits, report, source.root(config), title=folder, notes=notes))
     if as_json:
         typer.echo(json.dumps(report, indent=2, ensure_ascii=False))
     else:
         print_line(f"read as {config.type}: {found.reason}")
         _show(folder, report)
+        for line in notes:
+            print_line(line)
         if page:
             print_line(f"page: {page}")
     if report["leaky"] or report["corrupt"]:

@@ -10,7 +10,7 @@ import errno
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 from pydantic import PlainSerializer, PlainValidator
 
 from pipeline.datasets import archives
+from pipeline.datasets.never_parts import HIDDEN, kind_of
 from pipeline.errors import DataError, MissingExtra, UnreadableImage, printable
 from pipeline.imaging import codec
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     Place: TypeAlias = Path | UPath
 else:
     Place = Path  # what `locate` returns beside it is loaded only where it is used
+
+Note = Callable[[PurePosixPath, str], None]
 
 # An archive is one open file, whose members are read one after the other.
 _archive = threading.Lock()
@@ -39,6 +42,10 @@ _OUTER = re.compile(
 _SECRET = re.compile(
     r"(?!git(?:hub)?://)[\w+.-]+://[^/:@]*:[^@]*@|https?://(?:[^/]*@|[^#]*#)", re.I | re.DOTALL
 )
+
+
+def _drop(path: PurePosixPath, kind: str) -> None:
+    """Note nothing."""
 
 
 def locate(given: object) -> Place:
@@ -166,34 +173,89 @@ def image(place: Place, name: str) -> bytes:
         raise UnreadableImage(f"{name} cannot be read: {error.strerror}") from None
 
 
-def files(home: Place) -> list[PurePosixPath]:
-    """All that is visible in a folder and its folders and is none, relative to it, in name order.
+def files(home: Place, note: Note = _drop, strict: bool = True) -> list[PurePosixPath]:
+    """All files in a folder and its folders that may be parts, relative to it, in name order.
+
+    Args:
+        home: the folder.
+        note: called with the path and kind of each file that never is a part (`never_parts`).
+        strict: fail where a folder cannot be listed or is a link, which might lead in a circle;
+            otherwise such a folder is noted.
 
     Raises:
-        DataError: a folder in it cannot be listed, or is a link (which might lead in a circle).
+        DataError: as above, and where the place cannot be reached.
     """
     if isinstance(home, Path):
-        found = list(_walk(home))
-    else:
-        with _reached(home):
-            top = home.path.rstrip("/")
-            found = [name[len(top) :].lstrip("/") for name in home.fs.find(home.path)]
-    return sorted(p for p in map(PurePosixPath, found) if all(map(_visible, p.parts)))
+        return sorted(map(PurePosixPath, _walk(home, note, strict)))
+    with _reached(home):
+        top = home.path.rstrip("/")
+        found = [name[len(top) :].lstrip("/") for name in home.fs.find(home.path)]
+    return sorted(p for p in map(PurePosixPath, found) if _may_be_part(p, note))
 
 
-def _walk(home: Path) -> Iterator[str]:
-    for folder, inner, names in os.walk(home, onerror=_refuse):
-        inner[:] = [name for name in inner if _visible(name)]
-        for name in inner:
-            if Path(folder, name).is_symlink():
+def _may_be_part(path: PurePosixPath, note: Note) -> bool:
+    for i, name in enumerate(path.parts, 1):
+        if kind := kind_of(name):
+            note(PurePosixPath(*path.parts[:i]) if kind == HIDDEN else path, kind)
+            return False
+    return True
+
+
+def _walk(home: Path, note: Note, strict: bool) -> Iterator[str]:
+    def fault(error: OSError) -> None:
+        if strict:
+            _refuse(error)
+        note(PurePosixPath(os.path.relpath(error.filename, home)), "cannot be listed")
+
+    for folder, inner, names in os.walk(home, onerror=fault):
+        below = PurePosixPath(Path(folder).relative_to(home).as_posix())
+
+        def beneath(path: PurePosixPath, kind: str, below: PurePosixPath = below) -> None:
+            note(below / path, kind)
+
+        inner[:] = _parts_among(Path(folder), inner, beneath)
+        names = _parts_among(Path(folder), names, beneath)
+        for name in list(inner):
+            if not Path(folder, name).is_symlink():
+                continue
+            if strict:
                 raise DataError(
                     f"{printable(str(Path(folder, name)))} is a link to a folder; put the folder "
                     "itself there, or name it in a source of its own"
                 )
-        below = Path(folder).relative_to(home)
+            note(below / name, "link to a folder")
+            inner.remove(name)
         # A folder named like an image is listed, and fails when it is read.
         odd = [name for name in inner if Path(name).suffix.lower() in codec.SUFFIXES]
         yield from ((below / name).as_posix() for name in [*names, *odd])
+
+
+def _parts_among(home: Place, names: Iterable[str], note: Note) -> list[str]:
+    """The names in a folder that may be parts; of the others what is in them is noted."""
+    kept = []
+    for name in names:
+        kind = kind_of(name)
+        if not kind:
+            kept.append(name)
+        elif kind == HIDDEN:
+            note(PurePosixPath(name), kind)
+        else:
+            for path in _all_in(home, name):
+                note(path, kind)
+    return kept
+
+
+def _all_in(home: Place, name: str) -> Iterator[PurePosixPath]:
+    """All files in a folder of `home`, or the file of that name."""
+    if isinstance(home, Path):
+        if not Path(home, name).is_dir():
+            yield PurePosixPath(name)
+        for folder, _, names in os.walk(home / name):
+            yield from (PurePosixPath(os.path.relpath(Path(folder, n), home)) for n in names)
+    else:
+        top = home.path.strip("/")
+        for found in home.fs.find((home / name).path) or [f"{top}/{name}"]:
+            yield PurePosixPath(found.strip("/").removeprefix(top).strip("/"))
 
 
 def _refuse(error: OSError) -> None:
@@ -203,28 +265,38 @@ def _refuse(error: OSError) -> None:
     ) from None
 
 
-def entries(home: Place) -> tuple[list[str], list[str]]:
-    """The names of the visible folders and files in a folder, each in name order.
+def entries(home: Place, note: Note = _drop) -> tuple[list[str], list[str]]:
+    """The names of the folders and files in a folder that may be parts, each in name order.
+
+    Args:
+        home: the folder.
+        note: called with the path and kind of each file in it that never is a part.
 
     Raises:
         DataError: it cannot be listed.
     """
-    found: list[tuple[str, bool]] = []
+    found: dict[str, bool] = {}
     if isinstance(home, Path):
         try:
-            found = [(p.name, p.is_dir()) for p in home.iterdir()]
+            found = {p.name: p.is_dir() for p in home.iterdir()}
         except OSError as error:
             _refuse(error)
+        kept = _parts_among(home, sorted(found), note)
     else:
         with _reached(home):
             top = home.path.strip("/")
-            found = [
-                (PurePosixPath(e["name"]).name, e["type"] == "directory")
+            found = {
+                PurePosixPath(e["name"]).name: e["type"] == "directory"
                 for e in home.fs.ls(home.path, detail=True)
                 if e["name"].strip("/") != top
-            ]
-    found = sorted((name, is_folder) for name, is_folder in found if _visible(name))
-    return [name for name, is_f in found if is_f], [name for name, is_f in found if not is_f]
+            }
+            kept = _parts_among(home, sorted(found), note)
+    return [name for name in kept if found[name]], [name for name in kept if not found[name]]
+
+
+def can_be_listed(place: Place) -> bool:
+    """Can the files in a place be asked for? A web server only gives what is named."""
+    return isinstance(place, Path) or place.protocol not in ("http", "https")
 
 
 def is_folder(place: Place) -> bool:
@@ -243,11 +315,6 @@ def is_file(place: Place) -> bool:
             return place.is_file()
     with _reached(place):
         return bool(place.fs.isfile(place.path))
-
-
-def _visible(name: str) -> bool:
-    # macOS puts a second file of its own beside each in the archives that it makes.
-    return not name.startswith(".") and name != "__MACOSX"
 
 
 @contextmanager

@@ -22,6 +22,8 @@ from pipeline.datasets.annotations.boxes import written
 from pipeline.datasets.annotations.classes import classified
 from pipeline.datasets.checks.examination import SHOWN, Examination, examine
 from pipeline.datasets.grouping import Grouping, SourceGroups, regroup
+from pipeline.datasets.listings.listing import Listing
+from pipeline.datasets.listings.passing import check_passing
 from pipeline.datasets.location import Location, Place
 from pipeline.datasets.scan_cache import ScanCache
 from pipeline.datasets.splits import (
@@ -147,12 +149,14 @@ def run(
         golden_list: the parts that no model may judge wrong, if there is such a file.
 
     Raises:
-        DataError: no images, an unknown class, one class only, too few to split, or none readable;
-            a golden part that is none of them.
+        DataError: no images, an unknown class, one class only, none that passes, too few to split,
+            or none readable; a golden part that is none of them.
     """
     source = adapter(config.source)
     root = source.root(config.source)
-    samples = classified(source.read(config.source), taxonomy, root)
+    listing = Listing.of(source.read(config.source))
+    samples = classified(listing, taxonomy, root)
+    check_passing({s.label for s in samples}, taxonomy, root, listing.unlisted)
     samples = regroup(config.split.groups, samples, root)
     seen = examine(
         samples,
@@ -174,6 +178,7 @@ def run(
             f"all {len(names)} readable images in {root} are {names[0]} ({len(seen.damaged)} "
             f"are quarantined); training needs two classes: add images of {others}"
         )
+    check_passing(set(names), taxonomy, root)
     decided = _split(config.split, names, seen)
     splits = decided.splits
     folds, fewer = _folds(config.split, names, groups, splits)
@@ -213,6 +218,7 @@ def run(
     by = config.split.groups.words(samples)
     report = {
         **found,
+        **listing.report(),
         "raw": None if config.raw is None else config.raw.model_dump(),
         "classes": {str(k): int(v) for k, v in counts.sum(axis=1).items()},
         "splits": {s: splits.count(s) for s in SPLITS},
@@ -228,9 +234,10 @@ def run(
             "folds": max(folds) + 1,
         },
     }
+    listed = listing.lines()
     write_json(out / manifest.REPORT, report)
     write_page(
-        out / PAGE, seen, splits, report, root, notes=[decided.on_given] if decided.on_given else []
+        out / PAGE, seen, splits, report, root, notes=[*filter(None, [decided.on_given]), *listed]
     )
     return Report(
         [
@@ -244,6 +251,7 @@ def run(
             *([f"{len(golden_parts)} golden parts"] if golden_parts else []),
             *(f"  {first} = {other}" for first, other in (decided.parted or parted)[:SHOWN_PARTS]),
             *([fewer] if fewer else []),
+            *listed,
             *counts.to_string().splitlines(),
             *(f"quarantined {s.sample.path}: {s.fault}" for s in seen.damaged[:SHOWN_PARTS]),
         ]

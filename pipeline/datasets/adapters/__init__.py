@@ -1,6 +1,7 @@
 """One adapter a file; the file's name is what `source.type` selects in `ingest.yaml`.
 
-An adapter module has `Config` (with a `Literal` type), `read(config) -> list[Sample]` and
+An adapter module has `Config` (with a `Literal` type), `read(config) -> list[Sample]` (perhaps a
+`listings.listing.Listing`, which also carries what a person should know) and
 `root(config) -> Place`, the folder that sample paths are relative to, on disk or elsewhere. It may
 have `recognise(tree) -> Recognition | None`, which answers whether a folder is laid out like this;
 it raises DataError where the folder is, but with a fault.

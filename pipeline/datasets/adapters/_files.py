@@ -1,15 +1,15 @@
-"""Shared by adapters: images below a folder, paths that a listing names, and JSON files."""
+"""Shared by adapters: images below a folder, images that are named twice, and JSON files."""
 
 from __future__ import annotations
 
 import logging
-import os.path
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import PurePosixPath
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from pipeline.datasets.location import Place, content, entries, files
+from pipeline.datasets.never_parts import PassedOver
 from pipeline.errors import DataError, UnreadableImage, printable
 from pipeline.imaging import codec
 from pipeline.imaging.codec import SUFFIXES
@@ -22,14 +22,28 @@ COMPANIONS = frozenset({".csv", ".html", ".ini", ".json", ".md", ".txt", ".xml",
 log = logging.getLogger(__name__)
 
 
-def images(root: Place, folder: str = "") -> list[PurePosixPath]:
+def images(
+    root: Place, folder: str = "", passed_over: PassedOver | None = None
+) -> list[PurePosixPath]:
     """All images in a folder of the root and its folders, relative to the root, in name order.
 
     Of other files, those that may have been meant as images are named in a warning.
+
+    Args:
+        root: the folder that paths are relative to.
+        folder: where to look in it.
+        passed_over: where files are noted that are never parts, or of an unknown format.
     """
-    there = [PurePosixPath(folder, path) for path in files(root / folder)]
+    passed = PassedOver() if passed_over is None else passed_over
+
+    def note(path: PurePosixPath, kind: str) -> None:
+        passed.add(PurePosixPath(folder, path), kind)
+
+    there = [PurePosixPath(folder, path) for path in files(root / folder, note)]
     known = [p for p in there if p.suffix.lower() in SUFFIXES]
     strange = [p for p in there if p.suffix.lower() not in SUFFIXES and not _companion(p)]
+    for path in strange:
+        passed.add(path, f"format {printable(path.suffix or path.name)}")
     if strange and known:
         log.warning(
             "%s: %d file(s) passed over whose format is not supported, such as %s; %s",
@@ -45,16 +59,26 @@ def images(root: Place, folder: str = "") -> list[PurePosixPath]:
 
 
 def _companion(path: PurePosixPath) -> bool:
-    return path.suffix.lower() in COMPANIONS or path.name.lower() == "thumbs.db"
+    return path.suffix.lower() in COMPANIONS
 
 
-def folders(home: Place) -> list[str]:
-    """The names of the visible folders in a folder whose images all lie in one of these.
+def folders(home: Place, passed_over: PassedOver | None = None, below: str = "") -> list[str]:
+    """The names of the folders in a folder whose images all lie in one of these.
+
+    Args:
+        home: the folder.
+        passed_over: where files are noted that are never parts.
+        below: the path of `home` in the root, for those.
 
     Raises:
         DataError: an image lies beside them, so that its class is not known.
     """
-    inner, loose = entries(home)
+
+    def note(path: PurePosixPath, kind: str) -> None:
+        if passed_over is not None:
+            passed_over.add(PurePosixPath(below, path), kind)
+
+    inner, loose = entries(home, note)
     stray = [name for name in loose if PurePosixPath(name).suffix.lower() in SUFFIXES]
     if inner and stray:
         raise DataError(
@@ -70,34 +94,6 @@ def is_blank(mask: Place) -> bool:
         return codec.is_blank(content(mask), str(mask))
     except OSError as error:
         raise UnreadableImage(f"{mask} cannot be read: {error.strerror}") from None
-
-
-def inside(root: Place, given: str, where: str) -> str:
-    """An image's path as a listing gives it, as a POSIX path relative to the root.
-
-    Args:
-        root: the folder that the path must be in.
-        given: relative to the root or absolute; with / or, from Windows, with \\.
-        where: what the message calls the place it was read from.
-
-    Raises:
-        DataError: it is empty or leads out of the root.
-    """
-    path = given.strip().replace("\\", "/")
-    if not path or "\0" in path:
-        raise DataError(f"{where} has no usable path of an image (it reads {given!r})")
-    if isinstance(root, Path):
-        home = os.path.normpath(root.absolute())
-    else:
-        home, path = "/root", path.removeprefix(f"{str(root).rstrip('/')}/")
-    full = os.path.normpath(PurePosixPath(home, path))
-    strange = PureWindowsPath(path).drive or "://" in path
-    if strange or not full.startswith(home.rstrip("/") + "/"):
-        raise DataError(
-            f"{where} names {given}, which is not in {root}; write paths relative to that folder "
-            "or set source.root in ingest.yaml to one that holds all images"
-        )
-    return PurePosixPath(full).relative_to(home).as_posix()
 
 
 def once(seen: dict[str, str], path: str, where: str) -> None:

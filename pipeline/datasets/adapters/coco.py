@@ -8,8 +8,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, Field
 
 from pipeline.contracts.sample import Sample
-from pipeline.datasets.adapters._files import inside, load, once
+from pipeline.datasets.adapters._files import load, once
 from pipeline.datasets.annotations.recognition import Recognition, Tree
+from pipeline.datasets.listings.finder import Named, find
+from pipeline.datasets.listings.listing import Listing
+from pipeline.datasets.listings.policy import Unlisted, complete
 from pipeline.datasets.location import Location, Place, opened
 from pipeline.errors import DataError, choices
 from pipeline.plugins import PluginConfig
@@ -36,6 +39,7 @@ class Config(PluginConfig):
         "its categories.",
     )
     good: str = Field("good", min_length=1, description="Label of images without annotations.")
+    unlisted: Unlisted = None
 
 
 class _Image(BaseModel):
@@ -64,7 +68,7 @@ def root(config: Config) -> Place:
     return opened(config.root or config.file.parent)
 
 
-def read(config: Config) -> list[Sample]:
+def read(config: Config) -> Listing:
     """All images, in the file's order.
 
     Raises:
@@ -76,15 +80,18 @@ def read(config: Config) -> list[Sample]:
     if not export.images:
         raise DataError(f"{config.file} lists no images; export it with them")
     ranks, home = _ranks(config, export), root(config)
+    named = [
+        Named(image.file_name, f"{config.file}: images.{position}")
+        for position, image in enumerate(export.images)
+    ]
+    found = find(home, config.file, named)
     samples: list[Sample] = []
     seen: dict[str, str] = {}
     known: set[int | str] = set()
-    for position, image in enumerate(export.images):
-        where = f"{config.file}: images.{position}"
+    for image, (_, where), path in zip(export.images, named, found.paths, strict=True):
         if image.id in known:
             raise DataError(f"{where} has id {image.id}, as an image before it; ids must differ")
         known.add(image.id)
-        path = inside(home, image.file_name, where)
         once(seen, path, where)
         label = config.severity[ranks[image.id]] if image.id in ranks else config.good
         samples.append(Sample(path, path, label, path))
@@ -94,7 +101,7 @@ def read(config: Config) -> list[Sample]:
             f"{config.file} has annotations of images that it does not list: image_id "
             f"{', '.join(stray[:5])}; export both together"
         )
-    return samples
+    return complete(samples, found, config.unlisted, config.good, config.file, home)
 
 
 def _ranks(config: Config, export: _CocoExport) -> dict[int | str, int]:

@@ -11,8 +11,11 @@ from typing import Literal
 from pydantic import Field
 
 from pipeline.contracts.sample import SPLITS, Sample
-from pipeline.datasets.adapters._files import inside, once
+from pipeline.datasets.adapters._files import once
 from pipeline.datasets.annotations.recognition import Recognition, Tree
+from pipeline.datasets.listings.finder import Named, find
+from pipeline.datasets.listings.listing import Listing
+from pipeline.datasets.listings.policy import Unlisted, complete
 from pipeline.datasets.location import Location, Place, content, opened
 from pipeline.errors import DataError, choices
 from pipeline.plugins import PluginConfig, Strict
@@ -68,6 +71,8 @@ class Config(PluginConfig):
         ",", min_length=1, max_length=1, description="Character that separates the columns."
     )
     columns: Columns = Field(Columns(), description="The names of the columns.")
+    unlisted: Unlisted = None
+    good: str = Field("good", min_length=1, description="Label that `unlisted: good` gives.")
 
 
 def root(config: Config) -> Place:
@@ -75,7 +80,7 @@ def root(config: Config) -> Place:
     return opened(config.root or config.file.parent)
 
 
-def read(config: Config) -> list[Sample]:
+def read(config: Config) -> Listing:
     """All rows, in the table's order.
 
     The id is the serial number where each row has one of its own, else the path.
@@ -96,13 +101,13 @@ def read(config: Config) -> list[Sample]:
     samples: list[Sample] = []
     seen: dict[str, str] = {}
     home = root(config)
-    for line, row in rows:
-        where = f"{config.file}:{line}"
+    named = [Named(row[cells["path"]], f"{config.file}:{line}") for line, row in rows]
+    found = find(home, config.file, named)
+    for (_, row), (_, where), path in zip(rows, named, found.paths, strict=True):
         given = {name: row[i].strip() for name, i in cells.items()}
         for name in ("label", "group", "serial"):
             if given.get(name) == "":
                 raise DataError(f'{where} has nothing in column "{header[cells[name]]}"; fill it')
-        path = inside(home, given["path"], where)
         once(seen, path, where)
         serial = given.get("serial", path)
         samples.append(
@@ -116,7 +121,7 @@ def read(config: Config) -> list[Sample]:
                 split=_split(given["split"], where) if "split" in given else "",
             )
         )
-    return samples
+    return complete(samples, found, config.unlisted, config.good, config.file, home)
 
 
 def _lines(config: Config) -> list[tuple[int, list[str]]]:

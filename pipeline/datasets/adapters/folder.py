@@ -11,7 +11,9 @@ from pydantic import Field
 from pipeline.contracts.sample import SPLITS, Sample
 from pipeline.datasets.adapters._files import KNOWN, folders, images
 from pipeline.datasets.annotations.recognition import Recognition, Tree
+from pipeline.datasets.listings.listing import Listing
 from pipeline.datasets.location import Location, Place, entries, is_folder, opened
+from pipeline.datasets.never_parts import PassedOver
 from pipeline.errors import DataError, printable
 from pipeline.imaging.codec import SUFFIXES
 from pipeline.plugins import PluginConfig
@@ -50,7 +52,7 @@ def root(config: Config) -> Place:
     return opened(config.root)
 
 
-def read(config: Config) -> list[Sample]:
+def read(config: Config) -> Listing:
     """All images below the class folders, in name order, split by split where splits are given.
 
     Raises:
@@ -62,14 +64,15 @@ def read(config: Config) -> list[Sample]:
             f"{config.root} is not a folder (source.root in ingest.yaml); expected one folder a "
             f"class, such as {config.root}/good/part-0001.png"
         )
-    homes = _homes(config)
-    found = [(split, home, images(config.root, home)) for split, home in homes]
+    passed_over = PassedOver()
+    homes = _homes(config, passed_over)
+    found = [(split, home, images(config.root, home, passed_over)) for split, home in homes]
     empty = ", ".join(home for _, home, paths in found if not paths)
     if not any(paths for _, _, paths in found):
         raise DataError(f"{config.root} has class folders ({empty}) but no image in them; {KNOWN}")
     if empty:
         log.warning("%s: no image in %s", config.root, empty)
-    return [
+    samples = (
         Sample(
             id=path.as_posix(),
             path=path.as_posix(),
@@ -79,12 +82,13 @@ def read(config: Config) -> list[Sample]:
         )
         for split, home, paths in found
         for path in paths
-    ]
+    )
+    return Listing(samples, passed_over=passed_over)
 
 
-def _homes(config: Config) -> list[tuple[str, str]]:
+def _homes(config: Config, passed_over: PassedOver) -> list[tuple[str, str]]:
     """The split ("" when none is given) and the folder of each class, as a path in the root."""
-    there = folders(config.root)
+    there = folders(config.root, passed_over)
     if not there:
         raise DataError(f"{config.root} has no folders; expected one a class, named like the class")
     if config.layout == "classes":
@@ -95,7 +99,7 @@ def _homes(config: Config) -> list[tuple[str, str]]:
             f"{config.root / there[0]}, or source.layout to classes if that is a class"
         )
     splits = _splits(config, there)
-    inner = {name: folders(config.root / name) for name in splits.values()}
+    inner = {name: folders(config.root / name, passed_over, name) for name in splits.values()}
     bare = [name for name, classes in inner.items() if not classes]
     if bare and (config.layout == "splits" or len(bare) < len(inner)):
         raise DataError(
@@ -152,7 +156,9 @@ def recognise(tree: Tree) -> Recognition | None:
         DataError: images have a file of annotations each, which would not be read.
     """
     config = Config(type="folder", root=tree.home)
-    homes = [(split, home) for split, home in _homes(config) if tree.images_below(home)]
+    homes = [
+        (split, home) for split, home in _homes(config, PassedOver()) if tree.images_below(home)
+    ]
     names = list(dict.fromkeys(PurePosixPath(home).name for _, home in homes))
     unfit = [n for n in names if n.lower() in NOT_CLASSES or n.lower() in {*SPLITS, *_SPELLINGS}]
     if unfit or len(names) < 2:

@@ -10,12 +10,15 @@ from collections import Counter
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from pydantic import BaseModel, Field, RootModel
+from pydantic import BaseModel, Field, RootModel, model_validator
 
 from pipeline.contracts.sample import Sample
-from pipeline.datasets.adapters._files import inside, load, once
+from pipeline.datasets.adapters._files import load, once
 from pipeline.datasets.annotations.recognition import Recognition, Tree
-from pipeline.datasets.location import Location, Place, is_file, opened
+from pipeline.datasets.listings.finder import Named, find
+from pipeline.datasets.listings.listing import Listing
+from pipeline.datasets.listings.policy import Unlisted, complete
+from pipeline.datasets.location import Location, Place, opened
 from pipeline.errors import DataError, choices
 from pipeline.plugins import PluginConfig
 
@@ -44,6 +47,13 @@ class Config(PluginConfig):
         description="The choice that good parts have. With it, the share of annotators who chose "
         "another becomes the defect probability, and a tie goes to the defect.",
     )
+    unlisted: Unlisted = None
+
+    @model_validator(mode="after")
+    def _good_has_a_name(self) -> Config:
+        if self.unlisted == "good" and self.good is None:
+            raise ValueError("unlisted: good needs the label of good parts: set good")
+        return self
 
 
 class _Result(BaseModel):
@@ -73,7 +83,7 @@ def root(config: Config) -> Place:
     return opened(config.root or config.file.parent)
 
 
-def read(config: Config) -> list[Sample]:
+def read(config: Config) -> Listing:
     """All answered tasks, in the file's order; the label is what most annotators chose.
 
     Raises:
@@ -83,18 +93,24 @@ def read(config: Config) -> list[Sample]:
     expected = "Label Studio's export of a choices project in the format JSON, not JSON-MIN"
     tasks = load(config.file, _LabelStudioExport, expected).root
     controls = _controls(config, tasks)
-    samples: list[Sample] = []
-    seen: dict[str, str] = {}
-    voted: set[str] = set()
-    home = root(config)
+    named: list[Named] = []
+    answers: list[list[str]] = []
+    unanswered: list[Named] = []
     for task in tasks:
         where = f"{config.file}: task {task.id}"
         votes = [v for a in task.annotations if (v := _vote(a, controls, where)) is not None]
-        if not votes:
-            continue
-        path = _path(config, home, task, where)
+        if votes:
+            named.append(Named(_given(config, task, where), where))
+            answers.append(votes)
+        elif isinstance(task.data.get(config.field), str):
+            unanswered.append(Named(_given(config, task, where), where))
+    _check_votes(config, tasks, {vote for votes in answers for vote in votes})
+    home = root(config)
+    found = find(home, config.file, named, unanswered)
+    seen: dict[str, str] = {}
+    samples: list[Sample] = []
+    for (_, where), path, votes in zip(named, found.paths, answers, strict=True):
         once(seen, path, where)
-        voted.update(votes)
         samples.append(
             Sample(
                 id=path,
@@ -106,7 +122,15 @@ def read(config: Config) -> list[Sample]:
                 else sum(v != config.good for v in votes) / len(votes),
             )
         )
-    if not samples:
+    good = config.good or ""
+    listing = complete(samples, found, config.unlisted, good, config.file, home)
+    if left_out := len(tasks) - len(named):
+        listing.notes.append(f"{left_out} task(s) of {config.file} have no answer and are left out")
+    return listing
+
+
+def _check_votes(config: Config, tasks: list[_Task], voted: set[str]) -> None:
+    if not voted:
         raise DataError(
             f"{config.file} has {len(tasks)} tasks and no answer that counts; label some images "
             "and export again"
@@ -116,7 +140,6 @@ def read(config: Config) -> list[Sample]:
             f'{config.file}: nobody chose "{config.good}" (source.good in ingest.yaml); '
             f"{choices(config.good, voted)}, or leave it out"
         )
-    return samples
 
 
 def _controls(config: Config, tasks: list[_Task]) -> set[str]:
@@ -166,8 +189,8 @@ def _majority(votes: list[str], good: str | None) -> str:
     return max(counts, key=lambda choice: (counts[choice], choice != good))
 
 
-def _path(config: Config, home: Place, task: _Task, where: str) -> str:
-    """The image of a task, relative to the root."""
+def _given(config: Config, task: _Task, where: str) -> str:
+    """The image of a task, without what Label Studio puts before its path."""
     given = task.data.get(config.field)
     if not isinstance(given, str):
         keys = ", ".join(sorted(task.data)) or "nothing"
@@ -180,19 +203,8 @@ def _path(config: Config, home: Place, task: _Task, where: str) -> str:
     except ValueError as error:
         raise DataError(f"{where} names {given}, which is not a valid path: {error}") from None
     if LOCAL in url.path:
-        return inside(home, "".join(parse_qs(url.query).get("d", [])).lstrip("/"), where)
-    if UPLOAD in url.path:
-        full = unquote(url.path.partition(UPLOAD)[2])
-        # Beside the project's number in Label Studio's own folder, without it in a copy of one.
-        places = [full, full.partition("/")[2]]
-        there = [p for p in places if p and is_file(home / inside(home, p, where))]
-        return inside(home, there[0] if there else full, where)
-    if len(url.scheme) > 1 and not given.startswith(str(home)):
-        raise DataError(
-            f"{where} names {given}; expected a path, {LOCAL}?d=... or {UPLOAD}...: fetch the "
-            "images and export a project that has them as local files"
-        )
-    return inside(home, given, where)
+        return "".join(parse_qs(url.query).get("d", [])).lstrip("/")
+    return unquote(url.path.partition(UPLOAD)[2]) if UPLOAD in url.path else given
 
 
 def recognise(tree: Tree) -> Recognition | None:

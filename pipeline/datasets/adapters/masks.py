@@ -10,7 +10,9 @@ from pydantic import Field, model_validator
 from pipeline.contracts.sample import Sample
 from pipeline.datasets.adapters._files import KNOWN, images, is_blank
 from pipeline.datasets.annotations.recognition import Recognition, Tree
+from pipeline.datasets.listings.listing import Listing
 from pipeline.datasets.location import Location, Place, is_folder, opened
+from pipeline.datasets.never_parts import PassedOver
 from pipeline.errors import DataError, UnreadableImage
 from pipeline.plugins import PluginConfig
 
@@ -50,7 +52,7 @@ def root(config: Config) -> Place:
     return opened(config.root)
 
 
-def read(config: Config) -> list[Sample]:
+def read(config: Config) -> Listing:
     """All images below the folder of images, in name order.
 
     A part whose mask cannot be read counts as defective until the scan quarantines it.
@@ -60,11 +62,12 @@ def read(config: Config) -> list[Sample]:
             mask is set for an image in the folder of good parts.
     """
     home = root(config) / config.images.as_posix()
-    pictures = _by_name(home, "images")
+    passed_over = PassedOver()
+    pictures = _by_name(config, "images", passed_over)
     if not pictures:
         raise DataError(f"{home} has no image; {KNOWN}")
     drawn = config.root / config.masks.as_posix()
-    masks = _by_name(drawn, "masks")
+    masks = _by_name(config, "masks", passed_over)
     samples = []
     for name, path in pictures.items():
         mask = masks.pop(name, None)
@@ -83,18 +86,23 @@ def read(config: Config) -> list[Sample]:
             f"{len(masks)} of the masks in {drawn} belong to no image in "
             f"{home}, such as {min(masks.values())}; give mask and image one name, or remove it"
         )
-    return samples
+    return Listing(samples, passed_over=passed_over)
 
 
-def _by_name(home: Place, field: str) -> dict[PurePosixPath, PurePosixPath]:
+def _by_name(
+    config: Config, field: str, passed_over: PassedOver
+) -> dict[PurePosixPath, PurePosixPath]:
     """Files in a folder, relative to it, by their path without its ending, in name order."""
+    folder: Path = getattr(config, field)
+    home = root(config) / folder.as_posix()
     if not is_folder(home):
         raise DataError(
             f"{home} is not a folder (source.root and source.{field} in ingest.yaml); expected "
             "images in one folder and masks of the same names in another"
         )
     found: dict[PurePosixPath, PurePosixPath] = {}
-    for path in images(home):
+    for inner in images(root(config), folder.as_posix(), passed_over):
+        path = inner.relative_to(folder.as_posix())
         former = found.setdefault(path.with_suffix(""), path)
         if former != path:
             raise DataError(

@@ -14,7 +14,9 @@ from pydantic import Field
 from pipeline.contracts.sample import Sample
 from pipeline.datasets.adapters._files import KNOWN, folders, images, is_blank
 from pipeline.datasets.annotations.recognition import Recognition, Tree
+from pipeline.datasets.listings.listing import Listing
 from pipeline.datasets.location import Location, Place, is_file, is_folder, opened
+from pipeline.datasets.never_parts import PassedOver
 from pipeline.errors import DataError, UnreadableImage
 from pipeline.plugins import PluginConfig
 
@@ -33,38 +35,42 @@ def root(config: Config) -> Place:
     return opened(config.root)
 
 
-def read(config: Config) -> list[Sample]:
+def read(config: Config) -> Listing:
     """The images of train, then of test, with that split; labels are good or the defect's name.
 
     Raises:
         DataError: the folder is missing, not laid out like this or without images, or a defective
             image has no mask or an empty one, though there is a folder of masks.
     """
-    _check_layout(root(config))
+    passed_over = PassedOver()
+    _check_layout(root(config), passed_over)
     samples = [
         Sample(path.as_posix(), path.as_posix(), name, path.as_posix(), split=split)
         for split in ("train", "test")
-        for name in folders(config.root / split)
-        for path in images(config.root, f"{split}/{name}")
+        for name in folders(config.root / split, passed_over, split)
+        for path in images(config.root, f"{split}/{name}", passed_over)
     ]
     for split in ("train", "test"):
         if not any(s.split == split for s in samples):
             raise DataError(f"{config.root / split} has no image; {KNOWN}")
     if not is_folder(config.root / "ground_truth"):
-        return samples
-    return [s if s.label == GOOD else replace(s, mask=_mask(config.root, s.path)) for s in samples]
+        return Listing(samples, passed_over=passed_over)
+    masked = (
+        s if s.label == GOOD else replace(s, mask=_mask(config.root, s.path)) for s in samples
+    )
+    return Listing(masked, passed_over=passed_over)
 
 
-def _check_layout(root: Place) -> None:
+def _check_layout(root: Place, passed_over: PassedOver) -> None:
     expected = "expected train/good, test/good, test/<defect> and ground_truth/<defect>"
     if not is_folder(root):
         raise DataError(f"{root} is not a folder (source.root in ingest.yaml); {expected}")
     missing = [p for p in ("train/good", "test") if not is_folder(root / p)]
     if missing:
-        categories = [p for p in folders(root) if is_folder(root / p / "train" / GOOD)]
+        categories = [p for p in folders(root, passed_over) if is_folder(root / p / "train" / GOOD)]
         remedy = f"; set source.root to one of {', '.join(categories)} in it" if categories else ""
         raise DataError(f"{root} has no {' and no '.join(missing)}; {expected}{remedy}")
-    strange = [name for name in folders(root / "train") if name != GOOD]
+    strange = [name for name in folders(root / "train", passed_over, "train") if name != GOOD]
     if strange:
         raise DataError(
             f"{root}/train holds {', '.join(strange)} beside good; in the layout of MVTec AD it "

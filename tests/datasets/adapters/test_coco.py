@@ -112,8 +112,8 @@ def test_two_images_of_one_id_are_refused(tmp_path: Path) -> None:
 
 def test_an_image_outside_the_root_is_refused(tmp_path: Path) -> None:
     content = export(tmp_path, a=[])
-    content["images"][0]["file_name"] = "../a.png"
-    with pytest.raises(DataError, match=r"images\.0 names \.\./a\.png, which is not in"):
+    content["images"][0]["file_name"] = "../b.png"
+    with pytest.raises(DataError, match=r"images\.0 names \.\./b\.png, which is not in"):
         read(tmp_path, content)
 
 

@@ -1,4 +1,4 @@
-"""What adapters share: images below a folder, paths of a listing, JSON of other tools."""
+"""What adapters share: images below a folder, images named twice, JSON of other tools."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from pipeline.datasets.adapters._files import folders, images, inside, is_blank, load, once
+from pipeline.datasets.adapters._files import folders, images, is_blank, load, once
+from pipeline.datasets.never_parts import PassedOver
 from pipeline.errors import DataError, UnreadableImage
 from pipeline.imaging.codec import encode_png
 
@@ -36,13 +37,38 @@ def test_endings_in_capitals_count(tmp_path: Path) -> None:
     assert found(tmp_path) == ["a/1.PNG", "a/2.JpG"]
 
 
-def test_companions_and_hidden_files_are_passed_over_in_silence(
+def test_companions_are_passed_over_in_silence(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    put(tmp_path, "a/1.png", "a/notes.txt", "a/Thumbs.db", "a/list.csv", "readme.md")
-    put(tmp_path, ".git/b.png", "a/._1.png", "a/.ipynb_checkpoints/1.png", "__MACOSX/a/._1.png")
-    assert found(tmp_path) == ["a/1.png"]
-    assert caplog.messages == []
+    passed = PassedOver()
+    put(tmp_path, "a/1.png", "a/notes.txt", "a/list.csv", "readme.md")
+    assert images(tmp_path, "", passed) == [PurePosixPath("a/1.png")]
+    assert (caplog.messages, len(passed)) == ([], 0)
+
+
+def test_what_is_never_a_part_is_passed_over_and_counted(tmp_path: Path) -> None:
+    passed = PassedOver()
+    put(tmp_path, "a/1.png", "a/@eaDir/1.png/SYNOPHOTO_THUMB_M.jpg", "a/Thumbs.db", "a/._1.png")
+    put(tmp_path, "a/.ipynb_checkpoints/1-checkpoint.png", ".git/b.png", ".git/c.png")
+    assert [p.as_posix() for p in images(tmp_path, "a", passed)] == ["a/1.png"]
+    assert folders(tmp_path, passed) == ["a"]
+    assert passed.report() == {
+        "n": 5,
+        "kinds": {
+            **{".ipynb_checkpoints": 1, "Thumbs.db": 1, "@eaDir": 1},
+            **{"._* (macOS)": 1, "hidden (.*)": 1},
+        },
+        "shown": [
+            *(".git", "a/._1.png", "a/.ipynb_checkpoints/1-checkpoint.png"),
+            *("a/@eaDir/1.png/SYNOPHOTO_THUMB_M.jpg", "a/Thumbs.db"),
+        ],
+    }
+
+
+def test_a_file_of_unknown_kind_is_counted_too(tmp_path: Path) -> None:
+    passed = PassedOver()
+    images(put(tmp_path, "good/1.png", "good/2.heic"), "good", passed)
+    assert passed.report()["kinds"] == {"format .heic": 1}
 
 
 def test_files_of_unknown_kind_among_images_are_named_in_a_warning(
@@ -93,29 +119,6 @@ def test_a_mask_is_blank_where_every_pixel_is_0(
 def test_a_mask_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UnreadableImage, match=r"mask\.png cannot be read: No such file"):
         is_blank(tmp_path / "mask.png")
-
-
-@pytest.mark.parametrize(
-    "given", ["a/1.png", " a/1.png ", "./a/1.png", "b/../a/1.png", "a\\1.png", "{root}/a/1.png"]
-)
-def test_a_path_of_a_listing_is_relative_to_the_root(tmp_path: Path, given: str) -> None:
-    assert inside(tmp_path, given.format(root=tmp_path), "line 7") == "a/1.png"
-
-
-@pytest.mark.parametrize(
-    "given", ["../1.png", "/etc/1.png", "C:\\1.png", "http://host/1.png", ".", "{root}-2/1.png"]
-)
-def test_a_path_that_leads_out_of_the_root_is_refused_with_its_place(
-    tmp_path: Path, given: str
-) -> None:
-    with pytest.raises(DataError, match=r"^line 7 names .*, which is not in .* source\.root"):
-        inside(tmp_path, given.format(root=tmp_path), "line 7")
-
-
-@pytest.mark.parametrize("given", ["", "  ", "a\0.png"])
-def test_a_path_that_cannot_be_one_is_refused_with_its_place(tmp_path: Path, given: str) -> None:
-    with pytest.raises(DataError, match=r"^line 7 has no usable path of an image"):
-        inside(tmp_path, given, "line 7")
 
 
 def test_an_image_that_is_listed_twice_is_refused_with_both_places() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.contracts.sample import Sample
 from pipeline.datasets.adapters import labelstudio
+from pipeline.datasets.listings.listing import Listing
 from pipeline.errors import DataError
 from pipeline.imaging.codec import encode_png
 
@@ -27,7 +28,7 @@ def task(image: str, *answers: dict[str, Any], number: int = 1) -> dict[str, Any
     return {"id": number, "data": data, "annotations": list(answers), "predictions": []}
 
 
-def read(home: Path, content: Any, **more: Any) -> list[Sample]:
+def read(home: Path, content: Any, **more: Any) -> Listing:
     """Read an export beside a real image `img/a.png`."""
     put(home, "img/a.png")
     file = home / "export.json"
@@ -67,8 +68,11 @@ def test_uploads_are_found_in_a_copy_without_the_projects_number(tmp_path: Path)
     assert read(tmp_path, [task(given, answer("good"))])[0].path == "1f2e-top left.png"
 
 
-def test_an_upload_that_is_nowhere_keeps_its_full_path(tmp_path: Path) -> None:
-    assert read(tmp_path, [task("/data/upload/7/x.png", answer("good"))])[0].path == "7/x.png"
+def test_an_upload_that_is_nowhere_keeps_its_full_path_and_is_named(tmp_path: Path) -> None:
+    content = [task(f"/data/upload/7/{n}.png", answer("good")) for n in "ax"]
+    found = read(tmp_path, content)
+    assert [s.path for s in found] == ["img/a.png", "7/x.png"]
+    assert found.notes[1].endswith(f"are not in {tmp_path}: 7/x.png")
 
 
 def test_another_field_can_name_the_image(tmp_path: Path) -> None:
@@ -154,11 +158,11 @@ def test_a_missing_field_lists_those_there_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "fault"),
     [
-        ("/data/local-files/?d=../../etc/a.png", "which is not in"),
-        ("/data/upload/%2e%2e/%2e%2e/a.png", "which is not in"),
+        ("/data/local-files/?d=../../etc/b.png", "which is not in"),
+        ("/data/upload/%2e%2e/%2e%2e/b.png", "which is not in"),
         ("/data/local-files/", "has no usable path"),
-        ("s3://bucket/a.png", "names s3://bucket/a.png; expected a path"),
-        ("https://example.com/a.png", "expected a path"),
+        ("s3://bucket/b.png", "names s3://bucket/b.png, which is not in .*; fetch the images into"),
+        ("https://example.com/b.png?key=1", "which is not in .*; fetch the images into it"),
         ("http://[a.png", "which is not a valid path"),
     ],
 )

@@ -1,0 +1,45 @@
+"""The check that good parts can be known: a class passes, and there are images of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from pipeline.contracts.taxonomy import Taxonomy
+from pipeline.datasets.listings.listing import some
+from pipeline.datasets.location import Place
+from pipeline.errors import DataError
+
+
+def check_passing(
+    found: Collection[str], taxonomy: Taxonomy, root: Place, unlisted: Collection[str] = ()
+) -> None:
+    """Check that a class passes and that each that does has an image.
+
+    Args:
+        found: the classes of which there are images.
+        taxonomy: the recipe's classes.
+        root: the folder of the images, for the message.
+        unlisted: images that no list names, for the message.
+
+    Raises:
+        DataError: no class passes, or one that does has no image.
+    """
+    if not taxonomy.good:
+        raise DataError(
+            "no class in taxonomy.yaml passes, so no part could ever pass: give the class of good "
+            f"parts `disposition: pass` (there are {', '.join(taxonomy.names)})"
+        )
+    empty = [name for name in taxonomy.good if name not in found]
+    if not empty:
+        return
+    beside = (
+        f"{len(unlisted)} image(s) there are not listed: {some(list(unlisted))}; if they are good "
+        "parts, set source.unlisted: good in ingest.yaml; else "
+        if unlisted
+        else ""
+    )
+    raise DataError(
+        f"no image in {root} is {' or '.join(empty)}, which passes (taxonomy.yaml): without "
+        f"images of good parts no limit can be chosen; {beside}add images of it, give it the "
+        "alias that the data use, or remove it"
+    )

@@ -1,0 +1,44 @@
+"""The check that good parts can be known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
+from pipeline.datasets.listings.passing import check_passing
+from pipeline.errors import DataError
+
+
+def taxonomy(**dispositions: str) -> Taxonomy:
+    return Taxonomy(
+        classes=tuple(
+            PartClass(name=name, disposition=Disposition(what))
+            for name, what in dispositions.items()
+        )
+    )
+
+
+def test_a_taxonomy_in_which_nothing_passes_is_refused() -> None:
+    two = taxonomy(dent="rework", crack="scrap")
+    with pytest.raises(DataError, match=r"no class in taxonomy\.yaml passes.*are dent, crack\)"):
+        check_passing({"dent", "crack"}, two, Path("images"))
+
+
+def test_a_class_that_passes_without_an_image_is_named() -> None:
+    three = taxonomy(good="pass", stained="pass", bad="scrap")
+    with pytest.raises(DataError, match=r"^no image in images is stained, which passes"):
+        check_passing({"good", "bad"}, three, Path("images"))
+
+
+def test_images_that_no_list_names_are_named_where_they_may_be_the_good_ones() -> None:
+    two = taxonomy(good="pass", bad="scrap")
+    with pytest.raises(
+        DataError, match=r"2 image\(s\) there are not listed: x\.png, y\.png; .*unlisted: good"
+    ):
+        check_passing({"bad"}, two, Path("images"), ["x.png", "y.png"])
+
+
+def test_with_an_image_of_each_class_that_passes_all_is_well() -> None:
+    check_passing({"good"}, taxonomy(good="pass", bad="scrap"), Path("images"))
