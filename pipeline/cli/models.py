@@ -24,8 +24,11 @@ models = typer.Typer(
 )
 
 Recipe = Annotated[str, typer.Argument(help="Name of the registered model, e.g. solar-cell.")]
-Which = Annotated[str, typer.Argument(help="Number of a version, or an alias of it.")]
-Number = Annotated[str, typer.Option("--version", help="Number of the version, or an alias.")]
+Which = Annotated[
+    str | None,
+    typer.Argument(metavar="VERSION", help="Number of the version, or an alias of it."),
+]
+Number = Annotated[str | None, typer.Option("--version", help="The same as an option.")]
 Reviewer = Annotated[
     str, typer.Option(help="Name of the person who is responsible for the decision.")
 ]
@@ -62,10 +65,13 @@ def list_versions(recipe: Recipe, registry: Uri = None, as_json: Json = False) -
 @models.command()
 def show(
     recipe: Recipe,
-    version: Annotated[
+    number: Annotated[
         str | None,
-        typer.Argument(help="Number or alias; none: the challenger, else the newest."),
+        typer.Argument(
+            metavar="VERSION", help="Number or alias; none: the challenger, else the newest."
+        ),
     ] = None,
+    version: Number = None,
     registry: Uri = None,
     as_json: Json = False,
 ) -> None:
@@ -74,15 +80,15 @@ def show(
 
     store = _registry(registry)
     chain, versions = _all(store, recipe)
-    if version is None:
+    if number is None and version is None:
         waiting = [v for v in versions if "challenger" in v.aliases]
-        version = str((waiting or versions)[-1].version) if versions else "challenger"
-    seen = read_dossier(store, store.version(recipe, version))
-    number = seen.version.version
+        number = str((waiting or versions)[-1].version) if versions else "challenger"
+    seen = read_dossier(store, store.version(recipe, _one(recipe, number, version)))
+    shown = seen.version.version
     signed = [
         r
         for r in chain.records
-        if r.version == number or (r.act == "rollback" and r.previous == number)
+        if r.version == shown or (r.act == "rollback" and r.previous == shown)
     ]
     if as_json:
         tables.print_json(
@@ -101,13 +107,28 @@ def show(
 
 @models.command()
 def compare(
-    recipe: Recipe, a: Which, b: Which, registry: Uri = None, as_json: Json = False
+    recipe: Recipe,
+    numbers: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="VERSION", help="Numbers of two versions, or aliases."),
+    ] = None,
+    version: Annotated[
+        list[str] | None,
+        typer.Option("--version", help="The same, once for each of the two."),
+    ] = None,
+    registry: Uri = None,
+    as_json: Json = False,
 ) -> None:
     """Put the figures of two versions side by side, and the settings that differ."""
     from pipeline.registry.dossier import read_dossier
 
+    wanted = [*(numbers or ()), *(version or ())]
+    if len(wanted) != 2:
+        raise RegistryError(
+            f"give two versions to compare, not {len(wanted)}: lineside models compare {recipe} 1 2"
+        )
     store = _registry(registry)
-    left, right = (read_dossier(store, store.version(recipe, which)) for which in (a, b))
+    left, right = (read_dossier(store, store.version(recipe, which)) for which in wanted)
     names = tables.ordered({*left.figures, *right.figures})
     tags = {v: tables.identity(d) for v, d in (("a", left), ("b", right))}
     settings = [
@@ -157,9 +178,10 @@ def compare(
 @models.command()
 def promote(
     recipe: Recipe,
-    version: Number,
     reviewer: Reviewer,
     reason: Reason,
+    number: Which = None,
+    version: Number = None,
     override: Annotated[
         str,
         typer.Option(
@@ -170,34 +192,42 @@ def promote(
     as_json: Json = False,
 ) -> None:
     """Sign a version off: it becomes the champion, which stations run."""
-    outcome = _review(registry, recipe).promote(version, reviewer, reason, override)
+    outcome = _review(registry, recipe).promote(
+        _one(recipe, number, version), reviewer, reason, override
+    )
     _print_outcome(outcome, as_json, _reach(_registry(registry), outcome.version))
 
 
 @models.command()
 def reject(
     recipe: Recipe,
-    version: Number,
     reviewer: Reviewer,
     reason: Reason,
+    number: Which = None,
+    version: Number = None,
     registry: Uri = None,
     as_json: Json = False,
 ) -> None:
     """Reject a version: it stops being the challenger, and a promotion needs an override."""
-    _print_outcome(_review(registry, recipe).reject(version, reviewer, reason), as_json)
+    _print_outcome(
+        _review(registry, recipe).reject(_one(recipe, number, version), reviewer, reason), as_json
+    )
 
 
 @models.command()
 def withdraw(
     recipe: Recipe,
-    version: Number,
     reviewer: Reviewer,
     reason: Reason,
+    number: Which = None,
+    version: Number = None,
     registry: Uri = None,
     as_json: Json = False,
 ) -> None:
     """Withdraw the champion without another: stations that need sign-offs inspect nothing."""
-    _print_outcome(_review(registry, recipe).withdraw(version, reviewer, reason), as_json)
+    _print_outcome(
+        _review(registry, recipe).withdraw(_one(recipe, number, version), reviewer, reason), as_json
+    )
 
 
 @models.command()
@@ -238,6 +268,22 @@ def history(recipe: Recipe, registry: Uri = None, as_json: Json = False) -> None
         tables.warn(chain, versions)
     if chain.faults:
         raise typer.Exit(1)
+
+
+def _one(recipe: str, number: str | None, version: str | None) -> str:
+    """The version that a command was given, by position or as `--version`.
+
+    Raises:
+        RegistryError: none was given, or two that differ.
+    """
+    wanted = {which for which in (number, version) if which is not None}
+    if len(wanted) == 1:
+        return wanted.pop()
+    found = f"VERSION is {number} and --version {version}" if wanted else "no version is given"
+    raise RegistryError(
+        f"{found}; give one, a number or an alias, after {recipe} or as --version (those that "
+        f"there are: lineside models list {recipe})"
+    )
 
 
 def _registry(uri: str | None) -> Registry:

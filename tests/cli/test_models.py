@@ -260,6 +260,36 @@ def test_reject_and_rollback_report_what_they_did(models: Models) -> None:
     assert "no previous champion" in complaint
 
 
+@pytest.mark.parametrize("given", [("1",), ("--version", "1"), ("1", "--version", "1")])
+def test_every_command_takes_the_version_by_position_and_as_an_option(
+    models: Models, given: tuple[str, ...]
+) -> None:
+    assert models("promote", "cells", *given, *SIGNED)[1].startswith("cells/1 is now the champion")
+    assert asked(models, "show", "cells", *given)["version"]["version"] == 1
+    assert models("withdraw", "cells", *given, *SIGNED)[1].startswith("cells/1 is withdrawn")
+    assert models("reject", "cells", *given, *SIGNED)[1] == "cells/1 is rejected\n"
+
+
+@pytest.mark.parametrize(
+    "given", [("1", "2"), ("--version", "1", "--version", "2"), ("1", "--version", "2")]
+)
+def test_two_versions_are_compared_by_position_and_as_options(
+    models: Models, given: tuple[str, ...]
+) -> None:
+    found = asked(models, "compare", "cells", *given)
+    assert (found["a"], found["b"]) == ("cells/1", "cells/2")
+
+
+def test_no_version_and_two_that_differ_are_refused_with_what_to_give(models: Models) -> None:
+    code, _, complaint = models("promote", "cells", *SIGNED)
+    assert code == 2
+    assert "no version is given; give one, a number or an alias, after cells or as" in complaint
+    _, _, complaint = models("reject", "cells", "1", "--version", "2", *SIGNED)
+    assert "VERSION is 1 and --version 2; give one" in complaint
+    _, _, complaint = models("compare", "cells", "1")
+    assert "give two versions to compare, not 1: lineside models compare cells 1 2" in complaint
+
+
 def test_withdraw_reports_what_stations_do_then(models: Models) -> None:
     models("promote", "cells", "--version", "1", *SIGNED)
     _, _, complaint = models("rollback", "cells", *SIGNED)
