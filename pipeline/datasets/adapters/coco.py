@@ -5,17 +5,20 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from pipeline.contracts.sample import Sample
 from pipeline.datasets.adapters._files import load, once
+from pipeline.datasets.annotations.marks import Geometry, Id
 from pipeline.datasets.annotations.recognition import Recognition, Tree
 from pipeline.datasets.listings.finder import Named, find
-from pipeline.datasets.listings.listing import Listing
+from pipeline.datasets.listings.listing import Listing, some
 from pipeline.datasets.listings.policy import Unlisted, complete
 from pipeline.datasets.location import Location, Place, opened
 from pipeline.errors import DataError, choices
 from pipeline.plugins import PluginConfig
+
+NOTHING = -1  # the rank of an image whose annotations mark nothing
 
 
 def _no_name_twice(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -43,18 +46,18 @@ class Config(PluginConfig):
 
 
 class _Image(BaseModel):
-    id: int | str
+    id: Id
     file_name: str
 
 
 class _Category(BaseModel):
-    id: int | str
+    id: Id
     name: str
 
 
-class _CocoAnnotation(BaseModel):
-    image_id: int | str
-    category_id: int | str
+class _CocoAnnotation(Geometry):
+    image_id: Id
+    category_id: Id
 
 
 class _CocoExport(BaseModel):
@@ -88,12 +91,16 @@ def read(config: Config) -> Listing:
     samples: list[Sample] = []
     seen: dict[str, str] = {}
     known: set[int | str] = set()
+    unmarked: list[str] = []
     for image, (_, where), path in zip(export.images, named, found.paths, strict=True):
         if image.id in known:
             raise DataError(f"{where} has id {image.id}, as an image before it; ids must differ")
         known.add(image.id)
         once(seen, path, where)
-        label = config.severity[ranks[image.id]] if image.id in ranks else config.good
+        rank = ranks.get(image.id)
+        if rank == NOTHING:
+            unmarked.append(path)
+        label = config.good if rank in (None, NOTHING) else config.severity[rank]
         samples.append(Sample(path, path, label, path))
     stray = sorted(str(i) for i in ranks.keys() - known)
     if stray:
@@ -101,11 +108,18 @@ def read(config: Config) -> Listing:
             f"{config.file} has annotations of images that it does not list: image_id "
             f"{', '.join(stray[:5])}; export both together"
         )
-    return complete(samples, found, config.unlisted, config.good, config.file, home)
+    listing = complete(samples, found, config.unlisted, config.good, config.file, home)
+    if unmarked:
+        listing.notes.append(
+            f'{len(unmarked)} image(s) count as "{config.good}" although {config.file} has '
+            "annotations of them: these mark nothing (no area, or iscrowd without a mask): "
+            f"{some(unmarked)}"
+        )
+    return listing
 
 
 def _ranks(config: Config, export: _CocoExport) -> dict[int | str, int]:
-    """For each image with annotations the highest position in `severity`."""
+    """For each image with annotations the highest position in `severity`, or NOTHING."""
     names = {category.id: category.name for category in export.categories}
     ranks: dict[int | str, int] = {}
     for position, annotation in enumerate(export.annotations):
@@ -116,6 +130,9 @@ def _ranks(config: Config, export: _CocoExport) -> dict[int | str, int]:
                 f"{where} has category_id {annotation.category_id}; "
                 f"{choices(str(annotation.category_id), map(str, names))}"
             )
+        if not annotation.marks:
+            ranks.setdefault(annotation.image_id, NOTHING)
+            continue
         if name not in config.severity:
             raise DataError(
                 f'{where} is a "{name}", which source.severity in ingest.yaml does not rank; '
@@ -123,6 +140,11 @@ def _ranks(config: Config, export: _CocoExport) -> dict[int | str, int]:
             )
         rank = config.severity.index(name)
         ranks[annotation.image_id] = max(rank, ranks.get(annotation.image_id, rank))
+    if ranks and set(ranks.values()) == {NOTHING}:
+        raise DataError(
+            f"none of the {len(export.annotations)} annotations in {config.file} marks anything: "
+            "each has an area, box and segmentation of no size; export them with their geometry"
+        )
     return ranks
 
 
@@ -133,9 +155,7 @@ def recognise(tree: Tree) -> Recognition | None:
         return None
     (file,) = exports
     export = tree.json(file)
-    used = {str(a.get("category_id")) for a in export["annotations"] if isinstance(a, dict)}
-    categories = [c for c in export["categories"] if isinstance(c, dict) and "name" in c]
-    names = [str(c["name"]) for c in categories if str(c.get("id")) in used]
+    names = used_categories(export)
     place = tree.home / file.as_posix()
     images = tree.home / image_folder(tree, file, export["images"])
     config = Config(
@@ -145,6 +165,16 @@ def recognise(tree: Tree) -> Recognition | None:
         severity=tuple(dict.fromkeys(names)) or ("defect",),
     )
     return Recognition(config, f"{file} has COCO's images, annotations and categories")
+
+
+def used_categories(export: dict[str, Any]) -> list[str]:
+    """The names of the categories of a parsed export by which something is marked."""
+    try:
+        content = _CocoExport.model_validate(export)
+    except ValidationError:
+        return []
+    used = {annotation.category_id for annotation in content.annotations if annotation.marks}
+    return [category.name for category in content.categories if category.id in used]
 
 
 def is_export(content: Any) -> bool:

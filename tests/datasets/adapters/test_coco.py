@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from pipeline.contracts.sample import Sample
 from pipeline.datasets.adapters import coco
+from pipeline.datasets.listings.listing import Listing
 from pipeline.errors import DataError
 from pipeline.imaging.codec import encode_png
 
@@ -36,7 +37,7 @@ def export(home: Path, **parts: list[str]) -> dict[str, Any]:
     return found
 
 
-def read(home: Path, content: Any, **more: Any) -> list[Sample]:
+def read(home: Path, content: Any, **more: Any) -> Listing:
     file = home / "coco.json"
     file.write_text(content if isinstance(content, str) else json.dumps(content))
     raw = {"type": "coco", "file": file, "severity": CATEGORIES, **more}
@@ -49,6 +50,72 @@ def test_the_gravest_category_of_an_image_is_its_label(tmp_path: Path) -> None:
         Sample("a.png", "a.png", "crack", "a.png"),
         Sample("b.png", "b.png", "dent", "b.png"),
     ]
+
+
+def test_an_annotation_that_marks_nothing_leaves_its_image_good_and_is_named(
+    tmp_path: Path,
+) -> None:
+    content = export(tmp_path, a=["crack"], b=["crack"], c=["stain"], d=[])
+    nothing = {"bbox": [0, 0, 0, 0], "segmentation": [], "area": 0}
+    content["annotations"][0] |= nothing
+    content["annotations"] += [content["annotations"][1] | nothing]
+    listing = read(tmp_path, content)
+    assert [s.label for s in listing] == ["good", "crack", "stain", "good"]
+    assert listing.notes == [
+        f'1 image(s) count as "good" although {tmp_path}/coco.json has annotations of them: these '
+        "mark nothing (no area, or iscrowd without a mask): a.png"
+    ]
+
+
+def test_an_annotation_that_marks_nothing_needs_no_rank(tmp_path: Path) -> None:
+    content = export(tmp_path, a=["crack"], b=["dent"])
+    content["annotations"][0] |= {"bbox": [3, 3, 0, 0]}
+    assert [s.label for s in read(tmp_path, content, severity=["dent"])] == ["good", "dent"]
+
+
+def test_annotations_of_which_none_marks_anything_are_an_error(tmp_path: Path) -> None:
+    content = export(tmp_path, a=["crack"], b=["dent"])
+    for annotation in content["annotations"]:
+        annotation["bbox"] = []
+    with pytest.raises(DataError, match=r"none of the 2 annotations in .* marks anything"):
+        read(tmp_path, content)
+
+
+@pytest.mark.parametrize("kind", [str, float])
+def test_ids_of_images_and_categories_may_be_text_or_numbers_with_a_point(
+    tmp_path: Path, kind: type
+) -> None:
+    content = export(tmp_path, a=["crack"], b=[])
+    for image in content["images"]:
+        image["id"] = kind(image["id"])
+    for category in content["categories"]:
+        category["id"] = kind(category["id"])
+    assert [s.label for s in read(tmp_path, content)] == ["crack", "good"]
+
+
+def test_ids_that_differ_only_in_their_kind_are_two_of_one_id(tmp_path: Path) -> None:
+    content = export(tmp_path, a=[], b=[])
+    content["images"][1]["id"] = "10"
+    with pytest.raises(DataError, match=r"images\.1 has id 10, as an image before it"):
+        read(tmp_path, content)
+
+
+def test_an_image_is_found_by_the_path_of_another_system(tmp_path: Path) -> None:
+    content = export(tmp_path, a=["crack"])
+    content["images"][0]["file_name"] = "images\\1/a.png"
+    (only,) = (listing := read(tmp_path, content))
+    assert (only.path, only.label) == ("a.png", "crack")
+    assert "images\\1/a.png is a.png" in listing.notes[0]
+
+
+def test_images_that_the_file_does_not_list_can_count_as_good(tmp_path: Path) -> None:
+    content = export(tmp_path, a=["crack"], b=[])
+    del content["images"][1]
+    assert read(tmp_path, content).unlisted == ["b.png"]
+    listing = read(tmp_path, content, unlisted="good")
+    assert [(s.path, s.label) for s in listing] == [("a.png", "crack"), ("b.png", "good")]
+    with pytest.raises(DataError, match=r"does not list: b\.png"):
+        read(tmp_path, content, unlisted="error")
 
 
 def test_the_configured_order_decides_not_that_of_the_file(tmp_path: Path) -> None:

@@ -1,0 +1,167 @@
+"""Data sets as people export them: each fault gives the right labels, or one clear message."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
+from pipeline.datasets.adapters import ADAPTERS
+from pipeline.errors import DataError
+from pipeline.stages import ingest
+
+N = 6
+DRAW = np.random.default_rng(1)
+TAXONOMY = Taxonomy(
+    classes=(
+        PartClass(name="good", disposition=Disposition.PASS),
+        PartClass(name="scratch", disposition=Disposition.REWORK, severity=3),
+        PartClass(name="crack", disposition=Disposition.SCRAP, severity=8),
+    )
+)
+TWO = Taxonomy(classes=TAXONOMY.classes[:2])
+
+
+def put(path: Path, *, bad: bool = False) -> None:
+    """A grey picture unlike all others, with a bright line where it is bad."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture = cv2.resize(DRAW.integers(60, 200, (6, 6), dtype=np.uint8), (48, 48))
+    if bad:
+        cv2.line(picture, (5, 5), (40, 30), 250, 3)
+    cv2.imwrite(str(path), picture)
+
+
+def coco(home: Path) -> dict[str, Any]:
+    """Pictures in `images` and their export: a third good, a third scratch, a third crack."""
+    export: dict[str, Any] = {"images": [], "annotations": []}
+    export["categories"] = [
+        {"id": i, "name": name} for i, name in enumerate(("parts", "scratch", "crack"))
+    ]
+    for i in range(3 * N):
+        put(home / f"images/{i:03d}.png", bad=i % 3 > 0)
+        export["images"].append({"id": i, "file_name": f"{i:03d}.png"})
+        if i % 3:
+            box = {"bbox": [10, 10, 30, 30], "area": 900, "iscrowd": 0, "segmentation": []}
+            export["annotations"].append({"image_id": i, "category_id": i % 3, **box})
+    return export
+
+
+def ingested(
+    home: Path, taxonomy: Taxonomy, source: dict[str, Any], out: str = "out"
+) -> tuple[dict[str, int], dict[str, Any], str]:
+    """Images of each class, the report, and what is printed."""
+    config = ingest.Config(source=ADAPTERS.configure(source), split=ingest.Split(folds=0))
+    (home / out).mkdir()
+    printed = ingest.run(config, taxonomy, home / out)
+    table = pd.read_parquet(home / out / "manifest.parquet")
+    report = json.loads((home / out / "report.json").read_bytes())
+    return dict(Counter(table["label"])), report, "\n".join(printed.lines)
+
+
+def from_coco(
+    home: Path, export: dict[str, Any], **more: str
+) -> tuple[dict[str, int], dict[str, Any], str]:
+    (home / "coco.json").write_text(json.dumps(export))
+    source = {"type": "coco", "file": home / "coco.json", "root": home / "images"}
+    return ingested(home, TAXONOMY, source | {"severity": ["scratch", "crack"]} | more)
+
+
+def test_annotations_that_mark_nothing_leave_their_images_good_and_are_named(
+    tmp_path: Path,
+) -> None:
+    export = coco(tmp_path)
+    for i in (0, 3):
+        nothing = {"segmentation": [], "area": 0, "bbox": [0, 0, 0, 0], "iscrowd": 0}
+        export["annotations"].append({"image_id": i, "category_id": 1, **nothing})
+    counts, report, printed = from_coco(tmp_path, export)
+    assert counts == {"good": N, "scratch": N, "crack": N}
+    assert "mark nothing (no area, or iscrowd without a mask): 000.png, 003.png" in printed
+    assert report["notes"][0] in (tmp_path / "out/report.html").read_text("utf-8").replace(
+        "&#34;", '"'
+    )
+
+
+def test_good_images_that_the_export_leaves_out_stop_ingest_and_are_named(tmp_path: Path) -> None:
+    export = coco(tmp_path)
+    marked = {a["image_id"] for a in export["annotations"]}
+    export["images"] = [i for i in export["images"] if i["id"] in marked]
+    with pytest.raises(DataError) as raised:
+        from_coco(tmp_path, export)
+    message = str(raised.value)
+    assert "is good, which passes" in message
+    assert f"{N} image(s) there are not listed: 000.png, 003.png" in message
+    assert "015.png" in message
+    assert "source.unlisted: good" in message
+
+
+def test_good_images_that_the_export_leaves_out_can_count_as_good(tmp_path: Path) -> None:
+    export = coco(tmp_path)
+    marked = {a["image_id"] for a in export["annotations"]}
+    export["images"] = [i for i in export["images"] if i["id"] in marked]
+    counts, _, printed = from_coco(tmp_path, export, unlisted="good")
+    assert counts == {"good": N, "scratch": N, "crack": N}
+    assert f"{N} image(s) in {tmp_path}/images that" in printed
+
+
+def test_an_image_that_the_export_leaves_out_beside_others_is_named(tmp_path: Path) -> None:
+    export = coco(tmp_path)
+    del export["images"][0]
+    counts, report, printed = from_coco(tmp_path, export)
+    assert counts == {"good": N - 1, "scratch": N, "crack": N}
+    assert report["unlisted"] == {"n": 1, "paths": ["000.png"]}
+    assert "1 image(s) beside those that are listed are left out: 000.png" in printed
+
+
+def test_ids_that_are_text_on_one_side_are_the_same_ids(tmp_path: Path) -> None:
+    export = coco(tmp_path)
+    for image in export["images"]:
+        image["id"] = str(image["id"])
+    assert from_coco(tmp_path, export)[0] == {"good": N, "scratch": N, "crack": N}
+
+
+def test_paths_of_another_system_are_found_and_reported(tmp_path: Path) -> None:
+    export = coco(tmp_path)
+    for image in export["images"]:
+        image["file_name"] = "images\\1/" + image["file_name"]
+    counts, _, printed = from_coco(tmp_path, export)
+    assert counts == {"good": N, "scratch": N, "crack": N}
+    assert f"{3 * N} path(s) of {tmp_path}/coco.json stand for a file of another path" in printed
+
+
+def test_thumbnails_of_a_file_server_are_not_parts_and_are_counted(tmp_path: Path) -> None:
+    for name in ("good", "scratch"):
+        for i in range(N):
+            put(tmp_path / "tree" / name / f"{i}.png", bad=name != "good")
+            put(tmp_path / f"tree/{name}/@eaDir/{i}.png/SYNOPHOTO_THUMB_M.jpg")
+    source = {"type": "folder", "root": tmp_path / "tree"}
+    counts, report, printed = ingested(tmp_path, TWO, source)
+    assert counts == {"good": N, "scratch": N}
+    assert report["passed_over"]["kinds"] == {"@eaDir": 2 * N}
+    assert f"{2 * N} file(s) passed over, never parts: @eaDir {2 * N}; such as good/@e" in printed
+
+
+def test_a_recipe_without_a_class_that_passes_stops_at_ingest(tmp_path: Path) -> None:
+    none = Taxonomy(classes=TAXONOMY.classes[1:])
+    for name in ("scratch", "crack"):
+        put(tmp_path / "tree" / name / "1.png")
+    with pytest.raises(DataError, match=r"no class in taxonomy\.yaml passes"):
+        ingested(tmp_path, none, {"type": "folder", "root": tmp_path / "tree"})
+
+
+def test_a_class_that_passes_of_which_no_image_can_be_read_stops_at_ingest(
+    tmp_path: Path,
+) -> None:
+    for name in ("good", "scratch", "crack"):
+        for i in range(N):
+            put(tmp_path / "tree" / name / f"{i}.png", bad=name != "good")
+    for path in (tmp_path / "tree/good").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match="is good, which passes"):
+        ingested(tmp_path, TAXONOMY, {"type": "folder", "root": tmp_path / "tree"})
