@@ -9,6 +9,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from pipeline.datasets.location import Place, content, files
+from pipeline.datasets.never_parts import PassedOver
+from pipeline.errors import DataError, printable
 from pipeline.imaging.codec import SUFFIXES
 from pipeline.plugins import PluginConfig
 
@@ -36,16 +38,18 @@ class Tree:
 
     Attributes:
         home: the folder, opened.
+        passed_over: files in it that never are parts; complete once `files` was asked for.
     """
 
     def __init__(self, home: Place) -> None:
         self.home = home
+        self.passed_over = PassedOver()
         self._parsed: dict[PurePosixPath, Any] = {}
 
     @cached_property
     def files(self) -> tuple[PurePosixPath, ...]:
         """All files that may belong to the data set, relative to the folder, in name order."""
-        return tuple(files(self.home))
+        return tuple(files(self.home, self.passed_over.add))
 
     @cached_property
     def images(self) -> tuple[PurePosixPath, ...]:
@@ -80,10 +84,16 @@ class Tree:
         if path not in self._parsed:
             try:
                 self._parsed[path] = json.loads(self.bytes(path))
-            except (OSError, ValueError, RecursionError):
+            except (DataError, ValueError, RecursionError):
                 self._parsed[path] = None
         return self._parsed[path]
 
     def bytes(self, path: PurePosixPath) -> bytes:
-        """The content of a file without a byte order mark; raises OSError as `content` does."""
-        return content(self.home / path.as_posix()).removeprefix(b"\xef\xbb\xbf")
+        """The content of a file without a byte order mark; raises DataError if it is unreadable."""
+        try:
+            return content(self.home / path.as_posix()).removeprefix(b"\xef\xbb\xbf")
+        except OSError as error:
+            name = printable(f"{self.home}/{path}")
+            raise DataError(
+                f"{name} cannot be read: {error.strerror}; grant the right to"
+            ) from None

@@ -1,0 +1,105 @@
+"""Trees of annotation tools go through ingest and preprocess by YAML only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from pipeline import config as yaml_config
+from pipeline.contracts.taxonomy import Taxonomy
+from pipeline.datasets.adapters import recognise
+from pipeline.datasets.manifest import Manifest
+from pipeline.datasets.manifest_reader import read_manifest
+from pipeline.datasets.shards import Shards
+from pipeline.files import whole_folder
+from pipeline.imaging.codec import encode_png
+from pipeline.stages import ingest, preprocess
+
+TAXONOMY = """
+classes:
+  - {name: good, disposition: pass}
+  - {name: stain, disposition: rework, severity: 2}
+  - {name: crack, disposition: scrap, severity: 8}
+"""
+PREPROCESS = "spec: {colour: grey, width_px: 32, height_px: 32}"
+SPLIT = {"val_fraction": 0.25, "test_fraction": 0.25, "folds": 0}
+KINDS = ((), ("stain",), ("stain", "crack"))  # of every third picture
+SIDES = (24, 12, 48, 36)  # of each box, in a picture of 96 by 48 pixels
+N = 36
+
+Write = Callable[[Path], None]
+
+
+def put(path: Path, seed: int) -> None:
+    """A picture that is like no other."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    coarse = np.random.default_rng(seed).integers(0, 255, (6, 12, 3), dtype=np.uint8)
+    large = cv2.resize(coarse, (96, 48), interpolation=cv2.INTER_CUBIC)
+    path.write_bytes(encode_png(np.asarray(large, np.uint8)))
+
+
+def put_text(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+
+
+def yolo(home: Path) -> None:
+    for i in range(N):
+        put(home / f"images/train/{i}.png", i)
+        numbers = [("stain", "crack").index(kind) for kind in KINDS[i % 3]]
+        lines = [f"{number} 0.375 0.5 0.25 0.5" for number in numbers]
+        put_text(home / f"labels/train/{i}.txt", "\n".join(lines))
+    put_text(home / "data.yaml", "train: images/train\nval: images/train\nnames: [stain, crack]")
+
+
+def voc(home: Path) -> None:
+    left, top, right, bottom = SIDES
+    box = (
+        f"<bndbox><xmin>{left}</xmin><ymin>{top}</ymin><xmax>{right}</xmax>"
+        f"<ymax>{bottom}</ymax></bndbox>"
+    )
+    for i in range(N):
+        put(home / f"JPEGImages/{i}.png", i)
+        objects = [f"<object><name>{kind}</name>{box}</object>" for kind in KINDS[i % 3]]
+        put_text(home / f"Annotations/{i}.xml", f"<annotation>{''.join(objects)}</annotation>")
+
+
+def ingested(home: Path, data: Path) -> Manifest:
+    """Both stages, with the settings that `recognise` proposes, read from YAML files."""
+    conf = data.parent / "conf"
+    source = recognise(home).settings
+    put_text(conf / "ingest.yaml", yaml.safe_dump({"source": source, "split": SPLIT}))
+    put_text(conf / "taxonomy.yaml", TAXONOMY)
+    put_text(conf / "preprocess.yaml", PREPROCESS)
+    taxonomy = yaml_config.load(conf / "taxonomy.yaml", Taxonomy)
+    with whole_folder(data / "ingest") as out:
+        ingest.run(yaml_config.load(conf / "ingest.yaml", ingest.Config), taxonomy, out)
+    with whole_folder(data / "preprocess") as out:
+        preprocess.run(yaml_config.load(conf / "preprocess.yaml", preprocess.Config), data, out)
+    return read_manifest(data / "ingest")
+
+
+@pytest.mark.parametrize("write", [yolo, voc])
+def test_a_tree_goes_through_ingest_and_preprocess(write: Write, tmp_path: Path) -> None:
+    write(tmp_path / "tree")
+    data = ingested(tmp_path / "tree", tmp_path / "data")
+    assert data.table["label"].value_counts().to_dict() == {"good": 12, "stain": 12, "crack": 12}
+    assert set(data.table["split"]) == {"train", "val", "test"}
+    shards = Shards(tmp_path / "data/preprocess")
+    assert len(shards) == N
+    assert shards[0].shape == (32, 32, 1)
+
+
+@pytest.mark.parametrize("write", [yolo, voc])
+def test_boxes_are_kept_in_pixels_with_their_classes(write: Write, tmp_path: Path) -> None:
+    write(tmp_path / "tree")
+    data = ingested(tmp_path / "tree", tmp_path / "data")
+    for row, label in enumerate(data.table["label"]):
+        boxes = [(box.label, box.left, box.top, box.right, box.bottom) for box in data.boxes(row)]
+        kinds = {"good": KINDS[0], "stain": KINDS[1], "crack": KINDS[2]}[label]
+        assert boxes == [(kind, *SIDES) for kind in kinds]
