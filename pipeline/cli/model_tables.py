@@ -135,17 +135,18 @@ def print_dossier(seen: Dossier) -> None:
 
 
 def _gate(version: Version) -> str:
-    why = version.tags.get("gate.failed", "")
+    from pipeline.registry.versions import GATE_DETAILS
+
     if version.gate == "unknown":
         return "unknown (registered by an older Lineside)"
-    return f"{version.gate}: {why}" if why else version.gate
+    details = [version.tags[tag] for tag in reversed(GATE_DETAILS) if tag in version.tags]
+    return "\n".join([version.gate, *details])
 
 
 def signoff_table(records: tuple[Signoff, ...] | list[Signoff], title: str) -> Table:
     """One row a decision."""
     table = Table("record", "at", "act", "version", "by", "reason", "gate", title=escape(title))
     for r in records:
-        reason = r.reason + (f" (override: {r.override_reason})" if r.override_reason else "")
         instead = f" instead of {r.previous}" if r.act == "rollback" and r.previous else ""
         table.add_row(
             r.name,
@@ -153,7 +154,7 @@ def signoff_table(records: tuple[Signoff, ...] | list[Signoff], title: str) -> T
             r.act,
             f"{r.version}{instead}",
             escape(r.reviewer),
-            escape(reason),
+            escape(r.full_reason),
             r.gate,
         )
     return table

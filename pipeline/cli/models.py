@@ -188,12 +188,18 @@ def promote(
             help="Reason to promote although the gate failed or the version was rejected."
         ),
     ] = "",
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Name of a check of the gate that is not proven and is accepted; repeatable."
+        ),
+    ] = None,
     registry: Uri = None,
     as_json: Json = False,
 ) -> None:
     """Sign a version off: it becomes the champion, which stations run."""
     outcome = _review(registry, recipe).promote(
-        _one(recipe, number, version), reviewer, reason, override
+        _one(recipe, number, version), reviewer, reason, override, accept or ()
     )
     _print_outcome(outcome, as_json, _reach(_registry(registry), outcome.version))
 

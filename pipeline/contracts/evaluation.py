@@ -6,9 +6,11 @@ the model card and registration read it.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from pipeline.plugins import Strict
 
@@ -29,32 +31,101 @@ class Share(Strict):
     high: float | None
 
 
+class CheckState(StrEnum):
+    """Result of one condition of the gate, in the one wording that people read everywhere."""
+
+    NOT_CHECKED = "not checked"
+    PASSED = "passed"
+    ATTENTION = "attention"
+    NOT_PROVEN = "not proven"
+    FAILED = "failed"
+
+    @property
+    def severity(self) -> int:
+        """Rank of the states, 0 (nothing to check) to 4 (failed)."""
+        return list(CheckState).index(self)
+
+    @property
+    def blocks(self) -> bool:
+        """Does it forbid a promotion that does not name it?"""
+        return self in (CheckState.NOT_PROVEN, CheckState.FAILED)
+
+
 class Check(Strict):
     """One condition of the gate."""
 
     model_config = ConfigDict(populate_by_name=True)
 
     name: str = Field(
-        description="Name of the condition: escapes, overkill, supported, ranking, leak, "
-        "golden, champion."
+        description="Name of the condition: escapes, overkill, promise, review, ranking, leak, "
+        "data, commit, golden, champion."
     )
-    passed: bool
+    state: CheckState = Field(
+        description="passed; failed; not proven: too few parts to decide; not checked: there was "
+        "nothing to check; attention: no obstacle, but a person should know it."
+    )
     sentence: str = Field(
         alias="said",  # its name in evaluation.json
         description="In words: what was found and what was allowed.",
     )
+    remedy: str = Field("", description="What would prove it, where it is not proven.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_an_older_file(cls, raw: Any) -> Any:
+        """`passed` is what Lineside 0.1 wrote in place of `state`."""
+        return _with_state(raw, keep=False)
 
     @property
     def title(self) -> str:
-        """Its name for people: `proven` is called `supported` in evaluation.json."""
-        return "proven" if self.name == "supported" else self.name
+        """Its name for people: older files call the promise `supported`."""
+        return "promise" if self.name == "supported" else self.name
+
+    @property
+    def line(self) -> str:
+        """All of it in one line: `escapes not proven: 1 of 9 bad test parts pass ...`."""
+        remedy = f"; {self.remedy}" if self.remedy else ""
+        return f"{self.title} {self.state}: {self.sentence}{remedy}"
 
 
 class Gate(Strict):
     """May this model be signed off without an override?"""
 
-    passed: bool
+    passed: bool = Field(description="No check failed, and none is not proven.")
+    state: CheckState = Field(description="That of its worst check.")
     checks: tuple[Check, ...]
+
+    @classmethod
+    def of(cls, checks: Iterable[Check]) -> Self:
+        """The gate that these checks make."""
+        listed = tuple(checks)
+        state = max((c.state for c in listed), key=lambda s: s.severity, default=CheckState.PASSED)
+        if state is CheckState.NOT_CHECKED:
+            raise ValueError("a gate whose every check had nothing to check has no state")
+        return cls(passed=not state.blocks, state=state, checks=listed)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_an_older_file(cls, raw: Any) -> Any:
+        return _with_state(raw, keep=True)
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.passed == self.state.blocks:
+            raise ValueError(f"passed is {self.passed} and state is {self.state}")
+        return self
+
+    def in_state(self, state: CheckState) -> tuple[Check, ...]:
+        """The checks in that state."""
+        return tuple(check for check in self.checks if check.state is state)
+
+
+def _with_state(raw: Any, *, keep: bool) -> Any:
+    """What a file says without `state`, with the state that its `passed` stands for."""
+    if not isinstance(raw, dict) or "state" in raw or not isinstance(raw.get("passed"), bool):
+        return raw
+    state = CheckState.PASSED if raw["passed"] else CheckState.FAILED
+    return {k: v for k, v in raw.items() if keep or k != "passed"} | {"state": state}
 
 
 class Slice(Strict):
@@ -208,7 +279,7 @@ class Evaluation(Strict):
     gate: Gate
     something_passes: bool = Field(description="Has the recipe a class that passes?")
     split: SplitSummary
-    promise: dict[str, bool | float | str | None] = Field(
+    promise: dict[str, bool | int | float | str | None] = Field(
         description="The policy's settings, its name as `policy`, `supported` (do the validation "
         "parts prove it?) and a sentence."
     )

@@ -11,12 +11,12 @@ import json
 from datetime import datetime
 from typing import Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from pipeline.plugins import Strict
 
 Act = Literal["promote", "reject", "rollback", "withdraw"]
-GateVerdict = Literal["passed", "failed", "unknown"]
+GateVerdict = Literal["passed", "attention", "not proven", "failed", "unknown"]
 
 # Twice their lengths, as JSON escapes quotes, and the rest fit in MLflow's 5,000 characters.
 NAME_LENGTH = 100
@@ -49,6 +49,11 @@ class Signoff(Strict):
         max_length=TEXT_LENGTH,
         description="Why the version was promoted although the gate failed; empty where it passed.",
     )
+    accepted: tuple[str, ...] = Field(
+        (),
+        description="Checks of the gate that are not proven and that the reviewer accepted by "
+        "name; written only where there are any.",
+    )
     previous: int | None = Field(
         description="Number of the champion before; None where there was none, and for a rejection "
         "or withdrawal."
@@ -62,6 +67,24 @@ class Signoff(Strict):
         if datetime.fromisoformat(at).tzinfo is None:
             raise ValueError("a time without its zone")
         return at
+
+    @model_serializer(mode="wrap")
+    def _as_long_signed(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Records of before there was `accepted` keep their text, and with it their hash."""
+        fields: dict[str, Any] = handler(self)
+        if not self.accepted:
+            fields.pop("accepted", None)
+        return fields
+
+    @property
+    def full_reason(self) -> str:
+        """The reason with what was accepted and overridden: all that the reviewer answers for."""
+        accepted = ", ".join(self.accepted)
+        return (
+            self.reason
+            + (f" (accepted as not proven: {accepted})" if accepted else "")
+            + (f" (override: {self.override_reason})" if self.override_reason else "")
+        )
 
     @property
     def expected_sha256(self) -> str:

@@ -7,15 +7,30 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from pipeline.contracts.bundle import OperatingPoint
 from pipeline.metrics.rates import grouped_share, share_in_words
+from pipeline.plugins import Strict
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
 
 ABOVE_ALL = 1.1  # the largest limit that an operating point may have; no score reaches it
+MAX_REVIEW = 0.25  # a model that leaves more to people decides too little to be called good
+
+
+class ReviewLimit(Strict):
+    """What every policy says of the parts that go to a person."""
+
+    max_review: float = Field(
+        MAX_REVIEW,
+        ge=0,
+        le=1,
+        description="Share of the good parts, and of all, that a person may have to see; beyond it "
+        "the gate asks for attention, or fails with gate.require_max_review.",
+    )
 
 
 @dataclass(frozen=True)
@@ -27,11 +42,14 @@ class Choice:
         proven: the data can prove what the policy promises; where parts come in groups, counted
             by what the groups are worth.
         sentences: what a person should know about the choice.
+        missing_bad, missing_good: parts that are missing to prove it, were they like those there.
     """
 
     point: OperatingPoint
     proven: bool
     sentences: tuple[str, ...]
+    missing_bad: int = 0
+    missing_good: int = 0
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,9 @@ WORDS = {
     "overkill_rate": "overkill",
     "review_rate": "review",
     "accuracy": "accuracy",
+    "auroc": "AUROC",
 }
+SHARES = ("escape_rate", "overkill_rate", "review_rate", "accuracy")
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,17 @@ def compare(
         mcnemar_p=p,
         figures=figures,
         sentence=f"{_sentence(champion, figures)}; {_discordant(worse, better, p)}",
+    )
+
+
+def worse_in(found: Comparison) -> tuple[str, ...]:
+    """The figures in which the challenger is worse than the champion, and not by chance alone."""
+    return tuple(
+        name
+        for name, difference in found.figures.items()
+        if difference.low is not None
+        and difference.high is not None
+        and (difference.low > 0 if name in LESS_IS_BETTER else difference.high < 0)
     )
 
 
@@ -198,8 +211,8 @@ def _discordant(worse: int, better: int, p: float) -> str:
 def _sentence(champion: str, figures: dict[str, Difference]) -> str:
     """For a person: what changed in the figures that count, and whether it is significant."""
     sentences = []
-    for name, word in WORDS.items():
-        found = figures[name]
+    for name in SHARES:
+        word, found = WORDS[name], figures[name]
         if found.value is None or found.champion is None or found.challenger is None:
             sentences.append(f"{word} not defined")
             continue

@@ -15,12 +15,11 @@ import numpy as np
 from pydantic import Field
 
 from pipeline.contracts.bundle import OperatingPoint
-from pipeline.metrics.choice import Choice, Floats, Kind, Parts, counted
+from pipeline.metrics.choice import Choice, Floats, Kind, Parts, ReviewLimit, counted
 from pipeline.metrics.rates import asked, percent
-from pipeline.plugins import Strict
 
 
-class Conformal(Strict):
+class Conformal(ReviewLimit):
     """Shares that hold on average, without any assumption on scores."""
 
     type: Literal["conformal"] = Field(
@@ -36,11 +35,15 @@ class Conformal(Strict):
 
 @dataclass(frozen=True)
 class Controlled:
-    """A limit with controlled risk; not `proved` where even no miss is too many."""
+    """A limit with controlled risk; not `proved` where even no miss is too many.
+
+    `missing` more parts, in groups like these, would do.
+    """
 
     limit: float
     proved: bool
     sentences: tuple[str, ...]
+    missing: int = 0
 
 
 def choose_conformal(policy: Conformal, parts: Parts) -> Choice:
@@ -58,7 +61,13 @@ def choose_conformal(policy: Conformal, parts: Parts) -> Choice:
     point = OperatingPoint(pass_below=pass_below, fail_from=fail_from)
     counts = f"the shares hold on average, not in each single case: {counted(parts, point)}"
     sentences = (*escapes.sentences, *overkills.sentences, counts)
-    return Choice(point, escapes.proved and overkills.proved, sentences)
+    return Choice(
+        point,
+        escapes.proved and overkills.proved,
+        sentences,
+        missing_bad=escapes.missing,
+        missing_good=overkills.missing,
+    )
 
 
 def controlled(kind: Kind, rate: str, limit: float) -> Controlled:
@@ -68,7 +77,7 @@ def controlled(kind: Kind, rate: str, limit: float) -> Controlled:
     # The sum of 60 sixtieths is not quite 1 in binary.
     held = losses[misses] + 1 <= limit * (units + 1) * (1 + 1e-12)
     n, grouped = len(kind.scores), units < len(kind.scores)
-    sentences = []
+    sentences, missing = [], 0
     if grouped:
         sentences.append(
             f"the {n} {kind.name} validation parts come from {units} groups: {rate} is controlled "
@@ -76,13 +85,14 @@ def controlled(kind: Kind, rate: str, limit: float) -> Controlled:
         )
     if not held[0]:
         needed = int(np.ceil(1 / limit - 1 - 1e-9))
+        missing = int(np.ceil((needed - units) * n / units))
         sentences.append(
             f"{units} {f'groups with {kind.name}' if grouped else kind.name} validation parts "
             f"cannot keep {rate} of {asked(limit)} % on average: without a single miss they keep "
             f"{percent(1 / (units + 1))} %; {needed} would do"
         )
     most = int(misses[np.flatnonzero(held)[-1]]) if held[0] else 0
-    return Controlled(kind.limit(most), bool(held[0]), tuple(sentences))
+    return Controlled(kind.limit(most), bool(held[0]), tuple(sentences), missing)
 
 
 def _losses(kind: Kind) -> tuple[Floats, int]:

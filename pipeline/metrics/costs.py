@@ -8,15 +8,14 @@ import numpy as np
 from pydantic import Field
 
 from pipeline.contracts.bundle import OperatingPoint
-from pipeline.metrics.choice import ABOVE_ALL, Choice, Floats, Parts, counted
+from pipeline.metrics.choice import ABOVE_ALL, Choice, Floats, Parts, ReviewLimit, counted
 from pipeline.metrics.rates import percent
-from pipeline.plugins import Strict
 
 # Costs that differ by less, as a share of the dearest outcome, differ by rounding alone.
 TIE = 1e-12
 
 
-class Cost(Strict):
+class Cost(ReviewLimit):
     """What each outcome costs; any currency, only the ratios matter."""
 
     type: Literal["cost"] = Field(description="The limits that cost least per part on average.")

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from pipeline.contracts.bundle import OperatingPoint
 from pipeline.errors import DataError
 from pipeline.metrics import clustering
-from pipeline.metrics.choice import ABOVE_ALL, Choice, Parts, counted
+from pipeline.metrics.choice import ABOVE_ALL, Choice, Parts, ReviewLimit, counted
 from pipeline.metrics.conformal import Conformal, choose_conformal
 from pipeline.metrics.costs import Cost, choose_cost
 from pipeline.metrics.promises import (
@@ -22,13 +22,12 @@ from pipeline.metrics.promises import (
     choose_max_overkill,
     choose_pass_limit,
 )
-from pipeline.metrics.rates import asked
-from pipeline.plugins import Strict
+from pipeline.metrics.rates import asked, samples_needed
 
 __all__ = ["ABOVE_ALL", "Choice", "FixedLimits", "Policy", "choose", "nothing_passes", "promise"]
 
 
-class FixedLimits(Strict):
+class FixedLimits(ReviewLimit):
     """Limits that were fixed beforehand."""
 
     type: Literal["fixed"] = Field(description="The limits as given.")
@@ -101,8 +100,9 @@ def promise(
 ) -> dict[str, Any]:
     """What is promised, for evaluation.json: the policy's keys, `policy` and `supported`.
 
-    `max_escape`, `max_overkill` and `confidence` stand only where the policy has them; `said` is
-    all of it in words.
+    `max_escape`, `max_overkill` and `confidence` stand only where the policy has them,
+    `missing_bad` and `missing_good` where so many parts more would prove it; `said` is all of it
+    in words.
     """
     given = policy.model_dump()
     shares = [
@@ -117,7 +117,12 @@ def promise(
         policy.type, f"at most {' and '.join(shares)}{how}"
     )
     given["policy"] = given.pop("type")
-    return given | {"supported": choice.proven, "said": text}
+    missing = {
+        key: n
+        for key, n in (("missing_bad", choice.missing_bad), ("missing_good", choice.missing_good))
+        if n
+    }
+    return given | missing | {"supported": choice.proven, "said": text}
 
 
 def _without(
@@ -134,7 +139,13 @@ def _without(
         bad, _ = parts
         choice = choose_pass_limit(policy, bad)
         text += "no fail limit can be chosen, what does not pass goes to review"
-        return Choice(choice.point, False, (*choice.sentences, text))
+        return Choice(
+            choice.point,
+            False,
+            (*choice.sentences, text),
+            missing_bad=choice.missing_bad,
+            missing_good=samples_needed(policy.max_overkill, policy.confidence),
+        )
     text += "no limit can be chosen, every part goes to review"
     return Choice(OperatingPoint(pass_below=0.0, fail_from=ABOVE_ALL), False, (text,))
 

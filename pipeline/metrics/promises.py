@@ -16,15 +16,14 @@ from scipy.special import betaincinv
 
 from pipeline.contracts.bundle import OperatingPoint
 from pipeline.metrics import clustering
-from pipeline.metrics.choice import ABOVE_ALL, Choice, Kind, Parts, counted
+from pipeline.metrics.choice import ABOVE_ALL, Choice, Kind, Parts, ReviewLimit, counted
 from pipeline.metrics.rates import asked, percent, samples_needed
-from pipeline.plugins import Strict
 
 # Groups that take less than this from the number of parts are not worth a sentence.
 WORTH_SAYING = 0.95
 
 
-class MaxEscape(Strict):
+class MaxEscape(ReviewLimit):
     """Two limits: the bad parts set the pass limit, the good ones the fail limit."""
 
     type: Literal["max_escape"] = Field(
@@ -39,7 +38,7 @@ class MaxEscape(Strict):
     )
 
 
-class MaxOverkill(Strict):
+class MaxOverkill(ReviewLimit):
     """One limit, set by the good parts; nothing goes to review."""
 
     type: Literal["max_overkill"] = Field(
@@ -55,11 +54,15 @@ class MaxOverkill(Strict):
 
 @dataclass(frozen=True)
 class Allowed:
-    """How many parts of a kind may be missed; none, and not `proved`, where too few are there."""
+    """How many parts of a kind may be missed; none, and not `proved`, where too few are there.
+
+    `missing` more would prove it.
+    """
 
     misses: int
     proved: bool
     sentences: tuple[str, ...]
+    missing: int = 0
 
 
 def choose_max_escape(policy: MaxEscape, parts: Parts) -> Choice:
@@ -77,6 +80,8 @@ def choose_max_escape(policy: MaxEscape, parts: Parts) -> Choice:
         OperatingPoint(pass_below=pass_below, fail_from=fail_from),
         escapes.proved and overkills.proved,
         (*escapes.sentences, *overkills.sentences),
+        missing_bad=escapes.missing,
+        missing_good=overkills.missing,
     )
 
 
@@ -84,7 +89,7 @@ def choose_pass_limit(policy: MaxEscape, bad: Kind) -> Choice:
     """Only bad parts are there: the pass limit, and everything else for review."""
     escapes = allowed(bad, "an escape rate", policy.max_escape, policy.confidence)
     point = OperatingPoint(pass_below=bad.limit(escapes.misses), fail_from=ABOVE_ALL)
-    return Choice(point, escapes.proved, escapes.sentences)
+    return Choice(point, escapes.proved, escapes.sentences, missing_bad=escapes.missing)
 
 
 def choose_max_overkill(policy: MaxOverkill, parts: Parts) -> Choice:
@@ -94,7 +99,8 @@ def choose_max_overkill(policy: MaxOverkill, parts: Parts) -> Choice:
     limit = good.limit(overkills.misses)
     point = OperatingPoint(pass_below=limit, fail_from=limit)
     promise = f"no promise is made about escapes: {counted(parts, point)}"
-    return Choice(point, overkills.proved, (*overkills.sentences, promise))
+    sentences = (*overkills.sentences, promise)
+    return Choice(point, overkills.proved, sentences, missing_good=overkills.missing)
 
 
 def allowed(kind: Kind, rate: str, limit: float, confidence: float) -> Allowed:
@@ -115,7 +121,7 @@ def allowed(kind: Kind, rate: str, limit: float, confidence: float) -> Allowed:
     broken = np.flatnonzero(~(bounds <= limit))
     held = int(misses[broken[0] - 1] if len(broken) and broken[0] else misses[-1])
     proved = not (len(broken) and broken[0] == 0)
-    sentences = []
+    sentences, missing = [], 0
     if kind.groups is not None and worth[0] < WORTH_SAYING * n:
         n_groups = len(np.unique(kind.groups))
         sentences.append(
@@ -126,9 +132,10 @@ def allowed(kind: Kind, rate: str, limit: float, confidence: float) -> Allowed:
         needed = samples_needed(limit, confidence)
         if worth[0] < n:
             needed = int(np.ceil(needed * n / worth[0]))
+        missing = max(needed - n, 1)
         sentences.append(
             f"{n} {kind.name} validation parts cannot prove {rate} below {asked(limit)} %: without "
             f"a single miss they prove {percent(bounds[0])} %; {needed} would do"
             + (", of as many groups in proportion" if worth[0] < n else "")
         )
-    return Allowed(held if proved else 0, proved, tuple(sentences))
+    return Allowed(held if proved else 0, proved, tuple(sentences), missing)

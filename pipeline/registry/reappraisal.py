@@ -10,11 +10,12 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from pipeline.contracts.evaluation import CheckState
 from pipeline.errors import RegistryError
 from pipeline.registry import runs
 from pipeline.registry.connection import translate_errors
 from pipeline.registry.evidence import Evidence, read_evaluation
-from pipeline.registry.versions import COMPARED_TAG, GATE_TAG
+from pipeline.registry.versions import COMPARED_TAG, GATE_DETAILS, GATE_TAG
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAY_GO = ("gate.failed", COMPARED_TAG)  # tags that another evaluation may leave out
+BLOCKING = {str(state) for state in CheckState if state.blocks}
+
+MAY_GO = (*GATE_DETAILS, COMPARED_TAG)  # tags that another evaluation may leave out
 
 
 def reappraise(
@@ -51,7 +54,7 @@ def reappraise(
         if not (changed or gone or figures or stale):
             return
         gate = changed.pop(GATE_TAG, None)
-        if gate == "failed":
+        if gate in BLOCKING:
             client.set_model_version_tag(recipe, number, GATE_TAG, gate)
         client.update_model_version(recipe, number, evidence.description)
         if run is not None:
@@ -61,7 +64,7 @@ def reappraise(
             client.delete_model_version_tag(recipe, number, key)
         for key, value in changed.items():
             client.set_model_version_tag(recipe, number, key, value)
-        if gate not in (None, "failed"):
+        if gate is not None and gate not in BLOCKING:
             client.set_model_version_tag(recipe, number, GATE_TAG, gate)
 
 

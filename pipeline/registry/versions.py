@@ -6,8 +6,9 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 
+from pipeline.contracts.evaluation import CheckState
 from pipeline.contracts.signoff import GateVerdict
 from pipeline.errors import RegistryError, printable
 
@@ -15,7 +16,7 @@ CHAMPION = "champion"
 CHALLENGER = "challenger"
 PREVIOUS = "previous"
 SHA256_TAG = "bundle_sha256"
-GATE_TAG = "gate"  # passed or failed; a version without was registered by an older Lineside
+GATE_TAG = "gate"  # a CheckState; a version without was registered by an older Lineside
 REVIEW_TAG = "review.status"  # for people: pending, approved, rejected or withdrawn
 RECORD_TAG = "review.record"  # the name of the sign-off that decided so
 COMPARED_TAG = "compared_with"  # the champion that the gate compared it with, absent for none
@@ -53,7 +54,15 @@ class Version:
     def gate(self) -> GateVerdict:
         """The gate's result when it was registered."""
         found = self.tags.get(GATE_TAG)
-        return "passed" if found == "passed" else "failed" if found == "failed" else "unknown"
+        return next((verdict for verdict in get_args(GateVerdict) if verdict == found), "unknown")
+
+
+def detail_tag(state: CheckState) -> str:
+    """The tag that lists the checks of one result: `gate.not_proven`."""
+    return f"{GATE_TAG}.{state.replace(' ', '_')}"
+
+
+GATE_DETAILS = tuple(detail_tag(state) for state in CheckState if state is not CheckState.PASSED)
 
 
 def promote_command(recipe: str, version: int | str) -> str:

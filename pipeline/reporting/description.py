@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.contracts.bundle import Bundle
-from pipeline.contracts.evaluation import Comparison, Evaluation
+from pipeline.contracts.evaluation import Check, CheckState, Comparison, Evaluation, Gate
 from pipeline.reporting import wording
 from pipeline.reporting.template import markdown
 
@@ -34,7 +34,7 @@ def describe(bundle: Bundle, metrics: Mapping[str, Any], evaluation: Evaluation)
     promise, split = evaluation.promise, evaluation.split
     before = [
         f"**{wording.verdict(gate)}.**",
-        *(f"- {_short(f'{c.title}: {c.sentence}')}" for c in gate.checks if not c.passed),
+        *(f"- {_short(check.line)}" for check in _noteworthy(gate)),
         "",
         f"**{markdown(provenance.recipe)}**: {markdown(provenance.architecture)}, weights "
         f"{markdown(provenance.weights)}, method {markdown(provenance.method)}, "
@@ -56,11 +56,16 @@ def describe(bundle: Bundle, metrics: Mapping[str, Any], evaluation: Evaluation)
         f"The report with plots and pictures is the artifact `{REPORT}` of the run that this "
         "version comes from.",
         "",
-        f"Bundle `{bundle.sha256}`. Sign off with "
-        f"`{wording.promote(provenance.recipe, passed=gate.passed)}`.",
+        f"Bundle `{bundle.sha256}`. Sign off with `{wording.promote(provenance.recipe, gate)}`.",
     ]
     room = LENGTH - len("\n".join([*before, *after]))
     return "\n".join([*before, *_fitting(_weaknesses(evaluation), room), *after])
+
+
+def _noteworthy(gate: Gate) -> list[Check]:
+    """What a signer must know, the worst first: all checks but those that passed."""
+    found = [c for c in gate.checks if c.state is not CheckState.PASSED]
+    return sorted(found, key=lambda check: -check.state.severity)
 
 
 def _figures(metrics: Mapping[str, Any]) -> Iterator[str]:

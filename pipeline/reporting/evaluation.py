@@ -139,7 +139,7 @@ def render(page: Page) -> bytes:
         compared=capital(wording.compared(evaluation.comparison)),
         golden=evaluation.golden,
         misses=MISSES,
-        promote=wording.promote(page.recipe, passed=evaluation.gate.passed),
+        promote=wording.promote(page.recipe, evaluation.gate),
         leakage=wording.leakage(evaluation.split),
         wording=wording,
         parts=parts,

@@ -46,6 +46,6 @@ def render(page: Page) -> bytes:
         leakage=wording.leakage(evaluation.split),
         notes=[capital(note) for note in evaluation.notes],
         # A block of code shows what it holds; escaped, the command would not be one.
-        command=Markup(wording.promote(page.recipe, passed=evaluation.gate.passed)),
+        command=Markup(wording.promote(page.recipe, evaluation.gate)),
         wording=wording,
     )

@@ -10,6 +10,7 @@ from typing import Any
 from pipeline.contracts.bundle import OperatingPoint
 from pipeline.contracts.evaluation import (
     LESS_IS_BETTER,
+    CheckState,
     Comparison,
     Difference,
     Evaluation,
@@ -28,6 +29,20 @@ TITLES = {
     "review_rate": "Review",
     "accuracy": "Accuracy",
     "auroc": "AUROC",
+}
+MARKS = {
+    CheckState.PASSED: "✓",
+    CheckState.FAILED: "✗",
+    CheckState.NOT_PROVEN: "?",
+    CheckState.NOT_CHECKED: "○",
+    CheckState.ATTENTION: "!",
+}
+TONES = {  # classes of the style sheet
+    CheckState.PASSED: "yes",
+    CheckState.FAILED: "no",
+    CheckState.NOT_PROVEN: "amber",
+    CheckState.NOT_CHECKED: "muted",
+    CheckState.ATTENTION: "amber",
 }
 
 
@@ -96,7 +111,7 @@ def five(metrics: Mapping[str, Any], evaluation: Evaluation) -> tuple[ReportFigu
     overkill = _rate(
         metrics, "overkill_rate", n - n_bad, "good", "are rejected", allowed.get("max_overkill")
     )
-    review = _rate(metrics, "review_rate", n, "", "go to a person")
+    review = _rate(metrics, "review_rate", n, "", "go to a person", allowed.get("max_review"))
     accuracy = _rate(metrics, "accuracy", n, "", "are given the right class")
     auroc = _auroc(metrics, evaluation.something_passes)
     if not evaluation.something_passes:
@@ -136,10 +151,10 @@ def limits(point: OperatingPoint, evaluation: Evaluation) -> tuple[str, ...]:
 
 def verdict(gate: Gate) -> str:
     """The first line of every report."""
-    failed = sum(not c.passed for c in gate.checks)
-    if gate.passed:
-        return f"Gate passed: {_all(len(gate.checks))}"
-    return f"Gate failed: {failed} of {len(gate.checks)} checks"
+    counts = ((len(gate.in_state(state)), state) for state in reversed(CheckState))
+    listed = ", ".join(f"{n} {state}" for n, state in counts if n)
+    state = "passed, needs attention" if gate.state is CheckState.ATTENTION else gate.state
+    return f"Gate {state}: {listed or 'no check'}"
 
 
 def leakage(split: SplitSummary) -> str:
@@ -192,12 +207,13 @@ def better(key: str, found: Difference) -> str:
     return "better" if (found.high < 0) == (key in LESS_IS_BETTER) else "worse"
 
 
-def promote(recipe: str, *, passed: bool) -> str:
-    """The command that signs a version off."""
+def promote(recipe: str, gate: Gate) -> str:
+    """The command that signs a version off, with what the gate wants accepted by name."""
     text = (
         f"lineside models promote {shlex.quote(recipe)} --version N --reviewer NAME --reason TEXT"
     )
-    return text if passed else f"{text} --override WHY"
+    accepted = "".join(f" --accept {check.title}" for check in gate.in_state(CheckState.NOT_PROVEN))
+    return text + accepted + (" --override WHY" if gate.in_state(CheckState.FAILED) else "")
 
 
 def _chosen(promise: Mapping[str, Any]) -> str:
@@ -259,7 +275,3 @@ def _signed(value: float, digits: int) -> str:
     if not float(text):
         return text
     return f"{MINUS if value < 0 else '+'}{text}"
-
-
-def _all(n: int) -> str:
-    return "its one check" if n == 1 else f"all {n} checks"

@@ -45,7 +45,7 @@ from pipeline.metrics.rates import percent
 from pipeline.plugins import Strict
 from pipeline.registry.connection import default_uri
 from pipeline.registry.store import Registry
-from pipeline.reporting import plots
+from pipeline.reporting import plots, wording
 from pipeline.reporting.evaluation import Gallery, Page, curves, write_report
 from pipeline.reporting.gallery import write_gallery
 from pipeline.reporting.model_card import write_card
@@ -149,7 +149,8 @@ def run(
     evaluation = Evaluation(
         gate=judge_gate(
             *(config.gate, data, test, metrics, promised, golden_found, compared),
-            leaky=measured.split.leaky,
+            split=measured.split,
+            commit=(facts or {}).get("git_commit", ""),
         ),
         something_passes=something_passes,
         split=measured.split,
@@ -195,11 +196,12 @@ def _watch(what: str) -> Watch:
 
 
 def _summary(evaluation: Evaluation) -> list[str]:
-    """For the terminal: the gate and what fails it, then what else a person should know."""
+    """For the terminal: the gate with every check, then what else a person should know."""
     gate, tried = evaluation.gate, evaluation.robustness
-    found = [f"gate {'passed' if gate.passed else 'FAILED'}"]
-    found += [f"  {check.title}: {check.sentence}" for check in gate.checks if not check.passed]
-    found += [evaluation.comparison.sentence, evaluation.slices.worst]
+    worst_first = sorted(gate.checks, key=lambda check: -check.state.severity)
+    found = [wording.verdict(gate)]
+    found += [f"  {check.line}" for check in worst_first]
+    found.append(evaluation.slices.worst)
     return list(filter(None, [*found, tried.first_to_break if tried else ""]))
 
 

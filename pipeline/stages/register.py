@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from pipeline.contracts.bundle import open_bundle
-from pipeline.contracts.evaluation import EVALUATION, Evaluation
+from pipeline.contracts.evaluation import EVALUATION, CheckState, Evaluation, Gate
 from pipeline.datasets import manifest
 from pipeline.evaluation.lineage import git
 from pipeline.files import read_model, sha256, write_json
@@ -22,15 +22,16 @@ from pipeline.registry.evidence import FOLDER, Evidence
 from pipeline.registry.push import push
 from pipeline.registry.runs import MANIFEST_TAG, MODEL_TAG, UP_TO_TRAINING, settings
 from pipeline.registry.store import Registry
-from pipeline.registry.versions import SHA256_TAG
+from pipeline.registry.versions import GATE_DETAILS, GATE_TAG, SHA256_TAG, detail_tag
 from pipeline.reporting.description import describe
 from pipeline.stages import Report, run_stage
 
 REGISTRATION = "registration.json"
 FILES = ("report.html", "MODEL_CARD.md", "metrics.json", EVALUATION)
+TAG_LENGTH = 4900  # MLflow's database takes 5000
 KEY_FIGURES = ("auroc", "accuracy", "escape_rate", "overkill_rate", "review_rate")
 RESERVED = {  # tags that `run` and the registry write
-    *("gate", "gate.failed", "comparison", "compared_with", "recipe", "run_id", "git_commit"),
+    *(GATE_TAG, *GATE_DETAILS, "comparison", "compared_with", "recipe", "run_id", "git_commit"),
     *("architecture", "method", "weights", "split", "leaky", "data_md5"),
     *(SHA256_TAG, MODEL_TAG, MANIFEST_TAG),
     *KEY_FIGURES,
@@ -81,12 +82,10 @@ def run(
     metrics = json.loads((evaluated / "metrics.json").read_bytes())
     numbers = _numbers(metrics)
     evaluation = read_model(evaluated / EVALUATION, Evaluation)
-    failed = [f"{c.title}: {c.sentence}" for c in evaluation.gate.checks if not c.passed]
     tags = {
         **config.tags,
         **provenance,
-        "gate": "passed" if evaluation.gate.passed else "failed",
-        **({"gate.failed": "; ".join(failed)} if failed else {}),
+        **_gate_tags(evaluation.gate),
         "comparison": evaluation.comparison.sentence or evaluation.comparison.not_run,
         **({"compared_with": champion} if (champion := evaluation.comparison.champion) else {}),
         "data_md5": evaluation.lineage.get("dvc.ingest", ""),
@@ -122,6 +121,16 @@ def run(
     write_json(out / REGISTRATION, written)
     name = f"{registration.name} version {registration.version}"
     return Report([f"{name} {'registered' if new else 'was registered already'}"])
+
+
+def _gate_tags(gate: Gate) -> dict[str, str]:
+    """The gate's result, and the checks of each result but passed."""
+    tags = {GATE_TAG: str(gate.state)}
+    for state in CheckState:
+        if state is not CheckState.PASSED and (checks := gate.in_state(state)):
+            text = "; ".join(check.line for check in checks)
+            tags[detail_tag(state)] = text if len(text) <= TAG_LENGTH else f"{text[:TAG_LENGTH]} …"
+    return tags
 
 
 def _numbers(metrics: dict[str, Any]) -> dict[str, float]:

@@ -15,7 +15,7 @@ from pipeline.contracts.signoff import Signoff
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
 from tests.conftest import SealBundle
-from tests.judgements import judged
+from tests.judgements import judge, judged
 from tests.registries import copy_registry, registry_from
 
 Models = Callable[..., tuple[int, str, str]]
@@ -238,6 +238,21 @@ def test_a_failed_gate_is_promoted_with_an_override_only(models: Models) -> None
     assert done["said"] == "cells/2 is now the champion"
     assert (done["record"]["gate"], done["record"]["override_reason"]) == ("failed", "trial")
     assert done["version"]["aliases"] == ["challenger", "champion"]
+
+
+def test_what_is_not_proven_is_shown_and_promoted_when_it_is_accepted_by_name(
+    models: Models, reviewed: Registry
+) -> None:
+    judge(reviewed, 1, "not proven")
+    line = "escapes not proven: 1 of 9 bad test parts pass; 504 more would prove it"
+    reviewed.client.set_model_version_tag("cells", "1", "gate.not_proven", line)
+    said = " ".join(models("show", "cells", "1")[1].split())
+    assert f"gate not proven {line}" in said
+    code, _, complaint = models("promote", "cells", "--version", "1", *SIGNED)
+    assert (code, "--accept escapes" in complaint) == (2, True)
+    done = asked(models, "promote", "cells", "--version", "1", *SIGNED, "--accept", "escapes")
+    assert done["record"]["accepted"] == ["escapes"]
+    assert "accepted as not proven: escapes" in " ".join(models("history", "cells")[1].split())
 
 
 def test_a_promotion_warns_of_files_that_stations_elsewhere_cannot_fetch(

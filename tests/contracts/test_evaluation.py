@@ -5,19 +5,56 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from pipeline.contracts.evaluation import Check, Gate, Golden
+from pipeline.contracts.evaluation import Check, CheckState, Gate, Golden
+
+
+def check(state: str, name: str = "escapes", remedy: str = "") -> Check:
+    return Check(name=name, state=CheckState(state), sentence="0 of 9 pass", remedy=remedy)
 
 
 def test_a_check_keeps_its_key_in_evaluation_json() -> None:
-    check = Check(name="promise", passed=True, sentence="0 of 100 escaped")
-    written = check.model_dump_json(by_alias=True)
-    assert written == '{"name":"promise","passed":true,"said":"0 of 100 escaped"}'
-    assert Check.model_validate_json(written) == check
+    written = check("not proven", remedy="7 more").model_dump_json(by_alias=True)
+    assert written == (
+        '{"name":"escapes","state":"not proven","said":"0 of 9 pass","remedy":"7 more"}'
+    )
+    assert Check.model_validate_json(written).line == "escapes not proven: 0 of 9 pass; 7 more"
 
 
-def test_the_check_that_is_called_supported_there_is_shown_as_proven() -> None:
-    checks = [Check(name=name, passed=True, sentence="") for name in ("supported", "golden")]
-    assert [check.title for check in checks] == ["proven", "golden"]
+def test_an_evaluation_of_an_older_lineside_is_read() -> None:
+    file = """{"passed": false, "checks": [
+        {"name": "supported", "passed": true, "said": "the validation parts prove it"},
+        {"name": "escapes", "passed": false, "said": "30 of 100 pass"}]}"""
+    gate = Gate.model_validate_json(file)
+    assert gate.state is CheckState.FAILED
+    assert [c.line for c in gate.checks] == [
+        "promise passed: the validation parts prove it",
+        "escapes failed: 30 of 100 pass",
+    ]
+    assert Gate.model_validate_json(gate.model_dump_json(by_alias=True)) == gate
+
+
+@pytest.mark.parametrize(
+    ("states", "state", "passed"),
+    [
+        (["passed", "not checked"], "passed", True),
+        (["attention", "passed"], "attention", True),
+        (["not proven", "attention"], "not proven", False),
+        (["not proven", "failed", "passed"], "failed", False),
+    ],
+)
+def test_a_gate_is_as_good_as_its_worst_check(states: list[str], state: str, passed: bool) -> None:
+    gate = Gate.of(map(check, states))
+    assert (gate.state, gate.passed) == (state, passed)
+
+
+def test_a_gate_that_checked_nothing_is_not_made() -> None:
+    with pytest.raises(ValueError, match="nothing to check"):
+        Gate.of([check("not checked")])
+
+
+def test_a_gate_whose_state_was_changed_by_hand_is_refused() -> None:
+    with pytest.raises(ValidationError, match="passed is True and state is failed"):
+        Gate.model_validate({"passed": True, "state": "failed", "checks": []})
 
 
 def test_an_unknown_key_is_refused() -> None:

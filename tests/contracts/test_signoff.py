@@ -89,3 +89,20 @@ def test_the_longest_record_fits_in_a_tag_of_the_registry() -> None:
     text = '"' * TEXT_LENGTH  # which JSON escapes
     texts = {"reviewer": '"' * NAME_LENGTH, "reason": text, "override_reason": text}
     assert len(Signoff(**FIELDS | texts).sealed().model_dump_json()) <= 5000
+
+
+def test_a_record_of_before_there_was_anything_to_accept_keeps_its_text_and_hash(
+    record: Signoff,
+) -> None:
+    assert "accepted" not in record.model_dump_json()
+    accepting = Signoff(**FIELDS, accepted=("escapes",)).sealed()
+    assert Signoff.model_validate_json(accepting.model_dump_json()) == accepting
+    assert accepting.sha256 != record.sha256
+
+
+def test_the_full_reason_holds_all_that_the_reviewer_answers_for(record: Signoff) -> None:
+    assert record.full_reason == FIELDS["reason"]
+    more = {"accepted": ("escapes", "promise"), "override_reason": "trial", "reason": "release"}
+    assert record.model_copy(update=more).full_reason == (
+        "release (accepted as not proven: escapes, promise) (override: trial)"
+    )

@@ -1,4 +1,4 @@
-"""The gate refuses what the test parts contradict, and says in words why."""
+"""The gate refuses what the test parts contradict, and names what they do not prove."""
 
 from __future__ import annotations
 
@@ -9,11 +9,18 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from pipeline.contracts.evaluation import Comparison, Difference, Gate, Golden, GoldenMiss
+from pipeline.contracts.evaluation import (
+    CheckState,
+    Comparison,
+    Difference,
+    Gate,
+    Golden,
+    GoldenMiss,
+)
 from pipeline.metrics import classification as figures
 from pipeline.metrics.comparison import not_compared
 from pipeline.metrics.costs import Cost
-from pipeline.metrics.gating import GateRules, Measured, gate, measured
+from pipeline.metrics.gating import GateRules, Measured, gate
 from pipeline.metrics.operating_point import choose, promise
 from pipeline.metrics.promises import MaxEscape
 from pipeline.metrics.rates import grouped_bootstrap
@@ -31,14 +38,19 @@ UNGROUPED = [str(i) for i in range(200)]
 
 
 def found(
-    escapes: int = 5, overkills: int = 5, auroc: float | None = 0.9, groups: list[str] = UNGROUPED
+    escapes: int = 3,
+    overkills: int = 3,
+    auroc: float | None = 0.9,
+    groups: list[str] = UNGROUPED,
+    reviewed: int = 0,
 ) -> Measured:
-    """100 bad test parts, of which some pass, and 100 good ones, of which some fail."""
+    """100 bad test parts, of which some pass, and 100 good ones, of which some fail or wait."""
     bad = np.arange(200) < 100
-    verdicts = np.where(bad, "FAIL", "PASS")
+    verdicts = np.where(bad, "FAIL", "PASS").astype("U6")
     verdicts[:escapes], verdicts[100 : 100 + overkills] = "PASS", "FAIL"
+    verdicts[200 - reviewed :] = "REVIEW"
     interval = None if auroc is None else [auroc - 0.05, auroc + 0.05]
-    return measured(bad, verdicts, groups, auroc, interval)
+    return Measured(bad, verdicts, groups, auroc, interval)
 
 
 def verdict(
@@ -46,46 +58,66 @@ def verdict(
     rules: GateRules | None = None,
     promised: dict[str, Any] | None = PROMISE,
     *,
-    leaky: bool = False,
+    leak: str | None = "clean",
     golden: Golden | None = None,
     comparison: Comparison = NOBODY,
+    **other: Any,
 ) -> Gate:
     """The gate of a model that is fine but for what is given."""
     return gate(
         rules or GateRules(),
         result or found(),
         promised,
-        leaky=leaky,
+        leak=leak,
         golden=golden,
         comparison=comparison,
+        **other,
     )
+
+
+def in_state(given: Gate, state: str) -> dict[str, str]:
+    """What each check in that state has to say."""
+    assert all(check.sentence for check in given.checks)
+    return {c.name: c.line.split(": ", 1)[1] for c in given.in_state(CheckState(state))}
 
 
 def refusals(given: Gate) -> dict[str, str]:
     """What each failed check says; the gate must agree with its checks."""
-    failed = {check.name: check.sentence for check in given.checks if not check.passed}
-    assert given.passed == (not failed)
-    assert all(check.sentence for check in given.checks)
+    failed = in_state(given, "failed")
+    assert (given.state is CheckState.FAILED) == bool(failed)
     return failed
 
 
-def test_a_model_that_keeps_its_promises_passes() -> None:
-    assert verdict().passed
-    assert [check.name for check in verdict().checks] == [
-        "escapes",
-        "overkill",
-        "supported",
-        "ranking",
-        "leak",
-        "golden",
-        "champion",
-    ]
+def unproven(given: Gate) -> dict[str, str]:
+    return in_state(given, "not proven")
+
+
+def test_a_model_that_keeps_its_promises_passes_and_what_was_not_checked_is_named() -> None:
+    given = verdict(doubts=[], commit="c2a64a5")
+    assert given.passed
+    assert {check.name: check.state for check in given.checks} == {
+        "escapes": "passed",
+        "overkill": "passed",
+        "promise": "passed",
+        "review": "passed",
+        "ranking": "passed",
+        "leak": "passed",
+        "data": "passed",
+        "commit": "passed",
+        "golden": "not checked",
+        "champion": "not checked",
+    }
+    nobody_looked = verdict(leak=None)
+    assert {*in_state(nobody_looked, "not checked")} == {
+        *("leak", "data", "commit", "golden", "champion"),
+    }
+    assert nobody_looked.passed
 
 
 def test_escapes_that_contradict_the_promise_are_refused_with_both_figures() -> None:
     assert refusals(verdict(found(escapes=30))) == {
-        "escapes": "30 of 100 bad test parts pass (30.0 %, 21.2 to 40.0 %): contradicts the "
-        "promise of at most 10 %"
+        "escapes": "30 of 100 bad test parts pass (30.0 %), with 95 % confidence at least 22.5 %: "
+        "contradicts the promise of at most 10 %"
     }
 
 
@@ -93,26 +125,59 @@ def test_overkill_that_contradicts_the_promise_is_refused() -> None:
     assert set(refusals(verdict(found(overkills=30)))) == {"overkill"}
 
 
-def test_more_escapes_than_promised_that_may_be_chance_are_not_refused() -> None:
-    given = verdict(found(escapes=15))
-    assert given.passed
-    assert "does not contradict the promise of at most 10 %" in given.checks[0].sentence
+def test_a_promise_that_the_test_keeps_is_confirmed_with_its_bound() -> None:
+    assert in_state(verdict(), "passed")["escapes"] == (
+        "3 of 100 bad test parts pass (3.0 %), with 95 % confidence at most 7.6 %: keeps the "
+        "promise of at most 10 %"
+    )
+
+
+@pytest.mark.parametrize(
+    ("result", "name"), [(found(escapes=6), "bad"), (found(overkills=6), "good")]
+)
+def test_what_may_be_chance_is_not_proven_and_the_missing_parts_are_counted(
+    result: Measured, name: str
+) -> None:
+    given = verdict(result)
+    (said,) = unproven(given).values()
+    assert not given.passed
+    assert said.endswith(
+        f"neither proves nor contradicts the promise of at most 10 %; 65 more {name} test parts "
+        "like these would prove it"
+    )
+
+
+def test_a_share_beyond_the_promise_that_may_be_chance_is_not_proven_either() -> None:
+    (said,) = unproven(verdict(found(escapes=15))).values()
+    assert said.endswith("no number of parts like these would prove it")
+
+
+def test_the_groups_that_are_missing_are_counted() -> None:
+    alike = [f"g{i // 10}" for i in range(200)]
+    said = unproven(verdict(found(escapes=1, groups=alike)))["escapes"]
+    assert said.endswith("40 more bad test parts in 4 more groups like these would prove it")
 
 
 def test_escapes_of_one_module_contradict_less_than_escapes_of_many() -> None:
     alike = [f"g{i // 20}" for i in range(200)]
-    assert not verdict(found(escapes=20)).passed
-    assert verdict(found(escapes=20, groups=alike)).passed
+    assert set(refusals(verdict(found(escapes=20)))) == {"escapes"}
+    assert set(unproven(verdict(found(escapes=20, groups=alike)))) == {"escapes", "overkill"}
 
 
-@pytest.mark.parametrize(("kind", "name"), [(True, "overkill"), (False, "escapes")])
-def test_a_figure_that_cannot_be_measured_is_refused(kind: bool, name: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "name", "missing"), [(True, "overkill", "good"), (False, "escapes", "bad")]
+)
+def test_a_figure_that_cannot_be_measured_is_not_proven(
+    kind: bool, name: str, missing: str
+) -> None:
     bad = np.full(50, kind)
-    result = measured(bad, np.where(bad, "FAIL", "PASS"), UNGROUPED[:50], None, None)
-    failed = refusals(verdict(result))
-    assert set(failed) == {name, "ranking"}
-    assert "cannot be measured" in failed[name]
-    assert "a class does not occur" in failed["ranking"]
+    given = verdict(Measured(bad, np.where(bad, "FAIL", "PASS"), UNGROUPED[:50], None, None))
+    assert set(unproven(given)) == {name, "ranking"}
+    assert unproven(given)[name] == (
+        f"the test split has no {missing} part: {name} cannot be measured; 29 {missing} test "
+        "parts without a miss would prove at most 10 %"
+    )
+    assert "a class does not occur" in unproven(given)["ranking"]
 
 
 def test_a_policy_without_promise_is_measured_and_not_held_to_one() -> None:
@@ -120,33 +185,68 @@ def test_a_policy_without_promise_is_measured_and_not_held_to_one() -> None:
     choice = choose(policy, np.linspace(0, 1, 100), np.arange(100) > 50)
     given = verdict(found(escapes=90), promised=promise(policy, choice))
     assert given.passed
-    assert given.checks[0].sentence.endswith("no limit was promised")
+    assert in_state(given, "not checked")["escapes"].endswith("no limit was promised")
+    assert in_state(given, "not checked")["promise"].startswith("the policy promises no share")
 
 
 def test_a_recipe_in_which_no_class_passes_promises_nothing() -> None:
     bad = np.ones(50, bool)
-    result = measured(bad, np.full(50, "FAIL"), UNGROUPED[:50], 0.9, [0.8, 0.95])
+    result = Measured(bad, np.full(50, "FAIL"), UNGROUPED[:50], 0.9, [0.8, 0.95])
     given = verdict(result, promised=None)
     assert given.passed
-    assert given.checks[0].sentence.startswith("no class of this recipe passes")
+    assert "no class of this recipe passes" in in_state(given, "not checked")["promise"]
 
 
-def test_a_promise_that_is_not_proven_is_reported_and_refused_only_when_asked() -> None:
-    unproven = PROMISE | {"supported": False}
-    sentences = {c.name: c.sentence for c in verdict(promised=unproven).checks}["supported"]
-    assert verdict(promised=unproven).passed
-    assert sentences == (
-        "the validation parts do not prove the promise (at most 10 % escapes and 10 % overkill "
-        "at 95 % confidence)"
-    )
+def test_a_promise_that_validation_does_not_prove_is_not_proven_and_refused_when_asked() -> None:
+    missing = PROMISE | {"supported": False, "missing_bad": 504, "missing_good": 20}
+    assert unproven(verdict(promised=missing)) == {
+        "promise": "the validation parts do not prove at most 10 % escapes and 10 % overkill at 95 "
+        "% confidence; 504 more bad parts and 20 more good parts to train and choose on, like "
+        "these, would prove it"
+    }
     strict = GateRules(require_supported=True)
-    assert set(refusals(verdict(rules=strict, promised=unproven))) == {"supported"}
+    assert set(refusals(verdict(rules=strict, promised=missing))) == {"promise"}
     assert verdict(rules=strict).passed
 
 
+def test_too_few_validation_parts_are_counted_for_the_gate() -> None:
+    policy = MaxEscape(max_escape=0.1, max_overkill=0.1)
+    choice = choose(policy, np.linspace(0, 1, 60), np.arange(60) >= 50)
+    said = unproven(verdict(promised=promise(policy, choice)))
+    assert "19 more bad parts to train and choose on" in said["promise"]
+
+
+def test_more_review_than_the_plant_has_people_for_asks_for_attention() -> None:
+    given = verdict(found(reviewed=30))
+    assert given.state is CheckState.ATTENTION
+    assert given.passed
+    (said,) = in_state(given, "attention").values()
+    assert said == (
+        "a person sees 30 of 200 test parts (15.0 %, 10.4 to 20.7 %) and 30 of 100 good ones "
+        "(30.0 %, 21.2 to 40.0 %); max_review is 25 %"
+    )
+    assert verdict(found(reviewed=30), max_review=0.3).state is CheckState.PASSED
+    strict = GateRules(require_max_review=True)
+    assert set(refusals(verdict(found(reviewed=30), strict))) == {"review"}
+
+
 def test_a_leaky_split_is_refused_unless_allowed() -> None:
-    assert set(refusals(verdict(leaky=True))) == {"leak"}
-    assert verdict(rules=GateRules(allow_leaky=True), leaky=True).passed
+    assert set(refusals(verdict(leak="leaky"))) == {"leak"}
+    allowed = verdict(rules=GateRules(allow_leaky=True), leak="leaky")
+    assert allowed.passed
+    assert "all figures flatter" in in_state(allowed, "attention")["leak"]
+
+
+def test_doubts_about_the_test_data_ask_for_attention() -> None:
+    given = verdict(doubts=["2 test parts have a nearly black picture", "1 label is wrong"])
+    assert in_state(given, "attention") == {
+        "data": "2 test parts have a nearly black picture; 1 label is wrong"
+    }
+
+
+def test_code_that_no_commit_holds_asks_for_attention() -> None:
+    said = in_state(verdict(commit="c2a64a5-dirty"), "attention")["commit"]
+    assert said.startswith("code or settings differed from commit c2a64a5: nobody can make")
 
 
 def test_one_golden_part_judged_wrong_is_refused_by_name() -> None:
@@ -169,10 +269,23 @@ def test_a_challenger_with_more_escapes_than_the_champion_is_refused() -> None:
     assert verdict(comparison=against(-0.01)).passed
 
 
+def test_more_review_than_the_champions_is_named_before_everything_else() -> None:
+    more = Difference(champion=0.2, challenger=0.5, value=0.3, low=0.2, high=0.4)
+    alike = Difference(champion=0.02, challenger=0.02, value=0.0, low=-0.01, high=0.01)
+    figures = {"escape_rate": alike, "review_rate": more}
+    comparison = Comparison(champion="cell/3", n=200, figures=figures, sentence="review 50 %")
+    given = verdict(comparison=comparison)
+    assert in_state(given, "attention") == {
+        "champion": "worse than the champion in review: review 50 %"
+    }
+
+
 def test_a_champion_that_could_not_be_run_is_reported() -> None:
     given = verdict(comparison=not_compared("cell/3", "it knows other classes"))
     assert given.passed
-    assert given.checks[-1].sentence == "not compared with champion cell/3: it knows other classes"
+    assert in_state(given, "not checked")["champion"] == (
+        "not compared with champion cell/3: it knows other classes"
+    )
 
 
 def test_a_required_auroc_must_be_reached() -> None:
@@ -184,8 +297,8 @@ def test_a_required_auroc_must_be_reached() -> None:
     }
 
 
-def test_an_auroc_without_interval_is_refused() -> None:
-    assert set(refusals(verdict(replace(found(), auroc_ci95=None)))) == {"ranking"}
+def test_an_auroc_without_interval_is_not_proven() -> None:
+    assert set(unproven(verdict(replace(found(), auroc_ci95=None)))) == {"ranking"}
 
 
 def test_a_challenger_trained_on_shuffled_labels_is_refused() -> None:
@@ -203,21 +316,22 @@ def test_a_challenger_trained_on_shuffled_labels_is_refused() -> None:
         return figures.auroc(bad[rows, None], scores[rows, None])
 
     interval = grouped_bootstrap(ranking, groups, draws=200, seed=0)
-    result = measured(bad, verdicts, groups, ranking(np.arange(300)), interval)
+    result = Measured(bad, verdicts, groups, ranking(np.arange(300)), interval)
     failed = refusals(verdict(result))
-    assert set(failed) == {"ranking"}
     assert "cannot be distinguished from chance" in failed["ranking"]
 
 
-def test_parts_of_a_single_group_contradict_nothing_and_so_prove_nothing() -> None:
+def test_parts_of_a_single_group_contradict_nothing_and_prove_nothing() -> None:
     one = ["module"] * 100 + [str(i) for i in range(100)]
-    said = refusals(verdict(found(escapes=100, groups=one)))
-    assert "too few groups" in said["escapes"]
+    for escapes in (0, 100):
+        assert "escapes" in unproven(verdict(found(escapes=escapes, groups=one)))
 
 
 def test_a_champion_out_of_reach_is_not_an_excuse() -> None:
     away = not_compared("", "nobody answers").model_copy(update={"out_of_reach": True})
-    assert "nobody answers" in refusals(verdict(comparison=away))["champion"]
+    given = verdict(comparison=away)
+    assert not given.passed
+    assert "nobody answers" in unproven(given)["champion"]
 
 
 def test_where_nothing_can_escape_less_accuracy_than_the_champions_is_refused() -> None:
@@ -228,7 +342,7 @@ def test_where_nothing_can_escape_less_accuracy_than_the_champions_is_refused() 
 
 def test_limits_that_decide_nothing_are_refused() -> None:
     said = refusals(verdict(promised={**PROMISE, "decides": False}))
-    assert "every part goes to review" in said["supported"]
+    assert "every part goes to review" in said["promise"]
 
 
 def test_golden_parts_that_training_has_seen_are_reported_as_such() -> None:

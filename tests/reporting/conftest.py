@@ -14,6 +14,7 @@ from pipeline.contracts.bundle import Bundle, OperatingPoint
 from pipeline.contracts.evaluation import (
     Changed,
     Check,
+    CheckState,
     Comparison,
     Difference,
     Evaluation,
@@ -235,13 +236,26 @@ def evaluate(table: pd.DataFrame, taxonomy: Taxonomy) -> Evaluation:
         )
 
     return Evaluation(
-        gate=Gate(
-            passed=True,
-            checks=(
-                Check(name="promise", passed=True, sentence="the limits keep what was promised"),
-                Check(name="golden", passed=True, sentence="12 golden parts, none judged wrong"),
-                Check(name="champion", passed=True, sentence="not worse than solar-cell/3"),
-                Check(name="leak", passed=True, sentence="the split was checked and does not leak"),
+        gate=Gate.of(
+            (
+                Check(
+                    name="promise",
+                    state=CheckState.PASSED,
+                    sentence="the limits keep what was promised",
+                ),
+                Check(
+                    name="golden",
+                    state=CheckState.PASSED,
+                    sentence="12 golden parts, none judged wrong",
+                ),
+                Check(
+                    name="champion", state=CheckState.PASSED, sentence="not worse than solar-cell/3"
+                ),
+                Check(
+                    name="leak",
+                    state=CheckState.PASSED,
+                    sentence="the split was checked and does not leak",
+                ),
             ),
         ),
         something_passes=bool(taxonomy.good),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.contracts.bundle import Bundle
-from pipeline.contracts.evaluation import Check, Comparison, Evaluation, Gate
+from pipeline.contracts.evaluation import Check, CheckState, Comparison, Evaluation, Gate
 from pipeline.reporting.description import describe
 from pipeline.reporting.evaluation import Page
 
@@ -118,21 +118,23 @@ def test_it_ends_with_the_identity_and_the_command_to_sign_off(
 def test_the_gate_comes_first(
     sealed_bundle: Bundle, metrics: dict[str, Any], evaluation: Evaluation
 ) -> None:
-    assert describe(sealed_bundle, metrics, evaluation).startswith("**Gate passed: all 4 checks.**")
+    assert describe(sealed_bundle, metrics, evaluation).startswith("**Gate passed: 4 passed.**")
 
 
 def test_a_failed_gate_names_what_failed_and_asks_for_an_override(
     sealed_bundle: Bundle, metrics: dict[str, Any], evaluation: Evaluation
 ) -> None:
     checks = (
-        Check(name="leak", passed=True, sentence="no leak"),
-        Check(name="promise", passed=False, sentence="escapes of 12 %, allowed are 10 %"),
+        Check(name="leak", state=CheckState.PASSED, sentence="no leak"),
+        Check(
+            name="promise", state=CheckState.FAILED, sentence="escapes of 12 %, allowed are 10 %"
+        ),
     )
-    evaluation = evaluation.model_copy(update={"gate": Gate(passed=False, checks=checks)})
+    evaluation = evaluation.model_copy(update={"gate": Gate.of(checks)})
     lines = describe(sealed_bundle, metrics, evaluation).splitlines()
     assert lines[:2] == [
-        "**Gate failed: 1 of 2 checks.**",
-        "- promise: escapes of 12 %, allowed are 10 %",
+        "**Gate failed: 1 failed, 1 passed.**",
+        "- promise failed: escapes of 12 %, allowed are 10 %",
     ]
     assert "--override WHY" in lines[-1]
 
@@ -193,7 +195,7 @@ def test_with_many_warnings_all_that_decides_stays_and_the_rest_is_counted(
     notes = crowd(n)
     said = describe(sealed_bundle, metrics, noted(evaluation, *notes))
     assert len(said) <= 5000
-    assert said.startswith("**Gate passed: all 4 checks.**")
+    assert said.startswith("**Gate passed: 4 passed.**")
     assert "| Average precision | 0.9012" in said
     assert "challenger | champion | difference" in said
     assert said.splitlines()[-1].endswith("--reviewer NAME --reason TEXT`.")
@@ -227,14 +229,12 @@ def test_no_sentence_takes_the_room_of_all_others(
     sealed_bundle: Bundle, metrics: dict[str, Any], evaluation: Evaluation, letter: str
 ) -> None:
     long = letter * 3000
-    checks = tuple(Check(name=f"check {i}", passed=False, sentence=long) for i in range(7))
+    checks = tuple(
+        Check(name=f"check {i}", state=CheckState.FAILED, sentence=long) for i in range(7)
+    )
     rival = Comparison(champion="cells/3", not_run=long)
     evaluation = evaluation.model_copy(
-        update={
-            "gate": Gate(passed=False, checks=checks),
-            "comparison": rival,
-            "notes": (long,),
-        }
+        update={"gate": Gate.of(checks), "comparison": rival, "notes": (long,)}
     )
     said = describe(sealed_bundle, metrics, evaluation)
     assert len(said) <= 5000

@@ -14,6 +14,7 @@ import pytest
 from pipeline.contracts.bundle import Bundle, OperatingPoint
 from pipeline.contracts.evaluation import (
     Check,
+    CheckState,
     Comparison,
     Gate,
     Golden,
@@ -86,18 +87,20 @@ def changed(page: Page, **fields: object) -> Page:
 
 def test_the_verdict_of_the_gate_comes_first_with_every_check_in_words(html: bytes) -> None:
     text = read(html).text
-    assert text.index("Gate passed: all 4 checks.") < text.index("Five figures")
+    assert text.index("Gate passed: 4 passed.") < text.index("Five figures")
     assert "Promise passed: the limits keep what was promised" in text
 
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_failed_check_stands_above_those_that_passed(page: Page) -> None:
     checks = (
-        Check(name="promise", passed=True, sentence="kept"),
-        Check(name="golden", passed=False, sentence="1 of 12 golden parts is judged wrong"),
+        Check(name="promise", state=CheckState.PASSED, sentence="kept"),
+        Check(
+            name="golden", state=CheckState.FAILED, sentence="1 of 12 golden parts is judged wrong"
+        ),
     )
-    text = read(changed(page, gate=Gate(passed=False, checks=checks))).text
-    assert "Gate failed: 1 of 2 checks." in text
+    text = read(changed(page, gate=Gate.of(checks))).text
+    assert "Gate failed: 1 failed, 1 passed." in text
     assert text.index("Golden failed: 1 of 12") < text.index("Promise passed: kept")
     assert "--override WHY" in text
 
@@ -244,14 +247,9 @@ def test_no_name_can_break_the_page(sealed_bundle: Bundle) -> None:
     comparison = page.evaluation.comparison.model_copy(
         update={"champion": NASTY, "sentence": NASTY}
     )
-    check = Check(name=NASTY, passed=False, sentence=NASTY)
+    check = Check(name=NASTY, state=CheckState.FAILED, sentence=NASTY)
     page = replace(
-        changed(
-            page,
-            comparison=comparison,
-            gate=Gate(passed=False, checks=(check,)),
-            notes=(NASTY,),
-        ),
+        changed(page, comparison=comparison, gate=Gate.of((check,)), notes=(NASTY,)),
         recipe=NASTY,
         title=NASTY,
         predictions=table,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline.contracts.bundle import OperatingPoint
-from pipeline.contracts.evaluation import Check, Comparison, Difference, Gate, Share
+from pipeline.contracts.evaluation import Check, CheckState, Comparison, Difference, Gate, Share
 from pipeline.reporting import wording
 from pipeline.reporting.evaluation import Page
 
@@ -67,10 +67,25 @@ def test_a_share_of_nothing_is_none_to_count() -> None:
     assert wording.share(Share(k=0, n=0, value=None, low=None, high=None)) == "none to count"
 
 
-def test_a_failed_gate_counts_what_failed() -> None:
-    checks = tuple(Check(name=n, passed=p, sentence="") for n, p in (("a", True), ("b", False)))
-    assert wording.verdict(Gate(passed=False, checks=checks)) == "Gate failed: 1 of 2 checks"
-    assert wording.verdict(Gate(passed=True, checks=checks[:1])) == "Gate passed: its one check"
+def gate(*states: CheckState) -> Gate:
+    return Gate.of(Check(name=f"check{i}", state=s, sentence="") for i, s in enumerate(states))
+
+
+@pytest.mark.parametrize(
+    ("states", "verdict"),
+    [
+        ([], "Gate passed: 2 passed"),
+        (["not checked"], "Gate passed: 2 passed, 1 not checked"),
+        (["attention"], "Gate passed, needs attention: 1 attention, 2 passed"),
+        (["not proven", "attention"], "Gate not proven: 1 not proven, 1 attention, 2 passed"),
+        (["failed", "not proven"], "Gate failed: 1 failed, 1 not proven, 2 passed"),
+    ],
+)
+def test_the_verdict_counts_the_checks_of_each_state_the_worst_first(
+    states: list[str], verdict: str
+) -> None:
+    given = [CheckState.PASSED, CheckState.PASSED, *map(CheckState, states)]
+    assert wording.verdict(gate(*given)) == verdict
 
 
 @pytest.mark.parametrize(
@@ -170,7 +185,12 @@ def test_a_leak_is_written_in_capitals_and_an_unchecked_split_as_such(page: Page
 
 
 def test_the_command_to_sign_off_quotes_the_recipe_and_asks_for_an_override() -> None:
-    said = wording.promote("solar cell; rm -rf", passed=False)
+    said = wording.promote("solar cell; rm -rf", gate(CheckState.FAILED))
     assert said.startswith("lineside models promote 'solar cell; rm -rf' --version N")
     assert said.endswith("--override WHY")
-    assert "--override" not in wording.promote("solar-cell", passed=True)
+    assert "--override" not in wording.promote("solar-cell", gate(CheckState.ATTENTION))
+
+
+def test_the_command_to_sign_off_accepts_what_is_not_proven_by_name() -> None:
+    said = wording.promote("cells", gate(CheckState.NOT_PROVEN, *[CheckState.PASSED] * 3))
+    assert said.endswith("--reason TEXT --accept check0")

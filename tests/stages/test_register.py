@@ -11,7 +11,7 @@ import yaml
 
 from pipeline import config
 from pipeline.contracts.bundle import open_bundle
-from pipeline.contracts.evaluation import Check, Evaluation, Gate
+from pipeline.contracts.evaluation import Check, CheckState, Evaluation, Gate
 from pipeline.errors import BundleError, ConfigError, RegistryError
 from pipeline.files import read_model, sha256, write_model
 from pipeline.registry.decisions.review import Review
@@ -110,17 +110,19 @@ def test_a_bundle_that_is_evaluated_again_shows_the_gates_result_now(
     register.run(register.Config(), {}, {}, registry, data, data / "register")
     judged = data / "evaluate/evaluation.json"
     found = read_model(judged, Evaluation)
-    for passed in (not found.gate.passed, found.gate.passed):
-        checks = (Check(name="golden", passed=passed, sentence="1 golden part passed"),)
-        gate = Gate(passed=passed, checks=checks)
+    for state in (CheckState.NOT_PROVEN, CheckState.PASSED, CheckState.FAILED):
+        gate = Gate.of([Check(name="golden", state=state, sentence="of 1 golden part")])
         write_model(judged, found.model_copy(update={"gate": gate}))
-        out = tmp_path / str(passed)
+        out = tmp_path / state
         out.mkdir()
         register.run(register.Config(), {}, {}, registry, data, out)
         (version,) = registry.versions("cells")
-        assert version.tags["gate"] == ("passed" if passed else "failed")
-        assert ("gate.failed" in version.tags) is not passed
-        assert ("Gate passed" in version.description) is passed
+        details = {key: text for key, text in version.tags.items() if key.startswith("gate.")}
+        key = f"gate.{state.replace(' ', '_')}"
+        line = f"golden {state}: of 1 golden part"
+        assert details == ({} if state == "passed" else {key: line})
+        assert version.gate == state
+        assert f"Gate {state}" in version.description
 
 
 @pytest.mark.parametrize("key", ["gate", "review.status", "bundle_sha256", "leaky", "auroc"])
@@ -143,7 +145,8 @@ def test_what_was_registered_can_be_signed_off(ran: Ran, tmp_path: Path) -> None
     shutil.copy(ran.registry.uri.removeprefix("sqlite:///"), tmp_path / "mlflow.db")
     registry = Registry(f"sqlite:///{tmp_path / 'mlflow.db'}")
     (version,) = registry.versions("cells")
-    override = "" if version.gate == "passed" else "trial"
-    done = Review(registry, "cells").promote(1, "A. Weber", "first release", override)
+    found = read_model(ran.data / "evaluate/evaluation.json", Evaluation)
+    names = [check.name for check in found.gate.in_state(CheckState.NOT_PROVEN)]
+    done = Review(registry, "cells").promote(1, "A. Weber", "first release", "trial", names)
     assert done.record is not None
-    assert done.record.gate == version.gate
+    assert (done.record.gate, list(done.record.accepted)) == (version.gate, names)

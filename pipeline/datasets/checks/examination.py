@@ -26,6 +26,7 @@ from pipeline.datasets.splits import crossing, join_duplicates
 
 SHOWN = 20
 LISTED = 200
+BLACK = 8.0  # mean grey level of 255 below which a picture shows nothing
 EXAMPLES = 4
 # Fewer images or groups than these are named: 30 are the least for a useful rate
 # (none wrong among 30 still allows 1 in 10), and 3 groups the least that fill three splits.
@@ -147,6 +148,11 @@ class Examination:
         disputed = dispute(self._stack("texture"), labels, self.groups)
         return {
             "ranges": ranges(qualities, labels),
+            "nearly_black": [
+                s.sample.path
+                for s in self.scans
+                if s.quality is not None and s.quality.brightness < BLACK
+            ],
             "n_outliers": len(far),
             "outliers": [
                 {

@@ -83,10 +83,7 @@ def _point(registry: Registry, signoffs: SignoffLog, there: dict[int, Version]) 
 
 def _mirror(registry: Registry, record: Signoff, version: int | None, status: str) -> None:
     """Show the decision on the version's page in MLflow; nothing reads it back."""
-    reason = record.reason
-    if record.override_reason:
-        reason += f" (override: {record.override_reason})"
-    tags = {"by": record.reviewer, "at": record.at[:19] + "Z", "reason": reason}
+    tags = {"by": record.reviewer, "at": record.at[:19] + "Z", "reason": record.full_reason}
     for key, value in (tags | {"status": status, "record": record.name}).items():
         registry.client.set_model_version_tag(record.recipe, str(version), f"review.{key}", value)
 

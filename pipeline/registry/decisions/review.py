@@ -7,15 +7,16 @@ command.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from pipeline.contracts.signoff import Act, GateVerdict, Signoff
-from pipeline.errors import BundleError, RegistryError
+from pipeline.errors import RegistryError
 from pipeline.registry.decisions.execution import carry_out, is_carried_out
 from pipeline.registry.decisions.signoffs import SignoffLog, one_line
 from pipeline.registry.decisions.verification import (
-    RESTORE,
-    check_bundle,
+    check_accepted,
+    check_signable,
     promotion_obstacle,
     restorable,
     verify_gate,
@@ -70,7 +71,14 @@ class Review:
             registry.require(recipe)
         self._champion = next((v for v in self._versions if CHAMPION in v.aliases), None)
 
-    def promote(self, number: int | str, reviewer: str, reason: str, override: str = "") -> Outcome:
+    def promote(
+        self,
+        number: int | str,
+        reviewer: str,
+        reason: str,
+        override: str = "",
+        accepted: Collection[str] = (),
+    ) -> Outcome:
         """Sign a version off: it becomes the champion, the former one is kept as `previous`.
 
         Before it is signed the bundle is downloaded and every hash verified, and the tags that hold
@@ -84,6 +92,7 @@ class Review:
             override: reason to promote regardless of a gate that is not passed, an evaluation.json
                 that the run does not hold, or a rejection. Nothing overrides a file or tag that was
                 changed.
+            accepted: the checks of the gate that are not proven, by name; an override is none.
 
         Raises:
             RegistryError: an unknown version, a gate that is not passed, no reviewer or reason; or
@@ -108,13 +117,14 @@ class Review:
             if last and (last.version, last.reviewer) == (chosen.version, reviewer):
                 return self._finish(last)
         found = verify_gate(self._registry, chosen)
+        taken = check_accepted(chosen, found, accepted)
         obstacle = promotion_obstacle(chosen, found, self._chain, self._current())
         if obstacle and not override:
             raise RegistryError(
                 f"{chosen.name} cannot be promoted: {obstacle}; or promote it regardless with a "
                 "reason of its own, which is recorded: --override TEXT"
             )
-        self._check_bundle(chosen)
+        check_signable(self._registry, chosen, self._chain.signed(chosen.version))
         record = self._sign(
             "promote",
             chosen,
@@ -122,6 +132,7 @@ class Review:
             reason,
             gate=found.gate,
             override=override if obstacle else "",
+            accepted=taken,
         )
         former = next((v for v in self._versions if v.version == record.previous), None)
         kept = f"; {former.name} is kept as previous" if former else ""
@@ -255,28 +266,16 @@ class Review:
         target, verified = restorable(
             self._registry, self._chain, [there[v] for v in before], self._versions
         )
-        if target.gate == "failed" and self._chain.signed(target.version) is None:
+        if target.gate in ("failed", "not proven") and self._chain.signed(target.version) is None:
             raise RegistryError(
-                f"{target.name} was the champion before, but nobody has signed it off and it "
-                "failed the gate (somebody moved the alias by hand); promote the version you "
-                f"want: {promote_command(self._recipe, 'N')}, with --override TEXT if it is "
-                "this one"
+                f"{target.name} was the champion before, but nobody has signed it off and its "
+                f"gate is {target.gate} (somebody moved the alias by hand); promote the version "
+                f"you want: {promote_command(self._recipe, 'N')}"
             )
         record = self._sign("rollback", target, reviewer, reason, previous=withdrawn)
         self._carry_out(record)
         instead = f" instead of {self._recipe}/{record.previous}" if record.previous else ""
         return self._outcome(record, f"{target.name} is the champion again{instead}{verified}")
-
-    def _check_bundle(self, chosen: Version) -> None:
-        """Raise BundleError, with what helps, unless the version's bundle is whole."""
-        try:
-            check_bundle(self._registry, chosen, self._chain.signed(chosen.version))
-        except BundleError as error:
-            raise BundleError(
-                f"{error}; it cannot be signed off, nor with an override: {RESTORE}, or delete "
-                f"{chosen.name} in MLflow and register it again (dvc repro -s "
-                f"register@{self._recipe})"
-            ) from error
 
     def _current(self) -> int | None:
         """The champion by the sign-offs, else by the alias (promoted before there were any)."""
@@ -297,6 +296,7 @@ class Review:
         *,
         gate: GateVerdict | None = None,
         override: str = "",
+        accepted: tuple[str, ...] = (),
         previous: int | None = None,
     ) -> Signoff:
         if previous is None and act in ("promote", "rollback"):
@@ -310,6 +310,7 @@ class Review:
             reason=reason,
             gate=gate or version.gate,
             override_reason=override,
+            accepted=accepted,
             previous=None if previous == version.version else previous,
         )
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pipeline.contracts.evaluation import CheckState
 from pipeline.contracts.signoff import GateVerdict, Signoff
 from pipeline.errors import BundleError, RegistryError
 from pipeline.registry.decisions.chain import Chain
@@ -37,12 +38,14 @@ class VerifiedGate:
     """The gate's result, as far as a file confirms it.
 
     Attributes:
-        gate: the result; "unknown" where a tag is "passed" and no file confirms it.
+        gate: the result; "unknown" where no file confirms a tag that is better than "failed".
         missing: why there is no file to compare with, "" where there is one.
+        not_proven: name of each check that is not proven, and what would prove it.
     """
 
     gate: GateVerdict
     missing: str = ""
+    not_proven: Mapping[str, str] = field(default_factory=dict)
 
 
 def verify_gate(registry: Registry, version: Version) -> VerifiedGate:
@@ -61,7 +64,8 @@ def verify_gate(registry: Registry, version: Version) -> VerifiedGate:
         return VerifiedGate(gate, missing)
     remedy = f"`dvc repro -s register@{version.recipe}` writes both again, or {RESTORE}"
     try:
-        expected = _expected_tags(json.loads(content))
+        evaluation = json.loads(content)
+        expected, not_proven = _expected_tags(evaluation), _not_proven(evaluation)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise RegistryError(
             f"{version.name} cannot be signed off, nor with an override: {EVALUATION_FILE} of its "
@@ -75,7 +79,32 @@ def verify_gate(registry: Registry, version: Version) -> VerifiedGate:
                 f'"{evaluated}"; somebody changed one of them, or a registration was cut off; '
                 f"{remedy}"
             )
-    return VerifiedGate("passed" if expected[GATE_TAG] == "passed" else "failed")
+    return VerifiedGate(replace(version, tags=expected).gate, not_proven=not_proven)
+
+
+def check_accepted(
+    version: Version, found: VerifiedGate, accepted: Collection[str]
+) -> tuple[str, ...]:
+    """The checks that the signer accepts although they are not proven, in the gate's order.
+
+    Raises:
+        RegistryError: one of them is not accepted, or what is accepted is not one of them.
+    """
+    wanted = found.not_proven
+    needless = [name for name in accepted if name not in wanted]
+    if needless:
+        there = f"not proven: {', '.join(wanted)}" if wanted else "no check of it is not proven"
+        raise RegistryError(
+            f"--accept {needless[0]}: {version.name} has nothing of that name to accept; {there}"
+        )
+    if left := [name for name in wanted if name not in accepted]:
+        proofs = "; ".join(f"{name}: {wanted[name]}" for name in left)
+        options = " ".join(f"--accept {name}" for name in wanted)
+        raise RegistryError(
+            f"{version.name} cannot be promoted: too few parts prove what it promises ({proofs}). "
+            f"Add them and evaluate again, or accept each by name, which is recorded: {options}"
+        )
+    return tuple(wanted)
 
 
 def promotion_obstacle(
@@ -86,7 +115,7 @@ def promotion_obstacle(
     reasons = []
     if found.gate == "failed":
         reasons.append("it failed the gate; improve it and register that")
-    elif version.gate == "passed" and found.missing:
+    elif version.gate != "unknown" and found.missing:
         reasons.append(
             f"{found.missing}; `dvc repro -s register@{chain.recipe}` logs it again, if the "
             "bundle is still there"
@@ -110,6 +139,18 @@ def promotion_obstacle(
     if chain.standing.status.get(version.version) == "rejected":
         reasons.append("it was rejected")
     return " and ".join(reasons)
+
+
+def check_signable(registry: Registry, version: Version, signed: Signoff | None) -> None:
+    """`check_bundle`, with what helps in the message of its BundleError."""
+    try:
+        check_bundle(registry, version, signed)
+    except BundleError as error:
+        raise BundleError(
+            f"{error}; it cannot be signed off, nor with an override: {RESTORE}, or delete "
+            f"{version.name} in MLflow and register it again (dvc repro -s "
+            f"register@{version.recipe})"
+        ) from error
 
 
 def check_bundle(registry: Registry, version: Version, signed: Signoff | None) -> None:
@@ -179,7 +220,19 @@ def _expected_tags(evaluation: Any) -> dict[str, str]:
     passed = evaluation["gate"]["passed"]
     if not isinstance(passed, bool):
         raise TypeError("gate.passed is neither true nor false")
-    tags = {GATE_TAG: "passed" if passed else "failed"}
+    state = CheckState(evaluation["gate"].get("state", "passed" if passed else "failed"))
+    if passed == state.blocks:
+        raise ValueError(f"gate.passed is {passed} and gate.state is {state}")
+    tags = {GATE_TAG: str(state)}
     tags[COMPARED_TAG] = evaluation["comparison"]["champion"]
     bundle = evaluation["lineage"].get("bundle")
     return tags if bundle is None else tags | {SHA256_TAG: bundle}
+
+
+def _not_proven(evaluation: Any) -> dict[str, str]:
+    """The checks of an evaluation.json that are not proven, and what would prove each."""
+    return {
+        str(check["name"]): str(check.get("remedy") or check["said"])
+        for check in evaluation["gate"].get("checks", ())
+        if check.get("state") == CheckState.NOT_PROVEN
+    }

@@ -107,6 +107,12 @@ def test_a_damaged_file_is_corrupt_with_its_reason(images: Path) -> None:
     assert "cannot be decoded" in corrupt["reason"]
 
 
+def test_a_nearly_black_picture_is_listed(images: Path) -> None:
+    (images / "good/black.png").write_bytes(encode_png(np.full((300, 300, 3), 3, np.uint8)))
+    seen, splits = examined(images)
+    assert seen.report(splits)["nearly_black"] == ["good/black.png"]
+
+
 def test_sizes_modes_and_groups_are_counted(images: Path) -> None:
     report = examined(images)[0].report(["train"] * 12)
     assert (report["sizes"], report["modes"]) == ({"300x300": 12}, {"grey": 12})

@@ -201,3 +201,53 @@ def test_rollback_restores_what_cannot_be_downloaded_now_and_reports_that_it_is_
     done = Review(both_signed, "cells").rollback("B. Sato", "misses cracks")
     assert done.version.version == 1
     assert "its bundle could not be verified (the store of files stopped answering)" in done.summary
+
+
+def test_what_is_not_proven_blocks_until_the_signer_accepts_it_by_name(
+    two_versions: Registry,
+) -> None:
+    judge(two_versions, 1, "not proven")
+    review = Review(two_versions, "cells")
+    said = (
+        r"cells/1 cannot be promoted: .*\(escapes: 60 more bad test parts would prove it\).*"
+        r"--accept escapes"
+    )
+    for override in ("", "the plant manager wants it"):
+        with pytest.raises(RegistryError, match=said):
+            review.promote(1, "A. Weber", "first release", override)
+    done = review.promote(1, "A. Weber", "first release", accepted=["escapes"])
+    assert done.record is not None
+    assert (done.record.gate, done.record.accepted) == ("not proven", ("escapes",))
+    assert done.version.tags["review.reason"] == ("first release (accepted as not proven: escapes)")
+    assert SignoffLog(two_versions, "cells").read().faults == ()
+
+
+def test_nothing_is_accepted_that_is_proven_or_unknown(two_versions: Registry) -> None:
+    said = r"--accept golden: cells/1 has nothing of that name to accept; no check of it is not pro"
+    with pytest.raises(RegistryError, match=said):
+        Review(two_versions, "cells").promote(1, "A. Weber", "release", accepted=["golden"])
+    judge(two_versions, 1, "not proven")
+    with pytest.raises(RegistryError, match=r"not proven: escapes"):
+        Review(two_versions, "cells").promote(1, "A. Weber", "release", accepted=["golden"])
+
+
+def test_a_gate_that_only_asks_for_attention_is_signed_like_one_that_passed(
+    two_versions: Registry,
+) -> None:
+    judge(two_versions, 1, "attention")
+    done = Review(two_versions, "cells").promote(1, "A. Weber", "first release")
+    assert done.record is not None
+    assert (done.record.gate, done.record.override_reason) == ("attention", "")
+
+
+def test_an_evaluation_of_an_older_lineside_is_still_compared(two_versions: Registry) -> None:
+    version = two_versions.version("cells", 1)
+    older = {
+        "gate": {"passed": True, "checks": [{"name": "golden", "passed": True, "said": "none"}]},
+        "comparison": {"champion": ""},
+        "lineage": {"bundle": version.bundle_sha256},
+    }
+    two_versions.client.log_text(version.run_id, json.dumps(older), EVALUATION_FILE)
+    done = Review(two_versions, "cells").promote(1, "A. Weber", "first release")
+    assert done.record is not None
+    assert done.record.gate == "passed"

@@ -1,0 +1,67 @@
+"""What speaks against the test data: wrong labels, unusable images, files left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from pipeline.datasets.manifest import Manifest
+from pipeline.evaluation.predictions import PartPredictions
+
+NAMED = 3
+UNLIKELY = 0.1  # probability of its own label from which the model contradicts it clearly
+
+
+def data_doubts(data: Manifest, test: PartPredictions) -> list[str]:
+    """A sentence for each kind of doubt, the first test parts concerned named.
+
+    Args:
+        data: the data set, with what `ingest` noticed.
+        test: its test parts and what the model makes of them.
+    """
+    return [*_labels(data, test), *_images(data, test)]
+
+
+def _labels(data: Manifest, test: PartPredictions) -> Iterator[str]:
+    """Test parts with two labels, or whose label the texture and the model both contradict."""
+    paths = data.table["path"].iloc[test.rows].tolist()
+    there = set(paths)
+    twice = [path for pair in data.report.get("label_conflicts", ()) for path in pair]
+    if conflicts := sorted(there & {*twice}):
+        yield (
+            f"{_parts(len(conflicts))} the same picture as one with another label "
+            f"({_named(conflicts)}): correct one of the labels"
+        )
+    suspects = data.report.get("suspects", {}).get("images", ())
+    likely = {seen["path"]: seen["likely"] for seen in suspects}
+    own = test.probabilities[np.arange(len(paths)), test.labels] if paths else np.empty(0)
+    contradicted = [
+        path
+        for path, p, predicted in zip(paths, own, test.predicted, strict=True)
+        if p < UNLIKELY and likely.get(path) == test.taxonomy.names[predicted]
+    ]
+    if contradicted:
+        yield (
+            f"{_parts(len(contradicted))} probably a wrong label, which the model and the texture "
+            f"contradict alike ({_named(contradicted)}): look at them"
+        )
+
+
+def _images(data: Manifest, test: PartPredictions) -> Iterator[str]:
+    corrupt = [seen["path"] for seen in data.report.get("corrupt", ())]
+    if corrupt:
+        n = f"{len(corrupt)} damaged image{'s were' if len(corrupt) > 1 else ' was'} left out"
+        yield f"{n} of the data set ({_named(corrupt)}): export again"
+    paths = data.table["path"].iloc[test.rows].tolist()
+    if dark := sorted({*paths} & {*data.report.get("nearly_black", ())}):
+        yield f"{_parts(len(dark))} a nearly black picture ({_named(dark)}): take it again"
+
+
+def _parts(n: int) -> str:
+    return f"{n} test part{'s have' if n > 1 else ' has'}"
+
+
+def _named(names: Sequence[str]) -> str:
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
