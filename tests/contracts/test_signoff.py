@@ -73,7 +73,7 @@ def test_two_that_claim_the_same_place_have_names_of_their_own(record: Signoff) 
         ({"at": "2026-11-22T12:00:00"}, "a time without its zone"),
         ({"at": "yesterday"}, "Invalid isoformat"),
         ({"seq": 0}, "greater than or equal to 1"),
-        ({"act": "approve"}, "'promote', 'reject' or 'rollback'"),
+        ({"act": "approve"}, "'promote', 'reject', 'rollback' or 'withdraw'"),
         ({"reviewer": ""}, "at least 1 character"),
         ({"reviewer": "x" * (NAME_LENGTH + 1)}, "at most 100 characters"),
         ({"reason": "x" * (TEXT_LENGTH + 1)}, "at most 1000 characters"),
