@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -156,11 +157,38 @@ def test_summary_before_anything_is_built_names_what_to_run(lineside: Run) -> No
     assert "make repro" in complaint
 
 
-@pytest.mark.slow
-def test_importing_the_command_brings_nothing_heavy() -> None:
-    import subprocess
+HEAVY = {"torch", "torchvision", "timm", "mlflow", "cv2", "sqlalchemy", "pandas", "onnxruntime"}
+LOADED = """
+import sys
+from pipeline import cli
+sys.argv = ["lineside", *sys.argv[1:]]
+try:
+    cli.main()
+except SystemExit as end:
+    assert not end.code, end.code
+print("loaded:", *{module.partition(".")[0] for module in sys.modules})
+"""
 
-    heavy = ["torch", "mlflow", "onnxruntime", "cv2", "numpy", "pandas"]
-    code = f"import sys, pipeline.cli; print([m for m in {heavy} if m in sys.modules])"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert said.stdout.strip() == "[]"
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "unwanted"),
+    [
+        ("--help", HEAVY | {"numpy", "pydantic"}),
+        ("--version", HEAVY | {"numpy", "pydantic"}),
+        ("run --help", HEAVY | {"numpy"}),
+        ("models --help", HEAVY | {"numpy"}),
+        ("models promote --help", HEAVY | {"numpy"}),
+        ("data --help", HEAVY | {"numpy"}),
+        ("architectures", HEAVY),
+    ],
+)
+def test_what_needs_no_heavy_module_imports_none(command: str, unwanted: set[str]) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", LOADED, *command.split()],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = ended.stdout.rpartition("loaded:")[2].split()
+    assert unwanted & {*loaded} == set()

@@ -9,7 +9,6 @@ import typer
 from rich.table import Table
 
 from pipeline.cli.screen import out, print_line
-from pipeline.errors import MissingExtra
 
 if TYPE_CHECKING:
     from pipeline.training.architectures import Architecture
@@ -19,10 +18,8 @@ def architectures(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
 ) -> None:
     """List the networks that train.yaml can name, the cheapest first."""
-    try:
-        from pipeline.training import architectures as networks
-    except ImportError as error:
-        raise MissingExtra(error.name or "torch", "lineside architectures", "train") from error
+    from pipeline.training import architectures as networks
+
     known = networks.by_cost()
     if as_json:
         entries = [_entry(a, networks.installed(a)) for a in known]

@@ -15,7 +15,6 @@ from rich.table import Table
 
 from pipeline.cli.screen import err, out, print_line
 from pipeline.errors import DataError, MissingExtra, choices, printable
-from pipeline.files import write_whole
 
 if TYPE_CHECKING:
     from pipeline.datasets.annotations.recognition import Recognition
@@ -133,6 +132,8 @@ def _check_writable(page: Path) -> None:
 
 def _write(page: Path, html: bytes) -> None:
     try:
+        from pipeline.files import write_whole
+
         write_whole(page, html)
     except OSError as error:
         raise _unwritable(page, error.strerror) from error

@@ -10,11 +10,11 @@ import typer
 
 from pipeline.cli.screen import err, exit_code, out, print_error, print_line
 from pipeline.errors import LinesideError, hidden
-from pipeline.plugins import PluginConfig
 
 if TYPE_CHECKING:
     from pipeline.cli.logs import Form
     from pipeline.daemon.station import Station
+    from pipeline.plugins import PluginConfig
 
 LineFile = Annotated[Path, typer.Argument(metavar="LINE.yaml", help="The station's line file.")]
 

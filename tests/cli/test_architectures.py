@@ -46,10 +46,9 @@ def test_the_json_lists_the_networks_the_cheapest_first(
 
 
 @pytest.mark.slow
-def test_at_a_station_without_torch_the_missing_extra_is_named() -> None:
+def test_at_a_station_without_torch_the_table_is_printed() -> None:
     blocked = "import sys; sys.modules['torch'] = sys.modules['timm'] = None; "
     run = "sys.argv = ['lineside', 'architectures']; from pipeline import cli; cli.main()"
     ended = subprocess.run([sys.executable, "-c", blocked + run], capture_output=True, text=True)
-    assert ended.returncode == 2
-    assert "lineside architectures needs the package" in ended.stderr
-    assert ".[train]" in ended.stderr.replace("\n", "")
+    assert ended.returncode == 0, ended.stderr
+    assert "tf_efficientnet_lite0" in ended.stdout

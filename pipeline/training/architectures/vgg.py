@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import timm
-from torch import Tensor, nn
+from pipeline.training.architectures import Architecture, from_timm
 
-from pipeline.training.architectures import Architecture
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def _maps(net: Any, x: Tensor) -> list[Tensor]:
     found = []
     for layer in net.features:
-        if isinstance(layer, nn.MaxPool2d):
+        if type(layer).__name__ == "MaxPool2d":
             found.append(x)
         x = layer(x)
     return found
@@ -30,7 +30,7 @@ def _vgg(name: str, parameters: int, multiply_adds: int, top1: float) -> Archite
         hub=f"timm/{name}.tv_in1k",
         top1=top1,
         # Nine tenths of VGG are a classifier, which is dropped: a slim one is built faster.
-        create=partial(timm.create_model, name, num_classes=0, mlp_ratio=0.01),
+        create=partial(from_timm, name, num_classes=0, mlp_ratio=0.01),
     )
 
 
