@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +32,7 @@ SPLIT = {"val_fraction": 0.25, "test_fraction": 0.25, "folds": 0}
 KINDS = ((), ("stain",), ("stain", "crack"))  # of every third picture
 SIDES = (24, 12, 48, 36)  # of each box, in a picture of 96 by 48 pixels
 N = 36
+ROBOFLOW = {"train": range(18), "valid": range(18, 27), "test": range(27, N)}
 
 Write = Callable[[Path], None]
 
@@ -69,6 +71,25 @@ def voc(home: Path) -> None:
         put_text(home / f"Annotations/{i}.xml", f"<annotation>{''.join(objects)}</annotation>")
 
 
+def roboflow(home: Path) -> None:
+    left, top, right, bottom = SIDES
+    box = {"bbox": [left, top, right - left, bottom - top], "area": 576, "iscrowd": 0}
+    categories = [{"id": i, "name": name} for i, name in enumerate(("parts", "stain", "crack"))]
+    numbers = {c["name"]: c["id"] for c in categories}
+    for split, rows in ROBOFLOW.items():
+        images, annotations = [], list[dict[str, object]]()
+        for i in rows:
+            name = f"p{i}_png.rf.{i:032x}.jpg"
+            put(home / split / name, i)
+            images.append({"id": i, "file_name": name, "width": 96, "height": 48})
+            annotations += [
+                {"id": 10 * i + n, "image_id": i, "category_id": numbers[kind], **box}
+                for n, kind in enumerate(KINDS[i % 3])
+            ]
+        export = {"images": images, "annotations": annotations, "categories": categories}
+        put_text(home / split / "_annotations.coco.json", json.dumps(export))
+
+
 def ingested(home: Path, data: Path) -> Manifest:
     """Both stages, with the settings that `recognise` proposes, read from YAML files."""
     conf = data.parent / "conf"
@@ -84,7 +105,7 @@ def ingested(home: Path, data: Path) -> Manifest:
     return read_manifest(data / "ingest")
 
 
-@pytest.mark.parametrize("write", [yolo, voc])
+@pytest.mark.parametrize("write", [yolo, voc, roboflow])
 def test_a_tree_goes_through_ingest_and_preprocess(write: Write, tmp_path: Path) -> None:
     write(tmp_path / "tree")
     data = ingested(tmp_path / "tree", tmp_path / "data")
@@ -95,7 +116,13 @@ def test_a_tree_goes_through_ingest_and_preprocess(write: Write, tmp_path: Path)
     assert shards[0].shape == (32, 32, 1)
 
 
-@pytest.mark.parametrize("write", [yolo, voc])
+def test_the_split_of_a_tree_is_kept(tmp_path: Path) -> None:
+    roboflow(tmp_path / "tree")
+    table = ingested(tmp_path / "tree", tmp_path / "data").table
+    assert table["split"].value_counts().to_dict() == {"train": 18, "val": 9, "test": 9}
+
+
+@pytest.mark.parametrize("write", [yolo, voc, roboflow])
 def test_boxes_are_kept_in_pixels_with_their_classes(write: Write, tmp_path: Path) -> None:
     write(tmp_path / "tree")
     data = ingested(tmp_path / "tree", tmp_path / "data")

@@ -1,15 +1,22 @@
-"""Images with annotated objects in COCO's JSON: the gravest object decides the class of a part."""
+"""Images with annotated objects in COCO's JSON: the gravest object decides the class of a part.
+
+`coco_splits` reads several such files, one a split.
+"""
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field
 
-from pipeline.contracts.sample import Sample
+from pipeline.contracts.sample import Box, Sample
 from pipeline.datasets.adapters._files import load, once
+from pipeline.datasets.annotations.classes import note, provisional
+from pipeline.datasets.annotations.given_splits import split_of
 from pipeline.datasets.annotations.marks import Geometry, Id
+from pipeline.datasets.annotations.originals import original
 from pipeline.datasets.annotations.recognition import Recognition, Tree
 from pipeline.datasets.listings.finder import Named, find
 from pipeline.datasets.listings.listing import Listing, some
@@ -18,7 +25,8 @@ from pipeline.datasets.location import Location, Place, opened
 from pipeline.errors import DataError, choices
 from pipeline.plugins import PluginConfig
 
-NOTHING = -1  # the rank of an image whose annotations mark nothing
+# What is marked in an image: the category, and the box around it where it has one.
+Mark = tuple[str, Box | None]
 
 
 def _no_name_twice(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -26,6 +34,15 @@ def _no_name_twice(names: tuple[str, ...]) -> tuple[str, ...]:
     if twice:
         raise ValueError(f"stands twice: {', '.join(twice)}")
     return names
+
+
+Severity = Annotated[
+    Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_no_name_twice)] | None,
+    Field(
+        description="Categories from harmless to grave; the label of an image is the gravest of "
+        "its categories. None: by `severity` in taxonomy.yaml."
+    ),
+]
 
 
 class Config(PluginConfig):
@@ -36,11 +53,7 @@ class Config(PluginConfig):
     root: Location | None = Field(
         None, description="The folder that file_name is relative to. None: the folder of the file."
     )
-    severity: Annotated[tuple[str, ...], AfterValidator(_no_name_twice)] = Field(
-        min_length=1,
-        description="Categories from harmless to grave; the label of an image is the gravest of "
-        "its categories.",
-    )
+    severity: Severity = None
     good: str = Field("good", min_length=1, description="Label of images without annotations.")
     unlisted: Unlisted = None
 
@@ -82,7 +95,7 @@ def read(config: Config) -> Listing:
     export = load(config.file, _CocoExport, "COCO's JSON with images, annotations and categories")
     if not export.images:
         raise DataError(f"{config.file} lists no images; export it with them")
-    ranks, home = _ranks(config, export), root(config)
+    marked, home = _marked(config, export), root(config)
     named = [
         Named(image.file_name, f"{config.file}: images.{position}")
         for position, image in enumerate(export.images)
@@ -97,12 +110,11 @@ def read(config: Config) -> Listing:
             raise DataError(f"{where} has id {image.id}, as an image before it; ids must differ")
         known.add(image.id)
         once(seen, path, where)
-        rank = ranks.get(image.id)
-        if rank == NOTHING:
+        marks = marked.get(image.id)
+        if marks == []:
             unmarked.append(path)
-        label = config.good if rank in (None, NOTHING) else config.severity[rank]
-        samples.append(Sample(path, path, label, path))
-    stray = sorted(str(i) for i in ranks.keys() - known)
+        samples.append(_sample(config, path, marks or []))
+    stray = sorted(str(i) for i in marked.keys() - known)
     if stray:
         raise DataError(
             f"{config.file} has annotations of images that it does not list: image_id "
@@ -115,13 +127,30 @@ def read(config: Config) -> Listing:
             "annotations of them: these mark nothing (no area, or iscrowd without a mask): "
             f"{some(unmarked)}"
         )
+    listing.notes += note(samples)
     return listing
 
 
-def _ranks(config: Config, export: _CocoExport) -> dict[int | str, int]:
-    """For each image with annotations the highest position in `severity`, or NOTHING."""
+def _sample(config: Config, path: str, marks: list[Mark]) -> Sample:
+    labels = tuple(label for label, _ in marks)
+    if config.severity is not None and labels:
+        label, labels = max(labels, key=config.severity.index), ()
+    else:
+        label = provisional(labels) if labels else config.good
+    return Sample(
+        id=path,
+        path=path,
+        label=label,
+        group=original(PurePosixPath(path)),
+        labels=labels,
+        boxes=tuple(box for _, box in marks if box is not None),
+    )
+
+
+def _marked(config: Config, export: _CocoExport) -> dict[int | str, list[Mark]]:
+    """What is marked in each image that has annotations."""
     names = {category.id: category.name for category in export.categories}
-    ranks: dict[int | str, int] = {}
+    marked: dict[int | str, list[Mark]] = {}
     for position, annotation in enumerate(export.annotations):
         where = f"{config.file}: annotations.{position}"
         name = names.get(annotation.category_id)
@@ -130,51 +159,55 @@ def _ranks(config: Config, export: _CocoExport) -> dict[int | str, int]:
                 f"{where} has category_id {annotation.category_id}; "
                 f"{choices(str(annotation.category_id), map(str, names))}"
             )
+        marks = marked.setdefault(annotation.image_id, [])
         if not annotation.marks:
-            ranks.setdefault(annotation.image_id, NOTHING)
             continue
-        if name not in config.severity:
+        if config.severity is not None and name not in config.severity:
             raise DataError(
                 f'{where} is a "{name}", which source.severity in ingest.yaml does not rank; '
                 f"{choices(name, config.severity)}, or add it in its place"
             )
-        rank = config.severity.index(name)
-        ranks[annotation.image_id] = max(rank, ranks.get(annotation.image_id, rank))
-    if ranks and set(ranks.values()) == {NOTHING}:
+        sides = annotation.sides
+        marks.append((name, None if sides is None else Box(name, *sides)))
+    if marked and not any(marked.values()):
         raise DataError(
             f"none of the {len(export.annotations)} annotations in {config.file} marks anything: "
             "each has an area, box and segmentation of no size; export them with their geometry"
         )
-    return ranks
+    return marked
 
 
 def recognise(tree: Tree) -> Recognition | None:
-    """One file of COCO's form in the folder, or in one of its folders."""
+    """One file of COCO's form in the folder, or in one of its folders.
+
+    Raises:
+        DataError: there are several, which are not of one split each.
+    """
     exports = [path for path in tree.ending(".json", depth=1) if is_export(tree.json(path))]
+    if len(exports) > 1 and not all(map(split_of_file, exports)):
+        named = some(list(map(str, exports)))
+        raise DataError(
+            f"{tree.home} has {len(exports)} files of COCO's form: {named}; keep one, or "
+            "name them like splits, such as train.json and test.json"
+        )
     if len(exports) != 1:
         return None
     (file,) = exports
     export = tree.json(file)
-    names = used_categories(export)
     place = tree.home / file.as_posix()
     images = tree.home / image_folder(tree, file, export["images"])
     config = Config(
         type="coco",
         file=place,
         root=None if images == place.parent else images,
-        severity=tuple(dict.fromkeys(names)) or ("defect",),
     )
     return Recognition(config, f"{file} has COCO's images, annotations and categories")
 
 
-def used_categories(export: dict[str, Any]) -> list[str]:
-    """The names of the categories of a parsed export by which something is marked."""
-    try:
-        content = _CocoExport.model_validate(export)
-    except ValidationError:
-        return []
-    used = {annotation.category_id for annotation in content.annotations if annotation.marks}
-    return [category.name for category in content.categories if category.id in used]
+def split_of_file(path: PurePosixPath) -> str:
+    """The split that a file's name has a word for, or else one of its folders; "" for none."""
+    words = [word for word in re.split(r"[^A-Za-z0-9]+", path.stem) if word]
+    return next(filter(None, map(split_of, [*reversed(words), *reversed(path.parts[:-1])])), "")
 
 
 def is_export(content: Any) -> bool:

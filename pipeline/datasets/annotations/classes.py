@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from pipeline.contracts.sample import Sample
+from pipeline.contracts.sample import Box, Sample
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets.location import Place
 from pipeline.errors import DataError, printable
@@ -15,21 +15,24 @@ from pipeline.errors import DataError, printable
 def classified(samples: Iterable[Sample], taxonomy: Taxonomy, root: Place) -> list[Sample]:
     """The samples with the names of classes in place of labels, in their boxes too.
 
+    Boxes of what has no class keep their label where the label of the image is decided otherwise.
+
     Raises:
         DataError: a label is not in the taxonomy; the message names the image.
     """
     names: dict[str, str] = {}
     found = []
     for sample in samples:
-        marked = dict.fromkeys((*(sample.labels or (sample.label,)), *_in_boxes(sample)))
-        for label in marked.keys() - names.keys():
-            names[label] = _name(label, taxonomy, root / sample.path)
+        marked = sample.labels or (sample.label,)
+        for label in marked:
+            if label not in names:
+                names[label] = _name(label, taxonomy, root / sample.path)
         found.append(
             replace(
                 sample,
-                label=taxonomy.gravest(sample.labels or (sample.label,)),
+                label=taxonomy.gravest(marked),
                 labels=(),
-                boxes=tuple(replace(box, label=names[box.label]) for box in sample.boxes),
+                boxes=tuple(_named(box, taxonomy) for box in sample.boxes),
             )
         )
     return found
@@ -51,8 +54,11 @@ def note(samples: Iterable[Sample]) -> list[str]:
     ]
 
 
-def _in_boxes(sample: Sample) -> list[str]:
-    return [box.label for box in sample.boxes]
+def _named(box: Box, taxonomy: Taxonomy) -> Box:
+    try:
+        return replace(box, label=taxonomy.names[taxonomy.index(box.label)])
+    except DataError:
+        return box
 
 
 def _name(label: str, taxonomy: Taxonomy, image: Place) -> str:

@@ -56,6 +56,19 @@ class Geometry(BaseModel):
         return _has_area(self.segmentation) or self._has_size
 
     @property
+    def sides(self) -> tuple[float, float, float, float] | None:
+        """Left, top, right and bottom in pixels, where a box or polygons of a size are given."""
+        if self.bbox is not None and len(self.bbox) == 4 and all(self.bbox[2:]):
+            left, top, width, height = self.bbox
+            return left, top, left + width, top + height
+        if isinstance(self.segmentation, list) and _has_area(self.segmentation):
+            rings = [r for r in self.segmentation if isinstance(r, list)] or [self.segmentation]
+            values = [v for ring in rings for v in ring[: len(ring) // 2 * 2]]
+            if values and all(isinstance(value, int | float) for value in values):
+                return min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2])
+        return None
+
+    @property
     def _has_size(self) -> bool:
         return bool(self.area) or (len(self.bbox or ()) == 4 and all((self.bbox or ())[2:]))
 

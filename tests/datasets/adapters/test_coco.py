@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from pipeline.contracts.sample import Sample
+from pipeline.contracts.sample import Box, Sample
 from pipeline.datasets.adapters import coco
 from pipeline.datasets.listings.listing import Listing
 from pipeline.errors import DataError
@@ -46,10 +47,29 @@ def read(home: Path, content: Any, **more: Any) -> Listing:
 
 def test_the_gravest_category_of_an_image_is_its_label(tmp_path: Path) -> None:
     content = export(tmp_path, a=["crack", "stain"], b=["stain", "dent", "stain"])
+    box = partial(Box, left=0, top=0, right=1, bottom=1)
+    kinds = [["crack", "stain"], ["stain", "dent", "stain"]]
+    first, second = (tuple(box(label=kind) for kind in of_image) for of_image in kinds)
     assert read(tmp_path, content) == [
-        Sample("a.png", "a.png", "crack", "a.png"),
-        Sample("b.png", "b.png", "dent", "b.png"),
+        Sample("a.png", "a.png", "crack", "a.png", boxes=first),
+        Sample("b.png", "b.png", "dent", "b.png", boxes=second),
     ]
+
+
+def test_without_an_order_all_categories_are_kept_for_the_taxonomy(tmp_path: Path) -> None:
+    content = export(tmp_path, a=["stain", "dent", "stain"], b=["crack"], c=[])
+    found = read(tmp_path, content, severity=None)
+    assert [(s.label, s.labels) for s in found] == [
+        ("stain", ("stain", "dent", "stain")),
+        ("crack", ("crack",)),
+        ("good", ()),
+    ]
+    assert found.notes[0].startswith("1 image(s) show more than one kind")
+
+
+def test_augmented_copies_of_one_original_are_one_group(tmp_path: Path) -> None:
+    names = {f"a_jpg.rf.{digit * 32}": ["dent"] for digit in "01"}
+    assert [s.group for s in read(tmp_path, export(tmp_path, **names))] == ["a_jpg", "a_jpg"]
 
 
 def test_an_annotation_that_marks_nothing_leaves_its_image_good_and_is_named(

@@ -49,10 +49,9 @@ def test_a_label_that_no_class_has_is_named_with_its_image() -> None:
         classified([marked("stain", "dent")], TAXONOMY, Path("root"))
 
 
-def test_the_label_of_a_box_must_be_a_class_too() -> None:
+def test_a_box_of_what_has_no_class_keeps_its_label() -> None:
     sample = Sample("a", "a", "stain", "a", boxes=(Box("dent", 0, 0, 1, 1),))
-    with pytest.raises(DataError, match='class "dent"'):
-        classified([sample], TAXONOMY, Path())
+    assert classified([sample], TAXONOMY, Path())[0].boxes == sample.boxes
 
 
 def test_without_a_taxonomy_an_image_is_what_is_marked_most() -> None:

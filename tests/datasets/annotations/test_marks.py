@@ -69,3 +69,22 @@ def test_a_box_that_is_not_numbers_is_refused() -> None:
 )
 def test_ids_as_text_and_as_numbers_are_the_same(given: object, same: object) -> None:
     assert TypeAdapter(Id).validate_python(given) == same
+
+
+@pytest.mark.parametrize(
+    ("given", "sides"),
+    [
+        ({"bbox": [1, 2, 3, 4]}, (1, 2, 4, 6)),
+        ({"bbox": [1, 2, 0, 4], "segmentation": [[1, 1, 5, 1, 5, 3]]}, (1, 1, 5, 3)),
+        ({"segmentation": [[1, 1, 5, 1, 5, 3], [0, 9, 1, 8, 1, 9]]}, (0, 1, 5, 9)),
+        ({"segmentation": [1, 1, 5, 1, 5, 3]}, (1, 1, 5, 3)),
+        ({"segmentation": [["a", "b"]]}, None),
+        ({"segmentation": {"counts": [1, 2], "size": [2, 2]}}, None),
+        ({"bbox": [1, 2, 0, 0]}, None),
+        ({}, None),
+    ],
+)
+def test_the_box_around_an_annotation_is_its_own_or_that_of_its_polygons(
+    given: dict[str, object], sides: tuple[float, ...] | None
+) -> None:
+    assert Geometry.model_validate(given).sides == sides
