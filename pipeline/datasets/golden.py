@@ -7,12 +7,12 @@ repeat what the part is, so that a list that no longer fits its data set is noti
 from __future__ import annotations
 
 import csv
-import io
 from pathlib import Path
 
 import pandas as pd
 
 from pipeline.contracts.taxonomy import Taxonomy
+from pipeline.datasets.listings.table import parse
 from pipeline.errors import DataError
 
 FILE = "golden.csv"
@@ -36,34 +36,28 @@ def read(path: Path, table: pd.DataFrame, taxonomy: Taxonomy) -> list[str]:
     known |= {name: name for name in table["sample_id"]}
     label_of = dict(zip(table["sample_id"], table["label"], strict=True))
     found: list[str] = []
-    try:
-        text = path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 ({error}); save it as CSV UTF-8") from None
-    with io.StringIO(text, newline="") as handle:
-        lines = csv.DictReader(handle)
-        columns = lines.fieldnames or []
-        if list(columns) not in ([ID], [ID, CLASS], [CLASS, ID]):
+    lines = parse(path.read_bytes(), str(path), [ID])
+    columns = lines.header
+    if columns not in ([ID], [ID, CLASS], [CLASS, ID]):
+        raise DataError(
+            f"{path}:1: the columns are {', '.join(columns)}; the first line must be {ID} or "
+            f"{ID},{CLASS}"
+        )
+    for number, cells in lines.rows:
+        line = dict(zip(columns, map(str.strip, cells), strict=True))
+        where, name, given = f"{path}:{number}", line[ID], line.get(CLASS, "")
+        if name not in known:
             raise DataError(
-                f"{path}:1: the columns are {', '.join(columns) or 'missing'}; the first line must "
-                f"be {ID} or {ID},{CLASS}"
+                f'{where}: "{name}" is not a part of the data set; give its sample_id or its '
+                "path, as the manifest has them"
             )
-        for line in lines:
-            where, name = f"{path}:{lines.line_num}", (line[ID] or "").strip()
-            if None in line:
-                raise DataError(f"{where}: more values than the {len(columns)} columns")
-            if name not in known:
-                raise DataError(
-                    f'{where}: "{name}" is not a part of the data set; give its sample_id or its '
-                    "path, as the manifest has them"
-                )
-            part, given = known[name], (line.get(CLASS) or "").strip()
-            if given and _meant(given, taxonomy, where) != label_of[part]:
-                raise DataError(
-                    f'{where}: "{name}" is called {given} here, in the data set {label_of[part]}; '
-                    "correct one of them"
-                )
-            found.append(part)
+        part = known[name]
+        if given and _meant(given, taxonomy, where) != label_of[part]:
+            raise DataError(
+                f'{where}: "{name}" is called {given} here, in the data set {label_of[part]}; '
+                "correct one of them"
+            )
+        found.append(part)
     return list(dict.fromkeys(found))
 
 

@@ -165,3 +165,21 @@ def test_a_class_that_passes_of_which_no_image_can_be_read_stops_at_ingest(
         path.write_bytes(b"")
     with pytest.raises(DataError, match="is good, which passes"):
         ingested(tmp_path, TAXONOMY, {"type": "folder", "root": tmp_path / "tree"})
+
+
+@pytest.mark.parametrize(
+    ("head", "separator", "tail"),
+    [("sep=;\r\n", ";", ""), ("", ";", ";\r\n" * 5), ("", ",", ",\r\n"), ("\ufeff", "\t", "")],
+)
+def test_a_table_of_a_spreadsheet_is_read(
+    tmp_path: Path, head: str, separator: str, tail: str
+) -> None:
+    rows = []
+    for name in ("good", "scratch"):
+        for i in range(N):
+            put(tmp_path / f"img/{name}{i}.png", bad=name != "good")
+            rows.append(f"img/{name}{i}.png{separator}{name}\r\n")
+    text = f"{head}path{separator}label\r\n{''.join(rows)}{tail}"
+    (tmp_path / "table.csv").write_text(text, "utf-8", newline="")
+    counts, _, _ = ingested(tmp_path, TWO, {"type": "csv", "file": tmp_path / "table.csv"})
+    assert counts == {"good": N, "scratch": N}

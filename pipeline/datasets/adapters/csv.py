@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Literal
@@ -16,6 +14,7 @@ from pipeline.datasets.annotations.recognition import Recognition, Tree
 from pipeline.datasets.listings.finder import Named, find
 from pipeline.datasets.listings.listing import Listing
 from pipeline.datasets.listings.policy import Unlisted, complete
+from pipeline.datasets.listings.table import Table, check_not_rounded, parse
 from pipeline.datasets.location import Location, Place, content, opened
 from pipeline.errors import DataError, choices
 from pipeline.plugins import PluginConfig, Strict
@@ -62,13 +61,18 @@ class Config(PluginConfig):
 
     type: Literal["csv"]
     file: Location = Field(
-        description="The table: UTF-8, with the names of the columns in its first line."
+        description="The table, as a spreadsheet saves it as CSV, with the names of the columns in "
+        "its first line."
     )
     root: Location | None = Field(
         None, description="The folder that paths are relative to. None: the folder of the table."
     )
-    delimiter: str = Field(
-        ",", min_length=1, max_length=1, description="Character that separates the columns."
+    delimiter: str | None = Field(
+        None,
+        min_length=1,
+        max_length=1,
+        description="Character that separates the columns. None: the one of comma, semicolon, tab "
+        "and bar by which the first line has the columns, or what a line `sep=` declares.",
     )
     columns: Columns = Field(Columns(), description="The names of the columns.")
     unlisted: Unlisted = None
@@ -89,11 +93,9 @@ def read(config: Config) -> Listing:
         DataError: the table is missing, is not a table, has no rows or lacks a column, or a row
             cannot be used; the message names the line.
     """
-    lines = _lines(config)
-    if not lines:
-        raise DataError(f"{config.file} is empty; expected a first line that names the columns")
-    (_, header), *rows = lines
-    cells = _positions(config, header)
+    table = _table_of(config)
+    header, rows = table.header, table.rows
+    cells = _positions(config, header, table.delimiter)
     if not rows:
         raise DataError(f"{config.file} has column names but no rows; expected one an image")
     serials = [row[cells["serial"]].strip() for _, row in rows] if "serial" in cells else []
@@ -108,6 +110,8 @@ def read(config: Config) -> Listing:
         for name in ("label", "group", "serial"):
             if given.get(name) == "":
                 raise DataError(f'{where} has nothing in column "{header[cells[name]]}"; fill it')
+        for name in {"group", "serial"} & given.keys():
+            check_not_rounded(given[name], header[cells[name]], where)
         once(seen, path, where)
         serial = given.get("serial", path)
         samples.append(
@@ -121,47 +125,32 @@ def read(config: Config) -> Listing:
                 split=_split(given["split"], where) if "split" in given else "",
             )
         )
-    return complete(samples, found, config.unlisted, config.good, config.file, home)
+    listing = complete(samples, found, config.unlisted, config.good, config.file, home)
+    listing.notes[:0] = table.notes
+    return listing
 
 
-def _lines(config: Config) -> list[tuple[int, list[str]]]:
-    """Line number and cells of each line that is not blank, all as long as the first."""
+def _table_of(config: Config) -> Table:
     try:
-        text = content(opened(config.file)).decode("utf-8-sig")
+        data = content(opened(config.file))
     except OSError as error:
         raise DataError(
             f"{config.file} (source.file in ingest.yaml) cannot be read: {error.strerror}; "
             "expected a CSV file with a column of paths and one of labels"
         ) from None
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{config.file} is not UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
-        ) from None
-    table = io.StringIO(text, newline="")
-    reader = csv.reader(table, delimiter=config.delimiter, strict=True)
-    try:
-        lines = [(reader.line_num, row) for row in reader if row]
-    except csv.Error as error:
-        raise DataError(f"{config.file}:{reader.line_num} is no CSV: {error}") from None
-    for line, row in lines:
-        if len(row) != len(lines[0][1]):
-            raise DataError(
-                f"{config.file}:{line} has {len(row)} cells; the first line names "
-                f"{len(lines[0][1])} columns"
-            )
-    return lines
+    columns = [name for _, name in config.columns if name is not None]
+    return parse(data, str(config.file), columns, config.delimiter)
 
 
-def _positions(config: Config, header: Sequence[str]) -> dict[str, int]:
+def _positions(config: Config, names: Sequence[str], delimiter: str) -> dict[str, int]:
     """Where each configured column stands, by what it means."""
-    names = [name.strip() for name in header]
     found: dict[str, int] = {}
     for meaning, name in config.columns:
         if name is None:
             continue
         if names.count(name) != 1:
             fault = "more than one" if name in names else "no"
-            only = f"; all in one: is source.delimiter {config.delimiter!r} right?"
+            only = f"; all in one: is the delimiter {delimiter!r} right?"
             raise DataError(
                 f'{config.file} has {fault} column "{name}" (source.columns.{meaning} in '
                 f"ingest.yaml); {choices(name, names)}{only if len(names) == 1 else ''}"
@@ -174,7 +163,7 @@ def _probability(given: str, where: str) -> float | None:
     if not given:
         return None
     try:
-        value = float(given)
+        value = float(given.replace(",", "."))  # as a spreadsheet in many languages writes it
     except ValueError:
         value = -1
     if not 0 <= value <= 1:
@@ -204,26 +193,23 @@ def recognise(tree: Tree) -> Recognition | None:
 
 
 def _table(tree: Tree, path: PurePosixPath) -> Recognition | None:
-    text = tree.bytes(path).decode("utf-8", "replace")
-    lines = [line for line in text.splitlines() if line.strip()]
-    if lines and lines[0].lower().startswith("sep="):
-        del lines[0]
-    if len(lines) < 2:
-        return None
-    delimiter = max(",;\t|", key=lines[0].count)
-    head, *rows = csv.reader(lines, delimiter=delimiter)
+    data = tree.bytes(path)
     names = {image.name for image in tree.images}
+    try:
+        table = parse(data, str(tree.home / path.as_posix()))
+    except DataError:
+        if any(name.encode("utf-8", "surrogateescape") in data for name in names):
+            raise
+        return None  # a table of something else
+    head, rows = table.header, [row for _, row in table.rows]
     listing = [
         column
         for i, column in enumerate(head)
-        if any(
-            i < len(r) and PurePosixPath(r[i].strip().replace("\\", "/")).name in names
-            for r in rows
-        )
+        if any(PurePosixPath(r[i].strip().replace("\\", "/")).name in names for r in rows)
     ]
-    if not listing or RUN_LENGTHS in (column.strip() for column in head):
+    if not listing or RUN_LENGTHS in head:
         return None
-    labels = [c for c in head if c.strip().lower() in LABELS and c not in listing[:1]]
+    labels = [c for c in head if c.lower() in LABELS and c not in listing[:1]]
     labels = labels or ([c for c in head if c not in listing[:1]] if len(head) == 2 else [])
     if len(labels) != 1:
         raise DataError(
@@ -231,12 +217,11 @@ def _table(tree: Tree, path: PurePosixPath) -> Recognition | None:
             f"clear which of {', '.join(head)} is the class; describe it in ingest.yaml (source "
             "of type csv, columns.path and columns.label)"
         )
-    columns = {"path": listing[0].strip(), "label": labels[0].strip()}
+    columns = {"path": listing[0], "label": labels[0]}
     columns |= {name: name for name in ("group", "split", "serial", "variant") if name in head}
     config = Config(
         type="csv",
         file=tree.home / path.as_posix(),
-        delimiter=delimiter,
         columns=Columns.model_validate(columns),
     )
     return Recognition(

@@ -127,13 +127,12 @@ def test_label_studios_tasks_are_found(tmp_path: Path) -> None:
     assert settings(tmp_path) == {"type": "labelstudio", "file": str(tmp_path / "tasks.json")}
 
 
-def test_a_table_is_found_with_its_delimiter_and_columns(tmp_path: Path) -> None:
+def test_a_table_is_found_with_its_columns(tmp_path: Path) -> None:
     put(tmp_path, "img/1.png", "img/2.png")
     (tmp_path / "t.csv").write_text("Class;File;group\nok;img/1.png;a\ndent;img/2.png;b\n")
     assert settings(tmp_path) == {
         "type": "csv",
         "file": str(tmp_path / "t.csv"),
-        "delimiter": ";",
         "columns": {"path": "File", "label": "Class", "group": "group"},
     }
     assert labels(tmp_path) == ["ok", "dent"]
