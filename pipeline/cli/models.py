@@ -43,7 +43,7 @@ Uri = Annotated[
 @models.command("list")
 def list_versions(recipe: Recipe, registry: Uri = None, as_json: Json = False) -> None:
     """Show the versions of a recipe, the gate's results and what people decided."""
-    store = _registry(registry)
+    store = _reading(registry)
     chain, versions = _all(store, recipe)
     if as_json:
         tables.print_json(
@@ -78,7 +78,7 @@ def show(
     """Show one version: gate, figures, sign-offs, hashes and where its files are."""
     from pipeline.registry.dossier import read_dossier
 
-    store = _registry(registry)
+    store = _reading(registry)
     chain, versions = _all(store, recipe)
     if number is None and version is None:
         waiting = [v for v in versions if "challenger" in v.aliases]
@@ -127,7 +127,7 @@ def compare(
         raise RegistryError(
             f"give two versions to compare, not {len(wanted)}: lineside models compare {recipe} 1 2"
         )
-    store = _registry(registry)
+    store = _reading(registry)
     left, right = (read_dossier(store, store.version(recipe, which)) for which in wanted)
     names = tables.ordered({*left.figures, *right.figures})
     tags = {v: tables.identity(d) for v, d in (("a", left), ("b", right))}
@@ -251,7 +251,7 @@ def rollback(
 @models.command()
 def history(recipe: Recipe, registry: Uri = None, as_json: Json = False) -> None:
     """Show every decision about a recipe and whether all verify; exit 1 when they do not."""
-    chain, versions = _all(_registry(registry), recipe)
+    chain, versions = _all(_reading(registry), recipe)
     if as_json:
         tables.print_json(
             {
@@ -290,6 +290,13 @@ def _one(recipe: str, number: str | None, version: str | None) -> str:
         f"{found}; give one, a number or an alias, after {recipe} or as --version (those that "
         f"there are: lineside models list {recipe})"
     )
+
+
+def _reading(uri: str | None) -> Registry:
+    """The registry for a command that only reads: MLflow takes seconds to import."""
+    from pipeline.registry.reading import ReadingRegistry
+
+    return ReadingRegistry(uri)
 
 
 def _registry(uri: str | None) -> Registry:

@@ -5,7 +5,7 @@ Owns every call to MLflow, the training run's included. From the bottom up:
 - `connection` reaches MLflow and translates its errors; `versions` is what it holds for a recipe.
 - `location`: which machines can reach the files of a version.
 - `store` reads versions, `download` fetches and verifies their bundles where there is room,
-  `dossier` is what a reviewer reads.
+  `dossier` is what a reviewer reads, `reading` the same registry without MLflow's own client.
 - `decisions` of people: verified (`chain`), recorded (`signoffs`), compared with what was evaluated
   (`verification`) and carried out (`review`).
 - `resolution` answers which version a line wants.

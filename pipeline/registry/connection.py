@@ -7,6 +7,7 @@ import os
 import re
 import sqlite3
 import ssl
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -193,9 +194,6 @@ def translate_errors(uri: str) -> Iterator[None]:
             for 403).
         RegistryError: everything else that the registry refuses.
     """
-    from mlflow.exceptions import MlflowException
-    from requests import RequestException
-
     try:
         with _translate_database_errors(uri) if in_database(uri) else nullcontext():
             yield
@@ -205,8 +203,12 @@ def translate_errors(uri: str) -> Iterator[None]:
             "install the driver that the address names (PostgreSQL: psycopg, with an address "
             "postgresql+psycopg2://... its package is psycopg2-binary), or use a server's http://"
         ) from error
-    except (MlflowException, RequestException, OSError) as error:
-        raise _explained(uri, error) from error
+    except Exception as error:
+        # Who has not imported MLflow, as it takes seconds, cannot have an exception of it.
+        mlflow = sys.modules.get("mlflow.exceptions")
+        if isinstance(error, OSError) or (mlflow and isinstance(error, mlflow.MlflowException)):
+            raise _explained(uri, error) from error
+        raise
 
 
 @contextmanager
