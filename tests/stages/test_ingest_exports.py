@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +184,45 @@ def test_a_table_of_a_spreadsheet_is_read(
     (tmp_path / "table.csv").write_text(text, "utf-8", newline="")
     counts, _, _ = ingested(tmp_path, TWO, {"type": "csv", "file": tmp_path / "table.csv"})
     assert counts == {"good": N, "scratch": N}
+
+
+def tasks(home: Path, result: Callable[[bool], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Label Studio's tasks of pictures of which each second is bad."""
+    found = []
+    for i in range(2 * N):
+        put(home / f"upload/{i:03d}.png", bad=i % 2 > 0)
+        answers = [{"completed_by": 1, "ground_truth": False, "result": result(i % 2 > 0)}]
+        image = {"image": f"/data/local-files/?d=upload/{i:03d}.png"}
+        found.append({"id": i, "data": image, "annotations": answers})
+    return found
+
+
+def chosen(bad: bool) -> list[dict[str, Any]]:
+    value = {"choices": ["scratch" if bad else "good"]}
+    return [{"type": "choices", "from_name": "q", "value": value}]
+
+
+def drawn(bad: bool) -> list[dict[str, Any]]:
+    value = {"x": 1, "y": 1, "width": 9, "height": 9, "rectanglelabels": ["scratch"]}
+    return [{"type": "rectanglelabels", "from_name": "q", "value": value}] if bad else []
+
+
+def from_labelstudio(home: Path, export: list[dict[str, Any]]) -> dict[str, int]:
+    (home / "export.json").write_text(json.dumps(export))
+    source = {"type": "labelstudio", "file": home / "export.json"}
+    return ingested(home, TWO, source)[0]
+
+
+def test_a_reviewed_answer_is_not_outvoted(tmp_path: Path) -> None:
+    export = tasks(tmp_path, chosen)
+    for task in export[1::4]:
+        task["annotations"][0]["ground_truth"] = True
+        task["annotations"] += [{"completed_by": n, "result": chosen(False)} for n in (50, 51)]
+    assert from_labelstudio(tmp_path, export) == {"good": N, "scratch": N}
+
+
+def test_a_project_of_rectangles_is_labelled_by_them(tmp_path: Path) -> None:
+    export = tasks(tmp_path, drawn)
+    assert from_labelstudio(tmp_path, export) == {"good": N, "scratch": N}
+    table = pd.read_parquet(tmp_path / "out/manifest.parquet")
+    assert table.set_index("path")["boxes"].str.contains("scratch").sum() == N

@@ -1,4 +1,4 @@
-"""A choices project of Label Studio."""
+"""Projects of Label Studio: choices, and regions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.contracts.sample import Sample
+from pipeline.contracts.sample import Box, Sample
 from pipeline.datasets.adapters import labelstudio
 from pipeline.datasets.listings.listing import Listing
 from pipeline.errors import DataError
@@ -104,6 +104,100 @@ def test_without_a_good_label_a_tie_goes_to_the_first_and_no_probability_is_made
     votes = [answer("good"), answer("dent")]
     (only,) = read(tmp_path, [task("img/a.png", *votes)])
     assert (only.label, only.defect_probability) == ("good", None)
+
+
+def test_an_answer_that_a_reviewer_marked_as_ground_truth_outvotes_all_others(
+    tmp_path: Path,
+) -> None:
+    votes = [answer("good"), answer("good"), answer("dent", ground_truth=True)]
+    (only,) = read(tmp_path, [task("img/a.png", *votes)], good="good")
+    assert (only.label, only.defect_probability) == ("dent", 1.0)
+
+
+def test_ground_truth_that_was_cancelled_or_left_empty_does_not_count(tmp_path: Path) -> None:
+    empty = answer(ground_truth=True) | {"result": []}
+    votes = [answer("good"), answer("dent", ground_truth=True, was_cancelled=True), empty]
+    assert read(tmp_path, [task("img/a.png", *votes)])[0].label == "good"
+
+
+def rectangle(*labels: str, control: str = "box", width: float = 20) -> dict[str, Any]:
+    """One annotator's submission with a rectangle, or with none where there is no label."""
+    value = {"x": 10, "y": 20, "width": width, "height": 5, "rectanglelabels": list(labels)}
+    result = {"type": "rectanglelabels", "from_name": control, "to_name": "image", "value": value}
+    return {"was_cancelled": False, "result": [result] if labels else []}
+
+
+def regions_of(home: Path, *tasks: list[dict[str, Any]], **more: Any) -> Listing:
+    """Read a project of regions: the answers to each task."""
+    for i in range(len(tasks)):
+        put(home, f"img/{i}.png")
+    content = [task(f"img/{i}.png", *answers, number=i) for i, answers in enumerate(tasks)]
+    return read(home, content, **more)
+
+
+def test_in_a_project_of_rectangles_their_label_is_that_of_the_image(tmp_path: Path) -> None:
+    marked, clean = regions_of(tmp_path, [rectangle("scratch")], [rectangle()])
+    assert (marked.label, marked.labels) == ("scratch", ("scratch",))
+    assert marked.boxes == (Box("scratch", 0.1, 0.2, 0.3, 0.25, relative=True),)
+    assert (clean.label, clean.labels, clean.boxes) == ("good", (), ())
+
+
+def test_images_without_a_rectangle_have_the_configured_label(tmp_path: Path) -> None:
+    found = regions_of(tmp_path, [rectangle("scratch")], [rectangle()], good="ok")
+    assert [(s.label, s.defect_probability) for s in found] == [("scratch", 1.0), ("ok", 0.0)]
+
+
+def test_several_kinds_of_regions_are_left_to_the_taxonomy(tmp_path: Path) -> None:
+    both = rectangle("scratch")
+    both["result"] += rectangle("crack", control="other")["result"]
+    (only,) = regions_of(tmp_path, [both])
+    assert only.labels == ("scratch", "crack")
+
+
+def test_a_rectangle_of_no_size_marks_nothing(tmp_path: Path) -> None:
+    first, _ = regions_of(tmp_path, [rectangle("scratch", width=0)], [rectangle("scratch")])
+    assert first.label == "good"
+
+
+def test_most_annotators_decide_whether_something_is_marked_and_a_tie_goes_to_the_defect(
+    tmp_path: Path,
+) -> None:
+    one, two = [rectangle("dent"), rectangle()], [rectangle(), rectangle("dent"), rectangle()]
+    found = regions_of(tmp_path, one, two, good="good")
+    assert [s.label for s in found] == ["dent", "good"]
+    assert [s.defect_probability for s in found] == [0.5, pytest.approx(1 / 3)]
+
+
+def test_a_region_without_a_label_is_refused_with_its_task(tmp_path: Path) -> None:
+    bare = rectangle("dent")
+    bare["result"][0]["value"]["rectanglelabels"] = []
+    with pytest.raises(DataError, match=r"task 0 has a region \(rectanglelabels\) without a label"):
+        regions_of(tmp_path, [bare])
+
+
+def test_where_there_are_choices_too_they_decide_unless_the_rectangles_are_named(
+    tmp_path: Path,
+) -> None:
+    votes = answer("good")
+    votes["result"] += rectangle("dent")["result"]
+    assert regions_of(tmp_path, [votes])[0].label == "good"
+    assert regions_of(tmp_path, [votes], control="box")[0].label == "dent"
+
+
+def test_tasks_with_results_of_another_kind_only_ask_for_choices_or_regions(
+    tmp_path: Path,
+) -> None:
+    text = {"result": [{"type": "textarea", "from_name": "t", "value": {"text": ["ok"]}}]}
+    with pytest.raises(DataError, match=r"type textarea\); submit answers to a Choices tag"):
+        read(tmp_path, [task("img/a.png", text)])
+
+
+def test_tasks_without_an_answer_are_counted(tmp_path: Path) -> None:
+    put(tmp_path, "img/b.png")
+    content = [task("img/b.png"), task("img/a.png", answer("good"), number=2)]
+    listing = read(tmp_path, content)
+    assert listing.notes == [f"1 task(s) of {tmp_path}/export.json have no answer and are left out"]
+    assert listing.unlisted == []
 
 
 def test_skipped_and_empty_annotations_do_not_count(tmp_path: Path) -> None:
