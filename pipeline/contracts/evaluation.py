@@ -145,10 +145,20 @@ class Slices(Strict):
 
     slices: tuple[Slice, ...]
     worst: str = Field(description="A sentence; empty where no slice differs from the whole.")
+    weakest_class: str = Field(
+        "",
+        description="A sentence on the class that is recognised least, against the mean of all; "
+        "empty where all are recognised alike.",
+    )
     counts: dict[str, int] = Field(
         default_factory=dict, description="How many slices of each kind there are, listed or not."
     )
     left_out: str = Field("", description="A sentence; empty where every slice is listed.")
+
+    @property
+    def weakest(self) -> str:
+        """Where the model is weakest, in words; empty where no slice and no class stands out."""
+        return "; ".join(filter(None, (self.weakest_class, self.worst)))
 
 
 class Changed(Strict):
@@ -169,13 +179,20 @@ class Changed(Strict):
 
 
 class Robustness(Strict):
-    """What the line may change before the model breaks, the most delicate first."""
+    """What the line may change before the model breaks, the most harmful change first."""
 
-    n: int = Field(description="Test parts used.")
+    n: int = Field(description="Test parts tried under every change; more where it was close.")
     unchanged: Changed
     changes: tuple[Changed, ...]
     first_to_break: str = Field(description="A sentence; empty where nothing breaks it.")
     caught: str = Field("", description="Changes that the image check notices, in words.")
+
+    @property
+    def parts_used(self) -> str:
+        """How many parts it was tried on, in words."""
+        most = max((c.accuracy.n for c in self.changes), default=self.n)
+        close = f", up to {most} where escapes or overkill were close to what is accepted"
+        return f"{self.n} test parts were used{close if most > self.n else ''}."
 
 
 class Difference(Strict):

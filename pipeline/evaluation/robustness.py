@@ -1,4 +1,7 @@
-"""Which change of the line breaks the model first: test parts inspected under each, graded."""
+"""Which change of the line breaks the model first: test parts inspected under each, graded.
+
+Some parts are tried under all; where escapes or overkill come close to what is accepted, more.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +19,16 @@ from pipeline.contracts.records import Verdict
 from pipeline.evaluation.predictions import run_inspectors
 from pipeline.imaging import Pixels
 from pipeline.imaging.changes import CHANGES, Change, strength_text
-from pipeline.imaging.sheet import contact_sheet
 from pipeline.inference.inspector import Inspection, Inspector
 from pipeline.metrics import classification as figures
+from pipeline.metrics.fragility import AcceptedRates, delicacy, first_break, kinds
 from pipeline.metrics.rates import grouped_share
 from pipeline.plugins import Strict
 
 Ints = npt.NDArray[np.intp]
 Bools = npt.NDArray[np.bool_]
 Watch = Callable[[Iterable[list[Inspection]], int], Iterable[list[Inspection]]]
+NOTHING_PROMISED = AcceptedRates()
 CAUGHT = 0.5  # share of pictures complained of, from which the station notices the change itself
 
 
@@ -36,6 +40,12 @@ class RobustnessRules(Strict):
         ge=0,
         description="Test parts inspected under every change, half of them bad; 0: no "
         "robustness test.",
+    )
+    most_parts: int = Field(
+        256,
+        ge=0,
+        description="Test parts inspected at most, where escapes or overkill under a change are "
+        "close to what is accepted.",
     )
     significance: float = Field(
         0.05,
@@ -70,6 +80,20 @@ class _PartAnswers:
     scores: npt.NDArray[np.float64]
     complained: Bools
 
+    def first(self, n: int) -> _PartAnswers:
+        """Those for the first n parts."""
+        verdicts, scores = self.verdicts[:n], self.scores[:n]
+        return _PartAnswers(verdicts, self.probabilities[:n], scores, self.complained[:n])
+
+    def __add__(self, other: _PartAnswers) -> _PartAnswers:
+        """These, then the others'."""
+        return _PartAnswers(
+            np.concatenate([self.verdicts, other.verdicts]),
+            np.concatenate([self.probabilities, other.probabilities]),
+            np.concatenate([self.scores, other.scores]),
+            np.concatenate([self.complained, other.complained]),
+        )
+
     def named_wrong(self, truth: _Truth) -> Bools:
         wrong: Bools = self.probabilities.argmax(axis=1) != truth.labels
         return wrong
@@ -94,6 +118,7 @@ def run(
     labels: Ints,
     groups: Sequence[str],
     rules: RobustnessRules,
+    accepted: AcceptedRates = NOTHING_PROMISED,
     watch: Watch = lambda inspected, total: inspected,
 ) -> Robustness | None:
     """Inspect a sample of the test parts as they are and under every change.
@@ -104,33 +129,61 @@ def run(
         labels: class of each of the N test parts, as a position in the taxonomy.
         groups: of each, so that the sample is spread over them.
         rules: how many parts, and what counts as broken.
+        accepted: escapes and overkill that the plant accepts.
         watch: is given the inspections to come, a list a part, and their number; passes them on.
 
     Returns:
-        The changes that break the model at their mildest first. A change that the station notices
-        itself, so that nothing passes unseen, is not broken but caught. None without any part.
+        The changes by the harm that they do, the worst first (`metrics.fragility`). A change that
+        the station notices itself, so that nothing passes unseen, is not broken but caught. None
+        without any part.
     """
     passing = bundle.taxonomy.passing
     rows = sample(labels, groups, passing, rules.parts)
     if not len(rows):
         return None
-    truth = _Truth(labels[rows], passing, np.asarray(groups, dtype=str)[rows])
+    n, named = len(rows), np.asarray(groups, dtype=str)
     steps = [(change, strength) for change in CHANGES for strength in change.strengths]
     before, *after = _inspect(bundle, frame, rows, steps, watch)
-    unchanged = _changed("unchanged", 0.0, "", before, before, truth, rules)
-    found = [
-        _changed(change.name, strength, change.unit, before, answers, truth, rules)
-        for (change, strength), answers in zip(steps, after, strict=True)
-    ]
-    ladders = _ladders(found)
-    ladders.sort(key=lambda ladder: _delicacy(ladder, unchanged))
+
+    def judged() -> list[tuple[Changed, Changed]]:
+        """Each step, and the same parts unchanged."""
+        truth = _Truth(labels[rows], passing, named[rows])
+        return [
+            _judge(change, strength, before, answers, truth, rules, accepted)
+            for (change, strength), answers in zip(steps, after, strict=True)
+        ]
+
+    found = judged()
+    while len(rows) < min(rules.most_parts, len(labels)) and (close := _close(found, accepted)):
+        wanted = sample(labels, groups, passing, min(2 * len(rows), rules.most_parts))
+        more = np.setdiff1d(wanted, rows)
+        chosen = [steps[i] for i in close]
+        unchanged, *added = _inspect(bundle, frame, more, chosen, watch)
+        rows, before = np.concatenate([rows, more]), before + unchanged
+        for i, answers in zip(close, added, strict=True):
+            after[i] += answers
+        found = judged()
+    truth = _Truth(labels[rows], passing, named[rows])
+    unchanged_step = _changed("unchanged", 0.0, "", before, truth)
+    ladders = _ladders([step for step, _ in found])
+    ladders.sort(key=lambda ladder: delicacy(ladder, unchanged_step, accepted))
     return Robustness(
-        n=len(rows),
-        unchanged=unchanged,
+        n=n,
+        unchanged=unchanged_step,
         changes=tuple(step for ladder in ladders for step in ladder),
-        first_to_break=_first_to_break(ladders[0]),
+        first_to_break=_first_to_break(ladders, unchanged_step, accepted),
         caught=_caught(ladders),
     )
+
+
+def _close(found: Sequence[tuple[Changed, Changed]], accepted: AcceptedRates) -> list[int]:
+    """The steps that more parts may decide, of those that were tried on all parts so far."""
+    most = max(step.accuracy.n for step, _ in found)
+    return [
+        i
+        for i, (step, same) in enumerate(found)
+        if step.accuracy.n == most and any(kind.close for kind in kinds(step, same, accepted))
+    ]
 
 
 def sample(labels: Ints, groups: Sequence[str], passing: tuple[bool, ...], most: int) -> Ints:
@@ -159,15 +212,6 @@ def sample(labels: Ints, groups: Sequence[str], passing: tuple[bool, ...], most:
     return np.sort(np.concatenate([chosen, order[~bad[order]][: most - len(chosen)]]))
 
 
-def sheet(frame: Pixels, seed: int = 0, tile_px: int = 200) -> Pixels:
-    """One part, uint8 H,W,3 RGB, as it is and under every change: a row a change; uint8 RGB."""
-    tiles = []
-    for change in CHANGES:
-        tiles.append((f"{change.name}: unchanged", frame))
-        tiles += [(strength_text(change.name, s), change(frame, s, seed)) for s in change.strengths]
-    return contact_sheet(tiles, columns=1 + len(CHANGES[0].strengths), tile_px=tile_px)
-
-
 def _inspect(
     bundle: Bundle,
     frame: Callable[[int], Pixels],
@@ -194,16 +238,28 @@ def _inspect(
     ]
 
 
-def _changed(
-    name: str,
+def _judge(
+    change: Change,
     strength: float,
-    unit: str,
     before: _PartAnswers,
     after: _PartAnswers,
     truth: _Truth,
     rules: RobustnessRules,
+    accepted: AcceptedRates,
+) -> tuple[Changed, Changed]:
+    """A step on the parts that it was tried on, and the same parts unchanged."""
+    n = len(after.verdicts)
+    before, truth = before.first(n), _Truth(truth.labels[:n], truth.passing, truth.groups[:n])
+    same = _changed("unchanged", 0.0, "", before, truth)
+    step = _changed(change.name, strength, change.unit, after, truth)
+    broken = _broken(step, same, before, after, truth, rules, accepted)
+    return step.model_copy(update={"broken": broken}), same
+
+
+def _changed(
+    name: str, strength: float, unit: str, answers: _PartAnswers, truth: _Truth
 ) -> Changed:
-    auroc, bad, every = after.auroc(truth), truth.bad, np.ones(len(truth.labels), bool)
+    auroc, bad, every = answers.auroc(truth), truth.bad, np.ones(len(truth.labels), bool)
 
     def of(which: Bools, among: Bools) -> Share:
         return grouped_share(which[among], truth.groups[among])
@@ -213,17 +269,22 @@ def _changed(
         strength=strength,
         unit=unit,
         auroc=auroc if np.isfinite(auroc) else None,
-        accuracy=of(~after.named_wrong(truth), every),
-        escape=of(after.escaped(truth), bad),
-        overkill=of(after.rejected(truth), ~bad),
-        review=of(after.verdicts == Verdict.REVIEW, every),
-        complained=of(after.complained, every),
-        broken=_broken(before, after, truth, rules),
+        accuracy=of(~answers.named_wrong(truth), every),
+        escape=of(answers.escaped(truth), bad),
+        overkill=of(answers.rejected(truth), ~bad),
+        review=of(answers.verdicts == Verdict.REVIEW, every),
+        complained=of(answers.complained, every),
     )
 
 
 def _broken(
-    before: _PartAnswers, after: _PartAnswers, truth: _Truth, rules: RobustnessRules
+    step: Changed,
+    same: Changed,
+    before: _PartAnswers,
+    after: _PartAnswers,
+    truth: _Truth,
+    rules: RobustnessRules,
+    accepted: AcceptedRates,
 ) -> str:
     """Why the model counts as broken, in words; empty where it does not.
 
@@ -239,13 +300,17 @@ def _broken(
         test = binomtest(worse, worse + better, alternative="greater")
         return bool(test.pvalue < rules.significance)
 
-    bad, n_bad = truth.bad, int(truth.bad.sum())
-    then, now = before.escaped(truth), after.escaped(truth)
-    if risen(then, now):
-        return f"{now.sum()} of {n_bad} bad parts pass, unchanged {then.sum()}"
-    then, now = before.rejected(truth), after.rejected(truth)
-    if risen(then, now):
-        return f"{now.sum()} of {(~bad).sum()} good parts are rejected, unchanged {then.sum()}"
+    misses = (
+        (before.escaped(truth), after.escaped(truth)),
+        (before.rejected(truth), after.rejected(truth)),
+    )
+    beyond = [
+        kind
+        for kind, (then, now) in zip(kinds(step, same, accepted), misses, strict=True)
+        if kind.exceeded and risen(then, now)
+    ]
+    if beyond:
+        return max(beyond, key=lambda kind: kind.harm).sentence()
     if after.complained.mean() >= CAUGHT:
         return ""  # whatever the scores are worth now, nothing passes by them
     auroc = before.auroc(truth), after.auroc(truth)
@@ -263,30 +328,22 @@ def _ladders(found: Sequence[Changed]) -> list[list[Changed]]:
     return [[next(steps) for _ in change.strengths] for change in CHANGES]
 
 
-def _delicacy(ladder: Sequence[Changed], unchanged: Changed) -> tuple[float, ...]:
-    """Sorts first what breaks at the mildest grade, and among those what does most harm there."""
-    broken = [i for i, step in enumerate(ladder) if step.broken]
-    step = ladder[broken[0]] if broken else ladder[-1]
-    grade = broken[0] / len(ladder) if broken else 1.0
-    return (grade, -step.escape.k, -step.overkill.k, step.auroc or 0.0)
-
-
-def _first_to_break(ladder: Sequence[Changed]) -> str:
-    broken = [step for step in ladder if step.broken]
-    if not broken:
+def _first_to_break(
+    ladders: Sequence[Sequence[Changed]], unchanged: Changed, accepted: AcceptedRates
+) -> str:
+    breaks = [first_break(ladder, unchanged, accepted) for ladder in ladders]
+    at = next((step for step in breaks if step is not None), None)
+    if at is None:
         return ""
-    at = broken[0]
     return f"{at.change} breaks it first: at {strength_text(at.change, at.strength)} {at.broken}"
 
 
 def _caught(ladders: Sequence[Sequence[Changed]]) -> str:
     found = []
     for ladder in ladders:
-        noticed = [
-            step for step in ladder if not step.broken and (step.complained.value or 0) >= CAUGHT
-        ]
-        if noticed:
-            at = noticed[0]
+        whole = (s for s in ladder if not s.broken)
+        at = next((step for step in whole if (step.complained.value or 0) >= CAUGHT), None)
+        if at is not None:
             share = f"{at.complained.k} of {at.complained.n} pictures"
             found.append(f"{strength_text(at.change, at.strength)} ({share})")
     return f"the station notices by itself: {', '.join(found)}" if found else ""

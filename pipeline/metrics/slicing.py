@@ -1,4 +1,4 @@
-"""Figures by class, variant, group and source, and the worst slice where there really is one.
+"""Figures by class, variant, group and source, the weakest class, and the worst slice if any is.
 
 With enough slices one of them is always the worst. It is named only if it is worse than the rest of
 the test parts by Fisher's exact test (two-sided, 5 %), corrected for the number of slices by Holm's
@@ -135,8 +135,34 @@ def cut(outcomes: Outcomes, columns: Mapping[By, Sequence[str]]) -> Slices:
             left_out = f"of {len(found)} groups the {MOST_GROUPS} that misjudge most are listed"
             found = sorted(found, key=_surely_misjudged, reverse=True)[:MOST_GROUPS]
         slices += found
-    worst = _worst(suspicions)
-    return Slices(slices=tuple(slices), worst=worst, counts=counts, left_out=left_out)
+    return Slices(
+        slices=tuple(slices),
+        worst=_worst(suspicions),
+        weakest_class=_weakest_class([s for s in slices if s.by == "class"]),
+        counts=counts,
+        left_out=left_out,
+    )
+
+
+def _weakest_class(classes: Sequence[Slice]) -> str:
+    """The class with the least recall, and how surely it is below the mean of all classes.
+
+    It is named however few its parts are, with its interval.
+    """
+    recalls = {s.name: s.accuracy for s in classes}
+    values = {name: recall.value for name, recall in recalls.items() if recall.value is not None}
+    mean = sum(values.values()) / max(len(values), 1)
+    name = min(values, key=lambda n: (values[n], -recalls[n].n), default="")
+    if not name or values[name] >= mean:
+        return ""
+    below = [n for n in values if (recalls[n].high or 0.0) < mean]
+    recognised = share_in_words(recalls[name], "parts recognised")
+    text = f"class {name}: {recognised}, mean of the {len(values)} classes {percent(mean)} %"
+    if name not in below:
+        text += "; too few parts to exclude chance"
+    if others := [n for n in below if n != name]:
+        text += f"; surely below the mean too: {', '.join(others)}"
+    return text
 
 
 def _slice(outcomes: Outcomes, by: By, name: str, inside: Bools, groups: Names | None) -> Slice:

@@ -103,7 +103,7 @@ def _weaknesses(evaluation: Evaluation) -> list[str]:
     notes = sorted(evaluation.notes, key=lambda note: "LEAKY" not in note)
     texts = [
         *notes,
-        evaluation.slices.worst,
+        evaluation.slices.weakest,
         robustness.first_to_break if robustness is not None else "",
     ]
     return [_short(text) for text in texts if text]

@@ -38,6 +38,7 @@ from pipeline.evaluation.slices import slice_metrics
 from pipeline.files import cache_folder, project, write_json, write_model
 from pipeline.inference.inspector import Inspection
 from pipeline.metrics import classification as figures
+from pipeline.metrics.fragility import AcceptedRates
 from pipeline.metrics.gating import GateRules
 from pipeline.metrics.operating_point import Policy, promise
 from pipeline.metrics.promises import MaxEscape
@@ -133,6 +134,7 @@ def run(
         test.labels,
         test.groups(data),
         config.robustness,
+        AcceptedRates.of(promised) if something_passes else AcceptedRates(),
         lambda inspected, total: progress(inspected, "changing the line", total=total),
     )
     listed = source / "ingest" / golden.FILE
@@ -201,7 +203,7 @@ def _summary(evaluation: Evaluation) -> list[str]:
     worst_first = sorted(gate.checks, key=lambda check: -check.state.severity)
     found = [wording.verdict(gate)]
     found += [f"  {check.line}" for check in worst_first]
-    found.append(evaluation.slices.worst)
+    found.append(evaluation.slices.weakest)
     return list(filter(None, [*found, tried.first_to_break if tried else ""]))
 
 

@@ -163,3 +163,42 @@ def test_how_many_slices_there_are_is_known_where_not_all_are_listed() -> None:
     groups = [f"g{i // 4:03d}" for i in range(4 * (MOST_GROUPS + 10))]
     found = cut(outcomes([True] * len(groups), ["FAIL"] * len(groups)), {"group": groups})
     assert (len(found.slices), found.counts) == (MOST_GROUPS, {"group": MOST_GROUPS + 10})
+
+
+def recognised(rates: dict[str, tuple[int, int]]) -> tuple[Outcomes, list[str]]:
+    """k of n parts of each class are given the right class; all go to review."""
+    classes = [name for name, (_, n) in rates.items() for _ in range(n)]
+    right = [i < k for k, n in rates.values() for i in range(n)]
+    bad = [name != "good" for name in classes]
+    return Outcomes.of(right, bad, np.array(["REVIEW"] * len(classes))), classes
+
+
+def test_a_class_that_is_never_recognised_is_named_against_the_mean_of_the_classes() -> None:
+    rates = {"good": (95, 100), "crack": (38, 40), "finger": (0, 12)}
+    parts, classes = recognised(rates)
+    found = cut(parts, {"class": classes})
+    assert found.worst == ""
+    assert found.weakest_class == (
+        "class finger: 0 of 12 parts recognised (0 %, 0 to 26.5 %), mean of the 3 classes 63.3 %"
+    )
+    assert found.weakest == found.weakest_class
+
+
+def test_a_weak_class_of_few_parts_is_named_with_its_reserve() -> None:
+    parts, classes = recognised({"good": (95, 100), "finger": (1, 2)})
+    said = cut(parts, {"class": classes}).weakest_class
+    assert said.startswith("class finger: 1 of 2 parts recognised")
+    assert said.endswith("; too few parts to exclude chance")
+
+
+def test_the_other_classes_that_are_surely_below_the_mean_are_named_too() -> None:
+    rates = {"good": (400, 400), "dent": (200, 200), "crack": (10, 100), "finger": (5, 100)}
+    parts, classes = recognised(rates)
+    said = cut(parts, {"class": classes}).weakest_class
+    assert said.startswith("class finger: 5 of 100")
+    assert said.endswith("; surely below the mean too: crack")
+
+
+def test_classes_that_are_recognised_alike_leave_none_to_name() -> None:
+    parts, classes = recognised({"good": (50, 50), "crack": (50, 50)})
+    assert cut(parts, {"class": classes}).weakest == ""

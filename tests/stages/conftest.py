@@ -70,7 +70,11 @@ POLICY = augment.Config.model_validate(
 TRAIN = train.Config.model_validate({"head": {"components": 32, "landmarks": 64, "max_epochs": 4}})
 
 EVALUATE = evaluate.Config.model_validate(
-    {"bootstrap_draws": 100, "robustness": {"parts": 8}, "explanation": {"each": 2}}
+    {
+        "bootstrap_draws": 100,
+        "robustness": {"parts": 8, "most_parts": 8},
+        "explanation": {"each": 2},
+    }
 )
 
 
