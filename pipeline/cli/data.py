@@ -94,16 +94,15 @@ def _source(folder: str, kind: str | None) -> Recognition:
     from pipeline.datasets.annotations.recognition import Recognition
     from pipeline.datasets.location import locate
 
-    if kind is None:
+    if kind is not None and kind not in ADAPTERS.names():
+        raise DataError(f'--type "{kind}" unknown; {choices(kind, ADAPTERS.names())}')
+    fields = ADAPTERS.module(kind).Config.model_fields if kind else {}
+    needed = {name for name, field in fields.items() if field.is_required()}
+    if needed != {"type", "root"}:
         try:
-            return recognise(locate(folder))
+            return recognise(locate(folder), kind)
         except ValueError as error:
             raise DataError(f"{folder}: {error}") from None
-    if kind not in ADAPTERS.names():
-        raise DataError(f'--type "{kind}" unknown; {choices(kind, ADAPTERS.names())}')
-    fields = ADAPTERS.module(kind).Config.model_fields
-    if {name for name, field in fields.items() if field.is_required()} != {"type", "root"}:
-        raise DataError(f"--type {kind} needs more than a folder; describe it in ingest.yaml")
     try:
         return Recognition(ADAPTERS.configure({"type": kind, "root": folder}), "as --type names it")
     except ValidationError as error:

@@ -46,6 +46,22 @@ def test_data_check_of_a_layout_that_is_not_known_is_one_message(
     assert "images has a layout that is not known: 2 image(s) in defective" in complaint
 
 
+def test_a_type_that_is_named_is_looked_for_alone(lineside: Run, tmp_path: Path) -> None:
+    copy_cells(tmp_path / "images", per_class=3)
+    paths = [p.relative_to(tmp_path) for p in sorted(tmp_path.rglob("*.png"))]
+    rows = [f"{path.as_posix()},{path.parent.name}" for path in paths]
+    (tmp_path / "table.csv").write_text("\n".join(["path,label", *rows]))
+    code, said, _ = lineside("data", "check", ".", "--type", "csv")
+    assert code == 0
+    assert said.startswith("read as csv: table.csv has images in column path, classes in label")
+    code, _, complaint = lineside("data", "check", ".", "--type", "coco")
+    assert code == 2
+    assert "is not laid out as coco has it: 3 image(s) in images/defective" in complaint
+    code, _, complaint = lineside("data", "check", ".", "--type", "line")
+    assert code == 2
+    assert "line needs more than a folder" in complaint
+
+
 def test_data_check_names_the_settings_for_a_ci_job(lineside: Run, tmp_path: Path) -> None:
     copy_cells(tmp_path / "images", per_class=3)
     report = json.loads(lineside("data", "check", "images", "--json")[1])
@@ -89,9 +105,8 @@ def test_a_page_that_cannot_be_written_is_one_message(lineside: Run, tmp_path: P
     ("arguments", "said"),
     [
         (["foo://bar"], "unsupported filesystem: 'foo'"),
-        (["images", "--type", "csv"], "--type csv needs more than a folder"),
-        (["images", "--type", "coco"], "--type coco needs more than a folder"),
-        (["images", "--type", "labelstudio"], "--type labelstudio needs more than a folder"),
+        (["nowhere", "--type", "csv"], "nowhere is not a folder"),
+        ([".", "--type", "coco"], ". has no image"),
         (["images", "--type", "cocoa"], '--type "cocoa" unknown; did you mean "coco"?'),
         (["nowhere", "--html", ""], "--html . cannot be written"),
         (["x" * 300], "cannot be looked at (File name too long)"),

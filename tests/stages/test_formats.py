@@ -90,11 +90,46 @@ def roboflow(home: Path) -> None:
         put_text(home / split / "_annotations.coco.json", json.dumps(export))
 
 
-def ingested(home: Path, data: Path) -> Manifest:
+def loco(home: Path) -> None:
+    """A third of the images good in train, the others in test, the defective with two masks."""
+    for i in range(N):
+        kind = ("good", "stain", "crack")[i % 3]
+        put(home / ("train/good" if kind == "good" else f"test/{kind}") / f"{i}.png", i)
+        for n in range(2 if kind != "good" else 0):
+            drawn = np.zeros((48, 96, 1), np.uint8)
+            drawn[10 + 20 * n, 5:9] = 200 + n
+            mask = home / f"ground_truth/{kind}/{i}/{n:03d}.png"
+            mask.parent.mkdir(parents=True, exist_ok=True)
+            mask.write_bytes(encode_png(drawn))
+
+
+def cvat(home: Path) -> None:
+    left, top, right, bottom = SIDES
+    images = []
+    for i in range(N):
+        put(home / f"images/{i}.png", i)
+        sides = f'xtl="{left}" ytl="{top}" xbr="{right}" ybr="{bottom}"'
+        boxes = "".join(f'<box label="{kind}" {sides}/>' for kind in KINDS[i % 3])
+        images.append(f'<image id="{i}" name="{i}.png" width="96" height="48">{boxes}</image>')
+    put_text(home / "annotations.xml", f"<annotations>{''.join(images)}</annotations>")
+
+
+def severstal(home: Path) -> None:
+    """As SIDES, in run lengths: a row a column of pixels would be the same mask."""
+    left, top, right, bottom = SIDES
+    runs = " ".join(f"{x * 48 + top + 1} {bottom - top}" for x in range(left, right))
+    rows = []
+    for i in range(N):
+        put(home / f"train_images/{i}.png", i)
+        rows += [f"{i}.png,{kind},{runs}" for kind in KINDS[i % 3]]
+    put_text(home / "train.csv", "\n".join(["ImageId,ClassId,EncodedPixels", *rows]))
+
+
+def ingested(home: Path, data: Path, **split: object) -> Manifest:
     """Both stages, with the settings that `recognise` proposes, read from YAML files."""
     conf = data.parent / "conf"
     source = recognise(home).settings
-    put_text(conf / "ingest.yaml", yaml.safe_dump({"source": source, "split": SPLIT}))
+    put_text(conf / "ingest.yaml", yaml.safe_dump({"source": source, "split": SPLIT | split}))
     put_text(conf / "taxonomy.yaml", TAXONOMY)
     put_text(conf / "preprocess.yaml", PREPROCESS)
     taxonomy = yaml_config.load(conf / "taxonomy.yaml", Taxonomy)
@@ -105,7 +140,7 @@ def ingested(home: Path, data: Path) -> Manifest:
     return read_manifest(data / "ingest")
 
 
-@pytest.mark.parametrize("write", [yolo, voc, roboflow])
+@pytest.mark.parametrize("write", [yolo, voc, roboflow, cvat, severstal])
 def test_a_tree_goes_through_ingest_and_preprocess(write: Write, tmp_path: Path) -> None:
     write(tmp_path / "tree")
     data = ingested(tmp_path / "tree", tmp_path / "data")
@@ -122,7 +157,7 @@ def test_the_split_of_a_tree_is_kept(tmp_path: Path) -> None:
     assert table["split"].value_counts().to_dict() == {"train": 18, "val": 9, "test": 9}
 
 
-@pytest.mark.parametrize("write", [yolo, voc, roboflow])
+@pytest.mark.parametrize("write", [yolo, voc, roboflow, cvat])
 def test_boxes_are_kept_in_pixels_with_their_classes(write: Write, tmp_path: Path) -> None:
     write(tmp_path / "tree")
     data = ingested(tmp_path / "tree", tmp_path / "data")
@@ -130,3 +165,27 @@ def test_boxes_are_kept_in_pixels_with_their_classes(write: Write, tmp_path: Pat
         boxes = [(box.label, box.left, box.top, box.right, box.bottom) for box in data.boxes(row)]
         kinds = {"good": KINDS[0], "stain": KINDS[1], "crack": KINDS[2]}[label]
         assert boxes == [(kind, *SIDES) for kind in kinds]
+
+
+def test_several_masks_of_an_image_are_joined_on_the_way_to_the_shards(tmp_path: Path) -> None:
+    loco(tmp_path / "tree")
+    data = ingested(tmp_path / "tree", tmp_path / "data", given="ignore")
+    for row, label in enumerate(data.table["label"]):
+        mask = data.mask(row)
+        rows = [] if mask is None else np.flatnonzero(mask.any(axis=1)).tolist()
+        assert rows == ([] if label == "good" else [10, 30])
+    shards = Shards(tmp_path / "data/preprocess")
+    drawn = [mask for row in range(N) if (mask := shards.mask(row)) is not None]
+    assert sorted({bool(mask.any()) for mask in drawn}) == [False, True]
+
+
+def test_run_lengths_are_masks_on_the_way_to_the_shards(tmp_path: Path) -> None:
+    severstal(tmp_path / "tree")
+    data = ingested(tmp_path / "tree", tmp_path / "data")
+    left, top, right, bottom = SIDES
+    expected = np.zeros((48, 96), np.uint8)
+    expected[top:bottom, left:right] = 255
+    for row, label in enumerate(data.table["label"]):
+        mask = data.mask(row)
+        assert (mask is None) == (label == "good")
+        assert mask is None or np.array_equal(mask, expected)

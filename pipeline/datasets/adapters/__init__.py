@@ -42,11 +42,12 @@ def adapter(config: PluginConfig) -> Adapter:
     return cast(Adapter, ADAPTERS.module(config.type))
 
 
-def recognise(home: Place) -> Recognition:
+def recognise(home: Place, kind: str | None = None) -> Recognition:
     """How a folder is to be read, by looking at its files.
 
     Args:
         home: the folder, on disk or elsewhere.
+        kind: the adapter that it is for; None: any.
 
     Raises:
         DataError: there is no such folder, it has no images, or its layout is not known, fits more
@@ -57,6 +58,8 @@ def recognise(home: Place) -> Recognition:
     tree = Tree(home)
     if not tree.images:
         raise DataError(f"{home} has no image; known endings: {' '.join(sorted(SUFFIXES))}")
+    if kind is not None:
+        return _as(kind, tree)
     found: list[Recognition] = []
     faults: list[DataError] = []
     for name in ADAPTERS.names():
@@ -87,6 +90,18 @@ def recognise(home: Place) -> Recognition:
             "(docs/data.md shows each)"
         )
     return general
+
+
+def _as(kind: str, tree: Tree) -> Recognition:
+    if not _recognises(kind):
+        raise DataError(f"{kind} needs more than a folder; describe it in ingest.yaml")
+    seen: Recognition | None = ADAPTERS.module(kind).recognise(tree)
+    if seen is None:
+        raise DataError(
+            f"{tree.home} is not laid out as {kind} has it: {_seen(tree)} (docs/data.md shows it); "
+            "describe it in ingest.yaml if it differs"
+        )
+    return seen
 
 
 def _recognises(name: str) -> bool:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from pipeline.contracts.sample import Sample
-from pipeline.datasets.adapters import mvtec
+from pipeline.datasets.adapters import mvtec, recognise
+from pipeline.datasets.annotations.defect_mask import joined
 from pipeline.datasets.scanning import scan
 from pipeline.errors import DataError
 from pipeline.imaging.codec import encode_png
@@ -102,3 +103,50 @@ def test_defects_in_train_point_to_the_folder_adapter(bottle: Path) -> None:
     put(bottle / "train/crack/000.png")
     with pytest.raises(DataError, match=r"train holds crack beside good.*use type: folder"):
         samples(bottle)
+
+
+def masks(root: Path) -> list[str]:
+    return [s.mask for s in samples(root) if s.mask]
+
+
+def test_a_folder_of_masks_of_one_image_is_joined(bottle: Path) -> None:
+    (bottle / "ground_truth/crack/000_mask.png").unlink()
+    put(bottle / "ground_truth/crack/000/000.png", 0)
+    put(bottle / "ground_truth/crack/000/001.png", 255)
+    files = ["ground_truth/crack/000/000.png", "ground_truth/crack/000/001.png"]
+    assert masks(bottle) == [joined(files)]
+
+
+def test_a_folder_of_empty_masks_is_named(bottle: Path) -> None:
+    (bottle / "ground_truth/crack/000_mask.png").unlink()
+    put(bottle / "ground_truth/crack/000/000.png", 0)
+    with pytest.raises(DataError, match=r"crack/000/000\.png is empty, though its image"):
+        samples(bottle)
+
+
+def test_a_mask_of_the_images_own_name_is_found_whatever_its_ending(bottle: Path) -> None:
+    (bottle / "ground_truth/crack/000_mask.png").rename(bottle / "ground_truth/crack/000.bmp")
+    assert masks(bottle) == ["ground_truth/crack/000.bmp"]
+
+
+def test_a_mask_of_another_image_whose_name_begins_alike_is_not_taken(bottle: Path) -> None:
+    put(bottle / "test/crack/00.png")
+    put(bottle / "ground_truth/crack/00.png", 255)
+    assert masks(bottle) == ["ground_truth/crack/00.png", "ground_truth/crack/000_mask.png"]
+
+
+def test_images_for_validation_keep_that_split(bottle: Path) -> None:
+    put(bottle / "validation/good/000.png")
+    assert [s.split for s in samples(bottle)] == ["train", "val", "test", "test"]
+
+
+def test_good_parts_may_be_called_ok(tmp_path: Path) -> None:
+    for name in ("train/ok/0000.png", "test/ok/0000.png", "test/ko/0000.png"):
+        put(tmp_path / name)
+    put(tmp_path / "ground_truth/ko/0000.png", 255)
+    assert [(s.label, s.mask) for s in samples(tmp_path)] == [
+        ("ok", ""),
+        ("ko", "ground_truth/ko/0000.png"),
+        ("ok", ""),
+    ]
+    assert recognise(tmp_path).reason == "train has ok only, test ko, ok with masks in ground_truth"
