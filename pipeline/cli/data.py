@@ -53,6 +53,7 @@ def check_data(
         from pipeline.datasets.adapters import adapter
         from pipeline.datasets.checks.examination import examine
         from pipeline.datasets.listings.listing import Listing
+        from pipeline.datasets.listings.mask_twins import refuse_masks
         from pipeline.reporting.validation import render
     except ImportError as error:
         raise MissingExtra(error.name or "pandas", "lineside data check", "train") from error
@@ -62,6 +63,7 @@ def check_data(
     config = found.source
     source = adapter(config)
     listing = Listing.of(source.read(config))
+    refuse_masks(listing, source.root(config))
     notes = listing.lines()
     seen = examine(listing, source.root(config), watch=_progress if err.is_terminal else None)
     splits = [s.sample.split for s in seen.scans]

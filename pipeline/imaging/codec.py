@@ -37,6 +37,7 @@ _ENDINGS = {
 _FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_ANYDEPTH
 _DEEP_FLAGS = cv2.IMREAD_COLOR_BGR | cv2.IMREAD_ANYDEPTH
 _LARGEST_BYTES = 2**31 - 1  # imdecode takes no more
+_MASK_COLOURS = 16
 _LIMIT = "OPENCV_IO_MAX_IMAGE_PIXELS"
 _CUT_OFF = "cut off, its end is missing; copy it again"
 
@@ -131,6 +132,23 @@ def encode_jpeg(pixels: Pixels, quality: int = 80) -> bytes:
 def is_blank(data: bytes, name: str = "mask") -> bool:
     """Is every pixel of an encoded mask 0, at any depth? Raises UnreadableImage."""
     return not _decoded(data, name).any()
+
+
+def looks_drawn(data: bytes, name: str = "mask") -> bool:
+    """Has a picture so few colours, or is it so nearly black and white, as a mask does?
+
+    At most 16 colours, or 98 in 100 pixels near the darkest or the brightest value: a mask that
+    was saved as JPEG. Raises UnreadableImage.
+    """
+    pixels = _decoded(data, name)
+    step = max(1, int((pixels.shape[0] * pixels.shape[1] / 2**18) ** 0.5))
+    pixels = pixels[::step, ::step].reshape(-1, 3)
+    if len(np.unique(pixels, axis=0)) <= _MASK_COLOURS:
+        return True
+    grey = pixels.max(axis=1).astype(np.float32)
+    low, high = float(grey.min()), float(grey.max())
+    near = np.minimum(grey - low, high - grey) <= 0.07 * (high - low)
+    return bool(near.mean() >= 0.98)
 
 
 def _decoded(data: bytes, name: str) -> npt.NDArray[Any]:

@@ -23,6 +23,7 @@ from pipeline.datasets.annotations.classes import classified
 from pipeline.datasets.checks.examination import SHOWN, Examination, examine
 from pipeline.datasets.grouping import Grouping, SourceGroups, regroup
 from pipeline.datasets.listings.listing import Listing
+from pipeline.datasets.listings.mask_twins import refuse_masks
 from pipeline.datasets.listings.passing import check_passing
 from pipeline.datasets.location import Location, Place
 from pipeline.datasets.scan_cache import ScanCache
@@ -155,6 +156,7 @@ def run(
     source = adapter(config.source)
     root = source.root(config.source)
     listing = Listing.of(source.read(config.source))
+    refuse_masks(listing, root)
     samples = classified(listing, taxonomy, root)
     check_passing({s.label for s in samples}, taxonomy, root, listing.unlisted)
     samples = regroup(config.split.groups, samples, root)

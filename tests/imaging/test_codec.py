@@ -19,7 +19,7 @@ from PIL import Image, ImageOps
 from pipeline.datasets.adapters import elpv
 from pipeline.errors import UnreadableImage
 from pipeline.imaging import Pixels
-from pipeline.imaging.codec import SUFFIXES, decode, encode_jpeg, encode_png, read
+from pipeline.imaging.codec import SUFFIXES, decode, encode_jpeg, encode_png, looks_drawn, read
 
 
 def encode(image: npt.NDArray[np.uint8] | npt.NDArray[np.uint16], suffix: str = ".png") -> bytes:
@@ -381,3 +381,12 @@ def test_a_file_beyond_what_opencv_takes_is_refused_unread(tmp_path: Path) -> No
         handle.truncate(2**31)  # a hole: it takes no space
     with pytest.raises(UnreadableImage, match=r"2,147,483,648 bytes; no image here has over 2 GiB"):
         read(tmp_path / "x.tiff")
+
+
+def test_a_mask_looks_drawn_in_every_format_and_a_photo_does_not() -> None:
+    noise = np.random.default_rng(2).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    mask = np.zeros((64, 64, 3), np.uint8)
+    mask[20:40, 10:50] = 255
+    classes = np.repeat(np.arange(8, dtype=np.uint8) * 30, 512).reshape(64, 64, 1)
+    assert all(map(looks_drawn, (encode_png(mask), encode_jpeg(mask, 90), encode_png(classes))))
+    assert not any(map(looks_drawn, (encode_png(noise), encode_jpeg(noise))))

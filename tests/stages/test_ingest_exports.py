@@ -226,3 +226,19 @@ def test_a_project_of_rectangles_is_labelled_by_them(tmp_path: Path) -> None:
     assert from_labelstudio(tmp_path, export) == {"good": N, "scratch": N}
     table = pd.read_parquet(tmp_path / "out/manifest.parquet")
     assert table.set_index("path")["boxes"].str.contains("scratch").sum() == N
+
+
+def test_masks_beside_images_are_not_learned_as_parts_and_can_be_read_as_masks(
+    tmp_path: Path,
+) -> None:
+    for name in ("good", "scratch"):
+        for i in range(N):
+            put(tmp_path / f"tree/{name}/{i}.jpg", bad=name != "good")
+            mask = np.zeros((48, 48), np.uint8)
+            mask[20:25, 10:35] = 255 if name != "good" else 0
+            cv2.imwrite(str(tmp_path / f"tree/{name}/{i}.png"), mask)
+    source = {"root": tmp_path / "tree"}
+    with pytest.raises(DataError, match=r"type: masks, .* mask_ending: \.png, label: folder"):
+        ingested(tmp_path, TWO, source | {"type": "folder"}, "first")
+    settings = {"type": "masks", "mask_ending": ".png", "label": "folder"}
+    assert ingested(tmp_path, TWO, source | settings)[0] == {"good": N, "scratch": N}

@@ -1,4 +1,7 @@
-"""A folder of images and one of masks with the same names: a part is defective where one is set."""
+"""Images and masks of the same names: a part is defective where its mask is set.
+
+The masks are in a folder of their own, or beside their images with another ending.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from pydantic import Field, model_validator
 from pipeline.contracts.sample import Sample
 from pipeline.datasets.adapters._files import KNOWN, images, is_blank
 from pipeline.datasets.annotations.recognition import Recognition, Tree
-from pipeline.datasets.listings.listing import Listing
+from pipeline.datasets.listings.listing import Listing, some
 from pipeline.datasets.location import Location, Place, is_folder, opened
 from pipeline.datasets.never_parts import PassedOver
 from pipeline.errors import DataError, UnreadableImage
@@ -26,6 +29,13 @@ class Config(PluginConfig):
     masks: Path = Field(
         Path("masks"),
         description="The folder of masks, in the root: images/a/1.jpg has masks/a/1.png.",
+    )
+    mask_ending: str | None = Field(
+        None,
+        pattern=r"^[\w.-]*\.\w+$",
+        description="Where masks lie beside their images, anywhere below the root: what their "
+        "names have in place of the image's ending, such as .png or _mask.png; `images` and `masks` are "
+        "not used then. None: masks are in a folder of their own.",
     )
     label: Literal["mask", "folder"] = Field(
         "mask",
@@ -61,12 +71,12 @@ def read(config: Config) -> Listing:
         DataError: a folder is missing, there are no images, image and mask do not pair up, or a
             mask is set for an image in the folder of good parts.
     """
-    home = root(config) / config.images.as_posix()
+    image_folder, mask_folder = _folders(config)
+    home, drawn = root(config) / str(image_folder), root(config) / str(mask_folder)
     passed_over = PassedOver()
     pictures = _by_name(config, "images", passed_over)
     if not pictures:
         raise DataError(f"{home} has no image; {KNOWN}")
-    drawn = config.root / config.masks.as_posix()
     masks = _by_name(config, "masks", passed_over)
     samples = []
     for name, path in pictures.items():
@@ -74,10 +84,10 @@ def read(config: Config) -> Listing:
         samples.append(
             Sample(
                 id=path.as_posix(),
-                path=(config.images / path).as_posix(),
+                path=(image_folder / path).as_posix(),
                 label=_label(config, path, mask),
                 group=path.as_posix(),
-                mask="" if mask is None else (config.masks / mask).as_posix(),
+                mask="" if mask is None else (mask_folder / mask).as_posix(),
             )
         )
     if masks:
@@ -86,13 +96,35 @@ def read(config: Config) -> Listing:
             f"{len(masks)} of the masks in {drawn} belong to no image in "
             f"{home}, such as {min(masks.values())}; give mask and image one name, or remove it"
         )
-    return Listing(samples, passed_over=passed_over)
+    return Listing(samples, _notes(config, samples), passed_over)
+
+
+def _folders(config: Config) -> tuple[PurePosixPath, PurePosixPath]:
+    """Those of images and of masks, relative to the root."""
+    if config.mask_ending is not None:
+        return PurePosixPath(), PurePosixPath()
+    return PurePosixPath(config.images.as_posix()), PurePosixPath(config.masks.as_posix())
+
+
+def _notes(config: Config, samples: list[Sample]) -> list[str]:
+    """A sentence on images whose folder is that of a defect, and whose mask is empty."""
+    if config.label == "mask":
+        return []
+    empty = [s.path for s in samples if s.label == config.good != PurePosixPath(s.id).parts[0]]
+    if not empty:
+        return []
+    return [
+        f"{len(empty)} image(s) in a folder of another class have an empty mask and count as "
+        f'"{config.good}": {some(empty)}'
+    ]
 
 
 def _by_name(
     config: Config, field: str, passed_over: PassedOver
 ) -> dict[PurePosixPath, PurePosixPath]:
     """Files in a folder, relative to it, by their path without its ending, in name order."""
+    if config.mask_ending is not None:
+        return _beside(config, field == "masks", config.mask_ending, passed_over)
     folder: Path = getattr(config, field)
     home = root(config) / folder.as_posix()
     if not is_folder(home):
@@ -103,17 +135,39 @@ def _by_name(
     found: dict[PurePosixPath, PurePosixPath] = {}
     for inner in images(root(config), folder.as_posix(), passed_over):
         path = inner.relative_to(folder.as_posix())
-        former = found.setdefault(path.with_suffix(""), path)
-        if former != path:
-            raise DataError(
-                f"{home} has {former} and {path}: image and mask are paired by their name "
-                "without its ending; rename or remove one"
-            )
+        _add(found, path.with_suffix(""), path, home)
     return found
 
 
+def _beside(
+    config: Config, masks: bool, ending: str, passed_over: PassedOver
+) -> dict[PurePosixPath, PurePosixPath]:
+    """The masks below the root, or all that are none, by their path without its ending."""
+    home = root(config)
+    if not is_folder(home):
+        raise DataError(f"{home} is not a folder (source.root in ingest.yaml)")
+    found: dict[PurePosixPath, PurePosixPath] = {}
+    for path in images(home, "", passed_over):
+        if path.name.endswith(ending) is masks:
+            stem = path.name.removesuffix(ending) if masks else path.stem
+            _add(found, path.with_name(stem or path.stem), path, home)
+    return found
+
+
+def _add(
+    found: dict[PurePosixPath, PurePosixPath], name: PurePosixPath, path: PurePosixPath, home: Place
+) -> None:
+    former = found.setdefault(name, path)
+    if former != path:
+        raise DataError(
+            f"{home} has {former} and {path}: image and mask are paired by their name "
+            "without its ending; rename or remove one"
+        )
+
+
 def _label(config: Config, path: PurePosixPath, mask: PurePosixPath | None) -> str:
-    image = config.root / (config.images / path).as_posix()
+    image_folder, mask_folder = _folders(config)
+    image = config.root / (image_folder / path).as_posix()
     if config.label == "folder" and len(path.parts) == 1:
         raise DataError(
             f"{image} is in no class folder; move it to one, such as {image.parent}/good, or set "
@@ -122,12 +176,13 @@ def _label(config: Config, path: PurePosixPath, mask: PurePosixPath | None) -> s
     if mask is None:
         if config.missing_mask == "good":
             return config.good
-        expected = config.root / (config.masks / path.with_suffix(".png")).as_posix()
+        name = path.with_name(path.stem + (config.mask_ending or ".png"))
+        expected = config.root / (mask_folder / name).as_posix()
         raise DataError(
             f"{image} has no mask such as {expected}; add it, or set source.missing_mask: good if "
             "only defective parts have one"
         )
-    drawn = config.root / (config.masks / mask).as_posix()
+    drawn = config.root / (mask_folder / mask).as_posix()
     try:
         if is_blank(drawn):
             return config.good

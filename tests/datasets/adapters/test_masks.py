@@ -91,6 +91,40 @@ def test_an_image_in_no_class_folder_is_named(pairs: Path) -> None:
         samples(pairs, label="folder")
 
 
+def test_an_empty_mask_in_the_folder_of_a_defect_is_named(tmp_path: Path) -> None:
+    for name, spot in (("good/1.png", 0), ("dent/1.png", 255), ("dent/2.png", 0)):
+        put(tmp_path, f"images/{name}")
+        put(tmp_path, f"masks/{name}", spot)
+    config = masks.Config(type="masks", root=tmp_path, label="folder")
+    (note,) = masks.read(config).notes
+    assert note.startswith("1 image(s) in a folder of another class have an empty mask")
+    assert note.endswith("images/dent/2.png")
+
+
+@pytest.mark.parametrize("ending", [".png", "_mask.png"])
+def test_masks_may_lie_beside_their_images(tmp_path: Path, ending: str) -> None:
+    for name, spot in (("good/1", 0), ("dent/1", 255)):
+        put(tmp_path, f"{name}.bmp")
+        put(tmp_path, f"{name}{ending}", spot)
+    assert samples(tmp_path, mask_ending=ending, label="folder") == [
+        Sample("dent/1.bmp", "dent/1.bmp", "dent", "dent/1.bmp", mask=f"dent/1{ending}"),
+        Sample("good/1.bmp", "good/1.bmp", "good", "good/1.bmp", mask=f"good/1{ending}"),
+    ]
+
+
+def test_an_image_without_the_mask_beside_it_is_named(tmp_path: Path) -> None:
+    put(tmp_path, "dent/1.bmp")
+    with pytest.raises(DataError, match=r"dent/1\.bmp has no mask such as .*dent/1_mask\.png"):
+        samples(tmp_path, mask_ending="_mask.png")
+
+
+def test_a_mask_without_an_image_beside_it_is_named(tmp_path: Path) -> None:
+    put(tmp_path, "1.bmp")
+    put(tmp_path, "2.png", 255)
+    with pytest.raises(DataError, match=r"1 of the masks in .* belong to no image in .*2\.png"):
+        samples(tmp_path, mask_ending=".png", missing_mask="good")
+
+
 def test_a_missing_mask_is_an_error_that_names_where_it_should_be(pairs: Path) -> None:
     (pairs / "masks/1.png").unlink()
     with pytest.raises(DataError, match=r"images/1\.png has no mask such as .*masks/1\.png"):
