@@ -34,8 +34,8 @@ class Config(PluginConfig):
         None,
         pattern=r"^[\w.-]*\.\w+$",
         description="Where masks lie beside their images, anywhere below the root: what their "
-        "names have in place of the image's ending, such as .png or _mask.png; `images` and `masks` are "
-        "not used then. None: masks are in a folder of their own.",
+        "names have in place of the image's ending, such as .png or _mask.png; `images` and "
+        "`masks` are not used then. None: masks are in a folder of their own.",
     )
     label: Literal["mask", "folder"] = Field(
         "mask",
