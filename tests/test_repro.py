@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.contracts.evaluation import CheckState, Evaluation
+from pipeline.files import read_model
 from pipeline.registry.decisions.review import Review
 from pipeline.registry.store import Registry
 from tests.imports import ROOT
@@ -34,7 +36,7 @@ RECIPE = {
     "train": {"head": {"components": 16, "landmarks": 32, "max_epochs": 2}},
     "evaluate": {
         "bootstrap_draws": 100,
-        "robustness": {"parts": 8},
+        "robustness": {"parts": 8, "most_parts": 8},
         "explanation": {"each": 1},
     },
     "register": {},
@@ -168,10 +170,12 @@ def test_the_shipped_line_file_inspects_what_repro_has_built(project: Path) -> N
         shipped = shipped.replace(of_the_demo, of_this)
     (project / "conf/lines").mkdir()
     (project / "conf/lines/demo.yaml").write_text(shipped)
+    gate = read_model(project / "data/cells/evaluate/evaluation.json", Evaluation).gate
+    accepted = [check.title for check in gate.in_state(CheckState.NOT_PROVEN)]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)  # where the registry of a recipe is if nobody says otherwise
         Review(Registry(), "cells").promote(
-            1, "A. Weber", "to try it", override="a test of 60 cells"
+            1, "A. Weber", "to try it", override="a test of 60 cells", accepted=accepted
         )
     lineside(project, "run", "conf/lines/demo.yaml")
     lineside(project, "audit", "conf/lines/demo.yaml")

@@ -163,8 +163,10 @@ def _held(
         case CheckState.PASSED:
             text += f", {sure} at most {percent(found.high)} %: keeps the promise of {allowed}"
         case _:
-            text += f", {sure} {percent(found.low)} to {percent(found.high)} %: neither proves nor "
-            text += f"contradicts the promise of {allowed}"
+            text += (
+                f", {sure} at least {percent(found.low)} % and at most {percent(found.high)} %: "
+            )
+            text += f"neither proves nor contradicts the promise of {allowed}"
             remedy = _missing(found, f"{kind} test parts", limit)
     return Check(name=name, state=found.state, sentence=text, remedy=remedy)
 

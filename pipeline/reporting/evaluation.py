@@ -142,6 +142,7 @@ def render(page: Page) -> bytes:
         promote=wording.promote(page.recipe, evaluation.gate),
         leakage=wording.leakage(evaluation.split),
         wording=wording,
+        capital=capital,
         parts=parts,
         movable=bool(taxonomy.good) and len(parts.scores) > 0,
         tallest=max((max(b.good, b.bad) for b in parts.bars()), default=0),
@@ -158,8 +159,10 @@ def render(page: Page) -> bytes:
 
 
 def capital(text: str) -> str:
-    """A note as a sentence."""
+    """A note as a sentence; nothing of nothing."""
     text = text.strip()
+    if not text:
+        return ""
     return f"{text[:1].upper()}{text[1:]}{'' if text[-1:] in '.!?' else '.'}"
 
 

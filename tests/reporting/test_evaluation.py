@@ -105,6 +105,32 @@ def test_a_failed_check_stands_above_those_that_passed(page: Page) -> None:
     assert "--override WHY" in text
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_what_is_not_proven_stands_with_what_would_prove_it_and_how_to_accept_it(
+    page: Page,
+) -> None:
+    check = Check(
+        name="escapes",
+        state=CheckState.NOT_PROVEN,
+        sentence="1 of 9 bad test parts pass",
+        remedy="504 more bad test parts would prove it",
+    )
+    text = read(changed(page, gate=Gate.of([check]))).text
+    assert "Gate not proven: 1 not proven." in text
+    assert "Escapes not proven: 1 of 9 bad test parts pass; 504 more bad test parts" in text
+    assert "--reason TEXT --accept escapes" in text
+    assert "--override" not in text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_class_that_is_recognised_least_is_named_on_page_one(page: Page) -> None:
+    slices = page.evaluation.slices.model_copy(
+        update={"worst": "", "weakest_class": "class finger: 0 of 12 parts recognised"}
+    )
+    text = read(changed(page, slices=slices)).text
+    assert text.index("Class finger: 0 of 12 parts recognised.") < text.index("In detail")
+
+
 def test_figures_stand_with_counts_and_intervals(page: Page, html: bytes) -> None:
     text = read(html).text
     escapes, n_bad = page.metrics["escape_rate"], page.metrics["n_test_bad"]
