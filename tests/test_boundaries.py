@@ -69,6 +69,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"adapters", "grouping", "golden", "scanning"},
         {"manifest", "scan_cache"},
         {"checks", "manifest_reader", "shard_writer"},
+        {"proposals"},
     ),
 }
 TRAINING_ONLY = {"torch", "torchvision", "timm", "pytorch_lightning", "albumentations"}

@@ -24,6 +24,7 @@ from pipeline import __version__
 from pipeline.cli.architectures import architectures
 from pipeline.cli.audit import audit, outbox
 from pipeline.cli.data import data
+from pipeline.cli.init import init
 from pipeline.cli.ledger import ledger
 from pipeline.cli.models import models
 from pipeline.cli.review import review
@@ -50,6 +51,7 @@ app.add_typer(models, name="models")
 app.add_typer(data, name="data")
 app.add_typer(token, name="token")
 app.add_typer(ledger, name="ledger")
+app.command()(init)
 app.command()(run)
 app.command()(check)
 app.command()(review)

@@ -59,7 +59,7 @@ def check_data(
         raise MissingExtra(error.name or "pandas", "lineside data check", "train") from error
     if page:
         _check_writable(page)
-    found = _source(folder, kind)
+    found = source_of(folder, kind)
     config = found.source
     source = adapter(config)
     listing = Listing.of(source.read(config))
@@ -88,7 +88,7 @@ def check_data(
         raise typer.Exit(1)
 
 
-def _source(folder: str, kind: str | None) -> Recognition:
+def source_of(folder: str, kind: str | None) -> Recognition:
     """The settings of the adapter that was named, or of the one whose layout the folder has."""
     from pydantic import ValidationError
 
