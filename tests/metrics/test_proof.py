@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from pipeline.contracts.evaluation import CheckState
 from pipeline.metrics.proof import JudgedShare, correlation, enough_to_judge, judge_share
@@ -77,13 +78,37 @@ def test_misses_of_one_group_alone_are_correlated_and_those_of_all_alike_are_not
     assert correlation(np.arange(60) % 10 == 0, np.arange(60)) == 0.0
 
 
-def test_a_model_that_escapes_twice_the_promise_is_hardly_ever_confirmed() -> None:
-    """Nine groups, correlation 0.25, drawn 400 times: confirmed in fewer than 1 - c of them."""
-    rng = np.random.default_rng(0)
-    groups, states = np.arange(180) // 20, []
-    for _ in range(400):
-        rates = rng.beta(0.2 * 3, 0.8 * 3, 9)  # mean 0.2, intra-group correlation 1 / 4
-        missed = rng.random(180) < rates[groups]
-        states.append(judge_share(missed, groups, 0.1, 0.8).state)
-    assert states.count(CheckState.PASSED) / 400 < 0.2
-    assert states.count(CheckState.NOT_PROVEN) > 100
+def drawn(groups: int, rate: float, times: int = 200) -> list[CheckState]:
+    """Results for tests of groups of unequal size with a long-run rate and correlated misses.
+
+    Sizes are lognormal with median 5, misses share a normal effect of their group.
+    """
+    rng, found = np.random.default_rng(0), []
+    for _ in range(times):
+        sizes = np.maximum(1, np.rint(rng.lognormal(np.log(5), 0.8, groups))).astype(int)
+        of = np.repeat(np.arange(groups), sizes)
+        effect = np.sqrt(0.4) * rng.standard_normal(groups)[of]
+        own = np.sqrt(0.6) * rng.standard_normal(len(of))
+        found.append(judge_share(effect + own < norm.ppf(rate), of, 0.1, 0.8).state)
+    return found
+
+
+@pytest.mark.parametrize("groups", [9, 20, 44])
+def test_at_the_promised_rate_both_errors_stay_within_the_confidence(groups: int) -> None:
+    states = drawn(groups, 0.1)
+    within = 200 * 0.2 + 2 * np.sqrt(200 * 0.2 * 0.8)  # two standard errors
+    assert states.count(CheckState.PASSED) <= within
+    assert states.count(CheckState.FAILED) <= within
+
+
+@pytest.mark.parametrize(("groups", "refused"), [(9, 0.3), (20, 0.65), (44, 0.85)])
+def test_a_model_that_escapes_twice_the_promise_is_hardly_ever_confirmed(
+    groups: int, refused: float
+) -> None:
+    states = drawn(groups, 0.2)
+    assert states.count(CheckState.PASSED) <= 4
+    assert states.count(CheckState.FAILED) >= 200 * refused
+
+
+def test_a_model_far_within_the_promise_is_confirmed_by_many_groups() -> None:
+    assert drawn(44, 0.02).count(CheckState.PASSED) >= 180
