@@ -42,6 +42,9 @@ bench-time-to-accuracy: .venv-bench/stamp ## Time to accuracy beside fastai, tim
 	PYTHONPATH=.venv-bench $(BIN)/python -m benchmarks.time_to_accuracy
 	$(BIN)/python -m benchmarks.time_to_accuracy --folds 5
 
+bench-heads: .venv/train.stamp ## The trained head beside scikit-learn's, on the same features
+	$(BIN)/python -m benchmarks.heads
+
 bench-station: .venv/train.stamp ## Latency, rate, idle cost and start of a station
 	$(BIN)/python -m benchmarks.station
 	$(BIN)/python -m benchmarks.start
@@ -73,4 +76,4 @@ bench: bench-accuracy bench-duplicates bench-preprocess bench-train-stage bench-
 	touch $@
 
 .PHONY: help repro check test lint demo bench bench-accuracy bench-duplicates bench-preprocess \
-	bench-train-stage bench-time-to-accuracy bench-station bench-gpu soak
+	bench-train-stage bench-time-to-accuracy bench-heads bench-station bench-gpu soak
