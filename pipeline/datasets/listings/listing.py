@@ -42,7 +42,7 @@ class Listing(list[Sample]):
         """All that a person should know, a line each."""
         left_out = (
             f"{len(self.unlisted)} image(s) beside those that are listed are left out: "
-            f"{some(self.unlisted, 3)}"
+            f"{some(self.unlisted)}"
             if self.unlisted
             else ""
         )
