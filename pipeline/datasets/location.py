@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast
 
 from pydantic import PlainSerializer, PlainValidator
 
@@ -57,6 +57,7 @@ def locate(given: object) -> Place:
         DataError: it holds credentials.
         MissingExtra: it is an address and universal-pathlib is not installed.
     """
+    given = _written(cast(Any, given)) if hasattr(given, "storage_options") else given
     if not isinstance(given, str | os.PathLike):
         raise ValueError("expected a path or an address such as s3://bucket/folder")
     text = os.fspath(given)

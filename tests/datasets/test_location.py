@@ -94,6 +94,12 @@ def test_a_place_is_written_down_as_it_was_given(text: str) -> None:
     assert Given.model_validate_json(given.model_dump_json()) == given
 
 
+@pytest.mark.parametrize("text", ["images", "parts.zip", "zip://images::parts.zip"])
+def test_a_place_that_was_located_before_is_the_same_place(text: str) -> None:
+    place = Given.model_validate({"place": text}).place
+    assert Given(place=place) == Given.model_validate({"place": text})
+
+
 def test_a_plain_path_needs_no_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "upath", None)
     assert locate("images") == Path("images")

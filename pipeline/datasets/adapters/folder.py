@@ -10,6 +10,7 @@ from pydantic import Field
 
 from pipeline.contracts.sample import SPLITS, Sample
 from pipeline.datasets.adapters._files import KNOWN, folders, images
+from pipeline.datasets.annotations.originals import original
 from pipeline.datasets.annotations.recognition import Recognition, Tree
 from pipeline.datasets.listings.listing import Listing
 from pipeline.datasets.location import Location, Place, entries, is_folder, opened
@@ -77,7 +78,7 @@ def read(config: Config) -> Listing:
             id=path.as_posix(),
             path=path.as_posix(),
             label=PurePosixPath(home).name,
-            group=path.as_posix(),
+            group=original(path, PurePosixPath(home).parts[0] if split else ""),
             split=split,
         )
         for split, home, paths in found
@@ -155,6 +156,8 @@ def recognise(tree: Tree) -> Recognition | None:
     Raises:
         DataError: images have a file of annotations each, which would not be read.
     """
+    if not tree.folders:
+        return None
     config = Config(type="folder", root=tree.home)
     homes = [
         (split, home) for split, home in _homes(config, PassedOver()) if tree.images_below(home)

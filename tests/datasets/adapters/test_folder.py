@@ -164,3 +164,11 @@ def test_class_folders_without_images_are_named_with_known_endings(tmp_path: Pat
     put(tmp_path, "good/a.txt", "bad/b.csv")
     with pytest.raises(DataError, match=r"class folders \(bad, good\) but no image.*\.png"):
         samples(tmp_path)
+
+
+def test_augmented_copies_of_one_original_are_one_group_across_splits(tmp_path: Path) -> None:
+    names = [f"a_jpg.rf.{digit * 32}.jpg" for digit in "01"]
+    put(tmp_path, f"train/ok/{names[0]}", f"test/ok/{names[1]}", "train/ng/b.jpg", "test/ng/b.jpg")
+    groups = {s.path: s.group for s in samples(tmp_path)}
+    assert groups[f"train/ok/{names[0]}"] == groups[f"test/ok/{names[1]}"] == "ok/a_jpg"
+    assert len(set(groups.values())) == 3

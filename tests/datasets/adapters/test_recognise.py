@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.datasets.adapters import adapter, recognise
+from pipeline.datasets.location import locate
 from pipeline.errors import DataError
 from pipeline.imaging.codec import encode_png
 
@@ -77,8 +79,34 @@ def test_annotations_of_an_unknown_format_beside_images_are_not_ignored(tmp_path
 
 def test_images_in_no_folder_are_named(tmp_path: Path) -> None:
     put(tmp_path, "1.png", "2.png")
-    with pytest.raises(DataError, match="has no folders; expected one a class"):
+    (tmp_path / "1.json").write_text('{"shapes": []}')
+    seen = (
+        r"2 image\(s\) in the folder itself, and beside them 1 \.json; expected one folder a class"
+    )
+    with pytest.raises(DataError, match=seen):
         recognise(tmp_path)
+
+
+def test_an_archive_is_recognised_like_its_folder(tmp_path: Path) -> None:
+    pytest.importorskip("upath")
+    put(tmp_path / "parts", "good/1.png", "dent/1.png")
+    archive = shutil.make_archive(str(tmp_path / "parts"), "zip", tmp_path / "parts")
+    found = recognise(locate(archive))
+    assert found.settings == {"type": "folder", "root": archive}
+    assert [s.path for s in adapter(found.source).read(found.source)] == [
+        "dent/1.png",
+        "good/1.png",
+    ]
+
+
+def test_a_file_in_an_archive_is_named_by_its_address(tmp_path: Path) -> None:
+    pytest.importorskip("upath")
+    put(tmp_path / "parts", "img/1.png", "img/2.png")
+    (tmp_path / "parts/t.csv").write_text("path,label\nimg/1.png,ok\nimg/2.png,dent\n")
+    archive = shutil.make_archive(str(tmp_path / "parts"), "zip", tmp_path / "parts")
+    found = recognise(locate(archive))
+    assert found.settings == {"type": "csv", "file": f"zip://t.csv::{archive}"}
+    assert [s.label for s in adapter(found.source).read(found.source)] == ["ok", "dent"]
 
 
 def test_a_folder_without_images_is_named(tmp_path: Path) -> None:
