@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pipeline.contracts.taxonomy import Disposition
     from pipeline.datasets.annotations.recognition import Recognition
     from pipeline.datasets.checks.examination import Examination
+    from pipeline.datasets.listings.listing import Listing
     from pipeline.datasets.location import Place
     from pipeline.datasets.proposals.classes import ProposedClass
     from pipeline.datasets.proposals.grouping import ProposedGroups
@@ -59,7 +60,6 @@ def init(
     """Look at a folder of images and write a recipe for it, ready for `dvc repro`."""
     try:
         from pipeline.datasets.adapters import adapter
-        from pipeline.datasets.listings.listing import Listing
         from pipeline.datasets.proposals import recipe as recipes
     except ImportError as error:
         raise MissingExtra(error.name or "pandas", "lineside init", "train") from error
@@ -79,8 +79,8 @@ def init(
         )
     found = _set(source_of(folder, kind), settings or [])
     print_line(f"read as {found.source.type}: {found.reason}")
-    reader = adapter(found.source)
-    samples, root = Listing.of(reader.read(found.source)), reader.root(found.source)
+    root = adapter(found.source).root(found.source)
+    samples = _listing(found, root)
     for line in samples.lines():
         print_line(line)
     classes = _classes(samples, good or [], asks=asks)
@@ -125,6 +125,24 @@ def _set(found: Recognition, settings: Sequence[str]) -> Recognition:
         raise DataError(f"--set {where}: {first['msg']}") from None
 
 
+def _listing(found: Recognition, root: Place) -> Listing:
+    """The images of a data set; raises DataError where they cannot be listed, with a remedy."""
+    from pipeline.datasets.adapters import adapter
+    from pipeline.datasets.listings.listing import Listing
+    from pipeline.datasets.listings.mask_twins import refuse_masks
+
+    try:
+        samples = Listing.of(adapter(found.source).read(found.source))
+        refuse_masks(samples, root)
+    except DataError as error:
+        if "source" not in str(error):
+            raise
+        raise DataError(
+            f"{error} (lineside init takes settings of source as --type TYPE and --set KEY=VALUE)"
+        ) from None
+    return samples
+
+
 def _classes(samples: Sequence[Sample], good: Sequence[str], *, asks: bool) -> list[ProposedClass]:
     from pipeline.datasets.proposals.classes import labels_of, propose_classes
 
@@ -166,7 +184,7 @@ def _groups(samples: Sequence[Sample], *, asks: bool) -> ProposedGroups:
 
 def _seen(
     name: str,
-    samples: Sequence[Sample],
+    samples: Listing,
     root: Place,
     classes: Sequence[ProposedClass],
     groups: ProposedGroups,
@@ -179,7 +197,7 @@ def _seen(
     from pipeline.datasets.scan_cache import ScanCache
     from pipeline.files import cache_folder
 
-    taxonomy = check_classes(classes, root)
+    taxonomy = check_classes(classes, root, samples.unlisted)
     rows = regroup(groups.choice, classified(samples, taxonomy, root), root)
     seen = examine(
         rows,

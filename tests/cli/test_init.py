@@ -270,6 +270,45 @@ def test_a_setting_of_the_source_can_be_given(lineside: Run, project: Path) -> N
     assert settings(project, "mine")["ingest"].source.missing_mask == "good"
 
 
+def test_masks_that_were_left_out_are_an_error_that_names_the_setting(
+    lineside: Run, project: Path
+) -> None:
+    mask_tree(project / "export")
+    (project / "export/masks/images000.png").unlink()
+    code, _, complaint = lineside("init", "mine", "export", "--yes")
+    assert code == 2
+    assert "set source.missing_mask: good" in complaint
+    assert "--set KEY=VALUE" in complaint
+
+
+def test_masks_among_the_images_are_never_parts(lineside: Run, project: Path) -> None:
+    for label in ("good", "crack"):
+        pictures(project / "parts" / label, 6)
+        for path in sorted((project / "parts" / label).iterdir()):
+            drawn = np.zeros((64, 64, 3), np.uint8)
+            drawn[8:24, 8:24] = 255
+            path.with_name(f"{path.stem}_mask.png").write_bytes(encode_png(drawn))
+    code, _, complaint = lineside("init", "mine", "parts", "--yes")
+    assert code == 2
+    assert "has masks among its images" in complaint
+    assert sorted(p.name for p in (project / "conf").iterdir()) == ["recipes.yaml", "template"]
+
+
+def test_good_images_that_an_export_left_out_are_named_with_the_setting(
+    lineside: Run, project: Path
+) -> None:
+    coco_export(project / "export")
+    file = project / "export/annotations.json"
+    export = json.loads(file.read_text())
+    file.write_text(json.dumps(export | {"images": export["images"][:6]}))
+    code, _, complaint = lineside("init", "mine", "export", "--yes")
+    assert code == 2
+    assert "if the 6 image(s) that no list names" in complaint
+    assert "give --set unlisted=good" in complaint
+    assert lineside("init", "mine", "export", "--yes", "--set", "unlisted=good")[0] == 0
+    assert ingested(project, "mine")["classes"] == {"good": 6, "scratch": 6}
+
+
 @pytest.mark.parametrize(
     ("setting", "reason"),
     [

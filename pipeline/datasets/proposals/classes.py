@@ -89,23 +89,37 @@ def _proposed(label: str, images: int, good: Sequence[str]) -> ProposedClass:
     return ProposedClass(label, Disposition.SCRAP, images, reason)
 
 
-def check_classes(classes: Sequence[ProposedClass], home: object) -> Taxonomy:
+def check_classes(
+    classes: Sequence[ProposedClass], home: object, unlisted: Sequence[str] = ()
+) -> Taxonomy:
     """The taxonomy of proposed classes.
+
+    Args:
+        classes: what is proposed, or decided.
+        home: the folder, for the message.
+        unlisted: images in it that no list names.
 
     Raises:
         DataError: there is one class only, none passes, or all do.
     """
     names = ", ".join(printable(c.name) for c in classes)
+    beside = (
+        f"; or, if the {len(unlisted)} image(s) that no list names, such as "
+        f"{printable(unlisted[0])}, show good parts, give --set unlisted=good"
+        if unlisted
+        else ""
+    )
     if len(classes) < 2:
         raise DataError(
-            f"all images in {home} are {names}; training needs two classes: add images of others"
+            f"all images in {home} are {names}; training needs two classes: add images of "
+            f"others{beside}"
         )
     passing = [c.name for c in classes if c.disposition is Disposition.PASS]
     if not passing:
         raise DataError(
             f"{home} has the classes {names}, and none of these names means a good part; name the "
             "one that passes with --good CLASS, or add images of good parts: a model that has "
-            "seen none can pass none"
+            f"seen none can pass none{beside}"
         )
     if len(passing) == len(classes):
         raise DataError(

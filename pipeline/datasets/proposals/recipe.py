@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from pipeline.contracts.sample import SPLITS
 from pipeline.datasets.annotations.recognition import Recognition
 from pipeline.datasets.checks.examination import Examination
 from pipeline.datasets.proposals.classes import ProposedClass
@@ -142,10 +143,13 @@ def propose_split(
     elif any(given):
         try:
             complete(given, labels, seen.groups, shares)
-            reason = "the data set's own split is kept; sides that it lacks come from its training"
+            lacking = sorted({*SPLITS} - {*given}, key=SPLITS.index)
+            reason = "the data set's own split is kept" + (
+                f"; {' and '.join(lacking)} come from its training images" if lacking else ""
+            )
         except DataError as error:
             settings = {"given": "ignore", **settings}
-            reason = f"the data set's own split cannot be used: {error}"
+            reason = f"the data set's own split cannot be used: {str(error).partition(';')[0]}"
             given = [""] * len(given)
     if not any(given):
         try:
