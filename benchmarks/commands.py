@@ -12,9 +12,10 @@ import sys
 import time
 
 ROUNDS = 15
-NOTHING = ("-c", "pass")
-LINESIDE = ("-m", "pipeline.cli")
-COMMANDS = {
+Arguments = tuple[str, ...]
+NOTHING: Arguments = ("-c", "pass")
+LINESIDE: Arguments = ("-m", "pipeline.cli")
+COMMANDS: dict[str, Arguments] = {
     "python -c pass": NOTHING,
     "python -c 'import typer'": ("-c", "import typer"),
     "lineside --help": (*LINESIDE, "--help"),
@@ -23,7 +24,7 @@ COMMANDS = {
 }
 
 
-def seconds(arguments: tuple[str, ...]) -> float:
+def seconds(arguments: Arguments) -> float:
     """How long Python takes for these arguments.
 
     Raises:
@@ -39,7 +40,7 @@ def main() -> None:
     commands = dict(COMMANDS)
     if len(sys.argv) == 3:
         uri, recipe = sys.argv[1:]
-        arguments = (*LINESIDE, "models", "list", recipe, "--registry", uri)
+        arguments: Arguments = (*LINESIDE, "models", "list", recipe, "--registry", uri)
         commands["lineside models list"] = arguments
         commands["python -c 'import mlflow.tracking'"] = ("-c", "import mlflow.tracking")
     for arguments in commands.values():

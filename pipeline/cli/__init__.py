@@ -25,6 +25,7 @@ from pipeline.cli.architectures import architectures
 from pipeline.cli.audit import audit, outbox
 from pipeline.cli.data import data
 from pipeline.cli.init import init
+from pipeline.cli.key import keys
 from pipeline.cli.ledger import ledger
 from pipeline.cli.models import models
 from pipeline.cli.review import review
@@ -52,6 +53,7 @@ app.add_typer(data, name="data")
 app.add_typer(token, name="token")
 app.add_typer(ledger, name="ledger")
 app.command()(init)
+app.add_typer(keys, name="key")
 app.command()(run)
 app.command()(check)
 app.command()(review)

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from pipeline.cli.screen import out, print_line
 from pipeline.cli.times import shown
+from pipeline.errors import MissingExtra
 
 if TYPE_CHECKING:
     from pipeline.contracts.signoff import Signoff
@@ -143,6 +144,20 @@ def _gate(version: Version) -> str:
     return "\n".join([version.gate, *details])
 
 
+def _by(record: Signoff) -> str:
+    """Who has decided, and what shows that."""
+    login = f" (login {record.login})" if record.login else ""
+    if not record.signature:
+        return record.reviewer + login
+    from pipeline.registry.decisions.keys import is_genuine
+
+    try:
+        signed = "signed" if is_genuine(record) else "SIGNATURE NOT GENUINE"
+    except MissingExtra:
+        signed = "signature not verified"
+    return f"{record.reviewer}{login}, {signed}"
+
+
 def signoff_table(records: tuple[Signoff, ...] | list[Signoff], title: str) -> Table:
     """One row a decision."""
     table = Table("record", "at", "act", "version", "by", "reason", "gate", title=escape(title))
@@ -153,7 +168,7 @@ def signoff_table(records: tuple[Signoff, ...] | list[Signoff], title: str) -> T
             shown(r.at),
             r.act,
             f"{r.version}{instead}",
-            escape(r.reviewer),
+            escape(_by(r)),
             escape(r.full_reason),
             r.gate,
         )

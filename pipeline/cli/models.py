@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.cli import model_tables as tables
+from pipeline.cli.key import KeyOption, load
 from pipeline.cli.screen import err, out, print_line
 from pipeline.errors import RegistryError
 
@@ -194,11 +196,12 @@ def promote(
             help="Name of a check of the gate that is not proven and is accepted; repeatable."
         ),
     ] = None,
+    key: KeyOption = None,
     registry: Uri = None,
     as_json: Json = False,
 ) -> None:
     """Sign a version off: it becomes the champion, which stations run."""
-    outcome = _review(registry, recipe).promote(
+    outcome = _review(registry, recipe, key).promote(
         _one(recipe, number, version), reviewer, reason, override, accept or ()
     )
     _print_outcome(outcome, as_json, _reach(_registry(registry), outcome.version))
@@ -211,12 +214,14 @@ def reject(
     reason: Reason,
     number: Which = None,
     version: Number = None,
+    key: KeyOption = None,
     registry: Uri = None,
     as_json: Json = False,
 ) -> None:
     """Reject a version: it stops being the challenger, and a promotion needs an override."""
     _print_outcome(
-        _review(registry, recipe).reject(_one(recipe, number, version), reviewer, reason), as_json
+        _review(registry, recipe, key).reject(_one(recipe, number, version), reviewer, reason),
+        as_json,
     )
 
 
@@ -227,12 +232,14 @@ def withdraw(
     reason: Reason,
     number: Which = None,
     version: Number = None,
+    key: KeyOption = None,
     registry: Uri = None,
     as_json: Json = False,
 ) -> None:
     """Withdraw the champion without another: stations that need sign-offs inspect nothing."""
     _print_outcome(
-        _review(registry, recipe).withdraw(_one(recipe, number, version), reviewer, reason), as_json
+        _review(registry, recipe, key).withdraw(_one(recipe, number, version), reviewer, reason),
+        as_json,
     )
 
 
@@ -241,11 +248,12 @@ def rollback(
     recipe: Recipe,
     reviewer: Reviewer,
     reason: Reason,
+    key: KeyOption = None,
     registry: Uri = None,
     as_json: Json = False,
 ) -> None:
     """Withdraw the champion and return to the one before it."""
-    _print_outcome(_review(registry, recipe).rollback(reviewer, reason), as_json)
+    _print_outcome(_review(registry, recipe, key).rollback(reviewer, reason), as_json)
 
 
 @models.command()
@@ -277,11 +285,7 @@ def history(recipe: Recipe, registry: Uri = None, as_json: Json = False) -> None
 
 
 def _one(recipe: str, number: str | None, version: str | None) -> str:
-    """The version that a command was given, by position or as `--version`.
-
-    Raises:
-        RegistryError: none was given, or two that differ.
-    """
+    """The version given by position or as `--version`; RegistryError unless exactly one is."""
     wanted = {which for which in (number, version) if which is not None}
     if len(wanted) == 1:
         return wanted.pop()
@@ -305,10 +309,10 @@ def _registry(uri: str | None) -> Registry:
     return Registry(uri)
 
 
-def _review(uri: str | None, recipe: str) -> Review:
+def _review(uri: str | None, recipe: str, key: Path | None) -> Review:
     from pipeline.registry.decisions.review import Review
 
-    return Review(_registry(uri), recipe)
+    return Review(_registry(uri), recipe, None if key is None else load(key))
 
 
 def _all(store: Registry, recipe: str) -> tuple[Chain, list[Version]]:

@@ -1,7 +1,8 @@
 """A sign-off: one decision of a person about one version, chained to the decision before by hash.
 
 The chain makes a change visible; it does not make one impossible. Who may write to the registry
-may also write a chain of his own: that is a matter of MLflow's users and rights.
+may also write a chain of his own: that is a matter of MLflow's users and rights, or of signatures,
+which stations can require.
 """
 
 from __future__ import annotations
@@ -59,7 +60,24 @@ class Signoff(Strict):
         "or withdrawal."
     )
     parent: str = Field(description="`sha256` of the record before; empty for the first.")
-    sha256: str = Field("", description="SHA-256 over all other fields.")
+    login: str = Field(
+        "",
+        max_length=NAME_LENGTH,
+        description="The user as which the registry's server knew the reviewer; empty where it "
+        "knows no users. Written only where there is one.",
+    )
+    key: str = Field(
+        "",
+        max_length=60,
+        description="Public key of the signature, `ed25519:` and Base64; written only with one.",
+    )
+    sha256: str = Field("", description="SHA-256 over all other fields but the signature.")
+    signature: str = Field(
+        "",
+        max_length=100,
+        description="Ed25519 signature over `lineside sign-off <sha256>` in Base64; written only "
+        "where the reviewer has a key.",
+    )
 
     @field_validator("at")
     @classmethod
@@ -70,10 +88,11 @@ class Signoff(Strict):
 
     @model_serializer(mode="wrap")
     def _as_long_signed(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Records of before there was `accepted` keep their text, and with it their hash."""
+        """Records of before there were these fields keep their text, and with it their hash."""
         fields: dict[str, Any] = handler(self)
-        if not self.accepted:
-            fields.pop("accepted", None)
+        for added in ("accepted", "login", "key", "signature"):
+            if not getattr(self, added):
+                fields.pop(added, None)
         return fields
 
     @property
@@ -88,8 +107,11 @@ class Signoff(Strict):
 
     @property
     def expected_sha256(self) -> str:
-        """SHA-256 over the canonical JSON of all other fields: sorted keys, no spaces, UTF-8."""
-        fields: dict[str, Any] = self.model_dump(mode="json", exclude={"sha256"})
+        """SHA-256 over the canonical JSON of all other fields but `signature`.
+
+        Sorted keys, no spaces, UTF-8.
+        """
+        fields: dict[str, Any] = self.model_dump(mode="json", exclude={"sha256", "signature"})
         text = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 SQLITE = "sqlite:///"
 DATABASE = re.compile(r"(sqlite|postgresql|mysql|mssql)(\+\w+)?://")  # what MLflow opens by itself
 PROBE_TIMEOUT_S = 3
+WHO = "/api/2.0/mlflow/users/current"  # of a server with users
 
 # MLflow's own defaults retry for minutes, print progress bars, unpickle and report usage.
 DEFAULTS = {
@@ -109,6 +110,31 @@ def connect(uri: str, *, create: bool = False) -> MlflowClient:
         if create:
             client.search_experiments(max_results=1)  # makes the tables where there are none
     return client
+
+
+def login(uri: str) -> str:
+    """The user as which a server knows this client; "" for a server without users, or a database.
+
+    Raises:
+        RegistryUnreachable: no answer, or no right to ask.
+    """
+    if not uri.startswith(("http://", "https://")):
+        return ""
+    set_defaults()
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
+
+    with translate_errors(uri):
+        access = get_default_host_creds(uri)  # type: ignore[no-untyped-call]
+        answer = http_request(  # type: ignore[no-untyped-call]
+            access, WHO, "GET", raise_on_status=False, max_retries=1
+        )
+    if answer.status_code in (401, 403):
+        raise _explained(uri, OSError(f"failed with error code {answer.status_code}"))
+    try:
+        return str(answer.json()["user"]["username"]) if answer.ok else ""
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 @contextmanager

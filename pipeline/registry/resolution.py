@@ -14,6 +14,7 @@ from pipeline.contracts.signoff import Signoff
 from pipeline.errors import ModelWithdrawn, NoChampion, RegistryUnreachable
 from pipeline.registry.decisions.chain import REVOKED, Chain
 from pipeline.registry.decisions.signoffs import SignoffLog
+from pipeline.registry.decisions.trust import Trust
 from pipeline.registry.store import Registry
 from pipeline.registry.versions import (
     CHAMPION,
@@ -51,6 +52,7 @@ class Resolution:
         alias: str = CHAMPION,
         *,
         require_signoff: bool = False,
+        trust: Trust | None = None,
     ) -> None:
         """Take what the line asks for; nothing is read yet.
 
@@ -59,11 +61,13 @@ class Resolution:
             recipe: name of the registered model.
             alias: which version, where no sign-off is required.
             require_signoff: the champion by the sign-offs, whatever the alias points to.
+            trust: what the sign-offs must show then, besides a chain that verifies.
         """
         self._registry = registry
         self._recipe = recipe
         self._alias = alias
         self._require_signoff = require_signoff
+        self._trust = trust or Trust()
         self._chain: Chain | None = None
 
     def resolve(self) -> Resolved:
@@ -80,7 +84,7 @@ class Resolution:
         """
         if not self._require_signoff:
             return Resolved(self._aliased(self._alias))
-        self._chain = SignoffLog(self._registry, self._recipe).read()
+        self._chain = self._trust.restricted(SignoffLog(self._registry, self._recipe).read())
         return self._signed_off(self._chain)
 
     def revocation(self, version: Version, since: int = 0) -> str:
@@ -109,19 +113,23 @@ class Resolution:
     def _signed_off(self, chain: Chain) -> Resolved:
         """The version that the sign-offs name as the champion, and the record that made it so."""
         chain.check()
+        if chain.last is not None:
+            self._trust.on_verified(chain.last)
         signed = chain.standing.champion
         if (withdrawal := chain.standing.withdrawal) is not None:
             raise _withdrawn(withdrawal)
         if signed is None:
             # The alias points to no version, or was set without a sign-off: each has its message.
             aliased = self._aliased(CHAMPION)
-            return Resolved(aliased, chain.approval(aliased))
+            return Resolved(aliased, chain.approval(aliased))  # raises: nobody has signed it off
         versions = self._registry.versions(self._recipe)
         bearer = next((v for v in versions if CHAMPION in v.aliases), None)
         disagreement = chain.alias_disagreement(bearer, {v.version for v in versions})
         for version in versions:
             if version.version == signed:
-                return Resolved(version, chain.approval(version), disagreement)
+                approval = chain.approval(version)
+                self._trust.check_login(approval)
+                return Resolved(version, approval, disagreement)
         raise NoChampion(disagreement)
 
     def _aliased(self, alias: str) -> Version:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from pipeline.contracts.bundle import Bundle, open_bundle
 from pipeline.errors import BundleError, RegistryError, choices, printable
 from pipeline.files import whole_folder
-from pipeline.registry.connection import connect, default_uri, redacted, translate_errors
+from pipeline.registry.connection import connect, default_uri, login, redacted, translate_errors
 from pipeline.registry.download import KEEP_FREE_BYTES, download
 from pipeline.registry.versions import (
     SHA256_TAG,
@@ -54,6 +54,11 @@ class Registry:
     def client(self) -> MlflowClient:
         """MLflow's own client, connected when first asked for."""
         return connect(self.uri)
+
+    @cached_property
+    def login(self) -> str:
+        """The user as which the registry's server knows this client, "" where it has no users."""
+        return login(self.uri)
 
     def versions(self, recipe: str) -> list[Version]:
         """All versions of a recipe, oldest first; none if it was never registered."""

@@ -12,6 +12,7 @@ import pytest
 
 from pipeline import cli
 from pipeline.contracts.signoff import Signoff
+from pipeline.registry.decisions.keys import SigningKey
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
 from tests.conftest import SealBundle
@@ -303,6 +304,17 @@ def test_no_version_and_two_that_differ_are_refused_with_what_to_give(models: Mo
     assert "VERSION is 1 and --version 2; give one" in complaint
     _, _, complaint = models("compare", "cells", "1")
     assert "give two versions to compare, not 1: lineside models compare cells 1 2" in complaint
+
+
+def test_a_key_signs_the_decision_and_history_shows_so(models: Models, tmp_path: Path) -> None:
+    key = SigningKey.make(tmp_path / "weber.pem")
+    models("promote", "cells", "1", *SIGNED, "--key", str(tmp_path / "weber.pem"))
+    (record,) = asked(models, "history", "cells")["records"]
+    assert record["key"] == key.public
+    assert "A. Weber, signed" in models("history", "cells")[1]
+    code, _, complaint = models("reject", "cells", "2", *SIGNED, "--key", "nowhere.pem")
+    assert code == 2
+    assert "the key nowhere.pem cannot be read" in complaint
 
 
 def test_withdraw_reports_what_stations_do_then(models: Models) -> None:

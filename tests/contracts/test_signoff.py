@@ -88,6 +88,7 @@ def test_what_a_record_may_not_hold_is_refused(changed: dict[str, Any], reason: 
 def test_the_longest_record_fits_in_a_tag_of_the_registry() -> None:
     text = '"' * TEXT_LENGTH  # which JSON escapes
     texts = {"reviewer": '"' * NAME_LENGTH, "reason": text, "override_reason": text}
+    texts |= {"login": "ü" * NAME_LENGTH, "key": f"ed25519:{'A' * 44}", "signature": "A" * 88}
     assert len(Signoff(**FIELDS | texts).sealed().model_dump_json()) <= 5000
 
 
@@ -106,3 +107,11 @@ def test_the_full_reason_holds_all_that_the_reviewer_answers_for(record: Signoff
     assert record.model_copy(update=more).full_reason == (
         "release (accepted as not proven: escapes, promise) (override: trial)"
     )
+
+
+def test_a_record_without_login_and_key_keeps_the_text_and_hash_of_before(record: Signoff) -> None:
+    assert {"login", "key", "signature"}.isdisjoint(record.model_dump())
+    more = Signoff(**FIELDS, login="weber", key="ed25519:AAAA", signature="AAAA").sealed()
+    assert Signoff.model_validate_json(more.model_dump_json()) == more
+    assert more.sha256 != record.sha256
+    assert more.model_copy(update={"signature": "BBBB"}).expected_sha256 == more.sha256

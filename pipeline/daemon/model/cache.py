@@ -19,6 +19,7 @@ from pipeline.daemon.model.last_good import (
     checked_approval,
     folder_of,
     last_good,
+    look_at,
     note_withdrawal,
     remember,
     withdrawal,
@@ -77,9 +78,7 @@ def fetch_champion(
         RegistryError: the bundle cannot be had, as where the disk has no room for it (NoRoom), and
             nothing good is in the cache.
     """
-    look = Resolution(
-        registry, line.recipe, line.model.alias, require_signoff=line.model.require_signoff
-    )
+    look = look_at(registry, line)
     try:
         wanted = look.resolve()
         bundle = obtain(line, registry, wanted.version, on_damage)

@@ -17,7 +17,7 @@ from shutil import disk_usage
 from pipeline.contracts.bundle import Bundle
 from pipeline.daemon.model import raw_pixels
 from pipeline.daemon.model.cache import obtain, tidy
-from pipeline.daemon.model.last_good import approval_seq, note_withdrawal, remember
+from pipeline.daemon.model.last_good import approval_seq, look_at, note_withdrawal, remember
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import BEAT_EVERY_S, Heartbeat
 from pipeline.daemon.settings.line import Line
@@ -180,10 +180,7 @@ class Follower:
 
     def look(self, heartbeat: Heartbeat) -> None:
         """Query the registry once, and swap in a new good version unless asked to stop."""
-        model = self._line.model
-        registry = Resolution(
-            *(self._registry, self._line.recipe, model.alias), require_signoff=model.require_signoff
-        )
+        registry = look_at(self._registry, self._line)
         try:
             self._follow(registry, heartbeat)
         except ModelWithdrawn as withdrawn:

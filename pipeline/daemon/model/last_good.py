@@ -15,14 +15,32 @@ from pydantic import ValidationError
 from pipeline.contracts.signoff import Signoff
 from pipeline.daemon.settings.line import Line
 from pipeline.errors import LinesideError, SignoffError
-from pipeline.files import read_model, write_json, write_model
-from pipeline.registry.resolution import Resolved
+from pipeline.files import make_folder, read_model, write_json, write_model
+from pipeline.registry.decisions.trust import Trust
+from pipeline.registry.resolution import Resolution, Resolved
+from pipeline.registry.store import Registry
 from pipeline.registry.versions import Version
 
 LAST_GOOD = "last_good.json"
+SEEN = "signoffs.json"  # the last record of the verified sign-offs that this station has seen
 WITHDRAWN = "withdrawn"  # the key in it that says why the model must not run again
 
 log = logging.getLogger(__name__)
+
+
+def look_at(registry: Registry, line: Line) -> Resolution:
+    """A look at the registry for this line; what it sees of sign-offs is kept in its cache."""
+    return Resolution(
+        *(registry, line.recipe, line.model.alias),
+        require_signoff=line.model.require_signoff,
+        trust=trust_of(line),
+    )
+
+
+def trust_of(line: Line) -> Trust:
+    """What this line wants of sign-offs."""
+    model = line.model
+    return Trust(model.signers, model.require_login, _seen(line), lambda last: _see(line, last))
 
 
 def folder_of(line: Line, version: Version) -> Path:
@@ -109,7 +127,37 @@ def checked_approval(line: Line, last: Version, cause: LinesideError) -> Signoff
             f"{cause}; and {path} is not the sign-off of the last good model {last.name}: it was "
             "altered; start once with the registry in reach"
         )
+    trust = trust_of(line)
+    if objection := trust.objection(record):
+        raise SignoffError(f"{cause}; and of the last good model {last.name}: {objection}")
+    trust.check_login(record)
     return record
+
+
+def _seen(line: Line) -> tuple[int, str]:
+    """Place and hash of the last record that was seen, (0, "") for none of this recipe."""
+    path = line.model.cache / SEEN
+    try:
+        known = json.loads(path.read_bytes())
+        same = known["recipe"] == line.recipe
+        return (int(known["seq"]), str(known["sha256"])) if same else (0, "")
+    except FileNotFoundError:
+        return 0, ""
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        log.error("%s cannot be read (%r): sign-offs set back are not noticed", path, error)
+        return 0, ""
+
+
+def _see(line: Line, last: Signoff) -> None:
+    """Note the last record; only stations that know whose sign-offs count compare with it."""
+    if not line.model.signers or _seen(line) == (last.seq, last.sha256):
+        return
+    known = {"recipe": line.recipe, "seq": last.seq, "sha256": last.sha256}
+    try:
+        make_folder(line.model.cache)
+        write_json(line.model.cache / SEEN, known)
+    except OSError as error:
+        log.warning("%s: sign-offs that are set back will not be noticed", error)
 
 
 def _approval_path(line: Line, version: Version) -> Path:

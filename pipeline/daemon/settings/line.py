@@ -12,6 +12,7 @@ from pipeline.daemon.sinks import SinkConfig
 from pipeline.daemon.sources import SourceConfig
 from pipeline.daemon.triggers import TriggerConfig
 from pipeline.plugins import NAME, Plugin, Strict
+from pipeline.registry.decisions.keys import public_bytes
 
 ONLY_CAMERA = "camera"  # the name of a station's camera where there is but one
 
@@ -39,6 +40,16 @@ class ModelSource(Strict):
         description="Run only a champion whose chain of sign-offs verifies and names this "
         "version and this bundle; otherwise the last good one stays, and a first start fails.",
     )
+    signers: dict[str, str] = Field(
+        {},
+        description="Reviewer to public key (`lineside key show FILE`): only sign-offs that these "
+        "have signed count. Needs require_signoff and the extra `sign`; none: any sign-off counts.",
+    )
+    require_login: bool = Field(
+        False,
+        description="The champion's sign-off must bear a login of the registry's server, and the "
+        "reviewer's name must be that login. Needs require_signoff.",
+    )
     poll_s: float = Field(
         5,
         ge=0,
@@ -59,6 +70,28 @@ class ModelSource(Strict):
                 "a challenger is never signed off; write alias: champion, or require_signoff: false"
             )
         return required
+
+    @field_validator("signers")
+    @classmethod
+    def _are_keys(cls, signers: dict[str, str]) -> dict[str, str]:
+        for reviewer, key in signers.items():
+            try:
+                public_bytes(key)
+            except ValueError as error:
+                raise ValueError(
+                    f"the key of {reviewer} is not a public key ({error}); "
+                    "`lineside key show FILE` prints it"
+                ) from None
+        return signers
+
+    @field_validator("signers", "require_login")
+    @classmethod
+    def _of_signoffs(
+        cls, wanted: dict[str, str] | bool, info: ValidationInfo
+    ) -> dict[str, str] | bool:
+        if wanted and not info.data.get("require_signoff", True):
+            raise ValueError("this is asked of sign-offs: write require_signoff: true beside it")
+        return wanted
 
 
 class Keep(Strict):

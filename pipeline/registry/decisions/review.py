@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pipeline.contracts.signoff import Act, GateVerdict, Signoff
 from pipeline.errors import RegistryError
 from pipeline.registry.decisions.execution import carry_out, is_carried_out
+from pipeline.registry.decisions.keys import SigningKey
 from pipeline.registry.decisions.signoffs import SignoffLog, one_line
+from pipeline.registry.decisions.trust import adds_proof
 from pipeline.registry.decisions.verification import (
     check_accepted,
     check_signable,
@@ -53,8 +55,8 @@ class Outcome:
 class Review:
     """The decisions about one recipe."""
 
-    def __init__(self, registry: Registry, recipe: str) -> None:
-        """Read the sign-offs and versions as they stand.
+    def __init__(self, registry: Registry, recipe: str, key: SigningKey | None = None) -> None:
+        """Read the sign-offs and versions as they stand; a key signs what is decided.
 
         Raises:
             RegistryError: no such recipe is registered; those that are there are named.
@@ -62,7 +64,8 @@ class Review:
         """
         self._registry = registry
         self._recipe = recipe
-        self._signoffs = SignoffLog(registry, recipe)
+        self._key = key
+        self._signoffs = SignoffLog(registry, recipe, key)
         # The chain first: a decision made after this is seen when this one is recorded.
         self._chain = self._signoffs.read()
         self._chain.check()
@@ -83,7 +86,7 @@ class Review:
 
         Before it is signed the bundle is downloaded and every hash verified, and the tags that hold
         the gate's result are compared with the run's evaluation.json. Promoting the champion itself
-        changes nothing.
+        changes nothing, unless it adds a signature or a login.
 
         Args:
             number: of the version, or an alias of it.
@@ -109,7 +112,9 @@ class Review:
                 "station would run it, so it cannot become the champion"
             )
         standing, last = self._chain.standing, self._chain.last
-        if standing.champion == chosen.version and self._chain.signed(chosen.version):
+        approval = self._chain.signed(chosen.version)
+        proves_more = approval and adds_proof(approval, reviewer, self._registry.login, self._key)
+        if standing.champion == chosen.version and approval and not proves_more:
             if self._champion == chosen:
                 return Outcome(
                     chosen, f"{chosen.name} is the champion already; nothing changed", None
@@ -189,7 +194,10 @@ class Review:
         reviewer, reason, _ = one_line(reviewer, reason)
         standing = self._chain.standing
         done, current = standing.withdrawal, self._current()
-        if done and str(number) in (CHAMPION, str(done.version)):
+        again = done is not None and str(number) in (CHAMPION, str(done.version))
+        if done and again and adds_proof(done, reviewer, self._registry.login, self._key):
+            current = done.version
+        elif done and again:
             bearer = self._champion is not None
             chosen = next((v for v in self._versions if v.version == done.version), None)
             if bearer or (chosen is not None and not is_carried_out(done, chosen)):

@@ -32,6 +32,7 @@ from pipeline.contracts.signoff import Signoff
 from pipeline.errors import RegistryError, RegistryForbidden, SignoffError, printable
 from pipeline.registry.connection import translate_errors
 from pipeline.registry.decisions.chain import HEAD, KEY, PREFIX, Chain, read_chain
+from pipeline.registry.decisions.keys import SigningKey
 from pipeline.registry.store import Registry
 from pipeline.registry.versions import RECORD_TAG, recipe_filter
 
@@ -46,16 +47,24 @@ TAG_LENGTH = 5000  # of MLflow's registered model tags in a server's database
 class SignoffLog:
     """The sign-offs of one recipe, read and appended to."""
 
-    def __init__(self, registry: Registry, recipe: str, pause_s: float = PAUSE_S) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        recipe: str,
+        key: SigningKey | None = None,
+        pause_s: float = PAUSE_S,
+    ) -> None:
         """Take the registry and the recipe; nothing is read yet.
 
         Args:
             registry: where the sign-offs are.
             recipe: name of the registered model.
+            key: signs the records that are appended.
             pause_s: seconds between two looks at others who decide at the same moment.
         """
         self.recipe = recipe
         self._registry = registry
+        self._key = key
         self._pause_s = pause_s
 
     def read(self) -> Chain:
@@ -72,7 +81,8 @@ class SignoffLog:
 
         Args:
             chain: what was read before deciding; it must still be so.
-            decided: the fields of `Signoff` but for seq, recipe, at, parent and sha256.
+            decided: the fields of `Signoff` but for seq, recipe, at, parent, login and what
+                seals and signs it.
 
         Raises:
             SignoffError: the chain does not verify, or another person decided at the same moment.
@@ -173,8 +183,10 @@ class SignoffLog:
                 recipe=self.recipe,
                 at=self._registry.now().astimezone(UTC).isoformat(timespec="microseconds"),
                 parent=last.sha256 if last else "",
+                login=self._registry.login,
                 **decided,
-            ).sealed()
+            )
+            record = record.sealed() if self._key is None else self._key.signed(record)
         except ValidationError as error:
             fault = error.errors(include_url=False)[0]
             raise RegistryError(

@@ -17,12 +17,14 @@ from pipeline.daemon.model.last_good import LAST_GOOD
 from pipeline.daemon.settings.line import Line, ModelSource
 from pipeline.errors import (
     ConfigError,
+    ModelWithdrawn,
     NoChampion,
     RegistryUnreachable,
     SignoffError,
 )
 from pipeline.files import read_model, write_model
 from pipeline.registry.decisions.chain import HEAD
+from pipeline.registry.decisions.keys import SigningKey
 from pipeline.registry.decisions.review import Review
 from pipeline.registry.decisions.signoffs import SignoffLog
 from pipeline.registry.push import push
@@ -297,4 +299,102 @@ def test_a_challenger_cannot_be_asked_for_its_sign_off(line_file: Callable[..., 
     asked = "  alias: challenger\n  require_signoff: true\n  cache:"
     path.write_text(path.read_text().replace("  cache:", asked))
     with pytest.raises(ConfigError, match=r"line\.yaml:6 model\.require_signoff .*a challenger is"):
+        config.load(path, Line)
+
+
+class Signers:
+    """Two persons with keys, of whom the station knows one, and its line."""
+
+    def __init__(self, strict: Line, folder: Path) -> None:
+        self.known = SigningKey.make(folder / "known.pem")
+        self.other = SigningKey.make(folder / "other.pem")
+        model = {"signers": {"B. Sato": self.known.public}}
+        self.line = strict.model_copy(update={"model": strict.model.model_copy(update=model)})
+
+
+@pytest.fixture
+def signers(strict: Line, tmp_path: Path) -> Signers:
+    return Signers(strict, tmp_path)
+
+
+def test_a_station_that_knows_keys_runs_what_they_have_signed(
+    signers: Signers, champion: Registry
+) -> None:
+    with pytest.raises(SignoffError, match=r"record 0001\.\w+ is not signed .*--key FILE"):
+        fetch_champion(signers.line, champion)
+    Review(champion, "cells", signers.known).promote(1, "B. Sato", "with my key")
+    assert fetch_champion(signers.line, champion)[1].name == "cells/1"
+    assert fetch_champion(signers.line, AWAY)[1].name == "cells/1"
+
+
+def test_a_decision_signed_by_another_key_moves_no_station(
+    signers: Signers, challenged: Registry, caplog: pytest.LogCaptureFixture
+) -> None:
+    Review(challenged, "cells", signers.known).promote(1, "B. Sato", "with my key")
+    fetch_champion(signers.line, challenged)
+    Review(challenged, "cells", signers.other).promote(2, "B. Sato", "as if I were")
+    with caplog.at_level(logging.WARNING):
+        assert fetch_champion(signers.line, challenged)[1].name == "cells/1"
+    assert "is not signed with the key of B. Sato that is known here" in caplog.text
+
+
+def test_an_unsigned_withdrawal_stops_no_station_that_knows_keys(
+    signers: Signers, champion: Registry
+) -> None:
+    Review(champion, "cells", signers.known).promote(1, "B. Sato", "with my key")
+    fetch_champion(signers.line, champion)
+    Review(champion, "cells").withdraw(1, "C. Forger", "to stop the line")
+    assert fetch_champion(signers.line, champion)[1].name == "cells/1"
+    Review(champion, "cells", signers.known).withdraw(1, "B. Sato", "misses cracks")
+    with pytest.raises(ModelWithdrawn, match=r"withdrawn by B\. Sato"):
+        fetch_champion(signers.line, champion)
+
+
+def test_a_signed_withdrawal_that_is_taken_out_of_the_registry_is_noticed(
+    signers: Signers, champion: Registry
+) -> None:
+    promoted = Review(champion, "cells", signers.known).promote(1, "B. Sato", "with my key").record
+    fetch_champion(signers.line, champion)
+    withdrawal = Review(champion, "cells", signers.known).withdraw(1, "B. Sato", "cracks").record
+    with pytest.raises(ModelWithdrawn):
+        fetch_champion(signers.line, champion)
+    assert promoted is not None
+    assert withdrawal is not None
+    champion.client.delete_registered_model_tag("cells", f"signoff.{withdrawal.name}")
+    champion.client.set_registered_model_tag("cells", HEAD, promoted.name)
+    champion.client.delete_model_version_tag("cells", "1", "review.record")
+    champion.client.set_registered_model_alias("cells", "champion", "1")
+    with pytest.raises(ModelWithdrawn, match="which this station has seen, is not among them"):
+        fetch_champion(signers.line, champion)
+
+
+def test_offline_a_kept_sign_off_by_another_key_is_refused(
+    strict: Line, signers: Signers, champion: Registry
+) -> None:
+    fetch_champion(strict, champion)  # before the station knew keys
+    with pytest.raises(SignoffError, match=r"of the last good model cells/1: record .* not signed"):
+        fetch_champion(signers.line, AWAY)
+
+
+def test_where_a_login_is_required_a_sign_off_without_one_starts_no_station(
+    strict: Line, champion: Registry
+) -> None:
+    model = strict.model.model_copy(update={"require_login": True})
+    with pytest.raises(SignoffError, match=r"reviewer A\. Weber and it bears no login"):
+        fetch_champion(strict.model_copy(update={"model": model}), champion)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("  require_signoff: true\n  signers: {B. Sato: AAAA}\n", "the key of B. Sato is not"),
+        ("  require_login: true\n", "write require_signoff: true beside it"),
+    ],
+)
+def test_a_line_file_with_wrong_keys_or_without_sign_offs_is_refused(
+    line_file: Callable[..., Path], written: str, said: str
+) -> None:
+    path = line_file()
+    path.write_text(path.read_text().replace("  cache:", f"{written}  cache:"))
+    with pytest.raises(ConfigError, match=said):
         config.load(path, Line)

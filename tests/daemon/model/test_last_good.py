@@ -9,15 +9,18 @@ import pytest
 from pipeline.contracts.bundle import Bundle
 from pipeline.daemon.model.last_good import (
     LAST_GOOD,
+    SEEN,
     approval_seq,
     last_good,
     note_withdrawal,
     remember,
+    trust_of,
     withdrawal,
 )
 from pipeline.daemon.settings.line import Line
 from pipeline.registry.resolution import Resolved
 from pipeline.registry.versions import Version
+from tests.registry.decisions.test_chain import FIRST
 
 
 @pytest.fixture
@@ -61,3 +64,22 @@ def test_the_file_of_an_older_lineside_is_read(line: Line, known: Version) -> No
     path = line.model.cache / LAST_GOOD
     assert "withdrawn" not in json.loads(path.read_text())
     assert last_good(line) == known
+
+
+def test_the_last_record_seen_is_kept_only_where_keys_are_known(line: Line) -> None:
+    record = FIRST
+    for signers, there in (({}, False), ({"A. Weber": f"ed25519:{'A' * 43}="}, True)):
+        model = line.model.model_copy(update={"signers": signers, "require_signoff": True})
+        of = line.model_copy(update={"model": model})
+        trust_of(of).on_verified(record)
+        assert (line.model.cache / SEEN).exists() == there
+    assert trust_of(of).seen == (record.seq, record.sha256)
+
+
+def test_a_damaged_note_of_what_was_seen_is_reported(
+    line: Line, caplog: pytest.LogCaptureFixture
+) -> None:
+    line.model.cache.mkdir(parents=True)
+    (line.model.cache / SEEN).write_text("{")
+    assert trust_of(line).seen == (0, "")
+    assert "sign-offs set back are not noticed" in caplog.text

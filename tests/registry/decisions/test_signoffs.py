@@ -100,7 +100,7 @@ def crash() -> None:
 
 
 def signoffs(client: object, now: datetime = NOW) -> SignoffLog:
-    registry = SimpleNamespace(client=client, uri=URI, now=lambda: now)
+    registry = SimpleNamespace(client=client, uri=URI, now=lambda: now, login="")
     return SignoffLog(cast(Registry, registry), "cells", pause_s=0.001)
 
 
@@ -216,7 +216,7 @@ def test_who_comes_first_waits_only_some_seconds_for_one_that_was_cut_off(
 def test_who_slept_before_moving_the_head_takes_its_record_back() -> None:
     shelf = Shelf()
     times = iter([NOW, NOW + INTERRUPTED_AFTER])
-    registry = SimpleNamespace(client=shelf, uri=URI, now=lambda: next(times))
+    registry = SimpleNamespace(client=shelf, uri=URI, now=lambda: next(times), login="")
     mine = SignoffLog(cast(Registry, registry), "cells", pause_s=0.001)
     with pytest.raises(SignoffError, match="took too long to be recorded, and was not"):
         promote(mine, "Ann")
