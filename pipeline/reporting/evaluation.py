@@ -6,7 +6,7 @@ can be moved.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
@@ -19,35 +19,22 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from pipeline.contracts.bundle import Bundle
-from pipeline.contracts.evaluation import Changed, Evaluation, Robustness, Slice, Slices
+from pipeline.contracts.evaluation import Evaluation, Robustness, Slice, Slices
+from pipeline.contracts.gallery import Galleries
 from pipeline.files import write_whole
-from pipeline.imaging.codec import decode, encode_jpeg
 from pipeline.metrics import classification
 from pipeline.metrics.classification import Curve
 from pipeline.reporting import identity, plots, shift, tradeoff, wording
-from pipeline.reporting.svg import drawing, drawings
-from pipeline.reporting.template import data_uri, fill_html
+from pipeline.reporting.gallery import views
+from pipeline.reporting.svg import drawing
+from pipeline.reporting.template import fill_html
 from pipeline.reporting.tradeoff import Tradeoff
 
 TEMPLATE = "evaluation.html.j2"
 SLICES = 40  # of one kind; the worst of them
 MISSES = 8
 COSTS = {"escape": 100, "reject": 10, "review": 1}
-LARGE = 60_000  # bytes from which a picture is stored as JPEG
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """Pictures of parts on one sheet.
-
-    Attributes:
-        title, lead: the heading and one sentence of explanation.
-        picture: PNG or JPEG, or the file that holds it; no file says that there are none.
-    """
-
-    title: str
-    lead: str
-    picture: bytes | Path
+NONE_SHOWN = Galleries()
 
 
 @dataclass(frozen=True)
@@ -62,7 +49,8 @@ class Page:
         predictions: a test part a row: sample_id, label, group, variant, verdict; defect_score,
             failing_score and complained as `inference.inspector` has them; `complaint` ("" for
             none) and p_<class> for each class, of the tile that decides.
-        galleries: in the order shown.
+        galleries: parts to look at.
+        images: the folder with their pictures; not read where there is no part.
         facts: what else should be known of the data: source, licence, parts on each side, ...
         title: what the product is called; the recipe's name if empty.
         shift_parts: how many parts a shift has, for sentences that a person can picture.
@@ -74,7 +62,8 @@ class Page:
     metrics: Mapping[str, Any]
     evaluation: Evaluation
     predictions: pd.DataFrame
-    galleries: Sequence[Gallery] = ()
+    galleries: Galleries = NONE_SHOWN
+    images: Path = Path()
     facts: Mapping[str, str] = field(default_factory=dict)
     title: str = ""
     shift_parts: int = 1000
@@ -94,17 +83,6 @@ class Plot:
     caption: str
 
 
-@dataclass(frozen=True)
-class Shown:
-    """A gallery as an image element wants it: an address, "" for none, and its size in pixels."""
-
-    title: str
-    lead: str
-    source: str
-    width: int = 0
-    height: int = 0
-
-
 def write_report(path: Path, page: Page) -> None:
     """Write the report as one file that is whole or not there."""
     write_whole(path, render(page))
@@ -121,6 +99,7 @@ def render(page: Page) -> bytes:
     labels = list(page.predictions["label"])
     chances = tradeoff.probabilities(page.predictions, taxonomy.names)
     predicted = [taxonomy.names[i] for i in chances.argmax(axis=1)]
+    shown = views(page.galleries.galleries, page.images)
     return fill_html(
         TEMPLATE,
         page=page,
@@ -149,11 +128,12 @@ def render(page: Page) -> bytes:
         costs=_costs(page.metrics, evaluation.promise),
         plots=list(_plots(page, parts)),
         confusion=plots.confusion(labels, predicted, taxonomy.names),
-        galleries=[_shown(gallery) for gallery in page.galleries],
+        galleries=[view for view in shown if view.gallery.kind != "limit"],
+        limit_samples=[view for view in shown if view.gallery.kind == "limit"],
         explained=evaluation.explained,
         slices=_worst_slices(evaluation.slices),
         robustness=evaluation.robustness,
-        changes=_change_plot(evaluation.robustness),
+        changes=_change_plots(evaluation.robustness),
         all_figures=list(flat(page.metrics)),
     )
 
@@ -275,19 +255,20 @@ def _tradeoff_drawer(parts: Tradeoff) -> Callable[[Axes], None]:
     )
 
 
-def _change_plot(robustness: Robustness | None) -> Plot | None:
+def _change_plots(robustness: Robustness | None) -> list[Markup]:
     """Escapes and overkill over the strength of each change, a small drawing each."""
-    if robustness is None or not robustness.changes:
-        return None
-    still = robustness.unchanged
-    by_change: list[list[Changed]] = []
-    for change, steps in groupby(robustness.changes, lambda c: c.change):
-        base = still.model_copy(update={"change": change, "unit": "", "strength": 0.0})
-        by_change.append(sorted([base, *steps], key=lambda c: c.strength))
-    caption = "Escapes (red circles) and overkill (green squares) over the strength of each change"
-    draws = [partial(plots.draw_change, steps=steps) for steps in by_change]
-    svg = drawings("robustness", list(draws), alt_text=caption, size=(3.2, 2.3), columns=3)
-    return Plot(svg, f"{caption}, the most delicate first; shaded: 95 % intervals.")
+    if robustness is None:
+        return []
+    found = []
+    for i, (_, steps) in enumerate(groupby(robustness.changes, lambda c: c.change)):
+        listed = list(steps)
+        base = {"change": listed[0].change, "unit": "", "strength": 0.0}
+        still = robustness.unchanged.model_copy(update=base)
+        ordered = sorted([still, *listed], key=lambda c: c.strength)
+        text = f"Escapes and overkill over the strength of {listed[0].change}"
+        draw = partial(plots.draw_change, steps=ordered)
+        found.append(drawing(f"robustness-{i}", draw, alt_text=text, size=(3.2, 2.3)))
+    return found
 
 
 def _worst_slices(slices: Slices) -> list[tuple[str, str, list[Slice]]]:
@@ -304,17 +285,3 @@ def _worst_slices(slices: Slices) -> list[tuple[str, str, list[Slice]]]:
                 which = f": the {len(shown)} least accurate of {there}, {listed} in evaluation.json"
             found.append((kind, which, [s for s in these if s in shown]))
     return found
-
-
-def _shown(gallery: Gallery) -> Shown:
-    picture = gallery.picture
-    if isinstance(picture, Path):
-        if not picture.is_file():
-            return Shown(gallery.title, gallery.lead, "")
-        picture = picture.read_bytes()
-    pixels = decode(picture, gallery.title)
-    kind = "image/png" if picture.startswith(b"\x89PNG") else "image/jpeg"
-    if kind == "image/png" and len(picture) > LARGE:
-        picture, kind = encode_jpeg(pixels, 82), "image/jpeg"
-    height, width = pixels.shape[:2]
-    return Shown(gallery.title, gallery.lead, data_uri(picture, kind), width, height)

@@ -1,28 +1,99 @@
-"""Galleries: the parts that were judged wrong, in the order given."""
+"""Galleries as a page shows them: each picture is its own address, so the page stays one file."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from pipeline.datasets.manifest import Manifest
-from pipeline.imaging.codec import encode_png
-from pipeline.imaging.sheet import contact_sheet
+from pipeline.contracts.gallery import Gallery, Picture
+from pipeline.errors import DataError
+from pipeline.imaging.image_size import size_px
+from pipeline.reporting.template import data_uri
 
 
-def write_gallery(
-    path: Path,
-    data: Manifest,
-    rows: Sequence[int] | npt.NDArray[np.integer],
-    captions: Sequence[str],
-    *,
-    most: int = 40,
-) -> None:
-    """Write one PNG of the original images of the first `most` rows; no file without any."""
-    picked = list(zip(captions, rows, strict=True))[:most]
-    if picked:
-        tiles = [(caption, data.pixels(int(row))) for caption, row in picked]
-        path.write_bytes(encode_png(contact_sheet(tiles, columns=min(8, len(tiles)))))
+@dataclass(frozen=True)
+class Figure:
+    """A picture with what stands below it.
+
+    Attributes:
+        picture: what it shows.
+        source: the address of the picture.
+        heat: that of its heat map, "" where there is none.
+        width, height: of the picture, in pixels.
+    """
+
+    picture: Picture
+    source: str
+    heat: str
+    width: int
+    height: int
+
+    @property
+    def alt_text(self) -> str:
+        """The caption in one line, for those who do not see the picture."""
+        p = self.picture
+        return f"{p.sample_id}: {p.verdict}, score {p.score:.3f}, label {p.label}"
+
+
+@dataclass(frozen=True)
+class GalleryView:
+    """A gallery with its pictures.
+
+    Attributes:
+        gallery: its title and lead.
+        figures: in its order: surest first or, at a limit, by score.
+    """
+
+    gallery: Gallery
+    figures: tuple[Figure, ...]
+
+    @property
+    def count(self) -> str:
+        """`7`, or `24 of 110` where there are more than are shown."""
+        shown, n = len(self.figures), self.gallery.n
+        return f"{n}" if shown == n else f"{shown} of {n}"
+
+    @property
+    def has_heat(self) -> bool:
+        """Is there a heat map to switch on?"""
+        return any(figure.heat for figure in self.figures)
+
+    @property
+    def orders(self) -> dict[str, str]:
+        """Orders to choose from, by the name that the script knows; one or none is no choice."""
+        if self.gallery.kind == "limit" or len(self.figures) < 2:
+            return {}
+        near = "closest call" if self.gallery.kind == "classes" else "nearest to the limit"
+        return {"surest": "surest first", "nearest": f"{near} first"}
+
+
+def views(galleries: Sequence[Gallery], folder: Path) -> list[GalleryView]:
+    """Read the pictures of galleries from the folder that holds them.
+
+    Raises:
+        DataError: one is missing or is not a picture.
+    """
+    return [
+        GalleryView(gallery, tuple(_figure(picture, folder) for picture in gallery.pictures))
+        for gallery in galleries
+    ]
+
+
+def _figure(picture: Picture, folder: Path) -> Figure:
+    data = _read(folder / picture.file)
+    size = size_px(data)
+    if size is None:
+        raise DataError(f"{folder / picture.file} is not a picture: run `dvc repro evaluate`")
+    heat = data_uri(_read(folder / picture.heat), "image/jpeg") if picture.heat else ""
+    return Figure(picture, data_uri(data, "image/jpeg"), heat, *size)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"{path}, a picture of the report, cannot be read ({error.strerror}): run `dvc repro "
+            "evaluate`"
+        ) from error

@@ -24,6 +24,18 @@ from pipeline.metrics.rates import grouped_share, percent
 mpl.use("agg")
 mpl.rcParams["text.parse_math"] = False  # a class may be called $x$
 
+# What changes, by the sign of its strength.
+DIRECTIONS = {
+    ("brightness", -1): "less light",
+    ("brightness", 1): "more light",
+    ("contrast", -1): "less contrast",
+    ("contrast", 1): "more contrast",
+    ("blur", 1): "out of focus",
+    ("noise", 1): "more noise",
+    ("jpeg", 1): "more compression",
+    ("shift", 1): "part shifted",
+    ("rotation", 1): "part rotated",
+}
 GOOD, BAD, CALM = "#2a8a68", "#d1603f", "#3f86b8"
 
 
@@ -212,7 +224,8 @@ def draw_change(axes: Axes, steps: Sequence[Changed]) -> None:
         axes.fill_between(strength, low, high, color=colour, alpha=0.18, linewidth=0)
         axes.plot(strength, value, marker=marker, markersize=3, color=colour, label=title)
     named = max(steps, key=lambda s: abs(s.strength))
-    axes.set(title=named.change, xlabel=named.unit, ylim=(-0.02, 1.02))
+    title = DIRECTIONS.get((named.change, -1 if named.strength < 0 else 1), named.change)
+    axes.set(title=title, xlabel=named.unit, ylabel="share of those parts", ylim=(-0.02, 1.02))
 
 
 def _column(shares: Sequence[Share], name: str) -> npt.NDArray[np.float64]:

@@ -47,31 +47,12 @@ def drawing(
         alt_text: the drawing in words, for those who do not see it.
         size: inches at 72 to the inch.
     """
-    return drawings(name, [draw], alt_text=alt_text, size=size, columns=1)
-
-
-def drawings(
-    name: str,
-    draws: list[Callable[[Axes], None]],
-    *,
-    alt_text: str,
-    size: tuple[float, float],
-    columns: int,
-) -> Markup:
-    """Draw on several axes of one size, row by row; all share the range of y."""
-    rows = -(-len(draws) // columns)
     with mpl.rc_context(SETTINGS):
-        figure = Figure(
-            figsize=(size[0] * min(columns, len(draws)), size[1] * rows), layout="constrained"
-        )
-        grid = figure.subplots(rows, min(columns, len(draws)), squeeze=False, sharey=True).ravel()
-        for axes, draw in zip(grid, draws, strict=False):
-            draw(axes)
-        for axes in grid[len(draws) :]:
-            axes.set_axis_off()
+        figure = Figure(figsize=size, layout="constrained")
+        axes = figure.subplots()
+        draw(axes)
         figure.patch.set_alpha(0)
-        for axes in grid:
-            axes.patch.set_alpha(0)
+        axes.patch.set_alpha(0)
         written = io.StringIO()
         figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
     return Markup(_inline(written.getvalue(), name, alt_text))

@@ -17,13 +17,12 @@ import pandas as pd
 from pydantic import Field
 
 from pipeline.contracts.evaluation import EVALUATION, Evaluation
-from pipeline.contracts.records import Verdict
 from pipeline.datasets import golden
 from pipeline.datasets import scores as unseen_scores
 from pipeline.datasets.manifest import Manifest
 from pipeline.datasets.manifest_reader import read_manifest
 from pipeline.errors import DataError
-from pipeline.evaluation import explanation, lineage, robustness
+from pipeline.evaluation import explanation, galleries, lineage, robustness
 from pipeline.evaluation.champion import Champion, compare_with_champion, find_champion
 from pipeline.evaluation.explanation import ExplanationRules
 from pipeline.evaluation.frame_sizes import add_frame_sizes
@@ -47,8 +46,7 @@ from pipeline.plugins import Strict
 from pipeline.registry.connection import default_uri
 from pipeline.registry.store import Registry
 from pipeline.reporting import plots, wording
-from pipeline.reporting.evaluation import Gallery, Page, curves, write_report
-from pipeline.reporting.gallery import write_gallery
+from pipeline.reporting.evaluation import Page, curves, write_report
 from pipeline.reporting.model_card import write_card
 from pipeline.stages import Report, progress, run_stage
 
@@ -147,7 +145,8 @@ def run(
         config.bootstrap_draws,
         _watch("parts, champion"),
     )
-    explained = explanation.explain(trained, data, test, config.explanation)
+    selected = galleries.select(test, choice.point)
+    explained = explanation.explain(trained, data, test, config.explanation, selected)
     evaluation = Evaluation(
         gate=judge_gate(
             *(config.gate, data, test, metrics, promised, golden_found, compared),
@@ -170,15 +169,15 @@ def run(
     write_model(out / EVALUATION, evaluation)
     predictions = _predictions(data, test)
     predictions.to_parquet(out / "predictions.parquet", index=False)
-    galleries = _galleries(out / "images", data, test)
-    galleries += [Gallery(*shown) for shown in explained.write(out / "images")]
+    shown = galleries.write(out / "images", data, test, selected, explained.heats)
     page = Page(
         source.name,
         bundle,
         metrics,
         evaluation,
         predictions,
-        galleries,
+        shown,
+        out / "images",
         facts=lineage.facts(data, source / "ingest", bundle),
         title=lineage.title(source.name),
         shift_parts=config.shift_parts,
@@ -254,30 +253,6 @@ def draw_plots(out: Path, metrics: dict[str, Any], test: PartPredictions, page: 
         test.bad,
         point,
     )
-
-
-def _galleries(out: Path, data: Manifest, test: PartPredictions) -> list[Gallery]:
-    """Escapes with the lowest score first, overkills with the highest, and all of a wrong class."""
-    out.mkdir()
-    ids, names, scores = data.table["sample_id"], data.taxonomy.names, test.scores
-    escaped = test.bad & (test.verdicts == Verdict.PASS)
-    rejected = ~test.bad & (test.verdicts == Verdict.FAIL)
-    shown = []
-    for name, title, lead, mask, order in (
-        ("escapes", "Escapes", "Bad parts that pass, the surest first.", escaped, scores),
-        ("overkills", "Overkill", "Good parts that fail, the surest first.", rejected, -scores),
-    ):
-        worst = np.flatnonzero(mask)[np.argsort(order[mask], kind="stable")]
-        rows = test.rows[worst]
-        captions = [f"{scores[i]:.2f} {ids.iat[row]}" for i, row in zip(worst, rows, strict=True)]
-        write_gallery(out / f"{name}.png", data, rows, captions)
-        shown.append(Gallery(title, lead, out / f"{name}.png"))
-    predicted = test.predicted
-    confused = np.flatnonzero(predicted != test.labels)
-    captions = [f"{names[test.labels[i]]}? {names[predicted[i]]}" for i in confused]
-    write_gallery(out / "confused.png", data, test.rows[confused], captions)
-    lead = "Parts whose most probable class is not their label: label? class."
-    return [*shown, Gallery("Taken for another class", lead, out / "confused.png")]
 
 
 def _predictions(data: Manifest, test: PartPredictions) -> pd.DataFrame:

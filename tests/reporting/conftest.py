@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -27,13 +28,13 @@ from pipeline.contracts.evaluation import (
     Slices,
     SplitSummary,
 )
+from pipeline.contracts.gallery import Galleries, Gallery, Picture
 from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
 from pipeline.datasets.adapters import elpv
-from pipeline.imaging.codec import encode_png, read
-from pipeline.imaging.sheet import contact_sheet
+from pipeline.imaging.codec import encode_jpeg, read
 from pipeline.metrics import classification
 from pipeline.metrics.rates import Rate
-from pipeline.reporting.evaluation import Gallery, Page, render
+from pipeline.reporting.evaluation import Page, render
 from tests.browser import browser
 from tests.conftest import SealBundle
 
@@ -78,6 +79,7 @@ def page_of(
 ) -> Page:
     """What an evaluation of these classes finds; `shares` of the parts are of each class."""
     predictions = draw_parts(taxonomy, point, shares)
+    images = bundle.folder.parent / f"images-{uuid4().hex}"
     return Page(
         recipe="solar-cell",
         title="Solar cells",
@@ -85,7 +87,8 @@ def page_of(
         metrics=measure(predictions, taxonomy, point),
         evaluation=evaluate(predictions, taxonomy),
         predictions=predictions,
-        galleries=galleries(),
+        galleries=galleries(images),
+        images=images,
         facts={"Source": "elpv-dataset", "Licence": "CC-BY-NC-SA-4.0", "Parts": "2624"},
     )
 
@@ -326,14 +329,38 @@ def evaluate(table: pd.DataFrame, taxonomy: Taxonomy) -> Evaluation:
     )
 
 
-def galleries() -> list[Gallery]:
-    """Real cells, of those on which the annotators agreed."""
+def galleries(images: Path) -> Galleries:
+    """Real cells, of those on which the annotators agreed, three of them with a heat map."""
     config = elpv.Config(type="elpv")
     folder: Path = elpv.root(config)
-    cells = [s for s in elpv.read(config) if s.defect_probability == 1.0][::60][:8]
-    tiles = [(f"0.1{i} {s.id}", read(folder / s.path)) for i, s in enumerate(cells)]
-    sheet = encode_png(contact_sheet(tiles, columns=8))
-    return [
-        Gallery("Escapes", "Bad parts that pass, the lowest score first.", sheet),
-        Gallery("Overkill", "Good parts that are rejected.", folder / "no-such-file.png"),
-    ]
+    cells = [s for s in elpv.read(config) if s.defect_probability == 1.0][::60][:6]
+    images.mkdir()
+    pictures = []
+    for i, cell in enumerate(cells):
+        pixels = read(folder / cell.path)
+        (images / f"{i}.jpg").write_bytes(encode_jpeg(pixels, 60))
+        if i < 3:
+            (images / f"{i}-heat.jpg").write_bytes(encode_jpeg(255 - pixels, 60))
+        pictures.append(
+            Picture(
+                sample_id=cell.id,
+                label="crack",
+                likeliest="good",
+                verdict="PASS",
+                score=0.02 + i / 100,
+                distance=0.4 - i / 100,
+                file=f"{i}.jpg",
+                heat=f"{i}-heat.jpg" if i < 3 else "",
+            )
+        )
+    found: tuple[tuple[str, str, str, str, list[Picture], int], ...] = (
+        ("escapes", "verdicts", "Escapes", "Bad parts that pass.", pictures, 110),
+        ("overkills", "verdicts", "Overkill", "Good parts that fail.", [], 0),
+        ("limit-pass", "limit", "At the pass limit", "Below it a part passes.", pictures[4:], 2),
+    )
+    return Galleries(
+        galleries=tuple(
+            Gallery(name=name, kind=kind, title=title, lead=lead, pictures=tuple(shown), n=n)
+            for name, kind, title, lead, shown, n in found
+        )
+    )

@@ -8,7 +8,6 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from pipeline.contracts.bundle import Bundle, OperatingPoint
@@ -21,10 +20,10 @@ from pipeline.contracts.evaluation import (
     GoldenMiss,
     Slices,
 )
+from pipeline.contracts.gallery import Galleries
 from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
-from pipeline.imaging.codec import encode_png
 from pipeline.reporting import evaluation
-from pipeline.reporting.evaluation import Gallery, Page, flat, render, write_report
+from pipeline.reporting.evaluation import Page, flat, render, write_report
 from tests.reporting.conftest import page_of
 
 VOID = {"meta", "wbr", "img", "br", "input", "link", "hr"}
@@ -76,8 +75,7 @@ def read(page: Page | bytes) -> Reader:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages whose plots are empty, as they take most of the time; for tests of the text."""
-    for name in ("drawing", "drawings"):
-        monkeypatch.setattr(evaluation, name, lambda *_, **__: "")
+    monkeypatch.setattr(evaluation, "drawing", lambda *_, **__: "")
 
 
 def changed(page: Page, **fields: object) -> Page:
@@ -216,7 +214,7 @@ def test_nothing_but_the_evaluation_is_needed(page: Page) -> None:
         "lineage": {},
         "notes": (),
     }
-    shown = read(replace(changed(page, **nothing), galleries=(), facts={}, title=""))
+    shown = read(replace(changed(page, **nothing), galleries=Galleries(), facts={}, title=""))
     assert "No champion is signed off yet." in shown.text
     assert "Changes of the line were not tried." in shown.text
     assert "data/solar-cell/golden.csv" in shown.text
@@ -252,8 +250,17 @@ def test_a_recipe_that_passes_nothing_has_no_limit_to_move(sealed_bundle: Bundle
     shown = read(page_of(sealed_bundle, steel, nothing, (0.4, 0.3, 0.3)))
     assert "No class of this recipe passes: there is no limit to move." in shown.text
     assert "The test has no good parts." in shown.text
-    assert "script" not in shown.tags
+    assert "pass-limit" not in shown.ids
     assert "ROC curve" in shown.text
+
+
+def nasty(galleries: Galleries) -> Galleries:
+    """The same pictures, with names that would break a page that does not escape them."""
+    (first, *_) = galleries.galleries
+    names = dict.fromkeys(("sample_id", "label", "likeliest"), NASTY)
+    pictures = tuple(p.model_copy(update=names) for p in first.pictures)
+    named = {"title": NASTY, "lead": NASTY, "pictures": pictures}
+    return Galleries(galleries=(first.model_copy(update=named),))
 
 
 NASTY = "</script><b onload='x'>|$x$"
@@ -280,7 +287,7 @@ def test_no_name_can_break_the_page(sealed_bundle: Bundle) -> None:
         title=NASTY,
         predictions=table,
         facts={NASTY: NASTY},
-        galleries=[Gallery(NASTY, NASTY, page.galleries[0].picture)],
+        galleries=nasty(page.galleries),
     )
     shown = read(page)
     assert shown.tags.count("script") == usual.count("script")
@@ -314,17 +321,26 @@ def test_identifiers_are_unique(html: bytes) -> None:
     assert sorted(ids) == sorted(set(ids))
 
 
-def test_a_gallery_without_a_file_is_shown_as_empty(html: bytes) -> None:
-    assert "Good parts that are rejected. There are none." in read(html).text
+def test_a_gallery_without_a_part_is_shown_as_empty(html: bytes) -> None:
+    assert "Overkill (0) There are none." in read(html).text
 
 
-def test_a_large_sheet_is_stored_small_enough_to_send(page: Page) -> None:
-    sheet = np.random.default_rng(0).integers(90, 160, (835, 1188, 1), np.uint8).repeat(3, 2)
-    large = encode_png(sheet)
-    many = [Gallery(f"sheet {i}", "forty parts", large) for i in range(4)]
-    html = render(replace(page, galleries=many))
-    assert 4 * len(large) > 3_000_000
-    assert len(html) < 3_000_000
+def test_every_picture_has_a_caption_with_verdict_score_label_and_id(
+    page: Page, html: bytes
+) -> None:
+    text = read(html).text
+    assert "Escapes (6 of 110) Bad parts that pass." in text
+    for picture in page.galleries.galleries[0].pictures:
+        caption = f"PASS score {picture.score:.3f} label crack {picture.sample_id}"
+        assert text.count(caption) == (2 if picture.score > 0.05 else 1)
+
+
+def test_limit_samples_have_a_section_of_their_own_with_what_they_are_samples_of(
+    page: Page,
+) -> None:
+    text = read(render(replace(page, version=3))).text
+    start = text.index("Limit samples Solar cells, version 3, bundle")
+    assert "At the pass limit (2) Below it a part passes." in text[start:]
 
 
 def test_the_same_page_is_the_same_bytes(page: Page, html: bytes) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from pipeline.contracts.bundle import Bundle, OperatingPoint
+from pipeline.contracts.gallery import Galleries
 from pipeline.reporting import tradeoff
 from pipeline.reporting.evaluation import Page, render
 from tests.browser import Browser, console_errors
@@ -36,6 +39,22 @@ def show(browser: Browser, html: bytes, folder: Path) -> None:
 def ask(browser: Browser, css: str, field: str = "textContent") -> Any:
     said = browser.execute_script(f"return document.querySelector(arguments[0]).{field}", css)
     return said.replace("\u00a0", " ").strip() if isinstance(said, str) else said
+
+
+@contextmanager
+def seen_at(
+    browser: Browser, width: int, scheme: str = "light", media: str = "screen"
+) -> Iterator[None]:
+    """A window or a sheet of that width in pixels."""
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    feature = {"name": "prefers-color-scheme", "value": scheme}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": [feature]})
+    try:
+        yield
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": []})
 
 
 def shown_rates(browser: Browser) -> dict[str, float | None]:
@@ -99,18 +118,52 @@ def test_moving_the_limits_counts_again(
     steps = limits(page)
     at_low, at_high = (int(np.searchsorted(steps, limit)) for limit in (low, high))
     browser.execute_script(MOVE, "pass-limit", 0)
-    browser.execute_script(MOVE, "fail-limit", at_high)
-    browser.execute_script(MOVE, "pass-limit", at_low)
+    browser.execute_script(MOVE, "fail-limit", steps[at_high])
+    browser.execute_script(MOVE, "pass-limit", steps[at_low])
     assert shown_rates(browser) == expected(page, steps[at_low], steps[at_high])
+
+
+def test_an_arrow_key_moves_one_part_to_the_other_side(
+    browser: Browser, page: Page, html: bytes, tmp_path: Path
+) -> None:
+    show(browser, html, tmp_path)
+    steps, point = limits(page), page.bundle.operating_point
+    at = steps.index(point.pass_below)
+    browser.execute_script("document.getElementById('pass-limit').focus()")
+    for key, code, step in (("ArrowRight", 39, 1), ("ArrowLeft", 37, 0), ("ArrowLeft", 37, -1)):
+        press(browser, key, code)
+        assert shown_rates(browser) == expected(page, steps[at + step], point.fail_from)
+    press(browser, "End", 35)
+    assert shown_rates(browser) == expected(page, 1.1, 1.1)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_knob_stands_right_below_its_limit_in_the_histogram(
+    browser: Browser, page: Page, html: bytes, tmp_path: Path, width: int
+) -> None:
+    with seen_at(browser, width):
+        show(browser, html, tmp_path)
+        where = """
+        const box = (css) => document.querySelector(css).getBoundingClientRect();
+        const slider = document.getElementById("pass-limit");
+        const track = box("#pass-limit"), knob = 16;
+        const middle = track.left + knob / 2 + slider.valueAsNumber * (track.width - knob);
+        const line = box("#pass-line");
+        const tick = box(".axis span:nth-child(3)");
+        const half = box(".histogram");
+        return [middle - (line.left + line.right) / 2,
+          (tick.left + tick.right) / 2 - (half.left + half.right) / 2];
+        """
+        apart, tick_apart = browser.execute_script(where)
+    assert abs(apart) < 1.5
+    assert abs(tick_apart) < 1.5
 
 
 def test_a_pass_limit_above_the_fail_limit_takes_it_along(
     browser: Browser, page: Page, html: bytes, tmp_path: Path
 ) -> None:
     show(browser, html, tmp_path)
-    steps = limits(page)
-    last = len(steps) - 1
-    browser.execute_script(MOVE, "pass-limit", last)
+    browser.execute_script(MOVE, "pass-limit", 1)
     assert shown_rates(browser) == expected(page, 1.1, 1.1)
     assert ask(browser, "#fail-value") == "1.1 (none)"
     browser.execute_script(MOVE, "fail-limit", 0)
@@ -121,7 +174,7 @@ def test_the_way_back_leads_to_the_chosen_limits(
     browser: Browser, page: Page, html: bytes, tmp_path: Path
 ) -> None:
     show(browser, html, tmp_path)
-    browser.execute_script(MOVE, "pass-limit", 3)
+    browser.execute_script(MOVE, "pass-limit", 0.001)
     assert shown_rates(browser)["escape_rate"] != page.metrics["escape_rate"]
     browser.execute_script("document.getElementById('reset').click()")
     assert shown_rates(browser) == {key: page.metrics[key] for key in RATES}
@@ -148,16 +201,24 @@ def test_costs_are_those_of_a_line_with_its_own_share_of_bad_parts(
 def test_the_page_never_scrolls_sideways(
     browser: Browser, page: Page, html: bytes, tmp_path: Path, width: int, scheme: str
 ) -> None:
-    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-    feature = {"name": "prefers-color-scheme", "value": scheme}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
-    try:
+    with seen_at(browser, width, scheme):
         show(browser, html, tmp_path)
         assert ask(browser, "html", "scrollWidth") <= width
-    finally:
-        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_on_a_phone_no_cell_of_a_table_is_cut_off(
+    browser: Browser, html: bytes, tmp_path: Path
+) -> None:
+    cut = """
+    return [...document.querySelectorAll("td, th, .wide")].filter((cell) =>
+      cell.getClientRects().length && !cell.closest("thead")
+      && (cell.getBoundingClientRect().right > innerWidth
+        || cell.scrollWidth > cell.clientWidth + 1)
+    ).map((cell) => cell.textContent.trim().slice(0, 80));
+    """
+    with seen_at(browser, 390):
+        show(browser, html, tmp_path)
+        assert browser.execute_script(cut) == []
 
 
 def test_without_scripts_the_figures_of_the_metrics_remain(
@@ -180,7 +241,7 @@ def test_a_test_of_one_kind_of_part_can_be_moved_too(
     page = page_of(sealed_bundle, shares=shares)
     show(browser, render(page), tmp_path)
     assert shown_rates(browser) == {key: page.metrics[key] for key in RATES}
-    browser.execute_script(MOVE, "pass-limit", 5)
+    browser.execute_script(MOVE, "pass-limit", 0.3)
     assert console_errors(browser) == []
 
 
@@ -188,5 +249,112 @@ def test_nothing_passes_before_limits_are_chosen(
     browser: Browser, sealed_bundle: Bundle, tmp_path: Path
 ) -> None:
     page = page_of(sealed_bundle, point=OperatingPoint(pass_below=0, fail_from=1.1))
-    show(browser, render(replace(page, galleries=())), tmp_path)
+    show(browser, render(replace(page, galleries=Galleries())), tmp_path)
     assert shown_rates(browser) == {"escape_rate": 0, "overkill_rate": 0, "review_rate": 1}
+
+
+def press(browser: Browser, key: str, code: int, text: str = "") -> None:
+    """A key, as the keyboard sends it to what has the focus."""
+    named = {"key": key, "code": key, "windowsVirtualKeyCode": code}
+    kind = {"type": "keyDown", "text": text} if text else {"type": "rawKeyDown"}
+    browser.execute_cdp_cmd("Input.dispatchKeyEvent", {**kind, **named})
+    browser.execute_cdp_cmd("Input.dispatchKeyEvent", {"type": "keyUp", **named})
+
+
+def enter(browser: Browser, css: str) -> None:
+    """Enter on an element that the keyboard can reach."""
+    browser.execute_script("document.querySelector(arguments[0]).focus()", css)
+    press(browser, "Enter", 13, "\r")
+
+
+FIRST = "#gallery-escapes li:nth-child(1) .picture"
+
+
+def test_a_picture_is_enlarged_closed_and_left_by_the_keyboard_alone(
+    browser: Browser, page: Page, html: bytes, tmp_path: Path
+) -> None:
+    show(browser, html, tmp_path)
+    first, second, *_ = page.galleries.galleries[0].pictures
+    enter(browser, FIRST)
+    assert ask(browser, "#enlarged", "open") is True
+    assert first.sample_id in ask(browser, "#enlarged .caption")
+    assert ask(browser, "#enlarged img", "clientWidth") > 400
+    press(browser, "ArrowRight", 39)
+    assert second.sample_id in ask(browser, "#enlarged .caption")
+    press(browser, "Escape", 27)
+    assert ask(browser, "#enlarged", "open") is False
+    focused = "return document.activeElement.getAttribute('aria-label')"
+    assert browser.execute_script(focused) == f"Enlarge {second.sample_id}"
+
+
+def test_the_heat_map_of_an_enlarged_picture_is_switched_on_and_off(
+    browser: Browser, html: bytes, tmp_path: Path
+) -> None:
+    show(browser, html, tmp_path)
+    part, heat = (ask(browser, f"{FIRST} .{kind}", "src") for kind in ("part", "heat"))
+    enter(browser, FIRST)
+    assert ask(browser, "#enlarged img", "src") == part
+    for source in (heat, part):
+        enter(browser, "#enlarged .toggle-heat")
+        assert ask(browser, "#enlarged img", "src") == source
+    press(browser, "ArrowLeft", 37)  # round to the last part, which has none
+    assert ask(browser, "#enlarged .toggle-heat", "hidden") is True
+
+
+def test_the_heat_maps_of_a_gallery_are_switched_on_and_off_without_scripts_too(
+    browser: Browser, html: bytes, tmp_path: Path
+) -> None:
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        show(browser, html, tmp_path)
+        widths = f"{FIRST} .part", f"{FIRST} .heat"
+        assert [ask(browser, css, "clientWidth") > 0 for css in widths] == [True, False]
+        browser.execute_script("document.getElementById('heat-escapes').checked = true")
+        assert [ask(browser, css, "clientWidth") > 0 for css in widths] == [False, True]
+        without = "#gallery-escapes li:last-child .part"
+        assert ask(browser, without, "clientWidth") > 0
+    finally:
+        browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_a_gallery_can_be_ordered_by_what_is_nearest_to_the_limit(
+    browser: Browser, page: Page, html: bytes, tmp_path: Path
+) -> None:
+    show(browser, html, tmp_path)
+    ids = [p.sample_id for p in page.galleries.galleries[0].pictures]
+    shown = """
+    return [...document.querySelectorAll("#gallery-escapes .caption .muted")].map(
+        (id) => id.textContent);
+    """
+    order = """
+    const select = document.querySelector("#gallery-escapes select");
+    select.value = arguments[0];
+    select.dispatchEvent(new Event("change"));
+    """
+    assert browser.execute_script(shown) == ids
+    browser.execute_script(order, "nearest")
+    assert browser.execute_script(shown) == ids[::-1]
+    browser.execute_script(order, "surest")
+    assert browser.execute_script(shown) == ids
+
+
+def test_on_a_phone_galleries_have_two_columns(
+    browser: Browser, html: bytes, tmp_path: Path
+) -> None:
+    columns = "return getComputedStyle(document.querySelector('.pictures')).gridTemplateColumns"
+    with seen_at(browser, 390):
+        show(browser, html, tmp_path)
+        assert len(browser.execute_script(columns).split()) == 2
+    with seen_at(browser, 1280):
+        show(browser, html, tmp_path)
+        assert len(browser.execute_script(columns).split()) >= 5
+
+
+def test_limit_samples_can_be_printed_alone(browser: Browser, html: bytes, tmp_path: Path) -> None:
+    with seen_at(browser, 800, media="print"):
+        show(browser, html, tmp_path)
+        browser.execute_script("window.print = () => undefined")
+        browser.execute_script("document.querySelector('.print').click()")
+        assert ask(browser, ".first", "clientHeight") == 0
+        assert ask(browser, "#gallery-escapes", "clientHeight") == 0
+        assert ask(browser, "#gallery-limit-pass", "clientHeight") > 100

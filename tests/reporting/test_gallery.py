@@ -1,65 +1,97 @@
-"""Parts that were judged wrong, on one picture."""
+"""Pictures of parts as a page embeds them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
-from pipeline.datasets.manifest import Manifest
-from pipeline.files import sha256
-from pipeline.imaging.codec import encode_png, read
-from pipeline.imaging.sheet import CAPTION_PX, GAP_PX
-from pipeline.reporting.gallery import write_gallery
-
-STEP_X, STEP_Y = 144 + GAP_PX, 144 + CAPTION_PX + GAP_PX
+from pipeline.contracts.gallery import Gallery, Picture
+from pipeline.errors import DataError
+from pipeline.imaging.codec import encode_jpeg
+from pipeline.reporting.gallery import GalleryView, views
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Manifest:
-    """Twelve images; image i is filled with the grey value 10 i."""
-    root = tmp_path / "images"
-    root.mkdir()
-    names = [f"{i}.png" for i in range(12)]
-    for i, name in enumerate(names):
-        (root / name).write_bytes(encode_png(np.full((4, 4, 3), 10 * i, np.uint8)))
-    kinds = (("good", Disposition.PASS), ("bad", Disposition.SCRAP))
-    return Manifest(
-        table=pd.DataFrame({"path": names, "sha256": [sha256(root / n) for n in names]}),
-        taxonomy=Taxonomy(classes=tuple(PartClass(name=n, disposition=d) for n, d in kinds)),
-        root=root,
-        report={},
+def picture(name: str, heat: str = "") -> Picture:
+    return Picture(
+        sample_id=f"tray/{name}",
+        label="crack",
+        likeliest="good",
+        verdict="PASS",
+        score=0.125,
+        distance=0.2,
+        file=name,
+        heat=heat,
     )
 
 
-def test_pictures_stand_in_the_order_given(tmp_path: Path, data: Manifest) -> None:
-    write_gallery(tmp_path / "g.png", data, [7, 2, 5], ["", "", ""])
-    sheet = read(tmp_path / "g.png")
-    assert sheet.shape == (STEP_Y + GAP_PX, 3 * STEP_X + GAP_PX, 3)
-    centres = [sheet[GAP_PX + 72, GAP_PX + i * STEP_X + 72, 0] for i in range(3)]
-    assert centres == [70, 20, 50]
+def gallery(*pictures: Picture, kind: str = "verdicts", n: int | None = None) -> Gallery:
+    return Gallery(
+        name="escapes",
+        kind=kind,
+        title="Escapes",
+        lead="Bad parts that pass.",
+        n=len(pictures) if n is None else n,
+        pictures=pictures,
+    )
 
 
-def test_there_are_at_most_eight_in_a_row(tmp_path: Path, data: Manifest) -> None:
-    write_gallery(tmp_path / "g.png", data, range(9), [""] * 9)
-    assert read(tmp_path / "g.png").shape == (2 * STEP_Y + GAP_PX, 8 * STEP_X + GAP_PX, 3)
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """Three pictures of 24 x 16 pixels."""
+    for i in range(3):
+        pixels = np.full((16, 24, 3), 80 * i, np.uint8)
+        (tmp_path / f"{i}.jpg").write_bytes(encode_jpeg(pixels))
+    return tmp_path
 
 
-def test_only_the_worst_are_shown_when_there_are_many(tmp_path: Path, data: Manifest) -> None:
-    write_gallery(tmp_path / "g.png", data, range(12), [""] * 12, most=2)
-    sheet = read(tmp_path / "g.png")
-    assert sheet.shape[1] == 2 * STEP_X + GAP_PX
-    assert [sheet[GAP_PX + 72, GAP_PX + i * STEP_X + 72, 0] for i in range(2)] == [0, 10]
+def view(images: Path, given: Gallery) -> GalleryView:
+    (found,) = views([given], images)
+    return found
 
 
-def test_no_mistakes_make_no_file(tmp_path: Path, data: Manifest) -> None:
-    write_gallery(tmp_path / "g.png", data, [], [])
-    assert not (tmp_path / "g.png").exists()
+def test_a_picture_is_its_own_address_with_its_size(images: Path) -> None:
+    (figure,) = view(images, gallery(picture("1.jpg"))).figures
+    assert figure.source.startswith("data:image/jpeg;base64,")
+    assert (figure.width, figure.height, figure.heat) == (24, 16, "")
+    assert figure.alt_text == "tray/1.jpg: PASS, score 0.125, label crack"
 
 
-def test_a_picture_without_a_caption_is_a_mistake(tmp_path: Path, data: Manifest) -> None:
-    with pytest.raises(ValueError, match="longer"):
-        write_gallery(tmp_path / "g.png", data, [1, 2], ["only one"])
+def test_a_heat_map_goes_with_its_picture(images: Path) -> None:
+    found = view(images, gallery(picture("1.jpg", "2.jpg"), picture("0.jpg")))
+    assert found.has_heat
+    assert found.figures[0].heat not in ("", found.figures[0].source)
+    assert not view(images, gallery(picture("0.jpg"))).has_heat
+
+
+def test_all_parts_are_counted_where_only_some_are_shown(images: Path) -> None:
+    assert view(images, gallery(picture("0.jpg"), n=110)).count == "1 of 110"
+    assert view(images, gallery(picture("0.jpg"))).count == "1"
+    assert view(images, gallery()).count == "0"
+
+
+@pytest.mark.parametrize(
+    ("kind", "orders"),
+    [
+        ("verdicts", ["surest first", "nearest to the limit first"]),
+        ("classes", ["surest first", "closest call first"]),
+        ("limit", []),
+    ],
+)
+def test_the_order_can_be_chosen_where_there_is_more_than_one(
+    images: Path, kind: str, orders: list[str]
+) -> None:
+    two = gallery(picture("0.jpg"), picture("1.jpg"), kind=kind)
+    assert list(view(images, two).orders.values()) == orders
+    assert view(images, gallery(picture("0.jpg"), kind=kind)).orders == {}
+
+
+@pytest.mark.parametrize("content", [None, b"no picture"])
+def test_a_picture_that_is_gone_or_damaged_names_its_file_and_what_to_run(
+    images: Path, content: bytes | None
+) -> None:
+    if content is not None:
+        (images / "9.jpg").write_bytes(content)
+    with pytest.raises(DataError, match=r"9\.jpg.*run `dvc repro evaluate`"):
+        view(images, gallery(picture("9.jpg")))

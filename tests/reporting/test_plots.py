@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from pipeline.contracts.bundle import OperatingPoint
 from pipeline.contracts.evaluation import Changed, Share
+from pipeline.imaging.changes import CHANGES
 from pipeline.imaging.codec import read
 from pipeline.metrics.classification import Curve, curve
 from pipeline.reporting import plots
@@ -172,7 +173,13 @@ def test_a_change_is_drawn_over_its_strength_with_what_is_not_defined_left_out()
     escapes, overkill = axes.lines
     np.testing.assert_allclose(np.asarray(escapes.get_ydata(), float), [0.1, 0.4])
     assert np.isnan(np.asarray(overkill.get_ydata(), float)).all()
-    assert (axes.get_title(), axes.get_xlabel()) == ("blur", "px")
+    assert axes.get_title() == "out of focus"
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("px", "share of those parts")
+
+
+def test_every_change_of_the_line_is_titled_by_its_direction() -> None:
+    made = {(c.name, -1 if s < 0 else 1) for c in CHANGES for s in c.strengths}
+    assert made == set(plots.DIRECTIONS)
 
 
 def test_a_class_may_have_a_name_that_reads_like_a_formula(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 
 from matplotlib.axes import Axes
 
-from pipeline.reporting.svg import INK, drawing, drawings
+from pipeline.reporting.svg import INK, drawing
 
 
 def line(axes: Axes) -> None:
@@ -44,7 +44,6 @@ def test_names_in_it_are_neither_elements_nor_formulas() -> None:
     assert any((e.text or "").strip() == "<b>$x$</b>" for e in root.iter())
 
 
-def test_several_stand_in_rows() -> None:
-    svg = drawings("a", [line] * 4, alt_text="four lines", size=(2, 2), columns=3)
-    root = ET.fromstring(svg)
-    assert root.attrib["viewBox"] == "0 0 432 288"
+def test_it_has_the_size_in_inches_that_was_asked_for() -> None:
+    root = ET.fromstring(drawing("a", line, alt_text="a line", size=(3, 2)))
+    assert root.attrib["viewBox"] == "0 0 216 144"
