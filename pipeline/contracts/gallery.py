@@ -11,7 +11,7 @@ from pipeline.plugins import Strict
 GALLERIES = "galleries.json"
 
 
-class Picture(Strict):
+class PartPicture(Strict):
     """One test part."""
 
     sample_id: str
@@ -40,7 +40,7 @@ class Gallery(Strict):
     title: str
     lead: str = Field(description="One sentence of explanation.")
     n: int = Field(description="How many such parts the test has, shown or not.")
-    pictures: tuple[Picture, ...]
+    pictures: tuple[PartPicture, ...]
 
 
 class Galleries(Strict):

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.contracts.gallery import Gallery, Picture
+from pipeline.contracts.gallery import Gallery, PartPicture
 from pipeline.errors import DataError
 from pipeline.imaging.image_size import size_px
 from pipeline.reporting.template import data_uri
 
 
 @dataclass(frozen=True)
-class Figure:
+class ShownPicture:
     """A picture with what stands below it.
 
     Attributes:
@@ -23,7 +23,7 @@ class Figure:
         width, height: of the picture, in pixels.
     """
 
-    picture: Picture
+    picture: PartPicture
     source: str
     heat: str
     width: int
@@ -46,7 +46,7 @@ class GalleryView:
     """
 
     gallery: Gallery
-    figures: tuple[Figure, ...]
+    figures: tuple[ShownPicture, ...]
 
     @property
     def count(self) -> str:
@@ -61,7 +61,7 @@ class GalleryView:
 
     @property
     def orders(self) -> dict[str, str]:
-        """Orders to choose from, by the name that the script knows; one or none is no choice."""
+        """Orders to choose from, by their name in the script; none for fewer than two parts."""
         if self.gallery.kind == "limit" or len(self.figures) < 2:
             return {}
         near = "closest call" if self.gallery.kind == "classes" else "nearest to the limit"
@@ -75,18 +75,18 @@ def views(galleries: Sequence[Gallery], folder: Path) -> list[GalleryView]:
         DataError: one is missing or is not a picture.
     """
     return [
-        GalleryView(gallery, tuple(_figure(picture, folder) for picture in gallery.pictures))
+        GalleryView(gallery, tuple(_shown(picture, folder) for picture in gallery.pictures))
         for gallery in galleries
     ]
 
 
-def _figure(picture: Picture, folder: Path) -> Figure:
+def _shown(picture: PartPicture, folder: Path) -> ShownPicture:
     data = _read(folder / picture.file)
     size = size_px(data)
     if size is None:
         raise DataError(f"{folder / picture.file} is not a picture: run `dvc repro evaluate`")
     heat = data_uri(_read(folder / picture.heat), "image/jpeg") if picture.heat else ""
-    return Figure(picture, data_uri(data, "image/jpeg"), heat, *size)
+    return ShownPicture(picture, data_uri(data, "image/jpeg"), heat, *size)
 
 
 def _read(path: Path) -> bytes:

@@ -22,14 +22,15 @@ from pipeline.datasets import scores as unseen_scores
 from pipeline.datasets.manifest import Manifest
 from pipeline.datasets.manifest_reader import read_manifest
 from pipeline.errors import DataError
-from pipeline.evaluation import explanation, galleries, lineage, robustness
+from pipeline.evaluation import lineage, robustness
 from pipeline.evaluation.champion import Champion, compare_with_champion, find_champion
-from pipeline.evaluation.explanation import ExplanationRules
 from pipeline.evaluation.frame_sizes import add_frame_sizes
 from pipeline.evaluation.gate import judge_gate
 from pipeline.evaluation.golden import check_golden
 from pipeline.evaluation.golden_frame import add_golden_frame
 from pipeline.evaluation.limits import choose_limits
+from pipeline.evaluation.pictures import explanation, galleries
+from pipeline.evaluation.pictures.explanation import ExplanationRules
 from pipeline.evaluation.predictions import PartPredictions, Watch, latencies_ms, predict_parts
 from pipeline.evaluation.report_metrics import report_metrics
 from pipeline.evaluation.robustness import RobustnessRules

@@ -28,7 +28,7 @@ from pipeline.contracts.evaluation import (
     Slices,
     SplitSummary,
 )
-from pipeline.contracts.gallery import Galleries, Gallery, Picture
+from pipeline.contracts.gallery import Galleries, Gallery, PartPicture
 from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
 from pipeline.datasets.adapters import elpv
 from pipeline.imaging.codec import encode_jpeg, read
@@ -342,7 +342,7 @@ def galleries(images: Path) -> Galleries:
         if i < 3:
             (images / f"{i}-heat.jpg").write_bytes(encode_jpeg(255 - pixels, 60))
         pictures.append(
-            Picture(
+            PartPicture(
                 sample_id=cell.id,
                 label="crack",
                 likeliest="good",
@@ -353,7 +353,7 @@ def galleries(images: Path) -> Galleries:
                 heat=f"{i}-heat.jpg" if i < 3 else "",
             )
         )
-    found: tuple[tuple[str, str, str, str, list[Picture], int], ...] = (
+    found: tuple[tuple[str, str, str, str, list[PartPicture], int], ...] = (
         ("escapes", "verdicts", "Escapes", "Bad parts that pass.", pictures, 110),
         ("overkills", "verdicts", "Overkill", "Good parts that fail.", [], 0),
         ("limit-pass", "limit", "At the pass limit", "Below it a part passes.", pictures[4:], 2),

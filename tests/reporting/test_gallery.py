@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.contracts.gallery import Gallery, Picture
+from pipeline.contracts.gallery import Gallery, PartPicture
 from pipeline.errors import DataError
 from pipeline.imaging.codec import encode_jpeg
 from pipeline.reporting.gallery import GalleryView, views
 
 
-def picture(name: str, heat: str = "") -> Picture:
-    return Picture(
+def picture(name: str, heat: str = "") -> PartPicture:
+    return PartPicture(
         sample_id=f"tray/{name}",
         label="crack",
         likeliest="good",
@@ -26,7 +26,7 @@ def picture(name: str, heat: str = "") -> Picture:
     )
 
 
-def gallery(*pictures: Picture, kind: str = "verdicts", n: int | None = None) -> Gallery:
+def gallery(*pictures: PartPicture, kind: str = "verdicts", n: int | None = None) -> Gallery:
     return Gallery(
         name="escapes",
         kind=kind,

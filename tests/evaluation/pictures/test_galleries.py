@@ -9,8 +9,8 @@ import pytest
 
 from pipeline.contracts.bundle import Bundle, OperatingPoint
 from pipeline.contracts.gallery import GALLERIES, Galleries
-from pipeline.evaluation import galleries
-from pipeline.evaluation.galleries import Selection, select
+from pipeline.evaluation.pictures import galleries
+from pipeline.evaluation.pictures.galleries import Selection, select
 from pipeline.evaluation.predictions import PartPredictions
 from pipeline.files import read_model
 from pipeline.imaging import Pixels

@@ -15,7 +15,7 @@ from pipeline.contracts.evaluation import Explained
 from pipeline.contracts.spec import PreprocessSpec
 from pipeline.datasets.manifest import Manifest
 from pipeline.errors import TrainingError
-from pipeline.evaluation.galleries import Selection
+from pipeline.evaluation.pictures.galleries import Selection
 from pipeline.evaluation.predictions import PartPredictions
 from pipeline.imaging import Pixels
 from pipeline.imaging.overlay import inside, overlay

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.contracts.bundle import OperatingPoint
-from pipeline.contracts.gallery import GALLERIES, Galleries, Gallery, Picture
+from pipeline.contracts.gallery import GALLERIES, Galleries, Gallery, PartPicture
 from pipeline.contracts.records import Verdict
 from pipeline.datasets.manifest import Manifest
 from pipeline.evaluation.predictions import PartPredictions
@@ -98,7 +98,7 @@ def _gallery(
         lead=selection.lead,
         n=selection.n,
         pictures=tuple(
-            Picture(
+            PartPicture(
                 sample_id=str(ids.iat[test.rows[i]]),
                 label=names[test.labels[i]],
                 likeliest=names[test.predicted[i]],

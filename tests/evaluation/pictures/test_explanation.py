@@ -16,8 +16,8 @@ from pipeline.contracts.spec import PreprocessSpec, Tiles
 from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
 from pipeline.datasets.manifest import Manifest
 from pipeline.errors import TrainingError
-from pipeline.evaluation.explanation import Explanation, ExplanationRules, explain
-from pipeline.evaluation.galleries import select
+from pipeline.evaluation.pictures.explanation import Explanation, ExplanationRules, explain
+from pipeline.evaluation.pictures.galleries import select
 from pipeline.evaluation.predictions import PartPredictions
 from pipeline.files import write_model
 from pipeline.imaging import Pixels
