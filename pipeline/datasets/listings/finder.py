@@ -189,13 +189,17 @@ class _FilesBelow:
         key, homes = _key(given), self._homes(_key(given.parent))
         if not key:
             return []
+        if homes is None:
+            candidates = self._by_name.get(key[-1], [])
+        else:
+            candidates = [file for home in homes for file in self._in_folder(home, key[-1])]
         ranks = {
             file: (_shared(_key(file), key), file.name == given.name)
-            for file in self._by_name.get(key[-1], ())
-            if str(file) not in taken and (homes is None or file.parent in homes)
+            for file in candidates
+            if str(file) not in taken
         }
         best = max(ranks.values(), default=(0, False))
-        return [str(file) for file, rank in ranks.items() if rank == best]
+        return sorted(str(file) for file, rank in ranks.items() if rank == best)
 
     def _homes(self, given: Key) -> set[PurePosixPath] | None:
         """The folders of images that a folder means, None where it has no counterpart on disk.
@@ -203,12 +207,14 @@ class _FilesBelow:
         Where it has one, a file of the same name in another folder is another part's.
         """
         if given not in self._counterparts:
-            shared = {home: _shared(_key(home), given) for home in self._image_folders}
+            homes = self._image_folders.get(given[-1:], [])
+            shared = {home: _shared(_key(home), given) for home in homes}
             most = max(shared.values(), default=0)
-            alike = {home for home, n in shared.items() if n == most > 0}
-            own = alike if given else self._image_folders & {PurePosixPath()}
-            self._counterparts[given] = own or None
+            self._counterparts[given] = {h for h, n in shared.items() if n == most} or None
         return self._counterparts[given]
+
+    def _in_folder(self, home: PurePosixPath, name: str) -> list[PurePosixPath]:
+        return self._by_folder.get((home, name), [])
 
     def beside(self, listed: set[str], known: set[str]) -> list[str]:
         """Images in the folder that holds all those listed, and in its folders, but not known."""
@@ -232,13 +238,24 @@ class _FilesBelow:
     @cached_property
     def _by_name(self) -> dict[str, list[PurePosixPath]]:
         found: dict[str, list[PurePosixPath]] = {}
-        for path in sorted(self._all):
+        for path in self._all:
             found.setdefault(_key(path.name)[0], []).append(path)
         return found
 
     @cached_property
-    def _image_folders(self) -> set[PurePosixPath]:
-        return {path.parent for path in self._all if path.suffix.lower() in SUFFIXES}
+    def _by_folder(self) -> dict[tuple[PurePosixPath, str], list[PurePosixPath]]:
+        found: dict[tuple[PurePosixPath, str], list[PurePosixPath]] = {}
+        for path in self._all:
+            found.setdefault((path.parent, _key(path.name)[0]), []).append(path)
+        return found
+
+    @cached_property
+    def _image_folders(self) -> dict[Key, list[PurePosixPath]]:
+        """The folders that hold images, by the last part of their key, () for the root."""
+        found: dict[Key, list[PurePosixPath]] = {}
+        for home in {path.parent for path in self._all if path.suffix.lower() in SUFFIXES}:
+            found.setdefault(_key(home)[-1:], []).append(home)
+        return found
 
 
 def _shared(one: Key, other: Key) -> int:
