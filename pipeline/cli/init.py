@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import track
 
 from pipeline.cli.data import source_of
 from pipeline.cli.screen import err, print_line
@@ -190,6 +189,8 @@ def _seen(
     groups: ProposedGroups,
 ) -> Examination:
     """All images, read once; ingest finds them in its cache."""
+    from rich.progress import track
+
     from pipeline.datasets.annotations.classes import classified
     from pipeline.datasets.checks.examination import examine
     from pipeline.datasets.grouping import regroup

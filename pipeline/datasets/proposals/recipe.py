@@ -186,8 +186,8 @@ def templates() -> dict[str, str]:
         return {name: (TEMPLATE / name).read_text("utf-8") for name in FROM_TEMPLATE}
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
-            f"{TEMPLATE} cannot be read here ({error}); go to the project's folder, which has "
-            "dvc.yaml and conf/"
+            f"{TEMPLATE} cannot be read here ({_reason(error)}); go to the project's folder, which "
+            "has dvc.yaml and conf/"
         ) from None
 
 
@@ -202,7 +202,7 @@ def listed(name: str) -> str:
         names = yaml.safe_load(text)["recipes"] or []
     except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError) as error:
         raise DataError(
-            f"{RECIPES} cannot be read ({type(error).__name__}: {error}); go to the project's "
+            f"{RECIPES} cannot be read ({_reason(error)}); go to the project's "
             "folder, or write `recipes:` and a list below it"
         ) from None
     if name in names:
@@ -215,6 +215,10 @@ def listed(name: str) -> str:
         except (yaml.YAMLError, TypeError, KeyError):
             continue
     raise DataError(f"{RECIPES} has a form that cannot be extended; add `- {item}` to its list")
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or "it is not a list in UTF-8"
 
 
 def _added_to_block(text: str, item: str) -> str | None:
