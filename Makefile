@@ -48,6 +48,7 @@ bench-heads: .venv/train.stamp ## The trained head beside scikit-learn's, on the
 bench-station: .venv/train.stamp ## Latency, rate, idle cost and start of a station
 	$(BIN)/python -m benchmarks.station
 	$(BIN)/python -m benchmarks.start
+	$(BIN)/python -m benchmarks.commands
 
 soak: .venv/dev.stamp ## Break a station longer and more often, then replay 100,000 frames
 	LINESIDE_SOAK=1 $(BIN)/python -m pytest tests/faults

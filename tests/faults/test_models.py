@@ -177,6 +177,8 @@ def test_a_withdrawn_model_passes_no_part_until_a_version_is_promoted_again(
         started = time.monotonic()
         station.wait_for_more(1, BY_SECOND)
         recovered("another version promoted; its first verdict", time.monotonic() - started)
+        live = "SELECT 1 FROM events WHERE kind = 'model live'"
+        station.wait_for(lambda: plant.book.ask(live), "the event of the new model")
         station.end()
     assert plant.book.count(BY_FIRST) == judged_before
     events = plant.audit(file)["events"]

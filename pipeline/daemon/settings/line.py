@@ -38,7 +38,8 @@ class ModelSource(Strict):
     require_signoff: bool = Field(
         False,
         description="Run only a champion whose chain of sign-offs verifies and names this "
-        "version and this bundle; otherwise the last good one stays, and a first start fails.",
+        "version and this bundle; otherwise the last good one stays, and a first start fails. A "
+        "champion that was withdrawn is dropped.",
     )
     signers: dict[str, str] = Field(
         {},

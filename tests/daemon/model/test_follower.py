@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import weakref
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,7 @@ from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.settings.line import Line
 from pipeline.errors import NoRoom, RegistryError, RegistryUnreachable
+from pipeline.registry.decisions.keys import SigningKey
 from pipeline.registry.decisions.review import Review
 from pipeline.registry.decisions.signoffs import SignoffLog
 from pipeline.registry.store import Registry
@@ -276,6 +278,23 @@ def test_a_model_revoked_by_sign_offs_that_were_then_broken_does_not_stay_at_wor
     look(serving)
     assert "do not verify" in serving.status.alarm
     assert serving.status.missing.startswith("cells/1 was withdrawn (record 0002.")
+
+
+def test_nobody_without_a_known_key_takes_a_model_from_work(
+    line: Line, champion: Registry, tmp_path: Path
+) -> None:
+    key = SigningKey.make(tmp_path / "sato.pem")
+    Review(champion, "cells", key).promote(1, "B. Sato", "with my key")
+    signers = {"B. Sato": key.public}
+    strict = with_model(line, require_signoff=True, signers=signers)
+    serving = Serving.start(strict, champion, Clock())
+    Review(champion, "cells").withdraw(1, "C. Forger", "to stop the line")
+    look(serving)
+    assert serving.current.version == "cells/1"
+    assert "is not signed" in serving.status.alarm
+    Review(champion, "cells", key).withdraw(1, "B. Sato", "misses cracks")
+    look(serving)
+    assert serving.status.missing.startswith("cells/1 was withdrawn by B. Sato")
 
 
 @pytest.mark.parametrize("refused", ["damaged", "judges otherwise"])
