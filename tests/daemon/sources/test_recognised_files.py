@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from pipeline.daemon.runtime.clock import Clock
+from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources.folder import SEEN
 from pipeline.testing import FakeClock
-from tests.daemon.sources.conftest import PICTURE, Polled, config, serials, taken, write
+from tests.daemon.sources.conftest import PICTURE, RECORD, Polled, config, serials, taken, write
 
 TIME_NS = 1_767_225_601_123_456_789
 UNITS_NS = {
@@ -79,6 +81,21 @@ def test_a_renamed_folder_is_not_inspected_again(watched: Path) -> None:
     source = inspected(watched, "monday/a.png", "monday/b.png")
     (watched / "monday").rename(watched / "shift-1")
     assert serials(taken(source)) == []
+
+
+def test_a_renaming_that_the_system_reports_is_no_new_part(watched: Path) -> None:
+    stamped(watched / "a.png")
+    source = config(watched, stable_ms=0).open(Clock())
+    frames = source.frames(Heartbeat(Clock()))
+    first = next(frames)
+    assert first.answer is not None
+    first.answer(RECORD)
+    (watched / "c.png").write_bytes(PICTURE + b"2")
+    assert next(frames).serial == "c.png"  # now notices are used, and a.png is remembered
+    (watched / "a.png").rename(watched / "b.png")
+    (watched / "d.png").write_bytes(PICTURE + b"3")
+    assert next(frames).serial == "d.png"
+    assert source.recognised == 1
 
 
 def test_a_file_that_is_renamed_twice_with_a_restart_between_is_not_inspected_again(
