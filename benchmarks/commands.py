@@ -37,7 +37,7 @@ def seconds(arguments: Arguments) -> float:
 
 def main() -> None:
     """Print the least and the median of each command, and the median of its ratio to nothing."""
-    commands = dict(COMMANDS)
+    commands: dict[str, tuple[str, ...]] = dict(COMMANDS)
     if len(sys.argv) == 3:
         uri, recipe = sys.argv[1:]
         arguments: Arguments = (*LINESIDE, "models", "list", recipe, "--registry", uri)

@@ -261,12 +261,13 @@ class Golden(Strict):
 
 
 class Explained(Strict):
-    """How the heat maps were made, and how much of them lies inside the defects' masks."""
+    """How the heat maps were made, and how much of them lies inside the defects' masks or boxes."""
 
     method: str
     n: int
     inside_mask: float | None = Field(
-        None, description="Median share of attribution inside the mask; None without masks."
+        None,
+        description="Median share of attribution inside the mask, or the boxes; None without.",
     )
     area_of_mask: float | None = Field(
         None,

@@ -32,7 +32,7 @@ from pipeline.contracts.spec import RawPixels
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets import location
 from pipeline.datasets.annotations import defect_mask
-from pipeline.datasets.annotations.boxes import parsed
+from pipeline.datasets.annotations.boxes import filled, parsed
 from pipeline.datasets.location import Place
 from pipeline.errors import DataError
 from pipeline.files import write_model
@@ -87,12 +87,20 @@ class Manifest:
         contents = [self._read(path) for path in defect_mask.files(mask)]
         if defect_mask.digest(mask, contents) != self._columns["mask_sha256"][row]:
             raise self._changed(defect_mask.files(mask)[0])
-        width, height = self.table[["width_px", "height_px"]].to_numpy(int)[row].tolist()
-        return defect_mask.decoded(mask, contents, (width, height), name)
+        return defect_mask.decoded(mask, contents, self._size(row), name)
 
     def boxes(self, row: int) -> tuple[Box, ...]:
         """What is marked in the image of one row, in pixels of the image."""
         return parsed(self._columns["boxes"][row]) if "boxes" in self._columns else ()
+
+    def marked(self, row: int) -> Pixels | None:
+        """Where the defect of one row is: its mask, else its boxes filled; None without either."""
+        mask, boxes = self.mask(row), self.boxes(row)
+        return filled(boxes, *self._size(row)) if mask is None and boxes else mask
+
+    def _size(self, row: int) -> tuple[int, int]:
+        width, height = self.table[["width_px", "height_px"]].to_numpy(int)[row].tolist()
+        return width, height
 
     def _changed(self, name: str) -> DataError:
         return DataError(f"{self.root / name} has changed since it was ingested; run dvc repro")

@@ -171,3 +171,20 @@ def test_several_masks_of_an_image_are_joined(root: Path, tmp_path: Path) -> Non
     (root / "7.png").write_bytes((root / "1.png").read_bytes())
     with pytest.raises(DataError, match=r"1\.png has changed since it was ingested"):
         found.mask(0)
+
+
+def test_what_is_marked_is_the_mask_or_else_the_boxes(root: Path, tmp_path: Path) -> None:
+    box = '[{"label": "bad", "left": 1, "top": 2, "right": 3, "bottom": 3.5}]'
+    marked = written(root, tmp_path / "ingest", boxes=box, mask="").marked(0)
+    assert marked is not None
+    assert np.argwhere(marked).tolist() == [[2, 1], [2, 2], [3, 1], [3, 2]]
+    mask = replace(sample("good/a.png"), mask="rle:1 1")
+    sha256 = scan(mask, root).mask_sha256
+    found = written(root, tmp_path / "two", boxes=box, mask=mask.mask, mask_sha256=sha256)
+    marked = found.marked(0)
+    assert marked is not None
+    assert np.argwhere(marked).tolist() == [[0, 0]]
+
+
+def test_nothing_is_marked_without_mask_and_boxes(root: Path, tmp_path: Path) -> None:
+    assert written(root, tmp_path / "ingest", boxes="", mask="").marked(0) is None

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from math import ceil, floor
+
+import numpy as np
 
 from pipeline.contracts.sample import Box
 from pipeline.errors import UnreadableImage
+from pipeline.imaging import Pixels
 
 _SIDES = ("left", "top", "right", "bottom")
 
@@ -49,3 +53,12 @@ def written(boxes: Iterable[Box]) -> str:
 def parsed(text: str) -> tuple[Box, ...]:
     """The boxes that `written` wrote."""
     return tuple(Box(**row) for row in json.loads(text)) if text else ()
+
+
+def filled(boxes: Iterable[Box], width_px: int, height_px: int) -> Pixels:
+    """A mask, uint8 H,W, that is 255 in boxes in pixels and 0 elsewhere."""
+    mask = np.zeros((height_px, width_px), np.uint8)
+    for box in boxes:
+        rows = slice(floor(box.top), ceil(box.bottom))
+        mask[rows, floor(box.left) : ceil(box.right)] = 255
+    return mask

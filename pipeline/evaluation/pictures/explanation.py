@@ -110,11 +110,11 @@ def _references(data: Manifest) -> Ints:
 def _prepared(
     preparation: Preparation, data: Manifest, test: PartPredictions, which: Ints
 ) -> tuple[Pixels, list[Pixels | None]]:
-    """What the network saw of each part, of several tiles the worst; and its mask, if any."""
+    """What the network saw of each part, of several tiles the worst; and where its defect is."""
     pictures, masks = [], list[Pixels | None]()
     for i in which:
         row, tile = int(test.rows[i]), test.inspections[i].tile
-        part = preparation(data.pixels(row), data.mask(row))
+        part = preparation(data.pixels(row), data.marked(row))
         pictures.append(part.images[tile])
         masks.append(None if part.masks is None else part.masks[tile])
     return np.stack(pictures), masks

@@ -54,6 +54,7 @@ class Frames(Manifest):
     """A manifest whose frames are drawn; those behind the test parts are good training parts."""
 
     masked: bool = True
+    boxed: bool = False
 
     def pixels(self, row: int) -> Pixels:
         rng = np.random.default_rng(row)
@@ -63,6 +64,9 @@ class Frames(Manifest):
 
     def mask(self, row: int) -> Pixels | None:
         return self._square(row) if self.masked else None
+
+    def marked(self, row: int) -> Pixels | None:
+        return self._square(row) if self.boxed else super().marked(row)
 
     def _square(self, row: int) -> Pixels:
         mask = np.zeros((64, 64), np.uint8)
@@ -176,6 +180,14 @@ def test_without_masks_no_share_is_given(made: Recipe) -> None:
     said = explained(made, data=data).summary
     assert said is not None
     assert (said.inside_mask, said.area_of_mask, said.n_masks) == (None, None, 0)
+
+
+def test_boxes_do_where_there_is_no_mask(made: Recipe) -> None:
+    data = replace(made.data, masked=False, boxed=True)
+    found = explained(made, data=data).summary
+    assert found is not None
+    assert found.n_masks == 3
+    assert found.area_of_mask == pytest.approx(1 / 16)
 
 
 def test_of_several_tiles_the_one_that_decided_is_explained(tmp_path: Path) -> None:
