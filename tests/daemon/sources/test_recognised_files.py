@@ -83,7 +83,7 @@ def test_a_renamed_folder_is_not_inspected_again(watched: Path) -> None:
     assert serials(taken(source)) == []
 
 
-def test_a_renaming_that_the_system_reports_is_no_new_part(watched: Path) -> None:
+def test_a_renaming_that_the_system_reports_is_not_inspected_again(watched: Path) -> None:
     stamped(watched / "a.png")
     source = config(watched, stable_ms=0).open(Clock())
     frames = source.frames(Heartbeat(Clock()))
