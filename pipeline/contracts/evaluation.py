@@ -305,6 +305,7 @@ class Evaluation(Strict):
         description="The parts that the limits were chosen on, and a sentence."
     )
     notes: tuple[str, ...] = Field(description="How the figures are to be read: sentences.")
+    shift_parts: int = Field(1000, description="Parts of one shift, for people to picture rates.")
     slices: Slices
     robustness: Robustness | None
     comparison: Comparison

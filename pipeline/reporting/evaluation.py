@@ -6,7 +6,7 @@ can be moved.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
@@ -24,11 +24,13 @@ from pipeline.contracts.gallery import Galleries
 from pipeline.files import write_whole
 from pipeline.metrics import classification
 from pipeline.metrics.classification import Curve
+from pipeline.metrics.pareto import DefectClass, pareto
 from pipeline.reporting import identity, plots, shift, tradeoff, wording
 from pipeline.reporting.gallery import views
 from pipeline.reporting.svg import drawing
 from pipeline.reporting.template import fill_html
 from pipeline.reporting.tradeoff import Tradeoff
+from pipeline.reporting.trend import VersionFigures, trend
 
 TEMPLATE = "evaluation.html.j2"
 SLICES = 40  # of one kind; the worst of them
@@ -53,8 +55,8 @@ class Page:
         images: the folder with their pictures; not read where there is no part.
         facts: what else should be known of the data: source, licence, parts on each side, ...
         title: what the product is called; the recipe's name if empty.
-        shift_parts: how many parts a shift has, for sentences that a person can picture.
         version: under which it is registered, None before that.
+        versions: figures of those before it and its own, in their order; empty before that.
     """
 
     recipe: str
@@ -66,8 +68,8 @@ class Page:
     images: Path = Path()
     facts: Mapping[str, str] = field(default_factory=dict)
     title: str = ""
-    shift_parts: int = 1000
     version: int | None = None
+    versions: Sequence[VersionFigures] = ()
 
     @property
     def name(self) -> str:
@@ -99,6 +101,7 @@ def render(page: Page) -> bytes:
     labels = list(page.predictions["label"])
     chances = tradeoff.probabilities(page.predictions, taxonomy.names)
     predicted = [taxonomy.names[i] for i in chances.argmax(axis=1)]
+    defects = pareto(labels, list(page.predictions["verdict"]), taxonomy)
     shown = views(page.galleries.galleries, page.images)
     return fill_html(
         TEMPLATE,
@@ -110,7 +113,7 @@ def render(page: Page) -> bytes:
         ),
         figures=wording.five(page.metrics, evaluation),
         shift=shift.sentences(
-            *(parts, page.predictions["group"].tolist(), page.shift_parts, evaluation.promise)
+            *(parts, page.predictions["group"].tolist(), evaluation.shift_parts, evaluation.promise)
         ),
         limits=wording.limits(page.bundle.operating_point, evaluation),
         notes=[capital(note) for note in evaluation.notes],
@@ -127,6 +130,9 @@ def render(page: Page) -> bytes:
         tallest=max((max(b.good, b.bad) for b in parts.bars()), default=0),
         costs=_costs(page.metrics, evaluation.promise),
         plots=list(_plots(page, parts)),
+        trend=trend(page.versions),
+        pareto=defects,
+        pareto_plot=_pareto_plot(defects),
         confusion=plots.confusion(labels, predicted, taxonomy.names),
         galleries=[view for view in shown if view.gallery.kind != "limit"],
         limit_samples=[view for view in shown if view.gallery.kind == "limit"],
@@ -252,6 +258,17 @@ def _tradeoff_drawer(parts: Tradeoff) -> Callable[[Axes], None]:
     overkill = np.array([(v[~parts.bad] == "FAIL").mean() for v in at])
     return partial(
         plots.draw_tradeoff, escapes=escapes, overkill=overkill, grid=grid, point=parts.point
+    )
+
+
+def _pareto_plot(defects: Sequence[DefectClass]) -> Markup:
+    """Empty where there is nothing to compare."""
+    if len(defects) < 2:
+        return Markup()
+    return drawing(
+        "pareto",
+        partial(plots.draw_pareto, classes=defects),
+        alt_text="Bad test parts by defect class, the most frequent first, and their verdicts",
     )
 
 

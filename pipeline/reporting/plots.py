@@ -19,6 +19,7 @@ from scipy.stats import norm
 from pipeline.contracts.bundle import OperatingPoint
 from pipeline.contracts.evaluation import Changed, Share
 from pipeline.metrics.classification import Curve
+from pipeline.metrics.pareto import DefectClass
 from pipeline.metrics.rates import grouped_share, percent
 
 mpl.use("agg")
@@ -36,7 +37,7 @@ DIRECTIONS = {
     ("shift", 1): "part shifted",
     ("rotation", 1): "part rotated",
 }
-GOOD, BAD, CALM = "#2a8a68", "#d1603f", "#3f86b8"
+GOOD, BAD, CALM, AMBER = "#2a8a68", "#d1603f", "#3f86b8", "#d9a441"
 
 
 def write_curves(out: Path, curves: Sequence[Curve], overall: Curve) -> None:
@@ -226,6 +227,60 @@ def draw_change(axes: Axes, steps: Sequence[Changed]) -> None:
     named = max(steps, key=lambda s: abs(s.strength))
     title = DIRECTIONS.get((named.change, -1 if named.strength < 0 else 1), named.change)
     axes.set(title=title, xlabel=named.unit, ylabel="share of those parts", ylim=(-0.02, 1.02))
+
+
+def draw_trend(
+    axes: Axes,
+    versions: Sequence[int],
+    figures: Sequence[tuple[float, float | None, float | None]],
+    same_parts: Sequence[bool],
+    *,
+    title: str,
+    share: bool,
+) -> None:
+    """Draw a figure over versions with its 95 % intervals.
+
+    Args:
+        axes: where.
+        versions: their numbers, V; the last one is marked.
+        figures: value and interval of each, V.
+        same_parts: V; those measured on other test parts than the last one are hollow.
+        title: what the figure is called.
+        share: in per cent, else as it is.
+    """
+    scale = 100.0 if share else 1.0
+    at = np.arange(len(versions))
+    axes.plot(at, [scale * value for value, _, _ in figures], color=CALM, linewidth=0.8)
+    for x, (value, low, high), same in zip(at, figures, same_parts, strict=True):
+        colour = BAD if x == at[-1] else CALM
+        if low is not None and high is not None:
+            axes.plot([x, x], [scale * low, scale * high], color=colour, linewidth=1.4)
+        filled = colour if same else "white"
+        axes.plot([x], [scale * value], "o", color=colour, markerfacecolor=filled, markersize=5)
+    axes.set_xticks(at, [str(version) for version in versions])
+    axes.set(title=title, xlabel="version", ylabel="per cent" if share else title)
+    if share:
+        axes.set_ylim(bottom=0)
+
+
+def draw_pareto(axes: Axes, classes: Sequence[DefectClass]) -> None:
+    """Draw defect classes by their parts, stacked by verdict, with the cumulative share."""
+    at = np.arange(len(classes))
+    below = np.zeros(len(classes))
+    for title, colour, counts in (
+        ("passed", BAD, [c.passed for c in classes]),
+        ("looked at", AMBER, [c.looked_at for c in classes]),
+        ("failed", GOOD, [c.failed for c in classes]),
+    ):
+        axes.bar(at, counts, bottom=below, color=colour, label=title, width=0.7)
+        below += counts
+    axes.set_xticks(at, [c.name for c in classes], rotation=30, ha="right")
+    axes.set(ylabel="test parts", title="Defect classes, the most frequent first")
+    axes.set_ylim(0, below.sum())
+    axes.legend(fontsize=8, loc="center right")
+    shares = axes.twinx()
+    shares.plot(at, [100 * c.cumulative for c in classes], color=CALM, marker="o", markersize=3)
+    shares.set(ylim=(0, 100), ylabel="cumulative, % of bad parts")
 
 
 def _column(shares: Sequence[Share], name: str) -> npt.NDArray[np.float64]:

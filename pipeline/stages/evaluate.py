@@ -159,6 +159,7 @@ def run(
         promise=promised,
         limits_from=basis.written(),
         notes=notes,
+        shift_parts=config.shift_parts,
         slices=slice_metrics(data, test),
         robustness=tried,
         comparison=compared,
@@ -181,7 +182,6 @@ def run(
         out / "images",
         facts=lineage.facts(data, source / "ingest", bundle),
         title=lineage.title(source.name),
-        shift_parts=config.shift_parts,
     )
     draw_plots(out / "plots", metrics, test, page)
     write_report(out / REPORT, page)

@@ -4,30 +4,37 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from pydantic import Field, field_validator
 
-from pipeline.contracts.bundle import open_bundle
+from pipeline.contracts.bundle import Bundle, open_bundle
 from pipeline.contracts.evaluation import EVALUATION, CheckState, Evaluation, Gate
+from pipeline.contracts.gallery import GALLERIES, Galleries
 from pipeline.datasets import manifest
-from pipeline.evaluation.lineage import git
+from pipeline.datasets.manifest_reader import read_manifest
+from pipeline.evaluation import lineage
 from pipeline.files import read_model, sha256, write_json
 from pipeline.plugins import Strict
-from pipeline.registry.evidence import FOLDER, Evidence
+from pipeline.registry.dossier import read_dossier
+from pipeline.registry.evidence import FOLDER, Evidence, log_report
 from pipeline.registry.push import push
 from pipeline.registry.runs import MANIFEST_TAG, MODEL_TAG, UP_TO_TRAINING, settings
 from pipeline.registry.store import Registry
 from pipeline.registry.versions import GATE_DETAILS, GATE_TAG, SHA256_TAG, detail_tag
 from pipeline.reporting.description import describe
+from pipeline.reporting.evaluation import Page, write_report
+from pipeline.reporting.trend import VersionFigure, VersionFigures
 from pipeline.stages import Report, run_stage
 
-REGISTRATION = "registration.json"
-FILES = ("report.html", "MODEL_CARD.md", "metrics.json", EVALUATION)
+REGISTRATION, REPORT = "registration.json", "report.html"
+FILES = (REPORT, "MODEL_CARD.md", "metrics.json", EVALUATION)
 TAG_LENGTH = 4900  # MLflow's database takes 5000
 KEY_FIGURES = ("auroc", "accuracy", "escape_rate", "overkill_rate", "review_rate")
 RESERVED = {  # tags that `run` and the registry write
@@ -63,7 +70,10 @@ def run(
     source: Path,
     out: Path,
 ) -> Report:
-    """Log figures, plots and the bundle, register a version, write registration.json.
+    """Log figures, plots and the bundle, register a version, write report and registration.json.
+
+    The report is that of the evaluation with the number of the version and the figures of those
+    before it, which an evaluation does not know. It takes the other's place in the run.
 
     Args:
         config: tags.
@@ -116,11 +126,53 @@ def run(
             ),
         ),
     )
+    page = replace(
+        _page(source, bundle, metrics, evaluation),
+        version=registration.version,
+        versions=_history(registry, source.name, registration.version),
+    )
+    write_report(out / REPORT, page)
+    log_report(registry.client, registry.uri, registration.run_id, out / REPORT)
     written = asdict(registration)
     new = written.pop("new")  # not written: registering again must not change the file
     write_json(out / REGISTRATION, written)
     name = f"{registration.name} version {registration.version}"
     return Report([f"{name} {'registered' if new else 'was registered already'}"])
+
+
+def _page(source: Path, bundle: Bundle, metrics: dict[str, Any], evaluation: Evaluation) -> Page:
+    """What the report of the evaluation showed."""
+    evaluated, ingested = source / "evaluate", source / "ingest"
+    return Page(
+        source.name,
+        bundle,
+        metrics,
+        evaluation,
+        pd.read_parquet(evaluated / "predictions.parquet"),
+        read_model(evaluated / "images" / GALLERIES, Galleries),
+        evaluated / "images",
+        facts=lineage.facts(read_manifest(ingested), ingested, bundle),
+        title=lineage.title(source.name),
+    )
+
+
+def _history(registry: Registry, recipe: str, last: int) -> list[VersionFigures]:
+    """The figures of all versions up to `last`, in their order."""
+    versions = sorted(registry.versions(recipe), key=lambda v: v.version)
+    upto = [v for v in versions if v.version <= last]
+    parts = upto[-1].tags.get(MANIFEST_TAG)
+    return [
+        VersionFigures(
+            version=v.version,
+            created=v.created_at,
+            same_parts=v.tags.get(MANIFEST_TAG) == parts,
+            figures={
+                name: VersionFigure(f.value, f.low, f.high)
+                for name, f in read_dossier(registry, v).figures.items()
+            },
+        )
+        for v in upto
+    ]
 
 
 def _gate_tags(gate: Gate) -> dict[str, str]:
@@ -155,9 +207,10 @@ def main(argv: Sequence[str] = sys.argv) -> None:
     def stage(config: Config, source: Path, out: Path) -> Report:
         if name := os.environ.get("DVC_EXP_NAME"):
             write_json(out / REGISTRATION, {"skipped": f"experiment {name}"})
+            shutil.copy(source / "evaluate" / REPORT, out / REPORT)
             return Report([f"experiment {name}: not registered"])
         params = settings(Path("conf", source.name), (*UP_TO_TRAINING, "evaluate"))
-        return run(config, params, git(Path.cwd()), Registry(), source, out)
+        return run(config, params, lineage.git(Path.cwd()), Registry(), source, out)
 
     run_stage("register", Config, stage, argv)
 

@@ -24,6 +24,7 @@ from pipeline.contracts.gallery import Galleries
 from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
 from pipeline.reporting import evaluation
 from pipeline.reporting.evaluation import Page, flat, render, write_report
+from pipeline.reporting.trend import VersionFigure, VersionFigures
 from tests.reporting.conftest import page_of
 
 VOID = {"meta", "wbr", "img", "br", "input", "link", "hr"}
@@ -162,7 +163,7 @@ def test_the_first_page_names_what_it_is_about(page: Page) -> None:
 
 
 def test_the_first_page_puts_the_figures_into_parts_of_one_shift(page: Page) -> None:
-    text = read(render(replace(page, shift_parts=8000))).text
+    text = read(render(changed(page, shift_parts=8000))).text
     assert "What one shift would see" in text
     assert re.search(r"Of 8,000 good parts [\d,]+ \([\d,]+ to [\d,]+\) are rejected and", text)
 
@@ -333,6 +334,29 @@ def test_every_picture_has_a_caption_with_verdict_score_label_and_id(
     for picture in page.galleries.galleries[0].pictures:
         caption = f"PASS score {picture.score:.3f} label crack {picture.sample_id}"
         assert text.count(caption) == (2 if picture.score > 0.05 else 1)
+
+
+def test_before_registration_the_report_names_where_the_trend_will_be(html: bytes) -> None:
+    text = read(html).text
+    assert "Version not registered yet" in text
+    assert "writes to data/solar-cell/register/report.html, has the trend" in text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_registered_report_has_a_row_for_each_version(page: Page) -> None:
+    figures = {"escape_rate": VersionFigure(0.05, 0.02, 0.1)}
+    versions = [VersionFigures(n, "2026-11-20T08:00:00", True, figures) for n in (1, 2)]
+    text = read(render(replace(page, version=2, versions=versions))).text
+    assert re.search(r"2 2026-11-20 5\.0.% \(2\.0 to 10\.0.%\) not defined", text)
+    only = render(replace(page, version=1, versions=versions[:1]))
+    assert "Version 1 is the first." in read(only).text
+
+
+def test_defect_classes_are_listed_by_how_often_they_occur(page: Page, html: bytes) -> None:
+    labels = page.predictions["label"].value_counts()
+    text = read(html).text
+    assert labels["crack"] > labels["finger"]
+    assert text.index(f"crack {labels['crack']} ") < text.index(f"finger {labels['finger']} ")
 
 
 def test_limit_samples_have_a_section_of_their_own_with_what_they_are_samples_of(

@@ -14,6 +14,7 @@ from pipeline.contracts.evaluation import Changed, Share
 from pipeline.imaging.changes import CHANGES
 from pipeline.imaging.codec import read
 from pipeline.metrics.classification import Curve, curve
+from pipeline.metrics.pareto import DefectClass
 from pipeline.reporting import plots
 
 POINT = OperatingPoint(pass_below=0.25, fail_from=0.75)
@@ -185,3 +186,27 @@ def test_every_change_of_the_line_is_titled_by_its_direction() -> None:
 def test_a_class_may_have_a_name_that_reads_like_a_formula(tmp_path: Path) -> None:
     plots.write_confusion(tmp_path, ["$\\x", "b"], ["b", "b"], ["$\\x", "b"])
     assert (tmp_path / "confusion.png").is_file()
+
+
+def test_the_trend_marks_the_last_version_and_leaves_others_parts_hollow() -> None:
+    axes = Figure().subplots()
+    figures = [(0.1, 0.05, 0.2), (0.08, None, None), (0.04, 0.01, 0.09)]
+    plots.draw_trend(axes, [1, 2, 5], figures, [False, True, True], title="Escapes", share=True)
+    points = [line for line in axes.lines if line.get_marker() == "o"]
+    assert [float(np.asarray(p.get_ydata())[0]) for p in points] == [10.0, 8.0, 4.0]
+    assert [p.get_markerfacecolor() for p in points] == ["white", plots.CALM, plots.BAD]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["1", "2", "5"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("version", "per cent")
+
+
+def test_defect_classes_are_stacked_by_verdict_below_their_cumulative_share() -> None:
+    axes = Figure().subplots()
+    classes = [
+        DefectClass("crack", 6, 0.75, 0.75, passed=1, looked_at=2, failed=3),
+        DefectClass("pit", 2, 0.25, 1.0, passed=0, looked_at=0, failed=2),
+    ]
+    plots.draw_pareto(axes, classes)
+    heights = [[bar.get_height() for bar in stack] for stack in axes.containers]
+    assert heights == [[1, 0], [2, 0], [3, 2]]
+    (shares,) = axes.figure.axes[1].lines
+    assert np.asarray(shares.get_ydata()).tolist() == [75.0, 100.0]

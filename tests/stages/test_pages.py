@@ -67,9 +67,18 @@ def test_the_page_of_the_run_has_the_figures_and_the_report(
     assert "report.html" in opened(browser, f"{page}/artifacts/evaluate", "report.html")
 
 
-def test_the_report_lies_in_the_registry_as_evaluate_wrote_it(ran: Ran, tmp_path: Path) -> None:
+def test_the_report_lies_in_the_registry_with_its_version(ran: Ran, tmp_path: Path) -> None:
     (version,) = ran.registry.versions("cells")
     client = MlflowClient(ran.registry.uri)
-    for name in ("report.html", "MODEL_CARD.md", "evaluation.json", "metrics.json"):
+    written = {
+        "register/report.html": "report.html",
+        "evaluate/MODEL_CARD.md": "MODEL_CARD.md",
+        "evaluate/evaluation.json": "evaluation.json",
+        "evaluate/metrics.json": "metrics.json",
+    }
+    for path, name in written.items():
         got = client.download_artifacts(version.run_id, f"evaluate/{name}", str(tmp_path))
-        assert Path(got).read_bytes() == (ran.data / "evaluate" / name).read_bytes()
+        assert Path(got).read_bytes() == (ran.data / path).read_bytes()
+    report = (ran.data / "register/report.html").read_text("utf-8")
+    assert "<dt>Version</dt> <dd>1</dd>" in report
+    assert "Version 1 is the first." in report

@@ -6,11 +6,12 @@ import json
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 
 from pipeline import config
-from pipeline.contracts.bundle import open_bundle
+from pipeline.contracts.bundle import OperatingPoint, open_bundle, seal
 from pipeline.contracts.evaluation import Check, CheckState, Evaluation, Gate
 from pipeline.errors import BundleError, ConfigError, RegistryError
 from pipeline.files import read_model, sha256, write_model
@@ -32,6 +33,32 @@ def test_running_again_never_makes_a_second_version(ran: Ran, tmp_path: Path) ->
     first = (ran.data / "register/registration.json").read_bytes()
     assert (tmp_path / "registration.json").read_bytes() == first
     assert [v.version for v in ran.registry.versions("cells")] == [1]
+
+
+def test_the_report_of_a_later_version_shows_the_trend(ran: Ran, tmp_path: Path) -> None:
+    """The same model with other limits is a version of its own."""
+    data = Path(shutil.copytree(ran.data, tmp_path / "cells"))
+    registry = Registry(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    for number, shown in ((1, "Version 1 is the first."), (2, "The newest first")):
+        out = tmp_path / str(number)
+        out.mkdir()
+        register.run(register.Config(), {}, {}, registry, data, out)
+        report = (out / "report.html").read_text("utf-8")
+        assert f"<dt>Version</dt> <dd>{number}</dd>" in report
+        assert shown in report
+        relimit(data)
+    assert report.count('data-label="test parts">the same') == 2
+
+
+def relimit(data: Path) -> None:
+    """Seal the bundle with limits at which nothing passes or fails, and judge its parts by them."""
+    folder = data / "evaluate/bundle"
+    point = OperatingPoint(pass_below=0.0, fail_from=1.1)
+    write_model(folder / "operating_point.json", point)
+    seal(folder)
+    predictions = data / "evaluate/predictions.parquet"
+    table = pd.read_parquet(predictions)
+    table.assign(verdict="REVIEW").to_parquet(predictions, index=False)
 
 
 def test_the_version_carries_the_figures_as_tags(ran: Ran) -> None:
