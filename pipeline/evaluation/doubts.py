@@ -55,7 +55,10 @@ def _images(data: Manifest, test: PartPredictions) -> Iterator[str]:
         yield f"{n} of the data set ({_named(corrupt)}): export again"
     paths = data.table["path"].iloc[test.rows].tolist()
     if dark := sorted({*paths} & {*data.report.get("nearly_black", ())}):
-        yield f"{_parts(len(dark))} a nearly black picture ({_named(dark)}): take it again"
+        yield (
+            f"{_parts(len(dark))} a nearly black picture ({_named(dark)}): look at it, and take it "
+            "again if the part was lit"
+        )
 
 
 def _parts(n: int) -> str:

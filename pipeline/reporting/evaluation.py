@@ -121,7 +121,7 @@ def render(page: Page) -> bytes:
         compared=capital(wording.compared(evaluation.comparison)),
         golden=evaluation.golden,
         misses=MISSES,
-        promote=wording.promote(page.recipe, evaluation.gate),
+        promote=wording.promote(page.recipe, evaluation.gate, page.version),
         leakage=wording.leakage(evaluation.split),
         wording=wording,
         capital=capital,

@@ -244,7 +244,7 @@ def draw_trend(
         axes: where.
         versions: their numbers, V; the last one is marked.
         figures: value and interval of each, V.
-        same_parts: V; those measured on other test parts than the last one are hollow.
+        same_parts: V; those measured on another data set than the last one are hollow.
         title: what the figure is called.
         share: in per cent, else as it is.
     """

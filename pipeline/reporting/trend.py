@@ -30,7 +30,7 @@ class VersionFigures:
 
     Attributes:
         version, created: its number, and when it was registered (ISO 8601), "" where unknown.
-        same_parts: was it measured on the test parts of the report's version?
+        same_parts: was it measured on the data set of the report's version, by its manifest?
         figures: by their names in metrics.json; those that were not defined are left out.
     """
 
@@ -81,7 +81,7 @@ def trend(versions: Sequence[VersionFigures]) -> Trend | None:
             str(v.version),
             v.created[:10],
             tuple((wording.TITLES[key], _written(key, v.figures.get(key))) for key in KEYS),
-            "the same" if v.same_parts else "others",
+            "the same" if v.same_parts else "another",
         )
         for v in reversed(shown)
     ]

@@ -207,11 +207,10 @@ def better(key: str, found: Difference) -> str:
     return "better" if (found.high < 0) == (key in LESS_IS_BETTER) else "worse"
 
 
-def promote(recipe: str, gate: Gate) -> str:
+def promote(recipe: str, gate: Gate, version: int | None = None) -> str:
     """The command that signs a version off, with what the gate wants accepted by name."""
-    text = (
-        f"lineside models promote {shlex.quote(recipe)} --version N --reviewer NAME --reason TEXT"
-    )
+    which = f"--version {version or 'N'}"
+    text = f"lineside models promote {shlex.quote(recipe)} {which} --reviewer NAME --reason TEXT"
     accepted = "".join(f" --accept {check.title}" for check in gate.in_state(CheckState.NOT_PROVEN))
     return text + accepted + (" --override WHY" if gate.in_state(CheckState.FAILED) else "")
 

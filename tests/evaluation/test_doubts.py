@@ -60,5 +60,5 @@ def test_damaged_and_nearly_black_images_are_counted_and_the_first_named(
     assert said == [
         "1 damaged image was left out of the data set (torn.png): export again",
         "5 test parts have a nearly black picture (bad_0.png, bad_1.png, bad_2.png and 2 "
-        "more): take it again",
+        "more): look at it, and take it again if the part was lit",
     ]

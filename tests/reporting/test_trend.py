@@ -30,7 +30,7 @@ def test_each_figure_is_drawn_and_the_newest_version_comes_first() -> None:
 def test_a_version_that_was_measured_on_other_parts_is_marked() -> None:
     found = trend([version(1, same_parts=False), version(2)])
     assert found is not None
-    assert [row[3] for row in found.rows] == ["the same", "others"]
+    assert [row[3] for row in found.rows] == ["the same", "another"]
     assert re.search(r"fill: #ffffff[^}]*stroke: #3f86b8", str(found.plots[0]))
 
 

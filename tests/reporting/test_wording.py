@@ -191,6 +191,10 @@ def test_the_command_to_sign_off_quotes_the_recipe_and_asks_for_an_override() ->
     assert "--override" not in wording.promote("solar-cell", gate(CheckState.ATTENTION))
 
 
+def test_the_command_to_sign_off_names_a_registered_version() -> None:
+    assert "cells --version 3 " in wording.promote("cells", gate(CheckState.PASSED), 3)
+
+
 def test_the_command_to_sign_off_accepts_what_is_not_proven_by_name() -> None:
     said = wording.promote("cells", gate(CheckState.NOT_PROVEN, *[CheckState.PASSED] * 3))
     assert said.endswith("--reason TEXT --accept check0")

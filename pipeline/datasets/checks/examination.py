@@ -26,7 +26,7 @@ from pipeline.datasets.splits import crossing, join_duplicates
 
 SHOWN = 20
 LISTED = 200
-BLACK = 8.0  # mean grey level of 255 below which a picture shows nothing
+BLACK = 16.0  # mean grey level of 255 that is black: that of video (ITU-R BT.601)
 EXAMPLES = 4
 # Fewer images or groups than these are named: 30 are the least for a useful rate
 # (none wrong among 30 still allows 1 in 10), and 3 groups the least that fill three splits.

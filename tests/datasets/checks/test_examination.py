@@ -108,7 +108,7 @@ def test_a_damaged_file_is_corrupt_with_its_reason(images: Path) -> None:
 
 
 def test_a_nearly_black_picture_is_listed(images: Path) -> None:
-    (images / "good/black.png").write_bytes(encode_png(np.full((300, 300, 3), 3, np.uint8)))
+    (images / "good/black.png").write_bytes(encode_png(np.full((300, 300, 3), 14, np.uint8)))
     seen, splits = examined(images)
     assert seen.report(splits)["nearly_black"] == ["good/black.png"]
 
