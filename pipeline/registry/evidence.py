@@ -63,23 +63,3 @@ def read_evaluation(client: MlflowClient, uri: str, run_id: str) -> bytes | None
         return None
     with tempfile.TemporaryDirectory(prefix="lineside-") as own, translate_errors(uri):
         return Path(client.download_artifacts(run_id, EVALUATION_FILE, own)).read_bytes()
-
-
-def log_report(client: MlflowClient, uri: str, run_id: str, report: Path) -> None:
-    """Log the report of a version in place of the one that its evaluation wrote.
-
-    Nothing is logged where it is there already, or the run was deleted.
-
-    Raises:
-        RegistryError: the registry refuses or cannot be reached.
-    """
-    path = f"{FOLDER}/{report.name}"
-    with translate_errors(uri):
-        if client.get_run(run_id).info.lifecycle_stage == "deleted":
-            return
-        if path in {f.path for f in client.list_artifacts(run_id, FOLDER)}:
-            with tempfile.TemporaryDirectory(prefix="lineside-") as own:
-                logged = Path(client.download_artifacts(run_id, path, own)).read_bytes()
-            if logged == report.read_bytes():
-                return
-        client.log_artifact(run_id, str(report), FOLDER)

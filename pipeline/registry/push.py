@@ -21,7 +21,7 @@ from pipeline.registry.connection import connect, set_defaults, translate_errors
 from pipeline.registry.decisions.chain import REVOKED
 from pipeline.registry.decisions.signoffs import SignoffLog
 from pipeline.registry.download import download
-from pipeline.registry.evidence import Evidence
+from pipeline.registry.evidence import FOLDER, Evidence
 from pipeline.registry.reappraisal import reappraise
 from pipeline.registry.store import Registry
 from pipeline.registry.versions import (
@@ -101,6 +101,26 @@ def push(
             with translate_errors(registry.uri):
                 client.set_registered_model_alias(recipe, CHALLENGER, str(done.version))
     return done
+
+
+def log_report(registry: Registry, run_id: str, report: Path) -> None:
+    """Log the report of a version in place of the one that its evaluation wrote.
+
+    Nothing is logged where it is there already, or the run was deleted.
+
+    Raises:
+        RegistryError: the registry refuses or cannot be reached.
+    """
+    client, path = registry.client, f"{FOLDER}/{report.name}"
+    with translate_errors(registry.uri):
+        if client.get_run(run_id).info.lifecycle_stage == "deleted":
+            return
+        if path in {f.path for f in client.list_artifacts(run_id, FOLDER)}:
+            with tempfile.TemporaryDirectory(prefix="lineside-") as own:
+                logged = Path(client.download_artifacts(run_id, path, own)).read_bytes()
+            if logged == report.read_bytes():
+                return
+        client.log_artifact(run_id, str(report), FOLDER)
 
 
 def _register(

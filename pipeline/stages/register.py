@@ -23,8 +23,8 @@ from pipeline.evaluation import lineage
 from pipeline.files import read_model, sha256, write_json
 from pipeline.plugins import Strict
 from pipeline.registry.dossier import read_dossier
-from pipeline.registry.evidence import FOLDER, Evidence, log_report
-from pipeline.registry.push import push
+from pipeline.registry.evidence import FOLDER, Evidence
+from pipeline.registry.push import log_report, push
 from pipeline.registry.runs import MANIFEST_TAG, MODEL_TAG, UP_TO_TRAINING, settings
 from pipeline.registry.store import Registry
 from pipeline.registry.versions import GATE_DETAILS, GATE_TAG, SHA256_TAG, detail_tag
@@ -132,7 +132,7 @@ def run(
         versions=_history(registry, source.name, registration.version),
     )
     write_report(out / REPORT, page)
-    log_report(registry.client, registry.uri, registration.run_id, out / REPORT)
+    log_report(registry, registration.run_id, out / REPORT)
     written = asdict(registration)
     new = written.pop("new")  # not written: registering again must not change the file
     write_json(out / REGISTRATION, written)
