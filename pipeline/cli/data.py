@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 
 LINES = 10
 
+Layout = Annotated[
+    str | None,
+    typer.Option(
+        "--type",
+        help="Layout of the folder: the name of an adapter. None: recognised by its files.",
+    ),
+]
+
 data = typer.Typer(help="Inspect a data set before training.", no_args_is_help=True)
 
 
@@ -33,13 +41,7 @@ def group() -> None:
 @data.command("check")
 def check_data(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Where the images are.")],
-    kind: Annotated[
-        str | None,
-        typer.Option(
-            "--type",
-            help="Layout of the folder: the name of an adapter. None: recognised by its files.",
-        ),
-    ] = None,
+    kind: Layout = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
     page: Annotated[
         Path | None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli.data import source_of
+from pipeline.cli.data import Layout, source_of
 from pipeline.cli.screen import err, print_line
 from pipeline.errors import DataError, MissingExtra, printable
 
@@ -36,13 +36,7 @@ def init(
     force: Annotated[
         bool, typer.Option("--force", help="Replace the files of a recipe that is there.")
     ] = False,
-    kind: Annotated[
-        str | None,
-        typer.Option(
-            "--type",
-            help="Layout of the folder: the name of an adapter. None: recognised by its files.",
-        ),
-    ] = None,
+    kind: Layout = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
