@@ -85,9 +85,9 @@ def three_versions(registry: Registry, three_promoted: Path, tmp_path: Path) -> 
     return registry
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def mlflow_server(empty_registry: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`mlflow server` on a free loopback port; it takes some twenty seconds to start."""
+    """`mlflow server` on a free loopback port, of one test file; its start takes seconds."""
     home = tmp_path_factory.mktemp("mlflow_server")
     shutil.copy(empty_registry, home / "mlflow.db")
     with serving(home, f"sqlite:///{home / 'mlflow.db'}") as uri:

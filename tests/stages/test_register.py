@@ -47,7 +47,7 @@ def test_the_report_of_a_later_version_shows_the_trend(ran: Ran, tmp_path: Path)
         assert f"<dt>Version</dt> <dd>{number}</dd>" in report
         assert shown in report
         relimit(data)
-    assert report.count('data-label="test parts">the same') == 2
+    assert report.count('data-label="data set">the same') == 2
 
 
 def relimit(data: Path) -> None:
