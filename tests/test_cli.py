@@ -13,6 +13,7 @@ import pytest
 
 from pipeline import __version__, cli
 from pipeline.contracts.bundle import Bundle
+from pipeline.contracts.evaluation import Check, CheckState, Gate
 from pipeline.registry.decisions.review import Review
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
@@ -139,6 +140,27 @@ def test_summary_shows_rates_with_intervals_and_the_next_commands(
         assert words in said
     assert "models promote cells --version 3 --reviewer NAME --reason TEXT" in said
     assert "run conf/lines/west.yaml" in said
+
+
+def test_summary_shows_what_the_gate_holds_and_the_command_that_accepts_it(
+    lineside: Run, tmp_path: Path
+) -> None:
+    build(tmp_path, METRICS, {"name": "cells", "version": 3, "alias": "challenger"})
+    gate = Gate.of(
+        (
+            Check(name="escapes", state=CheckState.NOT_PROVEN, sentence="7 of 171 bad parts pass"),
+            Check(name="review", state=CheckState.ATTENTION, sentence="a person sees 72.8 %"),
+            Check(name="leak", state=CheckState.PASSED, sentence="none is known"),
+        )
+    )
+    evaluation = {**EVALUATION, "gate": gate.model_dump(mode="json", by_alias=True)}
+    (tmp_path / "data/cells/evaluate/evaluation.json").write_text(json.dumps(evaluation))
+    _, said, _ = lineside("summary", "cells")
+    assert "Gate not proven: 1 not proven, 1 attention, 1 passed" in said
+    assert "escapes not proven: 7 of 171 bad parts pass" in said
+    assert "review attention: a person sees 72.8 %" in said
+    assert "leak passed" not in said
+    assert "--version 3 --reviewer NAME --reason TEXT --accept escapes" in said
 
 
 def test_summary_of_all_recipes_reads_their_list(lineside: Run, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -33,6 +33,9 @@ from pipeline.cli.run import check, run
 from pipeline.cli.screen import err, exit_code, out, print_error, print_line
 from pipeline.cli.token import token
 from pipeline.errors import DataError, LinesideError
+
+if TYPE_CHECKING:
+    from pipeline.contracts.evaluation import Gate
 
 RATES = {
     "accuracy": "accuracy",
@@ -133,14 +136,36 @@ def _summarise(recipe: str) -> bool:
     title = f"{recipe}: {metrics.get('n_test')} test images"
     out.print(Panel(grid, title=escape(title), title_align="left", expand=False))
     evaluation = _read_json(folder / "evaluate" / "evaluation.json") or {}
+    gate = _gate(evaluation)
+    if gate is not None:
+        from pipeline.contracts.evaluation import CheckState
+        from pipeline.reporting.wording import verdict
+
+        print_line(verdict(gate))
+        for check in gate.checks:
+            if check.state.severity > CheckState.PASSED.severity:
+                print_line(f"  {check.line}")
     for note in evaluation.get("notes") or []:
         print_line(f"note: {note}")
-    _next_steps(recipe, _read_json(folder / "register" / "registration.json"))
+    _next_steps(recipe, _read_json(folder / "register" / "registration.json"), gate)
     return True
 
 
-def _next_steps(recipe: str, registration: dict[str, Any] | None) -> None:
+def _gate(evaluation: dict[str, Any]) -> Gate | None:
+    """The gate of evaluation.json; None where there is none that can be read."""
+    from pydantic import ValidationError
+
+    from pipeline.contracts.evaluation import Gate
+
+    try:
+        return Gate.model_validate(evaluation.get("gate"))
+    except ValidationError:
+        return None
+
+
+def _next_steps(recipe: str, registration: dict[str, Any] | None, gate: Gate | None) -> None:
     from pipeline.registry.versions import promote_command
+    from pipeline.reporting.wording import promote
 
     if not registration or "version" not in registration:
         print_line("not registered yet; run: make repro")
@@ -152,7 +177,8 @@ def _next_steps(recipe: str, registration: dict[str, Any] | None) -> None:
     command = _own_command()
     line = next(iter(_lines_of(recipe)), Path("conf/lines/YOURS.yaml"))
     print_line("next, sign it off and put it to work:")
-    print_line(f"  {command}{promote_command(recipe, version).removeprefix('lineside')}")
+    sign = promote_command(recipe, version) if gate is None else promote(recipe, gate, version)
+    print_line(f"  {command}{sign.removeprefix('lineside')}")
     print_line(f"  {command} run {line}")
 
 
