@@ -93,9 +93,20 @@ class Manifest:
         """What is marked in the image of one row, in pixels of the image."""
         return parsed(self._columns["boxes"][row]) if "boxes" in self._columns else ()
 
+    @property
+    def has_marks(self) -> bool:
+        """Has any row a mask or boxes?"""
+        columns = {"mask", "boxes"} & set(self.table)
+        return any(bool((self.table[name] != "").any()) for name in columns)
+
     def marked(self, row: int) -> Pixels | None:
-        """Where the defect of one row is: its mask, else its boxes filled; None without either."""
-        mask, boxes = self.mask(row), self.boxes(row)
+        """Where the defect of one row is: its mask, else its boxes filled; None without either.
+
+        Boxes of a class that passes mark no defect.
+        """
+        passing = self.taxonomy.good
+        mask = self.mask(row)
+        boxes = [box for box in self.boxes(row) if box.label not in passing]
         return filled(boxes, *self._size(row)) if mask is None and boxes else mask
 
     def _size(self, row: int) -> tuple[int, int]:

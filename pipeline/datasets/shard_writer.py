@@ -49,8 +49,7 @@ class ShardWriter:
             out: where the shards go; empty, or with what an interrupted run left.
         """
         self._data, self._preparation, self._out = data, preparation, out
-        masked = bool((data.table["mask"] != "").any())
-        self._kinds = (IMAGES, NOTES, MASKS) if masked else (IMAGES, NOTES)
+        self._kinds = (IMAGES, NOTES, MASKS) if data.has_marks else (IMAGES, NOTES)
         n, step = len(data.table), parts_per_shard(preparation.spec)
         self._spans = [range(first, min(first + step, n)) for first in range(0, n, step)]
         self.n_shards = len(self._spans)
@@ -104,7 +103,7 @@ class ShardWriter:
     def _part(self, row: int, at: int, images: Write, masks: Write | None) -> list[float]:
         """Prepare and write one part; returns its notes."""
         try:
-            mask = self._data.mask(row)
+            mask = self._data.marked(row)
             part = self._preparation(self._data.pixels(row), mask)
         except UnreadableImage as error:
             raise DataError(f"{self._data.path(row)}: {error}") from None
@@ -122,7 +121,7 @@ class ShardWriter:
         """Write the index and the spec.
 
         Returns:
-            How many bad parts show no defect in any tile, though the data set has masks.
+            How many bad parts show no defect in any tile, though the data set has masks or boxes.
         """
         spec, table = self._preparation.spec, self._data.table
         notes = np.concatenate([np.load(file) for file in self._notes()])
@@ -142,8 +141,8 @@ class ShardWriter:
         bad = ~table["label"].isin(good).to_numpy()
         marked = notes[:, 2:] > 0
         if good:
-            # A tile without a piece of the mask is good, whatever other tiles of its part show.
-            # Where none has one the mask says nothing: the label stays.
+            # A tile without a piece of what is marked is good, whatever other tiles of its part
+            # show. Where none has one nothing is known of the tiles: the label stays.
             sound = (bad & marked.any(axis=1))[:, None] & ~marked
             index.loc[sound.ravel(), "label"] = good[0]
             index.loc[sound.ravel(), "defect_probability"] = np.nan

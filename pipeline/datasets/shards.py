@@ -4,13 +4,13 @@
 the manifest sample_id, label, group, split, given_split, fold, variant and defect_probability;
 further
 
-part_label      the part's own label; that of a tile differs where masks show it to be sound
+part_label      the part's own label; that of a tile differs where masks or boxes show it sound
 tile            which tile of the part it is, row by row from 0; several where the spec cuts tiles
 confidence      of the place where the part was found; `found` whether that was enough
 shard, row      where it lies
 
-Where a data set has defect masks, `masks-0000.npy`, ... hold them likewise, uint8 n,H,W, 0 where
-the part is sound; a tile without a defect has the label of a good part then.
+Where a data set has defect masks or boxes, `masks-0000.npy`, ... hold them likewise, uint8 n,H,W,
+0 where the part is sound; a tile without a defect has the label of a good part then.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from pipeline.contracts.spec import PreprocessSpec, Tiles
-from pipeline.datasets.adapters import masks
+from pipeline.datasets.adapters import masks, yolo
 from pipeline.datasets.manifest_reader import read_manifest
 from pipeline.datasets.shard_writer import ShardWriter
 from pipeline.datasets.shards import Shards
@@ -192,6 +192,36 @@ def test_only_the_tiles_with_a_defect_are_bad_where_there_are_masks(
     stored = Shards(out)
     bad = stored.index[stored.index["label"] == "defective"]
     assert len(stored) == 8 * 4
+    assert (len(bad), set(bad["tile"])) == (4, {1})
+    for position in range(len(stored)):
+        mask = stored.mask(position)
+        assert mask is not None
+        assert mask.any() == (position in bad.index)
+
+
+def test_only_the_tiles_in_a_box_of_a_defect_are_bad_where_there_are_boxes(
+    tmp_path: Path,
+) -> None:
+    home = tmp_path / "boxed"
+    (home / "images").mkdir(parents=True)
+    (home / "labels").mkdir()
+    (home / "data.yaml").write_text("names: [defective, good]\n")
+    for i in range(8):
+        picture = np.random.default_rng(i).integers(80, 120, (64, 64, 3), dtype=np.uint8)
+        (home / f"images/{i}.png").write_bytes(encode_png(picture))
+        # The middle of the box, its width and its height: in the upper right tile.
+        spot = "0 0.7 0.2 0.1 0.1\n" if i % 2 else ""
+        (home / f"labels/{i}.txt").write_text(f"{spot}1 0.5 0.5 1 1\n")
+    config = ingest.Config(
+        source=yolo.Config(type="yolo", root=home),
+        split=ingest.Split(val_fraction=0.25, test_fraction=0.25, near_duplicates=False),
+    )
+    (tmp_path / "ingest").mkdir()
+    ingest.run(config, TAXONOMY, tmp_path / "ingest")
+    spec = SPEC.model_copy(update={"tiles": Tiles(rows=2, columns=2, overlap=0)})
+    finish(shard_writer(tmp_path / "ingest", tmp_path / "out", spec))
+    stored = Shards(tmp_path / "out")
+    bad = stored.index[stored.index["label"] == "defective"]
     assert (len(bad), set(bad["tile"])) == (4, {1})
     for position in range(len(stored)):
         mask = stored.mask(position)

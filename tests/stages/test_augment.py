@@ -144,7 +144,7 @@ def test_masks_of_held_out_parts_are_not_looked_at(masked: Path) -> None:
 def test_pasting_without_masks_is_refused_naming_adapters_that_have_them(
     ran: Ran, tmp_path: Path
 ) -> None:
-    with pytest.raises(DataError, match=r"needs defect masks.*masks and mvtec"):
+    with pytest.raises(DataError, match=r"needs defect masks or boxes.*masks, mvtec and rle"):
         augment.run(configured(paste={"images_per_class": 3}), ran.data, tmp_path)
 
 

@@ -68,8 +68,9 @@ def make(
     """
     if not len(rows) or stored.mask(int(rows[0])) is None:
         raise DataError(
-            "paste in augment.yaml needs defect masks, and this data set has none; the adapters "
-            "masks and mvtec (source.type in ingest.yaml) bring them; remove paste to do without"
+            "paste in augment.yaml needs defect masks or boxes, and this data set has neither; the "
+            "adapters masks, mvtec and rle (source.type in ingest.yaml) bring masks, those of "
+            "annotated boxes boxes; remove paste to do without"
         )
     passing = set(taxonomy.good)
     labels = stored.index["label"].to_numpy()

@@ -68,7 +68,7 @@ def test_a_defect_stays_with_its_product_variant(store: Store) -> None:
 
 def test_without_masks_the_adapters_that_have_them_are_named(store: Store) -> None:
     stored = store(LABELS, None)
-    with pytest.raises(DataError, match=r"needs defect masks.*adapters masks and mvtec"):
+    with pytest.raises(DataError, match=r"masks or boxes.*adapters masks, mvtec and rle"):
         list(synthetic.make(stored, ALL, TAXONOMY, PASTE))
 
 
