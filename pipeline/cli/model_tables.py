@@ -15,9 +15,10 @@ from pipeline.cli.times import shown
 from pipeline.errors import MissingExtra
 
 if TYPE_CHECKING:
+    from pipeline.contracts.evaluation import Figure
     from pipeline.contracts.signoff import Signoff
     from pipeline.registry.decisions.chain import Chain
-    from pipeline.registry.dossier import Dossier, Figure
+    from pipeline.registry.dossier import Dossier
     from pipeline.registry.versions import Version
 
 FIRST = ("escape_rate", "overkill_rate", "review_rate", "accuracy", "auroc")

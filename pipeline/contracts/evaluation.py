@@ -7,6 +7,7 @@ the model card and registration read it.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal, Self
 
@@ -29,6 +30,15 @@ class Share(Strict):
     value: float | None
     low: float | None
     high: float | None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number of the evaluation with its 95 % interval, None where it has none."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
 
 
 class CheckState(StrEnum):
@@ -121,7 +131,7 @@ class Gate(Strict):
 
 
 def _with_state(raw: Any, *, keep: bool) -> Any:
-    """What a file says without `state`, with the state that its `passed` stands for."""
+    """The content of a file without `state`, with the state that its `passed` stands for."""
     if not isinstance(raw, dict) or "state" in raw or not isinstance(raw.get("passed"), bool):
         return raw
     state = CheckState.PASSED if raw["passed"] else CheckState.FAILED

@@ -5,21 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pipeline.contracts.evaluation import Figure
 from pipeline.errors import RegistryError
 from pipeline.registry.connection import redacted, translate_errors
 from pipeline.registry.store import Registry
 from pipeline.registry.versions import Version
 
 LOW, HIGH = "_ci95_low", "_ci95_high"
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A number of the evaluation with its 95 % interval, None where it has none."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True)

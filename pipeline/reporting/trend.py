@@ -8,20 +8,12 @@ from functools import partial
 
 from markupsafe import Markup
 
+from pipeline.contracts.evaluation import Figure
 from pipeline.reporting import plots, wording
 from pipeline.reporting.svg import drawing
 
 SHOWN = 20  # versions, the newest
 KEYS = ("escape_rate", "overkill_rate", "review_rate", "auroc")
-
-
-@dataclass(frozen=True)
-class VersionFigure:
-    """A figure with its 95 % interval, None where it has none."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -37,7 +29,7 @@ class VersionFigures:
     version: int
     created: str
     same_parts: bool
-    figures: Mapping[str, VersionFigure]
+    figures: Mapping[str, Figure]
 
 
 @dataclass(frozen=True)
@@ -88,7 +80,7 @@ def trend(versions: Sequence[VersionFigures]) -> Trend | None:
     return Trend(tuple(drawn), tuple(rows), len(versions) - len(shown))
 
 
-def _written(key: str, figure: VersionFigure | None) -> str:
+def _written(key: str, figure: Figure | None) -> str:
     if figure is None:
         return "not defined"
     text = wording.figure(key, figure.value)

@@ -30,7 +30,7 @@ from pipeline.registry.store import Registry
 from pipeline.registry.versions import GATE_DETAILS, GATE_TAG, SHA256_TAG, detail_tag
 from pipeline.reporting.description import describe
 from pipeline.reporting.evaluation import Page, write_report
-from pipeline.reporting.trend import VersionFigure, VersionFigures
+from pipeline.reporting.trend import VersionFigures
 from pipeline.stages import Report, run_stage
 
 REGISTRATION, REPORT = "registration.json", "report.html"
@@ -166,10 +166,7 @@ def _history(registry: Registry, recipe: str, last: int) -> list[VersionFigures]
             version=v.version,
             created=v.created_at,
             same_parts=v.tags.get(MANIFEST_TAG) == parts,
-            figures={
-                name: VersionFigure(f.value, f.low, f.high)
-                for name, f in read_dossier(registry, v).figures.items()
-            },
+            figures=read_dossier(registry, v).figures,
         )
         for v in upto
     ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pipeline.cli import model_tables as tables
-from pipeline.registry.dossier import Dossier, Figure
+from pipeline.contracts.evaluation import Figure
+from pipeline.registry.dossier import Dossier
 from pipeline.registry.versions import Version
 
 VERSION = Version("cells", 1, "ab" * 32, "run", tags={"method": "probe", "plant": "north"})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from pipeline.registry.dossier import Figure, figures, read_dossier
+from pipeline.contracts.evaluation import Figure
+from pipeline.registry.dossier import figures, read_dossier
 from pipeline.registry.store import Registry
 
 

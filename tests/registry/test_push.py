@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlparse
 
@@ -26,6 +27,19 @@ from pipeline.registry.store import Registry
 from tests.judgements import judge
 
 Register = Callable[[Registry, Bundle], Registration]
+
+
+@contextmanager
+def cut_off_at(owner: object, step: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What the block does is interrupted at that step, as by Ctrl-C."""
+
+    def crash(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, step, crash)
+        with pytest.raises(KeyboardInterrupt):
+            yield
 
 
 def test_registering_twice_makes_one_version(
@@ -80,13 +94,8 @@ def test_a_run_whose_registration_was_cut_off_before_its_name_gets_it_later(
     register: Register,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def crash(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(runs, "describe", crash)
-        with pytest.raises(KeyboardInterrupt):
-            register(registry, sealed_bundle)
+    with cut_off_at(runs, "describe", monkeypatch):
+        register(registry, sealed_bundle)
     run = registry.client.get_run(register(registry, sealed_bundle).run_id)
     assert (run.info.run_name, run.data.tags["mlflow.note.content"]) == ("cells-v1", "**0.9**")
 
@@ -246,13 +255,8 @@ def test_a_registration_cut_off_before_its_version_leaves_no_orphan(
     register: Register,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def crash(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(MlflowClient, "create_model_version", crash)
-        with pytest.raises(KeyboardInterrupt):
-            register(registry, sealed_bundle)
+    with cut_off_at(MlflowClient, "create_model_version", monkeypatch):
+        register(registry, sealed_bundle)
     assert registry.versions("cells") == []
     done = register(registry, sealed_bundle)
     (run,) = all_runs(registry)

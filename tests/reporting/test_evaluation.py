@@ -15,6 +15,7 @@ from pipeline.contracts.evaluation import (
     Check,
     CheckState,
     Comparison,
+    Figure,
     Gate,
     Golden,
     GoldenMiss,
@@ -24,7 +25,7 @@ from pipeline.contracts.gallery import Galleries
 from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
 from pipeline.reporting import evaluation
 from pipeline.reporting.evaluation import Page, flat, render, write_report
-from pipeline.reporting.trend import VersionFigure, VersionFigures
+from pipeline.reporting.trend import VersionFigures
 from tests.reporting.conftest import page_of
 
 VOID = {"meta", "wbr", "img", "br", "input", "link", "hr"}
@@ -344,7 +345,7 @@ def test_before_registration_the_report_names_where_the_trend_will_be(html: byte
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_registered_report_has_a_row_for_each_version(page: Page) -> None:
-    figures = {"escape_rate": VersionFigure(0.05, 0.02, 0.1)}
+    figures = {"escape_rate": Figure(0.05, 0.02, 0.1)}
     versions = [VersionFigures(n, "2026-11-20T08:00:00", True, figures) for n in (1, 2)]
     text = read(render(replace(page, version=2, versions=versions))).text
     assert re.search(r"2 2026-11-20 5\.0.% \(2\.0 to 10\.0.%\) not defined", text)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
-from pipeline.reporting.trend import KEYS, SHOWN, VersionFigure, VersionFigures, trend
+from pipeline.contracts.evaluation import Figure
+from pipeline.reporting.trend import KEYS, SHOWN, VersionFigures, trend
 
 
-def version(number: int, *, same_parts: bool = True, **figures: VersionFigure) -> VersionFigures:
-    every = dict.fromkeys(KEYS, VersionFigure(0.05, 0.02, 0.1)) | figures
+def version(number: int, *, same_parts: bool = True, **figures: Figure) -> VersionFigures:
+    every = dict.fromkeys(KEYS, Figure(0.05, 0.02, 0.1)) | figures
     return VersionFigures(number, f"2026-11-{number:02d}T08:00:00+00:00", same_parts, every)
 
 
@@ -35,7 +36,7 @@ def test_a_version_that_was_measured_on_other_parts_is_marked() -> None:
 
 
 def test_a_figure_without_an_interval_or_none_at_all_is_written_as_such() -> None:
-    bare = VersionFigures(1, "", True, {"auroc": VersionFigure(0.9)})
+    bare = VersionFigures(1, "", True, {"auroc": Figure(0.9)})
     found = trend([bare, version(2)])
     assert found is not None
     assert dict(found.rows[1][2]) == {

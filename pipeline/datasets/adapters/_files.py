@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from codecs import BOM_UTF8
 from pathlib import PurePosixPath
 from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from pipeline.datasets.location import Place, content, entries, files
+from pipeline.datasets.location import Place, content, entries, files, opened
 from pipeline.datasets.never_parts import PassedOver
 from pipeline.errors import DataError, UnreadableImage, printable
 from pipeline.imaging import codec
@@ -103,6 +104,21 @@ def once(seen: dict[str, str], path: str, where: str) -> None:
         raise DataError(f"{where} names {path}, as {former} did; keep one of the two")
 
 
+def source_file(file: Place, expected: str) -> bytes:
+    """The content of the file that `source.file` names.
+
+    Raises:
+        DataError: it cannot be read; the message names what is `expected`.
+    """
+    try:
+        return content(opened(file))
+    except OSError as error:
+        raise DataError(
+            f"{file} (source.file in ingest.yaml) cannot be read: {error.strerror}; "
+            f"expected {expected}"
+        ) from None
+
+
 def load(file: Place, model: type[M], expected: str) -> M:
     """Read a JSON file that someone else's tool wrote.
 
@@ -110,14 +126,7 @@ def load(file: Place, model: type[M], expected: str) -> M:
         DataError: it is missing, not JSON or of another form; the message names what is `expected`.
     """
     try:
-        data = content(file).removeprefix(b"\xef\xbb\xbf")
-    except OSError as error:
-        raise DataError(
-            f"{file} (source.file in ingest.yaml) cannot be read: {error.strerror}; "
-            f"expected {expected}"
-        ) from None
-    try:
-        return model.model_validate_json(data)
+        return model.model_validate_json(source_file(file, expected).removeprefix(BOM_UTF8))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])

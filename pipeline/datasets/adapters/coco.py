@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
@@ -13,10 +14,9 @@ from pydantic import AfterValidator, BaseModel, Field
 
 from pipeline.contracts.sample import Box, Sample
 from pipeline.datasets.adapters._files import load, once
-from pipeline.datasets.annotations.classes import note, provisional
+from pipeline.datasets.annotations.classes import marked_sample, note
 from pipeline.datasets.annotations.given_splits import split_of
 from pipeline.datasets.annotations.marks import Geometry, Id
-from pipeline.datasets.annotations.originals import original
 from pipeline.datasets.annotations.recognition import Recognition, Tree
 from pipeline.datasets.listings.finder import Named, find
 from pipeline.datasets.listings.listing import Listing, some
@@ -132,19 +132,12 @@ def read(config: Config) -> Listing:
 
 
 def _sample(config: Config, path: str, marks: list[Mark]) -> Sample:
-    labels = tuple(label for label, _ in marks)
+    labels = [label for label, _ in marks]
+    boxes = [box for _, box in marks if box is not None]
+    sample = marked_sample(PurePosixPath(path), labels, boxes, config.good)
     if config.severity is not None and labels:
-        label, labels = max(labels, key=config.severity.index), ()
-    else:
-        label = provisional(labels) if labels else config.good
-    return Sample(
-        id=path,
-        path=path,
-        label=label,
-        group=original(PurePosixPath(path)),
-        labels=labels,
-        boxes=tuple(box for _, box in marks if box is not None),
-    )
+        return replace(sample, label=max(labels, key=config.severity.index), labels=())
+    return sample
 
 
 def _marked(config: Config, export: _CocoExport) -> dict[int | str, list[Mark]]:

@@ -9,13 +9,13 @@ from typing import Literal
 from pydantic import Field
 
 from pipeline.contracts.sample import SPLITS, Sample
-from pipeline.datasets.adapters._files import once
+from pipeline.datasets.adapters._files import once, source_file
 from pipeline.datasets.annotations.recognition import Recognition, Tree
 from pipeline.datasets.listings.finder import Named, find
 from pipeline.datasets.listings.listing import Listing
 from pipeline.datasets.listings.policy import Unlisted, complete
 from pipeline.datasets.listings.table import Table, check_not_rounded, parse
-from pipeline.datasets.location import Location, Place, content, opened
+from pipeline.datasets.location import Location, Place, opened
 from pipeline.errors import DataError, choices
 from pipeline.plugins import PluginConfig, Strict
 
@@ -131,13 +131,7 @@ def read(config: Config) -> Listing:
 
 
 def _table_of(config: Config) -> Table:
-    try:
-        data = content(opened(config.file))
-    except OSError as error:
-        raise DataError(
-            f"{config.file} (source.file in ingest.yaml) cannot be read: {error.strerror}; "
-            "expected a CSV file with a column of paths and one of labels"
-        ) from None
+    data = source_file(config.file, "a CSV file with a column of paths and one of labels")
     columns = [name for _, name in config.columns if name is not None]
     return parse(data, str(config.file), columns, config.delimiter)
 

@@ -14,16 +14,15 @@ from xml.etree.ElementTree import Element
 from pydantic import Field
 
 from pipeline.contracts.sample import Box, Sample
-from pipeline.datasets.adapters._files import once
+from pipeline.datasets.adapters._files import once, source_file
 from pipeline.datasets.annotations import xml
-from pipeline.datasets.annotations.classes import note, provisional
+from pipeline.datasets.annotations.classes import marked_sample, note
 from pipeline.datasets.annotations.given_splits import given_splits, split_of
-from pipeline.datasets.annotations.originals import original
 from pipeline.datasets.annotations.recognition import Recognition, Tree
 from pipeline.datasets.listings.finder import Named, find
 from pipeline.datasets.listings.listing import Listing, some
 from pipeline.datasets.listings.policy import Unlisted, complete
-from pipeline.datasets.location import Location, Place, content, opened
+from pipeline.datasets.location import Location, Place, opened
 from pipeline.errors import DataError
 from pipeline.plugins import PluginConfig
 
@@ -73,14 +72,10 @@ def read(config: Config) -> Listing:
         flat += [path] * empty
         split, folder = given[i]
         samples.append(
-            Sample(
-                id=path,
-                path=path,
-                label=provisional(labels) if labels else config.good,
-                group=original(PurePosixPath(path), folder),
+            marked_sample(
+                *(PurePosixPath(path), labels, boxes, config.good),
                 split=subsets[i] if any(subsets) else split,
-                labels=tuple(labels),
-                boxes=tuple(boxes),
+                folder=folder,
             )
         )
     listing = complete(samples, found, config.unlisted, config.good, config.file, home)
@@ -91,13 +86,7 @@ def read(config: Config) -> Listing:
 
 
 def _images(config: Config) -> list[Element]:
-    try:
-        data = content(opened(config.file))
-    except OSError as error:
-        raise DataError(
-            f"{config.file} (source.file in ingest.yaml) cannot be read: {error.strerror}; "
-            "expected annotations.xml as CVAT exports it"
-        ) from None
+    data = source_file(config.file, "annotations.xml as CVAT exports it")
     document = xml.parse(data, str(config.file))
     images = document.findall("image")
     if document.tag != "annotations" or not images:

@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 from pydantic import Field
 
 from pipeline.contracts.sample import Sample
+from pipeline.datasets.adapters._files import source_file
 from pipeline.datasets.annotations.classes import note, provisional
 from pipeline.datasets.annotations.defect_mask import runs
 from pipeline.datasets.annotations.originals import original
@@ -21,7 +22,7 @@ from pipeline.datasets.annotations.recognition import Recognition, Tree
 from pipeline.datasets.listings.finder import Named, find
 from pipeline.datasets.listings.listing import Listing
 from pipeline.datasets.listings.policy import Unlisted, complete
-from pipeline.datasets.location import Location, Place, content, opened
+from pipeline.datasets.location import Location, Place, opened
 from pipeline.errors import DataError
 from pipeline.plugins import PluginConfig
 
@@ -87,13 +88,9 @@ def read(config: Config) -> Listing:
 
 def _images(config: Config) -> dict[str, tuple[str, list[_RunLengths]]]:
     """For each image where the table names it first, and its defects."""
+    data = source_file(config.file, f"a table with {IMAGE}, {CLASS} and {RUNS}")
     try:
-        text = content(opened(config.file)).decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(
-            f"{config.file} (source.file in ingest.yaml) cannot be read: {error.strerror}; "
-            f"expected a table with {IMAGE}, {CLASS} and {RUNS}"
-        ) from None
+        text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise DataError(f"{config.file} is not UTF-8; save it as UTF-8") from None
     reader = csv.reader(io.StringIO(text, newline=""))

@@ -16,9 +16,8 @@ from pydantic import Field
 from pipeline.contracts.sample import Box, Sample
 from pipeline.datasets.adapters._files import KNOWN, once
 from pipeline.datasets.annotations import xml
-from pipeline.datasets.annotations.classes import note, provisional
+from pipeline.datasets.annotations.classes import marked_sample, note
 from pipeline.datasets.annotations.given_splits import given_splits, split_of
-from pipeline.datasets.annotations.originals import original
 from pipeline.datasets.annotations.recognition import Recognition, Tree
 from pipeline.datasets.listings.finder import Found
 from pipeline.datasets.listings.listing import Listing, some
@@ -70,17 +69,7 @@ def read(config: Config) -> Listing:
         once(seen, str(path), where)
         labels, boxes, empty = _objects(document, where)
         flat += [str(file)] * empty
-        samples.append(
-            Sample(
-                id=str(path),
-                path=str(path),
-                label=provisional(labels) if labels else config.good,
-                group=original(path, folder),
-                split=split,
-                labels=tuple(labels),
-                boxes=tuple(boxes),
-            )
-        )
+        samples.append(marked_sample(path, labels, boxes, config.good, split, folder))
     notes = note(samples)
     if flat:
         notes.append(f"{len(flat)} box(es) without a size mark nothing: {some(flat, 3)}")

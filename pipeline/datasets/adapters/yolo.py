@@ -16,7 +16,7 @@ from pydantic import Field
 
 from pipeline.contracts.sample import SPLITS, Box, Sample
 from pipeline.datasets.annotations.class_names import LISTS, class_names, description
-from pipeline.datasets.annotations.classes import note, provisional
+from pipeline.datasets.annotations.classes import marked_sample, note
 from pipeline.datasets.annotations.given_splits import given_splits, split_of
 from pipeline.datasets.annotations.originals import original
 from pipeline.datasets.annotations.recognition import Recognition, Tree
@@ -169,17 +169,8 @@ def _detection(config: Config, layout: _Layout, names: tuple[str, ...]) -> Listi
             empty += [] if boxes else [str(path)]
         elif config.missing_labels == "ignore":
             continue
-        labels = tuple(box.label for box in boxes)
         samples.append(
-            Sample(
-                id=str(path),
-                path=str(path),
-                label=provisional(labels) if labels else config.good,
-                group=original(path, folder),
-                split=split,
-                labels=labels,
-                boxes=tuple(boxes),
-            )
+            marked_sample(path, [box.label for box in boxes], boxes, config.good, split, folder)
         )
     _check_missing(config, tree.home, missing, empty)
     notes = note(samples)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import PurePosixPath
 
 from pipeline.contracts.sample import Box, Sample
 from pipeline.contracts.taxonomy import Taxonomy
+from pipeline.datasets.annotations.originals import original
 from pipeline.datasets.location import Place
 from pipeline.errors import DataError, printable
 
@@ -41,6 +43,35 @@ def classified(samples: Iterable[Sample], taxonomy: Taxonomy, root: Place) -> li
 def provisional(labels: Sequence[str]) -> str:
     """The label of an image before a taxonomy ranks what is marked in it: what is marked most."""
     return Counter(labels).most_common(1)[0][0]
+
+
+def marked_sample(
+    path: PurePosixPath,
+    labels: Sequence[str],
+    boxes: Sequence[Box],
+    good: str,
+    split: str = "",
+    folder: str = "",
+) -> Sample:
+    """An image and what is marked in it.
+
+    Args:
+        path: of the image, relative to the root.
+        labels: of what is marked in it.
+        boxes: around it, where there are any.
+        good: its label where nothing is marked.
+        split: that the data set gives it.
+        folder: that holds that split, "" for none.
+    """
+    return Sample(
+        id=str(path),
+        path=str(path),
+        label=provisional(labels) if labels else good,
+        group=original(path, folder),
+        split=split,
+        labels=tuple(labels),
+        boxes=tuple(boxes),
+    )
 
 
 def note(samples: Iterable[Sample]) -> list[str]:
