@@ -1,6 +1,6 @@
 """The development sets, as features of the shipped backbone: what heads are compared on.
 
-ELPV and X-SDD as their recipes say, castings and pcb-crops by the template's settings, the latter
+ELPV and X-SDD by their recipes, castings and pcb-crops by the template's settings, the latter
 without `exposure`, which does not exist for black and white pictures. Every image is to learn from;
 those who compare make folds by group of their own.
 """
@@ -74,10 +74,14 @@ def load(name: str, kept: Path | None = None) -> DevelopmentSet:
     classes, changes, policy = _described(name, recipe)
     file = None
     if kept is not None:
-        said = [(recipe / f"{stage}.yaml").read_bytes() for stage in ("preprocess", "augment")]
+        prepared_by = [
+            (recipe / f"{stage}.yaml").read_bytes() for stage in ("preprocess", "augment")
+        ]
         networks = [(s.architecture, s.weights, s.scales) for s in settings.networks]
         facts = repr((networks, settings.views, settings.seed, changes, policy)).encode()
-        file = kept / f"{name}-{hashlib.sha256(b''.join([*said, facts])).hexdigest()[:12]}.npz"
+        file = (
+            kept / f"{name}-{hashlib.sha256(b''.join([*prepared_by, facts])).hexdigest()[:12]}.npz"
+        )
     if file is None or not file.is_file():
         with tempfile.TemporaryDirectory() as home:
             found = _computed(recipe, settings, classes, changes, policy, Path(home))

@@ -22,7 +22,7 @@ MAX_REVIEW = 0.25  # a model that leaves more to people decides too little to be
 
 
 class ReviewLimit(Strict):
-    """What every policy says of the parts that go to a person."""
+    """What every policy sets for the parts that go to a person."""
 
     max_review: float = Field(
         MAX_REVIEW,

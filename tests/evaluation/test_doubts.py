@@ -17,7 +17,7 @@ HEALTHY: dict[str, Any] = {"label_conflicts": [], "corrupt": [], "suspects": {"i
 def doubts(
     bundle: Bundle, root: Path, brightness: dict[str, int] = BRIGHTNESS, **noticed: object
 ) -> list[str]:
-    """What is said of parts of these grey levels, with what ingest has noticed."""
+    """The doubts about parts of these grey levels, with what ingest has noticed."""
     data = parts(bundle, root, brightness)
     data = replace(data, report=HEALTHY | noticed)
     return data_doubts(data, predictions(bundle, data))

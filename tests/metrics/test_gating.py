@@ -76,7 +76,7 @@ def verdict(
 
 
 def in_state(given: Gate, state: str) -> dict[str, str]:
-    """What each check in that state has to say."""
+    """The sentence of each check in that state."""
     assert all(check.sentence for check in given.checks)
     return {c.name: c.line.split(": ", 1)[1] for c in given.in_state(CheckState(state))}
 

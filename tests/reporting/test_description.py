@@ -183,7 +183,7 @@ def test_a_warning_cannot_become_markup(
 
 def crowd(n: int) -> list[str]:
     """Many warnings, told apart by their numbers; the eleventh says that the split leaks."""
-    notes = [f"warning number {i:03d} says a thing at some length" for i in range(n)]
+    notes = [f"warning number {i:03d} is a sentence of some length" for i in range(n)]
     notes[10] = "the split is LEAKY: all figures flatter"
     return notes
 
@@ -232,9 +232,9 @@ def test_no_sentence_takes_the_room_of_all_others(
     checks = tuple(
         Check(name=f"check {i}", state=CheckState.FAILED, sentence=long) for i in range(7)
     )
-    rival = Comparison(champion="cells/3", not_run=long)
+    compared = Comparison(champion="cells/3", not_run=long)
     evaluation = evaluation.model_copy(
-        update={"gate": Gate.of(checks), "comparison": rival, "notes": (long,)}
+        update={"gate": Gate.of(checks), "comparison": compared, "notes": (long,)}
     )
     said = describe(sealed_bundle, metrics, evaluation)
     assert len(said) <= 5000

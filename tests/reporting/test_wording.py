@@ -170,9 +170,9 @@ LIMITS_FROM = "They were chosen on 540 validation parts. No test part was among 
 def test_every_policy_is_written_in_words(page: Page, promise: dict[str, Any], said: str) -> None:
     made = {"promise": {**promise, "supported": True}}
     evaluation = page.evaluation.model_copy(update=made)
-    told = wording.limits(page.bundle.operating_point, evaluation)[3:]
-    assert plain(told[0]).endswith(said)
-    assert list(told[1:]) == ([] if promise["policy"] == "fixed" else [LIMITS_FROM])
+    text = wording.limits(page.bundle.operating_point, evaluation)[3:]
+    assert plain(text[0]).endswith(said)
+    assert list(text[1:]) == ([] if promise["policy"] == "fixed" else [LIMITS_FROM])
     assert wording.five(page.metrics, evaluation)[0].allowed == promise.get("max_escape")
 
 

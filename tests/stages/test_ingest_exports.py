@@ -31,7 +31,7 @@ TWO = Taxonomy(classes=TAXONOMY.classes[:2])
 
 
 def put(path: Path, *, bad: bool = False) -> None:
-    """A grey picture unlike all others, with a bright line where it is bad."""
+    """A grey picture that differs from all others, with a bright line where it is bad."""
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = cv2.resize(DRAW.integers(60, 200, (6, 6), dtype=np.uint8), (48, 48))
     if bad:

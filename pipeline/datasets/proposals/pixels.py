@@ -18,7 +18,7 @@ from pipeline.datasets.scanning import Scan
 from pipeline.errors import UnreadableImage
 from pipeline.imaging.codec import decode
 
-SIDE_PX = 224  # what the frozen backbones learned with
+SIDE_PX = 224  # what the pretrained backbones learned with
 STEP_PX = 32  # by which they halve the picture five times
 LARGEST_PX = 448
 NEEDED_PX = 12  # of a defect in the network's input

@@ -155,7 +155,7 @@ def test_a_rejected_version_is_not_a_challenger_and_needs_an_override(
 
 def test_rejecting_twice_changes_nothing(two_versions: Registry) -> None:
     Review(two_versions, "cells").reject(2, "B. Sato", "misses cracks")
-    done = Review(two_versions, "cells").reject(2, "A. Weber", "so say I")
+    done = Review(two_versions, "cells").reject(2, "A. Weber", "for a reason")
     assert done.summary == "cells/2 was rejected already by B. Sato; nothing changed"
     assert len(SignoffLog(two_versions, "cells").read().records) == 1
 
@@ -223,7 +223,7 @@ def test_a_withdrawal_without_reviewer_or_reason_is_refused(
 def test_withdrawing_twice_changes_nothing(two_versions: Registry) -> None:
     Review(two_versions, "cells").promote(1, "A. Weber", "first release")
     Review(two_versions, "cells").withdraw(1, "B. Sato", "misses cracks")
-    done = Review(two_versions, "cells").withdraw(1, "A. Weber", "so say I")
+    done = Review(two_versions, "cells").withdraw(1, "A. Weber", "for a reason")
     assert done.summary == "cells/1 was withdrawn already by B. Sato; nothing changed"
     assert len(SignoffLog(two_versions, "cells").read().records) == 2
 
