@@ -117,3 +117,14 @@ def _refuse_outside(picture: Pixels, points: tuple[Point, ...], what: str) -> No
             raise UnreadableImage(
                 f"{what} ({x:g},{y:g}) lies outside the image of {width}x{height} pixels"
             )
+
+
+def connected_areas(mask: Pixels) -> tuple[npt.NDArray[np.int32], AnyPixels, AnyPixels]:
+    """The connected areas of a mask, uint8 H,W (0 is outside), N of them; 8-connected.
+
+    Returns:
+        The number of its area at each pixel, int32 H,W, from 1 (0 outside); left, top, width,
+        height and pixels of each, int32 N,5; x and y of the middle of each, float64 N,2.
+    """
+    _, numbers, stats, middles = cv2.connectedComponentsWithStats((mask > 0).astype(np.uint8))
+    return cast(npt.NDArray[np.int32], numbers), stats[1:], middles[1:]

@@ -11,6 +11,8 @@ import numpy as np
 from pipeline.contracts.bundle import Range, Reference
 from pipeline.imaging import Pixels
 
+GREY_LEVELS = 2  # by which the channels of a grey picture may differ
+
 
 @dataclass(frozen=True)
 class Quality:
@@ -30,6 +32,11 @@ def measure(prepared: Pixels) -> Quality:
     mean, deviation = cv2.meanStdDev(grey)
     _, edges = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))
     return Quality(float(mean[0, 0]), float(deviation[0, 0]), float(edges[0, 0]) ** 2)
+
+
+def is_grey(rgb: Pixels) -> bool:
+    """Has a picture, uint8 height x width x 3, no colour? Channels may differ by little."""
+    return bool((np.ptp(rgb, axis=2) <= GREY_LEVELS).all())
 
 
 def reference(qualities: Sequence[Quality]) -> Reference:

@@ -136,3 +136,14 @@ def test_neighbouring_tiles_share_the_overlap() -> None:
     picture = np.zeros((10, 190), np.uint8)
     left, right = geometry.tiles(picture, Tiles(columns=2, overlap=0.1))
     assert (left[1].stop, right[1].start) == (100, 90)
+
+
+def test_areas_that_touch_at_a_corner_are_one_and_each_has_its_box_and_size() -> None:
+    mask = np.zeros((6, 8), np.uint8)
+    mask[0, 0] = mask[1, 1] = 255
+    mask[3:5, 4:7] = 1
+    numbers, sides, middles = geometry.connected_areas(mask)
+    assert sides.tolist() == [[0, 0, 2, 2, 2], [4, 3, 3, 2, 6]]
+    assert middles.tolist() == [[0.5, 0.5], [5.0, 3.5]]
+    assert numbers[1, 1] == 1
+    assert numbers[4, 6] == 2

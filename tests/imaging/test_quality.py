@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.contracts.bundle import Range, Reference
 from pipeline.imaging import Pixels
-from pipeline.imaging.quality import Quality, image_reason, measure, reference
+from pipeline.imaging.quality import Quality, image_reason, is_grey, measure, reference
 
 TRAINED = Reference(
     n_images=10,
@@ -109,3 +109,10 @@ def test_a_covered_lens_is_too_dark_and_a_saturated_one_too_bright() -> None:
     dark, bright = (measure(np.full((8, 8, 1), v, np.uint8)) for v in (0, 255))
     assert str(image_reason(dark, TRAINED)).startswith("too dark")
     assert str(image_reason(bright, TRAINED)).startswith("too bright")
+
+
+@pytest.mark.parametrize(("red", "grey"), [(102, True), (103, False)])
+def test_a_picture_is_grey_while_its_channels_differ_by_little(red: int, grey: bool) -> None:
+    picture = np.full((4, 4, 3), 100, np.uint8)
+    picture[1, 2, 0] = red
+    assert is_grey(picture) is grey

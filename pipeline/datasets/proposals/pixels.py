@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 
 import numpy as np
-from scipy import ndimage
 
 from pipeline.contracts.spec import PreprocessSpec, Tiles
 from pipeline.datasets import location
@@ -17,6 +16,8 @@ from pipeline.datasets.location import Place
 from pipeline.datasets.scanning import Scan
 from pipeline.errors import UnreadableImage
 from pipeline.imaging.codec import decode
+from pipeline.imaging.geometry import connected_areas
+from pipeline.imaging.quality import is_grey
 
 SIDE_PX = 224  # what the pretrained backbones learned with
 STEP_PX = 32  # by which they halve the picture five times
@@ -25,7 +26,6 @@ NEEDED_PX = 12  # of a defect in the network's input
 MOST_TILES = 16
 LOOKED_AT = 48  # images, for colour and defects
 SQUARE, LONGEST = 1.25, 4.0  # of the longer side to the shorter
-GREY_LEVELS = 2  # by which channels of a grey picture may differ
 
 
 @dataclass(frozen=True)
@@ -116,10 +116,9 @@ def _spread(scans: Sequence[Scan]) -> list[Scan]:
 def _is_grey(scan: Scan, root: Place) -> bool:
     try:
         name = scan.sample.path
-        rgb = decode(location.image(root / name, name), name)
+        return is_grey(decode(location.image(root / name, name), name))
     except UnreadableImage:
         return True  # decides nothing
-    return bool((np.ptp(rgb, axis=2) <= GREY_LEVELS).all())
 
 
 def _middle(scans: Sequence[Scan]) -> tuple[int, int]:
@@ -178,8 +177,9 @@ def _sides(scan: Scan, root: Place) -> list[float]:
         drawn = defect_mask.decoded(mask, contents, (scan.width_px, scan.height_px), name)
     except UnreadableImage:
         return []
-    spots, n = ndimage.label(drawn, structure=np.ones((3, 3)))
-    areas = np.bincount(spots.ravel(), minlength=n + 1)[1:]
+    areas = connected_areas(drawn)[1][:, 4]
+    if not len(areas):
+        return []
     # Specks of a brush are no defects of their own.
     return [float(math.sqrt(area)) for area in areas if area >= 0.05 * areas.max()]
 

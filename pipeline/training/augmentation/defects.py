@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.imaging import Pixels
+from pipeline.imaging.geometry import connected_areas
 
 Bools = npt.NDArray[np.bool_]
 
@@ -37,15 +38,15 @@ class Defect:
 
 def defects_of(mask: Pixels) -> list[Defect]:
     """The defects of one mask, uint8 H,W (0 is sound), crumbs left out; 8-connected."""
-    n, areas, stats, centres = cv2.connectedComponentsWithStats((mask > 0).astype(np.uint8))
+    areas, stats, centres = connected_areas(mask)
     height, width = mask.shape
     found = []
-    for i in range(1, n):
-        left, top, w, h, n_px = (int(v) for v in stats[i])
+    for i, (sides, centre) in enumerate(zip(stats, centres, strict=True), 1):
+        left, top, w, h, n_px = (int(v) for v in sides)
         if n_px < SMALLEST_AREA_PX:
             continue
         whole = left > 0 and top > 0 and left + w < width and top + h < height
-        x, y = (float(v) for v in centres[i])
+        x, y = (float(v) for v in centre)
         found.append(Defect(areas == i, math.sqrt(4 * n_px / math.pi), (x, y), whole))
     return found
 
