@@ -28,7 +28,8 @@ def new(
     scope: Annotated[
         list[str],
         typer.Option(
-            help="read: records and frames; act: send pictures, trigger. May be repeated."
+            help="read: records and frames; judge: review parts; act: send pictures, trigger. "
+            "May be repeated."
         ),
     ],
 ) -> None:

@@ -1,22 +1,25 @@
-"""Access control of the web service: tokens, and requests that other sites cause in a browser."""
+"""Access control: tokens, sessions of browsers, and requests that other sites cause in one."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import math
+from datetime import timedelta
 from urllib.parse import urlsplit
 
-from fastapi import HTTPException, Request
+from fastapi import HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as Asked
 
 from pipeline.daemon.settings.http import Http
-from pipeline.daemon.web.tokens import Scope, Tokens
+from pipeline.daemon.web.sessions import Sessions
+from pipeline.daemon.web.tokens import Scope, Token, Tokens
 
-# A station shows no page that could load anything, be framed, or be kept by a cache.
+# What is not one of the station's own pages, which have headers of theirs, could load nothing, be
+# framed by nobody, and is kept by no cache.
 HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
@@ -25,7 +28,7 @@ HEADERS = {
     "x-content-type-options": "nosniff",
 }
 
-READING = ("/status", "/records")
+READING = ("/status", "/records", "/api/")
 READERS = 16  # at once; frames are large, and some networks slow
 AGAIN = {"retry-after": "1"}
 REFUSALS_SHOWN, REFUSALS_PERIOD_S = 10, 60.0  # lines of the log that strangers can cause
@@ -64,29 +67,47 @@ class RefusalLog:
 
 
 class TokenCheck:
-    """Checks the token of a request."""
+    """Checks who asks: a program by its token, a browser by the cookie of its session.
 
-    def __init__(self, settings: Http) -> None:
-        self._settings = settings
+    Attributes:
+        cookie: its name, which is the station's own: ports of one host share their cookies.
+        sessions: of browsers; None where there are no tokens to log in with.
+        open: may every program on this machine do everything, without a token?
+    """
+
+    def __init__(self, settings: Http, station: str) -> None:
+        self.open = settings.open_on_loopback
+        self.cookie = f"lineside-{station}"
+        self._secure = settings.scheme == "https"
+        if self._secure:  # browsers take this name only from this host, encrypted
+            self.cookie = f"__Host-{self.cookie}"
         self._tokens = None if settings.tokens is None else Tokens(settings.tokens)
+        self.sessions = None
+        if self._tokens is not None:
+            file = self._tokens.path
+            self.sessions = Sessions(self._tokens, file.with_name(f"{file.name}.sessions"))
         self._refusals = RefusalLog()
 
     async def read(self, request: Request) -> None:
         """Allow requests that may see records and frames."""
-        self._ask(request, Scope.READ)
+        self.ask(request, Scope.READ)
+
+    async def judge(self, request: Request) -> None:
+        """Allow requests that may review parts."""
+        self.ask(request, Scope.JUDGE)
 
     async def act(self, request: Request) -> None:
         """Allow requests that may trigger."""
-        self._ask(request, Scope.ACT)
+        self.ask(request, Scope.ACT)
 
-    def _ask(self, request: Request, scope: Scope) -> None:
+    def ask(self, request: Request, scope: Scope) -> None:
         """Raise HTTPException 401 or 403 where the request is not allowed.
 
         What is allowed has the token's name in `request.state.token`, "" without a token.
         """
         request.state.token = ""
-        scheme, _, secret = request.headers.get("authorization", "").partition(" ")
-        if not secret and self._settings.open_on_loopback:
+        secret, session = _token_of(request), request.cookies.get(self.cookie, "")
+        if not secret and not session and self.open:
             return
         if self._tokens is None:
             raise HTTPException(
@@ -94,24 +115,68 @@ class TokenCheck:
                 "this station has no tokens, so nobody may do this; name a file as http.tokens in "
                 "the line file and run: lineside token new",
             )
-        bearer = self._tokens.bearer(secret.strip()) if scheme.lower() == "bearer" else None
-        who = "" if request.client is None else request.client.host
+        bearer = self._tokens.bearer(secret) if secret else self.session_of(request)
+        if bearer is None and not secret and self.open:  # a session of former days
+            return
         if bearer is None:
-            where = request.url.path[:100]
-            self._refusals.note("%s at %s was refused: no valid token", who, where)
+            self.note(request, "no valid token")
             raise HTTPException(
                 401,
                 "a valid token is needed: Authorization: Bearer ...",
                 {"www-authenticate": "Bearer"},
             )
         if scope not in bearer.scopes:
-            self._refusals.note("%s (%s) was refused: no scope %s", who, bearer.name, scope)
+            self.note(request, f"token {bearer.name} has no scope {scope}")
             raise HTTPException(
                 403,
                 f'token "{bearer.name}" has scope {", ".join(sorted(bearer.scopes))}; this needs '
                 f"{scope}",
             )
+        if not secret and request.method not in ("GET", "HEAD"):
+            self.require_own_page(request)
         request.state.token = bearer.name
+
+    def session_of(self, request: Request) -> Token | None:
+        """The token that a browser has logged in with; None where it has not, or no longer."""
+        secret = request.cookies.get(self.cookie, "")
+        return self.sessions.bearer(secret) if self.sessions is not None and secret else None
+
+    def require_own_page(self, request: Request) -> None:
+        """Raise HTTPException 403 where a page of this station did not send the request.
+
+        A browser sends its cookies with what other pages make it send, too, but names their site;
+        `CrossSiteCheck` has compared that with ours. `SameSite=Strict` is the other lock.
+        """
+        site = request.headers.get("sec-fetch-site")
+        if "origin" not in request.headers and site != "same-origin":
+            raise HTTPException(403, "with a session only this station's own pages may do this")
+
+    def remember(self, response: Response, secret: str, lasts: timedelta) -> None:
+        """Have the browser send a session's secret from now on."""
+        seconds = int(lasts.total_seconds())
+        response.set_cookie(
+            *(self.cookie, secret, seconds),
+            path="/",
+            secure=self._secure,
+            httponly=True,
+            samesite="strict",
+        )
+
+    def forget(self, response: Response) -> None:
+        """Have the browser forget its session."""
+        self.remember(response, "", timedelta())
+
+    def note(self, request: Request, why: str) -> None:
+        """Log a request that was refused."""
+        who = "" if request.client is None else request.client.host
+        self._refusals.note("%s at %s was refused: %s", who, request.url.path[:100], why)
+
+
+def _token_of(request: Request) -> str:
+    """The token in a request's header, "" without one; what has another scheme opens nothing."""
+    given = request.headers.get("authorization", "")
+    scheme, _, secret = given.partition(" ")
+    return secret.strip() if not secret or scheme.lower() == "bearer" else given
 
 
 class CrossSiteCheck:
@@ -130,7 +195,9 @@ class CrossSiteCheck:
     async def __call__(self, scope: Asked, receive: Receive, send: Send) -> None:
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         if scope["type"] != "http":  # nothing else is offered

@@ -9,19 +9,21 @@ verdict is late, and will stand in the ledger. A client that sends again after t
 record.
 
 Without a token: `/healthz`, `/readyz` and `/metrics`, which show no part. With scope `read`:
-`/status`, `/records`. With scope `act`: `/inspect`, `/trigger`.
+`/status`, `/records`. With scope `act`: `/inspect`, `/trigger`. Who asks for HTML gets the pages in
+`pages` instead, also at an address that answers programs with JSON.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, runtime_checkable
 
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.encoders import jsonable_encoder
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from pipeline.daemon.inspection.camera import Camera
@@ -35,7 +37,7 @@ from pipeline.daemon.web.metrics import Metrics
 from pipeline.daemon.web.pending import NoVerdict, PendingVerdicts
 from pipeline.daemon.web.records import KeptRecords, aside, chunks
 from pipeline.daemon.web.upload import KINDS, MOST_SERIAL, Uploads, ending_of, serial_of
-from pipeline.errors import LedgerError, LinesideError
+from pipeline.errors import LedgerError, LinesideError, MissingExtra
 
 STALLED_AFTER_S = 10.0
 
@@ -61,14 +63,16 @@ class StationApi:
 
     Attributes:
         uploads: the pictures that are here.
+        station: that it serves.
+        archive: its records and kept frames.
     """
 
     def __init__(
         self, settings: Http, station: Station, archive: KeptRecords, waiting: PendingVerdicts
     ) -> None:
+        self.station = station
+        self.archive = archive
         self._settings = settings
-        self._station = station
-        self._archive = archive
         self._waiting = waiting
         self.uploads = Uploads(settings)
         self._at_once = 0
@@ -76,7 +80,7 @@ class StationApi:
 
     async def healthz(self) -> Response:
         """Is the process alive? If not, it must be restarted."""
-        silent_s = self._station.silent_s
+        silent_s = self.station.silent_s
         if silent_s < STALLED_AFTER_S:
             return JSONResponse({"alive": True})
         why = f"the workers were not supervised for {silent_s:.0f} s"
@@ -84,7 +88,7 @@ class StationApi:
 
     async def readyz(self) -> Response:
         """Would a part that comes now get a verdict?"""
-        status = await aside(self._station.status)
+        status = await aside(self.station.status)
         reasons, degraded = status.not_ready, status.degraded
         answer = {"ready": not reasons, "reasons": reasons, "degraded": degraded}
         return JSONResponse(answer, 503 if reasons else 200)
@@ -97,24 +101,24 @@ class StationApi:
 
     async def status(self) -> Response:
         """The station's state."""
-        status = await aside(self._station.status)
+        status = await aside(self.station.status)
         return JSONResponse(jsonable_encoder(status.as_dict()))
 
     async def records(self, serial: str) -> Response:
         """The records of a part by its serial, newest first."""
-        found = await aside(lambda: self._archive.of_serial(serial))
+        found = await aside(lambda: self.archive.of_serial(serial))
         return JSONResponse([message(record) for record in found])
 
     async def record(self, identity: str) -> Response:
         """One record."""
-        found = await aside(lambda: self._archive.record(identity))
+        found = await aside(lambda: self.archive.record(identity))
         if found is None:
             raise HTTPException(404, f"no closed record {identity[:100]}")
         return JSONResponse(message(found))
 
     async def frame(self, identity: str) -> Response:
         """The frame of a record, as the camera gave it."""
-        found = await aside(lambda: self._archive.frame(identity))
+        found = await aside(lambda: self.archive.frame(identity))
         if found is None:
             raise HTTPException(404, f"no frame of record {identity[:100]} is kept")
         file, media_type = found
@@ -161,8 +165,8 @@ class StationApi:
             try:
                 return JSONResponse(message(await expected.record(limit_s)))
             except NoVerdict:
-                recorder = self._station.recorder
-                why = self._station.stopping or recorder.alarm or "its record was not opened"
+                recorder = self.station.recorder
+                why = self.station.stopping or recorder.alarm or "its record was not opened"
                 raise HTTPException(503, f"the part is not inspected: {why}", AGAIN) from None
             except TimeoutError:
                 raise HTTPException(
@@ -183,8 +187,8 @@ class StationApi:
 
         A ledger that cannot be written is not a reason: only a trigger finds out that it can again.
         """
-        if self._station.stopping:
-            raise HTTPException(503, self._station.stopping, AGAIN)
+        if self.station.stopping:
+            raise HTTPException(503, self.station.stopping, AGAIN)
         if self._at_once >= self._settings.connections:
             why = f"{self._at_once} wait for verdicts already (http.connections in the line file)"
             raise HTTPException(503, why, AGAIN)
@@ -196,7 +200,7 @@ class StationApi:
 
     def _one(self, name: str | None, what: str, fits: Callable[[Camera], bool]) -> Camera:
         """The camera of a request; raises HTTPException 404."""
-        fitting = [camera for camera in self._station.cameras if fits(camera)]
+        fitting = [camera for camera in self.station.cameras if fits(camera)]
         meant = [camera for camera in fitting if name in (None, camera.name)]
         if len(meant) == 1:
             return meant[0]
@@ -242,11 +246,14 @@ def app_of(service: StationApi, settings: Http) -> ASGIApp:
 
 def routes_of(service: StationApi, settings: Http) -> FastAPI:
     """The routes with their tokens; `openapi()` describes them, for tests and for programmers."""
-    door = TokenCheck(settings)
+    door = TokenCheck(settings, service.station.ledger.station)
+    first, last = _pages(service, door)
     # No pages about itself: they would show strangers what can be requested. And none of
     # FastAPI's own telemetry: what MLflow reports to must learn nothing of parts.
     quiet: Any = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, telemetry=quiet)
+    app = FastAPI(
+        openapi_url=None, docs_url=None, redoc_url=None, telemetry=quiet, routes=list(first)
+    )
     read, act = [Depends(door.read)], [Depends(door.act)]
     late: dict[int | str, dict[str, Any]] = {k: REFUSALS[k] for k in (503, 504)}
     app.get("/healthz", responses=late)(service.healthz)
@@ -275,7 +282,29 @@ def routes_of(service: StationApi, settings: Http) -> FastAPI:
     app.exception_handler(RequestValidationError)(_misread)
     app.exception_handler(LedgerError)(_unreadable)
     app.exception_handler(TimeoutError)(_late)
+    app.router.routes.extend(last)
     return app
+
+
+def _pages(
+    service: StationApi, door: TokenCheck
+) -> tuple[Sequence[BaseRoute], Sequence[BaseRoute]]:
+    """The routes of the pages, before and behind all others; what to install where there are none.
+
+    Programs ask a station that was installed without the extra as well.
+    """
+    try:
+        from pipeline.daemon.web.pages.catalogue import routes_of_pages
+    except ModuleNotFoundError as error:
+        if error.name != "jinja2":
+            raise
+        missing = MissingExtra("jinja2", "the page of a station", "pages")
+
+        async def advise(request: Request) -> Response:
+            return PlainTextResponse(str(missing), 501)
+
+        return [Route("/", advise)], []
+    return routes_of_pages(service.station, service.archive, door)
 
 
 async def _misread(request: Request, error: Exception) -> Response:

@@ -36,6 +36,7 @@ class Scope(StrEnum):
     """What a token allows."""
 
     READ = "read"  # records, frames and the station's state
+    JUDGE = "judge"  # say what a part is, as `lineside review` does
     ACT = "act"  # send pictures, trigger
 
 
@@ -98,11 +99,14 @@ class Tokens:
 
     def bearer(self, secret: str) -> Token | None:
         """The owner of a token, None for an unknown one; a file that cannot be used allows none."""
-        given = _sha256(secret)
+        return self.with_hash(_sha256(secret))
+
+    def with_hash(self, sha256: str) -> Token | None:
+        """The token with this hash, in hexadecimal; None where there is none any more."""
         found = None
         # All are compared, each in constant time: the time it takes reveals nothing of any hash.
         for token in self._fresh():
-            if hmac.compare_digest(token.sha256, given):
+            if hmac.compare_digest(token.sha256, sha256):
                 found = token
         return found
 
