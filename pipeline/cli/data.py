@@ -66,8 +66,8 @@ def check_data(
     source = adapter(config)
     listing = Listing.of(source.read(config))
     refuse_masks(listing, source.root(config))
-    notes = listing.lines()
     seen = examine(listing, source.root(config), watch=_progress if err.is_terminal else None)
+    notes = [*seen.notes, *listing.lines()]
     splits = [s.sample.split for s in seen.scans]
     report = {
         "source": found.settings,

@@ -20,6 +20,7 @@ boxes               what is marked in the image, as JSON with label (a class) an
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,8 +33,9 @@ from pipeline.contracts.spec import RawPixels
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets import location
 from pipeline.datasets.annotations import defect_mask
-from pipeline.datasets.annotations.boxes import filled, parsed
+from pipeline.datasets.annotations.boxes import filled, parsed, written
 from pipeline.datasets.location import Place
+from pipeline.datasets.scanning import Scan
 from pipeline.errors import DataError
 from pipeline.files import write_model
 from pipeline.imaging import Pixels
@@ -44,6 +46,45 @@ TABLE = "manifest.parquet"
 SOURCE = "source.json"
 REPORT = "report.json"
 TAXONOMY = "taxonomy.json"
+
+
+def rows(
+    scans: Sequence[Scan],
+    groups: Sequence[str],
+    splits: Sequence[str],
+    given: Sequence[str],
+    folds: Sequence[int],
+) -> pd.DataFrame:
+    """The table of readable images.
+
+    Args:
+        scans: of each.
+        groups, splits, folds: of each.
+        given: the data set's own split of each where that was replaced, else "".
+    """
+    return pd.DataFrame(
+        {
+            "sample_id": [s.sample.id for s in scans],
+            "path": [s.sample.path for s in scans],
+            "label": [s.sample.label for s in scans],
+            "group": groups,
+            "split": splits,
+            "given_split": given,
+            "fold": folds,
+            "variant": [s.sample.variant for s in scans],
+            "defect_probability": pd.Series(
+                [s.sample.defect_probability for s in scans], dtype="float64"
+            ),
+            "width_px": [s.width_px for s in scans],
+            "height_px": [s.height_px for s in scans],
+            "bytes": [s.bytes for s in scans],
+            "sha256": [s.sha256 for s in scans],
+            "pixels_sha256": [s.pixels_sha256 for s in scans],
+            "mask": [s.sample.mask for s in scans],
+            "mask_sha256": [s.mask_sha256 for s in scans],
+            "boxes": [written(s.sample.boxes) for s in scans],
+        }
+    )
 
 
 def write(folder: Path, table: pd.DataFrame, taxonomy: Taxonomy, source: PluginConfig) -> None:

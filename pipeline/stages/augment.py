@@ -30,8 +30,11 @@ from pipeline.training.augmentation.pasting import Paste
 
 MOST_ROWS = 8  # of effects.png and, for each class, of paste.png
 LARGEST_TILE_PX = 256
-MOST_CLIPPED = 0.9  # of an image's pixels; then nothing is left to learn from
-TOLERATED_CLIPPED = 0.05  # on average; more deserves a warning
+MOST_CLIPPED = 0.9  # of the pixels that could be; then nothing is left to learn from
+TOLERATED_CLIPPED = 0.05  # of all pixels, on average; more deserves a warning
+NEARLY = 16  # grey levels from black or white: such pixels lose nothing by becoming so
+SHOWS = 4.0  # deviation of grey levels from which on a picture shows something
+EDGE = 0.1  # of a side: what stands there, a small shift moves out of the picture
 
 
 class Config(Strict):
@@ -142,8 +145,8 @@ def _class_sheets(
             for view in range(config.views_on_sheet):
                 made = augmenter(image, seed=0, sample_id=sample_id, view=view)
                 _refuse_blank(image, made, sample_id)
-                black.append(_share(made, 0) - _share(image, 0))
-                white.append(_share(made, 255) - _share(image, 255))
+                black.append(_clipped(image, made, 0))
+                white.append(_clipped(image, made, 255))
                 tiles.append((f"view {view + 1}", made))
         sheet = out / "classes" / f"{name.replace('/', '_')}.png"
         _write_sheet(sheet, tiles, config.views_on_sheet + 1)
@@ -151,21 +154,41 @@ def _class_sheets(
 
 
 def _refuse_blank(image: Pixels, made: Pixels, sample_id: str) -> None:
-    if made.std() < 1 <= image.std():
+    """Raise DataError where light has taken what a picture showed.
+
+    Of a black and white picture nothing is lost where its greys, such as softened edges, become
+    black or white, nor of one that is nearly empty where a speck at its edge moves out.
+    """
+    if made.std() < 1 and _inner(image).std() >= SHOWS:
         raise DataError(
             f"the policy turns {sample_id} into one flat grey; weaken exposure in augment.yaml"
         )
     for value, what in ((0, "black"), (255, "white")):
-        share = _share(made, value)
-        if share > MOST_CLIPPED >= _share(image, value):
+        clipped, could_be = _clipped(image, made, value), 1 - _nearly(image, value)
+        if clipped > max(MOST_CLIPPED * could_be, TOLERATED_CLIPPED):
             raise DataError(
-                f"the policy turns {share:.0%} of {sample_id} {what}; weaken exposure in "
-                "augment.yaml"
+                f"the policy turns {_share(made, value):.0%} of {sample_id} {what}; weaken "
+                "exposure in augment.yaml"
             )
+
+
+def _inner(image: Pixels) -> Pixels:
+    height, width = (round(side * EDGE) for side in image.shape[:2])
+    return image[height : image.shape[0] - height, width : image.shape[1] - width]
+
+
+def _clipped(image: Pixels, made: Pixels, value: int) -> float:
+    """How much more of a picture is black (0) or white (255) than nearly was before, a share."""
+    return _share(made, value) - _nearly(image, value)
 
 
 def _share(image: Pixels, value: int) -> float:
     return float((image == value).mean())
+
+
+def _nearly(image: Pixels, value: int) -> float:
+    near = image <= NEARLY if value == 0 else image >= 255 - NEARLY
+    return float(near.mean())
 
 
 def _effects_sheet(policy: Policy, stored: Shards, rows: npt.NDArray[np.intp], out: Path) -> None:

@@ -18,8 +18,8 @@ from pipeline.contracts.spec import RawPixels, ReferenceName, reference_file
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets import golden, location, manifest
 from pipeline.datasets.adapters import ADAPTERS, adapter
-from pipeline.datasets.annotations.boxes import written
 from pipeline.datasets.annotations.classes import classified
+from pipeline.datasets.checks import group_sizes
 from pipeline.datasets.checks.examination import SHOWN, Examination, examine
 from pipeline.datasets.grouping import Grouping, SourceGroups, regroup
 from pipeline.datasets.listings.listing import Listing
@@ -184,29 +184,8 @@ def run(
     decided = _split(config.split, names, seen)
     splits = decided.splits
     folds, fewer = _folds(config.split, names, groups, splits)
-    table = pd.DataFrame(
-        {
-            "sample_id": [s.sample.id for s in good],
-            "path": [s.sample.path for s in good],
-            "label": names,
-            "group": groups,
-            "split": splits,
-            "given_split": [s.sample.split if decided.regrouped else "" for s in good],
-            "fold": folds,
-            "variant": [s.sample.variant for s in good],
-            "defect_probability": pd.Series(
-                [s.sample.defect_probability for s in good], dtype="float64"
-            ),
-            "width_px": [s.width_px for s in good],
-            "height_px": [s.height_px for s in good],
-            "bytes": [s.bytes for s in good],
-            "sha256": [s.sha256 for s in good],
-            "pixels_sha256": [s.pixels_sha256 for s in good],
-            "mask": [s.sample.mask for s in good],
-            "mask_sha256": [s.mask_sha256 for s in good],
-            "boxes": [written(s.sample.boxes) for s in good],
-        }
-    )
+    own = [s.sample.split if decided.regrouped else "" for s in good]
+    table = manifest.rows(good, groups, splits, own, folds)
     golden_parts = golden.read(golden_list, table, taxonomy) if golden_list else []
     golden.write(out, golden_parts)
     manifest.write(out, table, taxonomy, config.source)
@@ -216,6 +195,12 @@ def run(
     )
     counts.to_csv(out / "class-counts.csv")
     found = seen.report(splits)
+    kinds = group_sizes.groups_by_kind(names, groups, splits, taxonomy.good)
+    is_given = bool(decided.on_given) and not decided.regrouped
+    sizes = [
+        *seen.notes,
+        *group_sizes.few_test_groups(kinds, config.split.test_fraction, given=is_given),
+    ]
     parted = found["pairs_shown"]
     by = config.split.groups.words(samples)
     report = {
@@ -227,6 +212,7 @@ def run(
         "split": {
             "by": by,
             "n_groups": len(set(groups)),
+            "test_groups": kinds,
             "seed": config.split.seed,
             "leak_checked": True,
             "leaky": found["leaky"],
@@ -236,15 +222,15 @@ def run(
             "folds": max(folds) + 1,
         },
     }
-    listed = listing.lines()
+    listed = [*sizes, *listing.lines()]
     write_json(out / manifest.REPORT, report)
     write_page(
         out / PAGE, seen, splits, report, root, notes=[*filter(None, [decided.on_given]), *listed]
     )
     return Report(
         [
-            f"{len(table)} images, {len(set(groups))} groups (by {by}), "
-            f"{len(seen.damaged)} quarantined",
+            f"{len(table)} images, {len(set(groups))} groups (by {by}), the largest of "
+            f"{found['largest_group']['images']} image(s), {len(seen.damaged)} quarantined",
             f"{len(seen.identical)} identical copies, {found['near_duplicate_groups']} clusters of "
             "near-duplicates, each kept on one side"
             if not found["leaky"]

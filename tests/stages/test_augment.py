@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline import config as yaml_config
 from pipeline.datasets import shards
 from pipeline.datasets.shards import Shards
 from pipeline.errors import DataError
-from pipeline.imaging.codec import read
-from pipeline.stages import augment, train
+from pipeline.imaging import Pixels
+from pipeline.imaging.codec import encode_png, read
+from pipeline.stages import augment, ingest, preprocess, train
 from pipeline.training.augmentation import Augmenter, survival
-from tests.stages.conftest import POLICY, TRAIN, Ran
+from tests.imports import ROOT
+from tests.stages.conftest import POLICY, SPEC, TAXONOMY, TRAIN, Ran, folder_of
 
 pytestmark = pytest.mark.slow
 
@@ -186,3 +190,50 @@ def test_training_uses_pasted_parts_and_extra_views_but_judges_real_parts_only(
     scored = pd.read_parquet(out / "out-of-fold.parquet")["sample_id"]
     assert not scored.str.startswith("pasted/").any()
     assert len(scored) == n_good + 8
+
+
+def black_and_white(home: Path, draw: Callable[[np.random.Generator], Pixels]) -> Path:
+    """Prepared pictures of two classes, drawn."""
+    rng = np.random.default_rng(0)
+    for label in ("good", "defective"):
+        (home / "images" / label).mkdir(parents=True)
+        for i in range(12):
+            picture = encode_png(draw(rng)[:, :, None])
+            (home / f"images/{label}/{i:02d}.png").write_bytes(picture)
+    config = folder_of(home / "images")
+    alone = config.split.model_copy(update={"near_duplicates": False})
+    for name in ("ingest", "preprocess", "augment"):
+        (home / name).mkdir()
+    ingest.run(config.model_copy(update={"split": alone}), TAXONOMY, home / "ingest")
+    preprocess.run(SPEC, home, home / "preprocess")
+    return home
+
+
+def template_of_augment() -> augment.Config:
+    return yaml_config.load(ROOT / "conf/template/augment.yaml", augment.Config)
+
+
+def test_black_and_white_pictures_keep_the_templates_exposure(tmp_path: Path) -> None:
+    def line(rng: np.random.Generator) -> Pixels:
+        picture = rng.integers(0, 8, (96, 96), np.uint8)  # black, as a compressed scan has it
+        left = int(rng.integers(0, 89))
+        picture[:, left : left + 7] = 255
+        return picture
+
+    home = black_and_white(tmp_path, line)
+    augment.run(template_of_augment(), home, home / "augment")
+    report = json.loads((home / "augment/report.json").read_text())
+    assert report["warnings"] == []
+
+
+def test_a_speck_that_moves_out_of_an_empty_picture_is_not_exposure(tmp_path: Path) -> None:
+    def speck(rng: np.random.Generator) -> Pixels:
+        picture = np.zeros((96, 96), np.uint8)
+        left, top = rng.integers(0, 90, 2).tolist()
+        picture[top : top + 2, 94:] = 255
+        picture[left : left + 1, 0] = 255
+        return picture
+
+    home = black_and_white(tmp_path, speck)
+    policy = {"shift": {"probability": 1.0, "max_fraction": 0.05}}
+    augment.run(configured(policy=policy, views_on_sheet=16), home, home / "augment")

@@ -439,3 +439,14 @@ def test_an_alias_is_not_a_class_of_its_own_in_the_report(images: Path) -> None:
     _, report = ingested(images)
     assert report["label_conflicts"] == []
     assert set(report["groups"]) == {"good", "defective"}  # type: ignore[call-overload]
+
+
+def test_a_large_group_and_few_groups_in_test_are_named_with_a_remedy(images: Path) -> None:
+    groups = {"by": "blocks", "images": 3, "within": "folder"}
+    _, split, printed = given(images, groups=groups, near_duplicates=False)
+    assert split["test_groups"]["bad"] == {"all": 4, "test": 1}
+    assert "the largest of 3 image(s)" in printed
+    assert re.search(r"the largest group, rows-\d+, has 3 of 24 images \(12%\)", printed)
+    assert "test has bad parts of 1 group(s) only, of 4 in all" in printed
+    page = (images.parent / "out/report.html").read_text()
+    assert "Test has good parts of 1 group(s) only" in page

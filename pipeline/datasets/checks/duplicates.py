@@ -68,6 +68,19 @@ def near_duplicates(fingerprints: Vectors, threshold: float = NEAR) -> list[Pair
     return sorted(pairs)
 
 
+def shows_nothing(fingerprints: Vectors, threshold: float = NEAR) -> npt.NDArray[np.bool_]:
+    """Which pictures are as near to an even one as near-duplicates are to each other, bool N.
+
+    Two of them are alike because nothing can be seen, so that says nothing of what they show.
+
+    Args:
+        fingerprints: N x D; an even picture's is all zero.
+        threshold: as above.
+    """
+    empty: npt.NDArray[np.bool_] = np.linalg.norm(fingerprints, axis=1) <= threshold
+    return empty
+
+
 def clusters(n: int, pairs: Iterable[Pair]) -> list[int]:
     """The cluster of each of `n` images, named by its first row; alone, its own row."""
     links = np.array([(i, j) for i, j, _ in pairs], np.intp).reshape(-1, 2)

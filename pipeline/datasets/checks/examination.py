@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,13 @@ import numpy.typing as npt
 
 from pipeline.contracts.sample import Sample
 from pipeline.contracts.spec import RawPixels
-from pipeline.datasets.checks.duplicates import Pair, clusters, near_duplicates
+from pipeline.datasets.checks.duplicates import (
+    Pair,
+    clusters,
+    near_duplicates,
+    shows_nothing,
+)
+from pipeline.datasets.checks.group_sizes import LargestGroup, largest_group
 from pipeline.datasets.checks.leakage import measure_leakage
 from pipeline.datasets.checks.ranges import outliers, ranges
 from pipeline.datasets.checks.suspects import dispute
@@ -23,6 +29,7 @@ from pipeline.datasets.location import Place
 from pipeline.datasets.scan_cache import ScanCache
 from pipeline.datasets.scanning import Scan, scan
 from pipeline.datasets.splits import crossing, join_duplicates
+from pipeline.imaging.fingerprint import LENGTH
 
 SHOWN = 20
 LISTED = 200
@@ -45,6 +52,9 @@ class Examination:
         identical: (row, later row) of images with the same pixels, the first against each copy.
         near: (row, later row, distance) of images that show the same shot.
         groups: group of each row, joined where images are identical (and near, if so asked).
+        blank: rows of even pictures, which are alike without showing the same part: they are
+            neither identical nor near, are not joined, and leak nothing.
+        blank_copies: as `identical`, of these.
     """
 
     scans: list[Scan]
@@ -52,11 +62,13 @@ class Examination:
     identical: list[Rows]
     near: list[Pair]
     groups: list[str]
+    blank: Sequence[int] = ()
+    blank_copies: Sequence[Rows] = ()
 
     @property
     def conflicts(self) -> list[Rows]:
         """Images of the same shot with different labels: the identical ones, then the near ones."""
-        pairs = [*self.identical, *self._alike]
+        pairs = [*self.identical, *self.blank_copies, *self._alike]
         return [(i, j) for i, j in pairs if self._label(i) != self._label(j)]
 
     @property
@@ -89,6 +101,25 @@ class Examination:
         _, near = self.across(splits)
         return sorted({*crossing(self.groups, splits), *(self.groups[i] for i, _ in near)})
 
+    @property
+    def largest(self) -> LargestGroup | None:
+        """The group with the most images, None without images."""
+        own, paths = [s.sample.group for s in self.scans], [s.sample.path for s in self.scans]
+        return largest_group(self.groups, own, paths)
+
+    @property
+    def notes(self) -> list[str]:
+        """Sentences on images that show nothing, and on a group that is large."""
+        found = []
+        if self.blank:
+            found.append(
+                f"{len(self.blank)} pictures are even and show nothing, such as "
+                f"{self._path(self.blank[0])}: they count as no copies of each other"
+            )
+        if self.largest is not None and self.largest.note:
+            found.append(self.largest.note)
+        return found
+
     def report(self, splits: Sequence[str]) -> dict[str, Any]:
         """The results for people and CI jobs, as plain data."""
         labels = [s.sample.label for s in self.scans]
@@ -107,6 +138,9 @@ class Examination:
             "corrupt": [{"path": s.sample.path, "reason": s.fault} for s in self.damaged],
             "pairs_shown": [self._paths(pair) for pair in [*identical, *near][:SHOWN]],
             "n_groups": len(set(self.groups)),
+            "largest_group": None if self.largest is None else asdict(self.largest),
+            "blank": [self._path(row) for row in self.blank[:SHOWN]],
+            "n_blank": len(self.blank),
             **self._counts(labels, splits),
             **self._doubts(labels),
             "lookup": measure_leakage(
@@ -257,14 +291,21 @@ def examine(
     if cache:
         cache.save(scans)
     good, damaged = [s for s in scans if not s.fault], [s for s in scans if s.fault]
-    groups = join_duplicates([s.sample.group for s in good], [s.pixels_sha256 for s in good])
     shown = [s.fingerprint for s in good if s.fingerprint is not None]
-    pairs = near_duplicates(np.stack(shown)) if shown else []
+    looks = np.stack(shown) if shown else np.zeros((0, LENGTH), np.float32)
+    empty = shows_nothing(looks)
+    content = [f"row {i}" if empty[i] else s.pixels_sha256 for i, s in enumerate(good)]
+    groups = join_duplicates([s.sample.group for s in good], content)
+    telling = np.flatnonzero(~empty).tolist()
+    pairs = [(telling[i], telling[j], d) for i, j, d in near_duplicates(looks[~empty])]
     if near:
         groups = join_duplicates(groups, [str(c) for c in clusters(len(good), pairs)])
     first: dict[str, int] = {}
-    identical = []
+    copies = []
     for row, seen in enumerate(good):
         if (origin := first.setdefault(seen.pixels_sha256, row)) != row:
-            identical.append((origin, row))
-    return Examination(good, damaged, identical, pairs, groups)
+            copies.append((origin, row))
+    return Examination(
+        *(good, damaged, [c for c in copies if not empty[c[0]]], pairs, groups),
+        *(np.flatnonzero(empty).tolist(), [c for c in copies if empty[c[0]]]),
+    )

@@ -89,14 +89,46 @@ def test_the_same_shot_saved_again_with_another_label_is_a_conflict(images: Path
 
 def test_many_identical_frames_are_paired_once_each_not_all_with_all(tmp_path: Path) -> None:
     (tmp_path / "good").mkdir()
+    frame = encode_png(np.arange(64, dtype=np.uint8).reshape(8, 8, 1) * 4)
     for i in range(60):
-        (tmp_path / f"good/{i:02d}.png").write_bytes(encode_png(np.zeros((8, 8, 1), np.uint8)))
+        (tmp_path / f"good/{i:02d}.png").write_bytes(frame)
     samples = folder.read(folder.Config(type="folder", root=tmp_path))
     seen = examine(samples, tmp_path)
     identical, near = seen.across(["train"] * 40 + ["test"] * 20)
     assert len(identical) == 59
     assert {row for pair in identical for row in pair} == set(range(60))
     assert near == []
+
+
+def blank_crops(home: Path) -> list[Sample]:
+    """Sixty even pictures of three grey levels, a third saved with a little noise."""
+    rng = np.random.default_rng(0)
+    (home / "good").mkdir()
+    for i in range(60):
+        crop = np.full((96, 96, 1), (40, 130, 255)[i % 3], np.uint8)
+        if i % 9 == 0:
+            crop += rng.integers(0, 3, crop.shape, np.uint8)
+        (home / f"good/{i:02d}.png").write_bytes(encode_png(crop))
+    return folder.read(folder.Config(type="folder", root=home))
+
+
+def test_blank_crops_are_alike_without_being_one_group(tmp_path: Path) -> None:
+    seen = examine(blank_crops(tmp_path), tmp_path)
+    report = seen.report(["train"] * 40 + ["test"] * 20)
+    assert len(set(seen.groups)) == 60
+    assert (report["n_blank"], report["identical_pairs"], report["leaky"]) == (60, 0, False)
+
+
+def test_blank_crops_of_one_part_stay_together(tmp_path: Path) -> None:
+    crops = [replace(s, group=f"board {i // 6}") for i, s in enumerate(blank_crops(tmp_path))]
+    assert len(set(examine(crops, tmp_path).groups)) == 10
+
+
+def test_a_blank_crop_with_two_labels_is_a_conflict(tmp_path: Path) -> None:
+    crops = blank_crops(tmp_path)
+    crops[4] = replace(crops[4], label="scratch")
+    conflicts = examine(crops, tmp_path).report(["train"] * 60)["label_conflicts"]
+    assert conflicts == [["good/01.png", "good/04.png"]]
 
 
 def test_a_damaged_file_is_corrupt_with_its_reason(images: Path) -> None:
