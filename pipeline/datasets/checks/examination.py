@@ -296,8 +296,8 @@ def examine(
     empty = shows_nothing(looks)
     content = [f"row {i}" if empty[i] else s.pixels_sha256 for i, s in enumerate(good)]
     groups = join_duplicates([s.sample.group for s in good], content)
-    telling = np.flatnonzero(~empty).tolist()
-    pairs = [(telling[i], telling[j], d) for i, j, d in near_duplicates(looks[~empty])]
+    informative = np.flatnonzero(~empty).tolist()
+    pairs = [(informative[i], informative[j], d) for i, j, d in near_duplicates(looks[~empty])]
     if near:
         groups = join_duplicates(groups, [str(c) for c in clusters(len(good), pairs)])
     first: dict[str, int] = {}
