@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.cli.screen import out, print_line
+from pipeline.cli.screen import err, out, print_line
 from pipeline.cli.times import shown
 from pipeline.errors import MissingExtra
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pipeline.contracts.evaluation import Figure
     from pipeline.contracts.signoff import Signoff
     from pipeline.registry.decisions.chain import Chain
+    from pipeline.registry.decisions.review import Outcome
     from pipeline.registry.dossier import Dossier
     from pipeline.registry.versions import Version
 
@@ -205,3 +206,16 @@ def figure_text(figure: Figure | None) -> str:
         return "-"
     between = "" if figure.low is None else f" ({figure.low:.4f} to {figure.high:.4f})"
     return f"{figure.value:.4f}{between}"
+
+
+def print_outcome(outcome: Outcome, as_json: bool, warning: str = "") -> None:
+    """Print what a decision has changed; a warning goes to stderr, or into the JSON."""
+    if not as_json:
+        print_line(outcome.summary)
+        if warning:
+            err.print(f"warning: {outcome.version.name}: {warning}", markup=False, highlight=False)
+        return
+    record = None if outcome.record is None else outcome.record.model_dump()
+    version = version_json(outcome.version)
+    answer = {"said": outcome.summary, "version": version, "record": record}
+    print_json(answer | ({"warning": warning} if warning else {}))

@@ -10,13 +10,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from pipeline.cli import model_tables as tables
-from pipeline.cli.key import KeyOption, load
-from pipeline.cli.screen import err, out, print_line
+from pipeline.cli.key import KeyOption, LineOption, check_lines, load
+from pipeline.cli.screen import out, print_line
 from pipeline.errors import RegistryError
 
 if TYPE_CHECKING:
     from pipeline.registry.decisions.chain import Chain
-    from pipeline.registry.decisions.review import Outcome, Review
+    from pipeline.registry.decisions.review import Review
     from pipeline.registry.store import Registry
     from pipeline.registry.versions import Version
 
@@ -197,14 +197,15 @@ def promote(
         ),
     ] = None,
     key: KeyOption = None,
+    line: LineOption = None,
     registry: Uri = None,
     as_json: Json = False,
 ) -> None:
     """Sign a version off: it becomes the champion, which stations run."""
-    outcome = _review(registry, recipe, key).promote(
+    outcome = _review(registry, recipe, key, reviewer, line).promote(
         _one(recipe, number, version), reviewer, reason, override, accept or ()
     )
-    _print_outcome(outcome, as_json, _reach(_registry(registry), outcome.version))
+    tables.print_outcome(outcome, as_json, _reach(_registry(registry), outcome.version))
 
 
 @models.command()
@@ -219,10 +220,8 @@ def reject(
     as_json: Json = False,
 ) -> None:
     """Reject a version: it stops being the challenger, and a promotion needs an override."""
-    _print_outcome(
-        _review(registry, recipe, key).reject(_one(recipe, number, version), reviewer, reason),
-        as_json,
-    )
+    review = _review(registry, recipe, key)
+    tables.print_outcome(review.reject(_one(recipe, number, version), reviewer, reason), as_json)
 
 
 @models.command()
@@ -233,14 +232,13 @@ def withdraw(
     number: Which = None,
     version: Number = None,
     key: KeyOption = None,
+    line: LineOption = None,
     registry: Uri = None,
     as_json: Json = False,
 ) -> None:
     """Withdraw the champion without another: stations that need sign-offs inspect nothing."""
-    _print_outcome(
-        _review(registry, recipe, key).withdraw(_one(recipe, number, version), reviewer, reason),
-        as_json,
-    )
+    review = _review(registry, recipe, key, reviewer, line, champion=False)
+    tables.print_outcome(review.withdraw(_one(recipe, number, version), reviewer, reason), as_json)
 
 
 @models.command()
@@ -249,11 +247,13 @@ def rollback(
     reviewer: Reviewer,
     reason: Reason,
     key: KeyOption = None,
+    line: LineOption = None,
     registry: Uri = None,
     as_json: Json = False,
 ) -> None:
     """Withdraw the champion and return to the one before it."""
-    _print_outcome(_review(registry, recipe, key).rollback(reviewer, reason), as_json)
+    review = _review(registry, recipe, key, reviewer, line)
+    tables.print_outcome(review.rollback(reviewer, reason), as_json)
 
 
 @models.command()
@@ -309,10 +309,23 @@ def _registry(uri: str | None) -> Registry:
     return Registry(uri)
 
 
-def _review(uri: str | None, recipe: str, key: Path | None) -> Review:
+def _review(
+    uri: str | None,
+    recipe: str,
+    key: Path | None,
+    reviewer: str | None = None,
+    lines: list[Path] | None = None,
+    *,
+    champion: bool = True,
+) -> Review:
+    """The review of a recipe; with a reviewer, whose decision the stations would follow."""
     from pipeline.registry.decisions.review import Review
 
-    return Review(_registry(uri), recipe, None if key is None else load(key))
+    store, signing = _registry(uri), None if key is None else load(key)
+    review = Review(store, recipe, signing)
+    if reviewer is not None:
+        check_lines(lines, recipe, reviewer.strip(), signing, store, champion=champion)
+    return review
 
 
 def _all(store: Registry, recipe: str) -> tuple[Chain, list[Version]]:
@@ -333,15 +346,3 @@ def _reach(store: Registry, version: Version) -> str:
         return out_of_reach_elsewhere(store.source(version))
     except RegistryError as error:  # the decision stands
         return f"where its files lie cannot be read ({error})"
-
-
-def _print_outcome(outcome: Outcome, as_json: bool, warning: str = "") -> None:
-    if not as_json:
-        print_line(outcome.summary)
-        if warning:
-            err.print(f"warning: {outcome.version.name}: {warning}", markup=False, highlight=False)
-        return
-    record = None if outcome.record is None else outcome.record.model_dump()
-    version = tables.version_json(outcome.version)
-    answer = {"said": outcome.summary, "version": version, "record": record}
-    tables.print_json(answer | ({"warning": warning} if warning else {}))

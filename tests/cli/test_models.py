@@ -16,6 +16,7 @@ from pipeline.registry.decisions.keys import SigningKey
 from pipeline.registry.push import push
 from pipeline.registry.store import Registry
 from tests.conftest import SealBundle
+from tests.imports import ROOT
 from tests.judgements import judge, judged
 from tests.registries import copy_registry, registry_from
 
@@ -315,6 +316,55 @@ def test_a_key_signs_the_decision_and_history_shows_so(models: Models, tmp_path:
     code, _, complaint = models("reject", "cells", "2", *SIGNED, "--key", "nowhere.pem")
     assert code == 2
     assert "the key nowhere.pem cannot be read" in complaint
+
+
+def line_that_wants(home: Path, recipe: str, *wanted: str) -> Path:
+    """The demo's line file, in a project of its own, with other wishes of sign-offs."""
+    file = home / "conf/lines/west.yaml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    text = (ROOT / "conf/lines/demo.yaml").read_text()
+    text = text.replace("recipe: solar-cell", f"recipe: {recipe}")
+    head, _, rest = text.partition("\nmodel:\n")
+    body = "".join(f"  {line}\n" for line in ("require_signoff: true", *wanted))
+    kept = "\n".join(row for row in rest.splitlines() if "require_signoff" not in row)
+    file.write_text(f"{head}\nmodel:\n{body}{kept}\n")
+    return file
+
+
+def test_a_sign_off_that_a_station_would_refuse_is_not_made(
+    models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    line_that_wants(tmp_path, "cells", "require_login: true")
+    code, _, said = models("promote", "cells", "1", *SIGNED)
+    assert code == 2
+    assert "conf/lines/west.yaml: the sign-off names the reviewer A. Weber" in said
+    assert "nothing was decided" in said
+    assert "nobody has decided" in models("history", "cells")[1]
+
+
+def test_the_line_files_of_other_recipes_do_not_matter_unless_named(
+    models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = line_that_wants(tmp_path, "wafers", "require_login: true")
+    code, _, said = models("promote", "cells", "1", *SIGNED, "--line", str(file))
+    assert code == 2
+    assert "recipe is wafers; the decision is of cells" in said
+    assert models("promote", "cells", "1", *SIGNED)[0] == 0
+
+
+def test_a_decision_without_a_signers_key_is_not_made(
+    models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    key = SigningKey.make(tmp_path / "weber.pem")
+    line_that_wants(tmp_path, "cells", f'signers: {{A. Weber: "{key.public}"}}')
+    for command in (("promote", "cells", "1"), ("rollback", "cells")):
+        code, _, said = models(*command, *SIGNED)
+        assert code == 2
+        assert "the decision is not signed (model.signers in the line file: A. Weber)" in said
+    assert models("promote", "cells", "1", *SIGNED, "--key", str(tmp_path / "weber.pem"))[0] == 0
 
 
 def test_withdraw_reports_what_stations_do_then(models: Models) -> None:

@@ -70,15 +70,49 @@ class Trust:
 
     def check_login(self, approval: Signoff) -> None:
         """Raise SignoffError where a sign-off must bear the reviewer's login and does not."""
-        same = approval.login.casefold() == approval.reviewer.casefold()
-        if not self.require_login or (approval.login and same):
-            return
-        found = f"the login is {approval.login}" if approval.login else "it bears no login"
-        raise SignoffError(
-            f"the sign-off of {approval.recipe}/{approval.version} (record {approval.name}) names "
-            f"the reviewer {approval.reviewer} and {found}; model.require_login in the line file "
-            "wants both the same: promote the version again on a server with users, with the login "
-            "as --reviewer"
+        if found := self._login_fault(approval.reviewer, approval.login):
+            raise SignoffError(
+                f"the sign-off of {approval.recipe}/{approval.version} (record {approval.name}) "
+                f"{found}: promote the version again on a server with users, with the login as "
+                "--reviewer"
+            )
+
+    def check_signer(
+        self, reviewer: str, login: Callable[[], str], key: SigningKey | None, *, champion: bool
+    ) -> None:
+        """Check that a decision would be followed, before it is made.
+
+        Args:
+            reviewer: who decides.
+            login: asks the registry's server for the login; not called where none is required.
+            key: what would sign the decision.
+            champion: does it make a version the champion?
+
+        Raises:
+            SignoffError: it would not: no signer's key, or not the reviewer's login.
+        """
+        public = None if key is None else key.public
+        if self.signers and (public is None or self.signers.get(reviewer) != public):
+            found = "is not signed" if public is None else f"is not signed with {reviewer}'s key"
+            if public is not None and reviewer not in self.signers:
+                found = f"is of {reviewer}, of whom no key is known there"
+            raise SignoffError(
+                f"the decision {found} (model.signers in the line file: {', '.join(self.signers)});"
+                " nothing was decided: one of them decides with --key FILE"
+            )
+        if champion and self.require_login and (found := self._login_fault(reviewer, login())):
+            raise SignoffError(
+                f"the sign-off {found}; nothing was decided: decide on a server with users, with "
+                "the login as --reviewer"
+            )
+
+    def _login_fault(self, reviewer: str, login: str) -> str:
+        if not self.require_login or (login and login.casefold() == reviewer.casefold()):
+            return ""
+        found = f"the login is {login}" if login else "it bears no login"
+        return (
+            f"names the reviewer {reviewer} and {found}; model.require_login in the line file "
+            "wants both the same"
         )
 
     def objection(self, record: Signoff) -> str:

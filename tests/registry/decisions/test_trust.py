@@ -132,6 +132,36 @@ def test_where_a_login_is_required_it_is_the_reviewers_name(login: str, why: str
     Trust(require_login=True).check_login(record(1, "promote", 1, reviewer="Weber", login="weber"))
 
 
+@pytest.mark.parametrize("login", ["", "mallory"])
+def test_a_decision_without_the_login_that_a_station_wants_is_refused_before_it_is_made(
+    login: str,
+) -> None:
+    trust = Trust(require_login=True)
+    with pytest.raises(SignoffError, match=r"names the reviewer weber and .*nothing was decided"):
+        trust.check_signer("weber", lambda: login, None, champion=True)
+    trust.check_signer("weber", lambda: "Weber", None, champion=True)
+    trust.check_signer("weber", lambda: login, None, champion=False)
+    Trust().check_signer("weber", lambda: login, None, champion=True)
+
+
+def test_a_decision_by_no_key_that_a_station_knows_is_refused_before_it_is_made(
+    people: People,
+) -> None:
+    keys = people.keys
+
+    def check(reviewer: str, of: str | None) -> None:
+        people.trust.check_signer(reviewer, str, keys[of] if of else None, champion=False)
+
+    check("A. Weber", "A. Weber")
+    for reviewer, of, why in (
+        ("A. Weber", None, "is not signed"),
+        ("A. Weber", "B. Sato", "is not signed with A. Weber's key"),
+        ("C. Forger", "C. Forger", "is of C. Forger, of whom no key is known there"),
+    ):
+        with pytest.raises(SignoffError, match=f"the decision {why} .*nothing was decided"):
+            check(reviewer, of)
+
+
 def test_signing_off_once_more_adds_a_key_or_a_login(people: People) -> None:
     key = people.keys["A. Weber"]
     plain = people.decide("promote", 1)
