@@ -24,6 +24,10 @@ Groups = Sequence[str] | npt.NDArray[np.str_] | Ints
 
 # A design effect read off fewer misses than this shows more of chance than of the groups.
 FEWEST_MISSES = 5
+# Correlation of misses within a group on real modules (0.25 to 0.29), for where the data show none.
+TYPICAL_CORRELATION = 0.25
+# For how many groups it counts beside those in which something was missed.
+PRIOR_GROUPS = 4
 
 
 def codes(groups: Groups) -> Ints:
@@ -37,12 +41,11 @@ def effective_numbers(groups: Ints, limit: float, confidence: float) -> Floats:
 
     The design effect at k comes from how the k misses spread over the groups (the linearised
     variance of a ratio, sum (misses_g - p size_g)^2, against that of independent parts). Few misses
-    show no such pattern, so it is at least the largest at once to twice `limit` of the parts: there
-    the promise would break, by these parts or by a draw of luckier groups. In simulations with a
-    normal effect of the groups (intra-class correlation 0.1 to 0.8, 12 to 200 groups of 5 to 30) a
-    limit chosen at 95 % held in 96 to 98 of 100 draws; taken as independent, in 73 to 94. Where a
-    few odd groups bring nearly all misses (6 of 40) it held in 92, as independent in 68: what the
-    drawn groups do not show no formula can know.
+    show no such pattern, so it is at least the mean of those at once to twice `limit` of the parts:
+    there the promise would break, by these parts or by a draw of luckier groups. In simulations
+    with a normal effect of the groups (intra-class correlation of scores 0.05 to 0.8, 20 to 100
+    groups of unequal size) a limit chosen at 80 % held in 80 to 89 of 100 draws and one at 95 % in
+    94 to 99; with the largest instead of the mean one to five more, for up to six points of review.
 
     Args:
         groups: group number of each part, the most easily missed part first; intp N.
@@ -61,35 +64,64 @@ def effective_numbers(groups: Ints, limit: float, confidence: float) -> Floats:
         return np.ones(n)
     effects = _design_effects(groups)
     reference = min(max(int(np.ceil(limit * n)), FEWEST_MISSES), n // 2)
-    effects = np.maximum(effects, effects[reference : 2 * reference + 1].max())
+    effects = np.maximum(effects, effects[reference : 2 * reference + 1].mean())
     return _worth(sizes, effects, confidence)
 
 
 def effective_number(missed: Bools, groups: Groups, confidence: float) -> float:
     """What these parts are worth for a bound on the share that is missed; from 1 to N.
 
-    Fewer than `FEWEST_MISSES` misses, or so many parts that are not missed, do not show how they
-    spread over the groups: parts of a group are then taken to fail alike, but for no larger a
-    design effect than that many misses could show. In simulations (9 to 200 groups of 5 to 60,
-    shares of 1 to 30 %, intra-class correlation 0.1 and 0.3) 95 % intervals held in 92 to 100 of
-    100 draws; without this rule down to 50, as independent down to 32.
+    The design effect is 1 + (b - 1) rho with the size-weighted mean size b of the groups and the
+    correlation rho of misses within them (Kish). Where few groups have misses (or few have parts
+    that are not missed), rho shows more of chance than of the groups, and it tends to be small
+    where the share is small by luck, so it is drawn up to `TYPICAL_CORRELATION`, as if
+    `PRIOR_GROUPS` more groups had shown that. In simulations (9 to 100 groups of unequal size,
+    shares of 0.5 to 40 %, correlation of scores 0.05 to 0.8) 95 % intervals held in 95 to 100 of
+    100 draws; with the design effect as the data show it down to 86. With fewer misses than
+    `FEWEST_MISSES` even pairs are taken to fail alike.
 
     Args:
         missed: bool N.
         groups: group of each part, N.
         confidence: one-sided confidence of the bound that the number is for.
     """
-    order = np.argsort(~missed, kind="stable")
-    numbers, n, k = codes(groups)[order], len(missed), int(missed.sum())
+    numbers, n = codes(groups), len(missed)
     sizes = np.bincount(numbers) if n else np.zeros(0, np.intp)
     if len(sizes) == n:
         return float(n)
     if len(sizes) < 2:
         return 1.0
-    effect = _design_effects(numbers)[k] if 0 < k < n else 1.0
+    misses = np.bincount(numbers, weights=missed)
+    shown = min(np.count_nonzero(misses), np.count_nonzero(misses < sizes))
+    found = correlation(missed, numbers)
+    typical = PRIOR_GROUPS * TYPICAL_CORRELATION + shown * found
+    rho = max(found, typical / (PRIOR_GROUPS + shown))
+    size, k = float(np.square(sizes).sum()) / n, int(missed.sum())
+    effect = 1 + (size - 1) * rho
     if min(k, n - k) < FEWEST_MISSES:
-        effect = max(effect, min(float(np.square(sizes).sum()) / n, float(FEWEST_MISSES)))
+        effect = max(effect, min(size, float(FEWEST_MISSES)))
     return float(_worth(sizes, np.array([effect]), confidence)[0])
+
+
+def correlation(missed: Bools, groups: Ints) -> float:
+    """Intra-group correlation of misses by analysis of variance (Donner, 1986); 0 to 1.
+
+    0 where every part is its own group, where there is one group, or where all parts fare alike.
+
+    Args:
+        missed: bool N.
+        groups: numbers from 0; intp N.
+    """
+    sizes = np.bincount(groups).astype(np.float64)
+    n, m = len(missed), len(sizes)
+    if not 1 < m < n or missed.all() or not missed.any():
+        return 0.0
+    means = np.bincount(groups, weights=missed) / sizes
+    between = float((sizes * (means - missed.mean()) ** 2).sum()) / (m - 1)
+    within = float((sizes * means * (1 - means)).sum()) / (n - m)
+    size = (n - float(np.square(sizes).sum()) / n) / (m - 1)
+    found = (between - within) / (between + (size - 1) * within)
+    return float(np.clip(found, 0.0, 1.0))
 
 
 def paired_p(differences: Ints, groups: Groups) -> float:

@@ -23,13 +23,22 @@ class Conformal(ReviewLimit):
     """Shares that hold on average, without any assumption on scores."""
 
     type: Literal["conformal"] = Field(
-        description="Limits whose escapes and overkill hold on average (conformal risk control)."
+        description="Limits whose escapes and overkill hold on average over groups (conformal "
+        "risk control)."
     )
     max_escape: float = Field(
-        0.05, gt=0, lt=1, description="Share of bad parts that may pass, on average."
+        0.05,
+        gt=0,
+        lt=1,
+        description="Share of a group's bad parts that may pass, on average over groups (of all "
+        "bad parts where parts have no groups).",
     )
     max_overkill: float = Field(
-        0.05, gt=0, lt=1, description="Share of good parts that may fail, on average."
+        0.05,
+        gt=0,
+        lt=1,
+        description="Share of a group's good parts that may fail, on average over groups (of all "
+        "good parts where parts have no groups).",
     )
 
 
@@ -59,7 +68,8 @@ def choose_conformal(policy: Conformal, parts: Parts) -> Choice:
     if fail_from <= pass_below:
         pass_below = fail_from = (pass_below + fail_from) / 2
     point = OperatingPoint(pass_below=pass_below, fail_from=fail_from)
-    counts = f"the shares hold on average, not in each single case: {counted(parts, point)}"
+    over = "" if parts.groups is None else " over groups, however many parts each has"
+    counts = f"the shares hold on average{over}, not in each single case: {counted(parts, point)}"
     sentences = (*escapes.sentences, *overkills.sentences, counts)
     return Choice(
         point,

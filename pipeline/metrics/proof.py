@@ -25,9 +25,6 @@ from pipeline.metrics.rates import lower_bound, samples_needed, upper_bound
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.intp]
 
-# Intra-group correlation of misses: that of real modules is 0.25 to 0.29, and what few misses show
-# of it is mostly chance.
-LEAST_CORRELATION = 0.25
 POWER = 0.8  # with which a test should refuse a share of twice what is promised
 MOST_FOLD = 1000  # nobody collects more parts than this many times those there are
 
@@ -134,29 +131,8 @@ def _spread(missed: Bools, groups: Ints, confidence: float) -> _Spread:
     sizes = np.bincount(groups)
     n = len(missed)
     alike = n**2 / float(np.square(sizes, dtype=np.float64).sum())
-    rho = max(correlation(missed, groups), LEAST_CORRELATION)
+    rho = max(clustering.correlation(missed, groups), clustering.TYPICAL_CORRELATION)
     return _Spread(n, len(sizes), alike, rho, confidence)
-
-
-def correlation(missed: Bools, groups: Ints) -> float:
-    """Intra-group correlation of misses by analysis of variance (Donner, 1986); 0 to 1.
-
-    0 where every part is its own group, where there is one group, or where all parts fare alike.
-
-    Args:
-        missed: bool N.
-        groups: numbers from 0; intp N.
-    """
-    sizes = np.bincount(groups).astype(np.float64)
-    n, m = len(missed), len(sizes)
-    if not 1 < m < n or missed.all() or not missed.any():
-        return 0.0
-    means = np.bincount(groups, weights=missed) / sizes
-    between = float((sizes * (means - missed.mean()) ** 2).sum()) / (m - 1)
-    within = float((sizes * means * (1 - means)).sum()) / (n - m)
-    size = (n - float(np.square(sizes).sum()) / n) / (m - 1)
-    found = (between - within) / (between + (size - 1) * within)
-    return float(np.clip(found, 0.0, 1.0))
 
 
 def _proving(spread: _Spread, share: float, limit: float) -> tuple[int, int] | None:

@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from pipeline.metrics.clustering import codes, effective_number, effective_numbers, paired_p
+from pipeline.metrics.clustering import (
+    codes,
+    correlation,
+    effective_number,
+    effective_numbers,
+    paired_p,
+)
 from pipeline.metrics.rates import lower_bound
 
 GROUPED = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=1, max_size=60)
@@ -34,10 +40,13 @@ def test_whole_groups_that_fail_are_worth_as_much_as_there_are_groups() -> None:
     assert effective_number(missed, groups, 0.975) == pytest.approx(49, rel=0.06)
 
 
-def test_misses_that_spread_evenly_lose_nothing_but_the_allowance_for_few_groups() -> None:
-    missed = np.tile(np.arange(20) < 2, 50)
-    groups = [f"g{i // 20}" for i in range(1000)]
-    assert 0.9 * 1000 < effective_number(missed, groups, 0.95) < 1000
+@pytest.mark.parametrize(("groups", "least"), [(500, 0.93), (50, 0.7), (9, 0.25)])
+def test_misses_that_spread_evenly_lose_the_less_the_more_groups_show_it(
+    groups: int, least: float
+) -> None:
+    missed, n = np.tile(np.arange(20) < 2, groups), 20 * groups
+    worth = effective_number(missed, np.arange(n) // 20, 0.95)
+    assert least * n < worth < (least + 0.1) * n
 
 
 def test_fewer_groups_are_worth_less() -> None:
@@ -77,6 +86,13 @@ def test_few_misses_do_not_make_parts_of_a_group_independent() -> None:
         assert effective_number(missed, groups, 0.975) < 540 / 5
     pairs = [f"g{i // 2}" for i in range(540)]
     assert 200 < effective_number(none, pairs, 0.975) < 540 / 2
+
+
+def test_misses_of_one_group_alone_are_correlated_and_those_of_all_alike_are_not() -> None:
+    groups = np.arange(60) // 10
+    assert correlation(groups == 0, groups) == 1.0
+    assert correlation(np.arange(60) % 10 == 0, groups) == 0.0
+    assert correlation(np.arange(60) % 10 == 0, np.arange(60)) == 0.0
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [(0, 0), (1, 9), (7, 12), (30, 60)])

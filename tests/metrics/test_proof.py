@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 
 from pipeline.contracts.evaluation import CheckState
-from pipeline.metrics.proof import JudgedShare, correlation, enough_to_judge, judge_share
+from pipeline.metrics.proof import JudgedShare, enough_to_judge, judge_share
 
 
 def judged(k: int, n: int, size: int = 1, limit: float = 0.1, sure: float = 0.8) -> JudgedShare:
@@ -69,13 +69,6 @@ def test_a_single_group_proves_nothing() -> None:
 @pytest.mark.parametrize(("sure", "parts"), [(0.8, 35.0), (0.975, 85.3)])
 def test_as_many_parts_judge_a_doubling_as_the_formula_wants(sure: float, parts: float) -> None:
     assert enough_to_judge(0.1, sure) == pytest.approx(parts, rel=0.01)
-
-
-def test_misses_of_one_group_alone_are_correlated_and_those_of_all_alike_are_not() -> None:
-    groups = np.arange(60) // 10
-    assert correlation(groups == 0, groups) == 1.0
-    assert correlation(np.arange(60) % 10 == 0, groups) == 0.0
-    assert correlation(np.arange(60) % 10 == 0, np.arange(60)) == 0.0
 
 
 def drawn(groups: int, rate: float, times: int = 200) -> list[CheckState]:
