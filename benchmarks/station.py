@@ -74,7 +74,7 @@ def _latency(
     for _ in range(rounds * TRIES):
         in_turn = _alone(bundle, paths, rate_hz)
         inspector = Inspector(bundle)
-        graph = inspector._predictor._session
+        graph = inspector.predictor._session
         with _noted(graph, "run") as calls, _noted(codec, "decode") as decodings:
             records, _ = _station(inspector, paths, rate_hz)
         if refused := Counter(r.reason for r in records if r.verdict is Verdict.NOT_INSPECTED):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from pipeline.contracts.records import Record
 from pipeline.daemon.images.writer import ImageWriter
@@ -17,7 +17,7 @@ from pipeline.daemon.inspection.frame_check import FrameCheck, FrameGate
 from pipeline.daemon.inspection.listening import ListeningLog
 from pipeline.daemon.inspection.recorder import Recorder
 from pipeline.daemon.inspection.work_queue import WorkQueue
-from pipeline.daemon.inspection.worker import InspectionWorker, ReadyModel
+from pipeline.daemon.inspection.worker import InspectionWorker
 from pipeline.daemon.model import raw_pixels
 from pipeline.daemon.model.serving import ModelStatus, Serving
 from pipeline.daemon.model.shadow import Shadow
@@ -37,15 +37,6 @@ from pipeline.ledger.ledger import Ledger
 from pipeline.registry.store import Registry
 
 log = logging.getLogger(__name__)
-
-
-class ModelAtWork(Model, Protocol):
-    """The model at work."""
-
-    @property
-    def current(self) -> ReadyModel:
-        """For the next frame; read once a frame. Raises ModelWithdrawn while there is none."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -220,7 +211,7 @@ def open_cameras(line: Line, clock: Clock, without: Collection[str] = ()) -> lis
 def put_together(
     line: Line,
     opened: Sequence[OpenedCamera],
-    model: ModelAtWork,
+    model: Model,
     ledger: Ledger,
     clock: Clock,
     kept: Collection[str] = (),
@@ -307,7 +298,7 @@ def served(line: Line, station: Station, port: HeldPort | None = None) -> Iterat
 
     port, address = port or HeldPort(), (line.http.host, line.http.port)
     frames = None if line.keep is None else line.keep.folder
-    web = Web(line.http, station, frames, port.take(address))
+    web = Web(line.http, station, frames, port.take(address), line.shifts)
     try:
         station.add_workers(web)
         log.info("web service at %s", web.address)

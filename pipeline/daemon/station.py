@@ -15,7 +15,7 @@ from pipeline.daemon.inspection.camera import Camera
 from pipeline.daemon.inspection.listening import ListeningLog
 from pipeline.daemon.inspection.recorder import Recorder
 from pipeline.daemon.inspection.work_queue import Arrival, WorkQueue
-from pipeline.daemon.inspection.worker import InspectionWorker
+from pipeline.daemon.inspection.worker import InspectionWorker, ReadyModel
 from pipeline.daemon.model.serving import ModelStatus
 from pipeline.daemon.outbox.dispatcher import Dispatcher, SinkStatus
 from pipeline.daemon.runtime.alarms import Alarms
@@ -61,6 +61,9 @@ class Model(Protocol):
     @property
     def status(self) -> ModelStatus: ...
 
+    @property
+    def current(self) -> ReadyModel: ...
+
     def renew(self) -> None:
         """Load the model again, for a worker that replaces one that hangs in it."""
         ...
@@ -100,6 +103,7 @@ class Station:
 
     Attributes:
         stopping: why no more triggers are taken, "" while they are.
+        work_queue, model: what waits for a verdict, and what gives it.
         with_shadow: adds the status of the shadow model to that of the model at work.
         kept: names of the cameras that stay open for a successor; None where there is none. Set
             before `run` is stopped. `run` takes out those that hang.
@@ -129,8 +133,8 @@ class Station:
         self.with_shadow: Callable[[ModelStatus], ModelStatus] = lambda state: state
         self.stopping = ""
         self._recipe = recipe
-        self._work_queue = work_queue
-        self._model = model
+        self.work_queue = work_queue
+        self.model = model
         self._inspection = inspection
         self._clock = clock
         self._rules = rules
@@ -182,7 +186,7 @@ class Station:
     def status(self) -> StationStatus:
         """The station at this moment."""
         parts = [worker.status for worker in self._workers]
-        model = self._model.status
+        model = self.model.status
         alarms = tuple(filter(None, (self.stopping, self.recorder.alarm, self._alarms.text)))
         return StationStatus(
             station=self.ledger.station,
@@ -197,7 +201,7 @@ class Station:
             verdicts=self.recorder.counters.verdicts,
             reasons=self.recorder.counters.reasons,
             triggers=self.recorder.triggers,
-            waiting=self._work_queue.waiting,
+            waiting=self.work_queue.waiting,
             restarts=self._supervisor.restarts,
             alarms=alarms,
             last=self.recorder.counters.last,
@@ -212,7 +216,7 @@ class Station:
 
     @property
     def _finished(self) -> bool:
-        return all(camera.ended for camera in self.cameras) and self._work_queue.idle
+        return all(camera.ended for camera in self.cameras) and self.work_queue.idle
 
     def _start(self) -> None:
         start = self._supervisor.start
@@ -239,7 +243,7 @@ class Station:
         if self._model_suspect:
             heartbeat.beat(RELOADED_WITHIN_S)
             try:
-                self._model.renew()
+                self.model.renew()
             except Exception:  # go on with the old one: parts must be judged
                 log.exception("the model could not be loaded again")
             self._model_suspect = False
@@ -264,8 +268,8 @@ class Station:
             self.kept -= {camera.name for camera in hung}
         self._listening.end(self.stopping, self.kept or ())
         self._turn_away()
-        self._until(lambda: self._work_queue.idle, on_step)
-        self._refuse(self._work_queue.clear(), WAITING)
+        self._until(lambda: self.work_queue.idle, on_step)
+        self._refuse(self.work_queue.clear(), WAITING)
         self._supervisor.stop("inspection")
         self._supervisor.join(1.0)
         self.recorder.recover(at_once=True)
@@ -334,7 +338,7 @@ class Station:
         counters = self.recorder.counters
         return Summary(
             station=self.ledger.station,
-            model_version=self._model.status.version,
+            model_version=self.model.status.version,
             ledger=self.ledger.path,
             triggers=account.triggers + self.recorder.lost,
             verdicts=account.verdicts,

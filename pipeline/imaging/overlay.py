@@ -34,6 +34,12 @@ def overlay(image: Pixels, heat: npt.NDArray[np.float32]) -> Pixels:
     return cast(Pixels, np.rint(rgb * (1 - alpha) + colours * alpha).astype(np.uint8))
 
 
+def spread(places: npt.NDArray[np.float32], size_px: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Heat of a few places (float32 h,w) over a whole picture of height and width: float32 H,W."""
+    large = cv2.resize(places, size_px[::-1], interpolation=cv2.INTER_LINEAR)
+    return cast("npt.NDArray[np.float32]", large)
+
+
 def inside(heat: npt.NDArray[np.float32], mask: Pixels) -> float:
     """Share of all heat (H,W) that lies inside a mask (uint8 H,W, 0 is outside); NaN without."""
     total = float(heat.sum(dtype=np.float64))

@@ -64,7 +64,7 @@ class Inspector:
     def __init__(self, bundle: Bundle, threads: int = 0) -> None:
         self.bundle = bundle
         self.preparation = Preparation.read(bundle.preprocess, bundle.folder)
-        self._predictor = Predictor(bundle, threads)
+        self.predictor = Predictor(bundle, threads)
         self._novelty = Novelty.read(bundle)
 
     def look(self, rgb: Pixels) -> Prediction:
@@ -73,7 +73,7 @@ class Inspector:
         Raises:
             UnreadableImage: the frame is too small for the recipe's preparation.
         """
-        return self._predictor.predict(self.preparation(rgb).images)
+        return self.predictor.predict(self.preparation(rgb).images)
 
     def inspect(self, rgb: Pixels) -> Inspection:
         """Judge one decoded frame, uint8 height x width x 3 RGB.
@@ -84,7 +84,7 @@ class Inspector:
         started = time.perf_counter()
         part = self.preparation(rgb)
         prepared = time.perf_counter()
-        prediction = self._predictor.predict(part.images)
+        prediction = self.predictor.predict(part.images)
         predicted = time.perf_counter()
         qualities = [measure(image) for image in part.images]
         bundle, novelty = self.bundle, self._novelty

@@ -14,6 +14,7 @@ from pipeline.errors import BundleError
 from pipeline.imaging import Pixels
 
 Floats = npt.NDArray[np.float32]
+HEAT = "heat"  # output of graphs that show where a score comes from
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Predictor:
         except Exception as error:  # ONNX Runtime raises a dozen unrelated types
             raise BundleError(f"{bundle.model} does not load in ONNX Runtime: {error}") from error
         self._shape = bundle.preprocess.shape
+        self._has_heat = HEAT in {o.name for o in self._session.get_outputs()}
         inputs = {i.name: (i.type, i.shape[1:]) for i in self._session.get_inputs()}
         if inputs != {"image": ("tensor(uint8)", list(self._shape))}:
             raise BundleError(
@@ -75,6 +77,17 @@ class Predictor:
         if not np.isfinite(logits).all():
             raise BundleError("the network gave values that are not numbers; nothing was judged")
         return Prediction(softmax(logits), embedding)
+
+    def heat(self, images: Pixels) -> Floats | None:
+        """The graph's own map of where a score comes from, float32 N,h,w; None where it has none.
+
+        Args:
+            images: N prepared images, uint8 N,H,W,C.
+        """
+        if not self._has_heat:
+            return None
+        found: Floats = self._session.run([HEAT], {"image": images})[0]
+        return found
 
 
 def softmax(logits: Floats) -> Floats:

@@ -58,6 +58,45 @@ def closed_records_of_serial(
     return [record_of(row, station) for row in db.execute(query, (serial, limit))]
 
 
+def latest(
+    db: sqlite3.Connection, station: str, limit: int, verdict: Verdict | None = None
+) -> list[Record]:
+    """The last closed records, oldest first.
+
+    Args:
+        db: of the ledger.
+        station: its name.
+        limit: how many.
+        verdict: of those with this verdict, by their time; None: of all, by their number.
+    """
+    if verdict is None:
+        query = "SELECT * FROM records WHERE verdict IS NOT NULL ORDER BY seq DESC LIMIT ?"
+        rows = db.execute(query, (limit,)).fetchall()
+    else:
+        few = "" if verdict is Verdict.PASS else "AND verdict != 'PASS'"  # for the index of these
+        query = f"SELECT * FROM records WHERE verdict = ? {few} ORDER BY captured_at DESC LIMIT ?"
+        rows = db.execute(query, (verdict, limit)).fetchall()
+    return [record_of(row, station) for row in reversed(rows)]
+
+
+def verdicts_by_minute(
+    db: sqlite3.Connection, since: datetime, last: int
+) -> list[tuple[str, Verdict, int]]:
+    """How many records each minute has of each verdict, as `2026-11-28T14:48`, in UTC.
+
+    Args:
+        db: of the ledger.
+        since: from the minute of this time on.
+        last: number of the last record that counts.
+    """
+    query = (
+        "SELECT substr(captured_at, 1, 16), verdict, count(*) FROM records "
+        "WHERE captured_at >= ? AND seq <= ? AND verdict IS NOT NULL GROUP BY 1, 2"
+    )
+    found = db.execute(query, (stamp(since)[:16], last)).fetchall()
+    return [(minute, Verdict(verdict), n) for minute, verdict, n in found]
+
+
 def rows_of_serial(db: sqlite3.Connection, serial: str) -> list[dict[str, Any]]:
     """All records of a part as they are stored, the oldest first; no verdict while one is open."""
     rows = db.execute("SELECT * FROM records WHERE serial = ? ORDER BY seq", (serial,))

@@ -41,6 +41,11 @@ class Resolved:
     approval: Signoff | None = None
     warning: str = ""
 
+    @property
+    def signed_by(self) -> str:
+        """Who signed the version off, "" where nobody did; a verified record goes first."""
+        return self.version.signed_by if self.approval is None else self.approval.reviewer
+
 
 class Resolution:
     """One look at the registry: which version a line wants, and whether one it has may stay."""

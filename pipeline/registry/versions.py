@@ -18,6 +18,7 @@ PREVIOUS = "previous"
 SHA256_TAG = "bundle_sha256"
 GATE_TAG = "gate"  # a CheckState; a version without was registered by an older Lineside
 REVIEW_TAG = "review.status"  # for people: pending, approved, rejected or withdrawn
+SIGNER_TAG = "review.by"  # who decided so
 RECORD_TAG = "review.record"  # the name of the sign-off that decided so
 COMPARED_TAG = "compared_with"  # the champion that the gate compared it with, absent for none
 
@@ -49,6 +50,11 @@ class Version:
     def name(self) -> str:
         """`<recipe>/<version>`, as records carry it."""
         return f"{self.recipe}/{self.version}"
+
+    @property
+    def signed_by(self) -> str:
+        """Who signed it off, for people to read; "" where it is not signed off."""
+        return self.tags.get(SIGNER_TAG, "") if self.tags.get(REVIEW_TAG) == "approved" else ""
 
     @property
     def gate(self) -> GateVerdict:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from onnx import TensorProto, helper
 from pydantic import BaseModel
 
 from pipeline.contracts.bundle import MODEL, Bundle, open_bundle, seal
@@ -58,6 +60,21 @@ def test_a_batch_gives_a_row_an_image(sealed_bundle: Bundle) -> None:
     assert prediction.probabilities.dtype == prediction.embedding.dtype == np.float32
     expected = [1 / (1 + np.exp(20 - 40 * v / 255)) for v in (200, 128, 50)]
     np.testing.assert_allclose(prediction.probabilities[:, 0], expected, rtol=1e-4)
+
+
+def test_a_graph_that_shows_where_a_score_comes_from_gives_its_map(sealed_bundle: Bundle) -> None:
+    assert Predictor(sealed_bundle).heat(even(50)) is None
+    graph = onnx.load(str(sealed_bundle.model))
+    graph.graph.node.append(
+        helper.make_node("ReduceMean", ["pixels"], ["heat"], axes=[3], keepdims=0)
+    )
+    shape: list[str | int | None] = ["N", 16, 16]
+    graph.graph.output.append(helper.make_tensor_value_info("heat", TensorProto.FLOAT, shape))
+    onnx.save(graph, str(sealed_bundle.model))
+    seal(sealed_bundle.folder)
+    heat = Predictor(open_bundle(sealed_bundle.folder)).heat(even(50, 60))
+    assert heat is not None
+    assert (heat.shape, float(heat[1, 3, 4])) == ((2, 16, 16), 60.0)
 
 
 def test_an_image_is_judged_alike_alone_and_in_a_batch(sealed_bundle: Bundle) -> None:

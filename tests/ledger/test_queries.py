@@ -14,9 +14,11 @@ from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.queries import (
     closed_record,
     closed_records_of_serial,
+    latest,
     period,
     reviewed_parts,
     rows_of_serial,
+    verdicts_by_minute,
 )
 from pipeline.ledger.reviews import opened
 
@@ -70,6 +72,37 @@ def test_a_reviewed_part_bears_its_last_review(ledger: Ledger) -> None:
     with ledger.reading() as db:
         found = [(row["id"], row["part_class"]) for row in reviewed_parts(db)]
     assert found == [(identity, "scratch")]
+
+
+def test_the_last_records_come_oldest_first(ledger: Ledger) -> None:
+    made = [judge(ledger, "a", v) for v in (Verdict.FAIL, Verdict.PASS, Verdict.FAIL)]
+    ledger.open_record(AT, "still open")
+    with ledger.reading() as db:
+        assert [r.id for r in latest(db, "west-1", 2)] == made[1:]
+        assert [r.id for r in latest(db, "west-1", 9, Verdict.FAIL)] == [made[0], made[2]]
+        assert [r.id for r in latest(db, "west-1", 9, Verdict.PASS)] == [made[1]]
+
+
+@pytest.mark.parametrize("verdict", [Verdict.FAIL, Verdict.REVIEW, Verdict.NOT_INSPECTED])
+def test_the_few_among_the_many_are_found_by_their_index(ledger: Ledger, verdict: Verdict) -> None:
+    asked = list[str]()
+    with ledger.reading() as db:
+        db.set_trace_callback(asked.append)
+        latest(db, "west-1", 10, verdict)
+        db.set_trace_callback(None)
+        plan = [row["detail"] for row in db.execute(f"EXPLAIN QUERY PLAN {asked[0]}")]
+    assert plan == ["SEARCH records USING INDEX records_not_passed (verdict=?)"]
+
+
+def test_verdicts_are_counted_by_minute_up_to_a_number(ledger: Ledger) -> None:
+    for verdict in (Verdict.FAIL, Verdict.PASS, Verdict.PASS, Verdict.REVIEW):
+        judge(ledger, "a", verdict)
+    ledger.open_record(AT, "still open")
+    with ledger.reading() as db:
+        found = verdicts_by_minute(db, AT, 3)
+        assert verdicts_by_minute(db, AT + timedelta(minutes=1), 3) == []
+    minute = "2026-11-22T12:00"
+    assert sorted(found) == [(minute, Verdict.FAIL, 1), (minute, Verdict.PASS, 2)]
 
 
 def test_the_ends_of_a_period_are_in_utc_and_sort_around_all_times_where_it_has_none() -> None:

@@ -36,6 +36,14 @@ def test_a_name_that_no_registered_model_can_bear_is_refused(recipe: str) -> Non
         recipe_filter(recipe)
 
 
+@pytest.mark.parametrize(
+    ("status", "by"), [("approved", "A. Weber"), ("rejected", ""), ("withdrawn", ""), ("", "")]
+)
+def test_only_who_approved_a_version_has_signed_it(status: str, by: str) -> None:
+    tags = {"review.by": "A. Weber", "review.status": status}
+    assert Version("cells", 1, "", "", tags=tags).signed_by == by
+
+
 def test_a_version_without_a_tag_of_the_gate_has_an_unknown_result() -> None:
     results = [Version("cells", 1, "", "", tags=t).gate for t in ({"gate": "passed"}, {})]
     assert results == ["passed", "unknown"]

@@ -53,11 +53,13 @@ class LoadedModel:
         inspector: judges frames, for one thread at a time.
         version: `<recipe>/<version>`.
         since: when it was swapped in.
+        signed_by: who signed it off, "" where nobody did.
     """
 
     inspector: Inspector
     version: str
     since: datetime
+    signed_by: str = ""
 
     @property
     def bundle(self) -> Bundle:
@@ -251,7 +253,8 @@ class Follower:
             self._dropped(registry, self._refused.why)
             return
         if not heartbeat.stopping:
-            self._take(LoadedModel(inspector, version.name, self._clock.now()), wanted)
+            now = self._clock.now()
+            self._take(LoadedModel(inspector, version.name, now, wanted.signed_by), wanted)
 
     def _take(self, new: LoadedModel, wanted: Resolved) -> None:
         with self._changing:

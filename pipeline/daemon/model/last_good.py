@@ -19,7 +19,7 @@ from pipeline.files import make_folder, read_model, write_json, write_model
 from pipeline.registry.decisions.trust import Trust
 from pipeline.registry.resolution import Resolution, Resolved
 from pipeline.registry.store import Registry
-from pipeline.registry.versions import Version
+from pipeline.registry.versions import REVIEW_TAG, SIGNER_TAG, Version
 
 LAST_GOOD = "last_good.json"
 SEEN = "signoffs.json"  # the last record of the verified sign-offs that this station has seen
@@ -57,6 +57,7 @@ def remember(line: Line, wanted: Resolved) -> None:
         "version": version.version,
         "bundle_sha256": version.bundle_sha256,
         "run_id": version.run_id,
+        "signed_by": wanted.signed_by,
     }
     try:
         if wanted.approval is not None:
@@ -83,13 +84,28 @@ def last_good(line: Line) -> Version | None:
     known = _read(line)
     if known is None:
         return None
+    by = str(known.get("signed_by", ""))
     return Version(
         recipe=known["recipe"],
         version=known["version"],
         bundle_sha256=known["bundle_sha256"],
         run_id=known["run_id"],
         aliases=(known["alias"],),
+        tags={REVIEW_TAG: "approved", SIGNER_TAG: by} if by else {},
     )
+
+
+def signer(line: Line, version: Version) -> str:
+    """Who signed off a version that this station runs, "" where nobody did.
+
+    Where sign-offs are required it is the one of the verified record that was kept.
+    """
+    if not line.model.require_signoff:
+        return version.signed_by
+    try:
+        return read_model(_approval_path(line, version), Signoff).reviewer
+    except (OSError, ValidationError):
+        return ""
 
 
 def withdrawal(line: Line) -> str:

@@ -11,6 +11,7 @@ from pipeline.contracts.bundle import Bundle
 from pipeline.daemon.model import raw_pixels
 from pipeline.daemon.model.cache import fetch_champion, tidy
 from pipeline.daemon.model.follower import Follower, LoadedModel
+from pipeline.daemon.model.last_good import signer
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.settings.line import Line
@@ -31,6 +32,7 @@ class ModelStatus:
         bundle_sha256: its bundle's identity, "" for none.
         since: when it was swapped in, or withdrawn.
         missing: why there is none, so that no part is inspected; "" where there is one.
+        signed_by: who signed it off, "" where nobody did.
         alarm: why the newest version was refused or the registry could not be asked, "" if fine.
         shadow: the version of the shadow model, "" for none.
         shadowed: frames that both have judged.
@@ -45,6 +47,7 @@ class ModelStatus:
     shadowed: int = 0
     disagreements: int = 0
     missing: str = ""
+    signed_by: str = ""
 
 
 class Serving:
@@ -88,7 +91,10 @@ class Serving:
             none = Follower(line, registry, clock, threads=line.threads, withdrawn=withdrawn)
             return cls(none, damaged)
         wanted = next((i for i in tried if i.bundle is bundle), None)
-        loaded = LoadedModel(wanted or load(bundle, line.threads), version.name, clock.now())
+        loaded = LoadedModel(
+            *(wanted or load(bundle, line.threads), version.name, clock.now()),
+            signed_by=signer(line, version),
+        )
         follower = Follower(line, registry, clock, threads=line.threads, current=loaded)
         if wanted is None:
             follower.alarm = f"started with the last good model, {version.name}; see the log"
@@ -127,6 +133,7 @@ class Serving:
             bundle_sha256=loaded.bundle.sha256,
             since=loaded.since,
             alarm=self.follower.alarm,
+            signed_by=loaded.signed_by,
         )
 
     def run(self, heartbeat: Heartbeat) -> None:

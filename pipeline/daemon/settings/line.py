@@ -272,6 +272,11 @@ class Line(Strict):
     supervision: Supervision = Field(
         Supervision(), description="When a worker counts as hung, and how long a shutdown may take."
     )
+    shifts: tuple[Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")], ...] = Field(
+        ("06:00", "14:00", "22:00"),
+        min_length=1,
+        description="When shifts begin, in local time, each in quotes; the pages count by them.",
+    )
     threads: int = Field(
         0,
         ge=0,

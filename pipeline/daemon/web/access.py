@@ -29,6 +29,7 @@ HEADERS = {
 }
 
 READING = ("/status", "/records", "/api/")
+SMALL = "/picture"  # a page asks for many of these at once; each is a few kilobytes from memory
 READERS = 16  # at once; frames are large, and some networks slow
 AGAIN = {"retry-after": "1"}
 REFUSALS_SHOWN, REFUSALS_PERIOD_S = 10, 60.0  # lines of the log that strangers can cause
@@ -106,8 +107,8 @@ class TokenCheck:
         What is allowed has the token's name in `request.state.token`, "" without a token.
         """
         request.state.token = ""
-        secret, session = _token_of(request), request.cookies.get(self.cookie, "")
-        if not secret and not session and self.open:
+        secret, session = _token_of(request), self.session_of(request)
+        if not secret and session is None and self.open:
             return
         if self._tokens is None:
             raise HTTPException(
@@ -115,9 +116,7 @@ class TokenCheck:
                 "this station has no tokens, so nobody may do this; name a file as http.tokens in "
                 "the line file and run: lineside token new",
             )
-        bearer = self._tokens.bearer(secret) if secret else self.session_of(request)
-        if bearer is None and not secret and self.open:  # a session of former days
-            return
+        bearer = self._tokens.bearer(secret) if secret else session
         if bearer is None:
             self.note(request, "no valid token")
             raise HTTPException(
@@ -236,7 +235,8 @@ class ConcurrencyLimit:
         self._reading = 0
 
     async def __call__(self, scope: Asked, receive: Receive, send: Send) -> None:
-        if not scope["path"].startswith(READING):
+        path = scope["path"]
+        if not path.startswith(READING) or path.endswith(SMALL):
             await self._app(scope, receive, send)
             return
         if self._reading >= READERS:

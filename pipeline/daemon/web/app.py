@@ -32,7 +32,10 @@ from pipeline.daemon.sinks import message
 from pipeline.daemon.sources import Answer
 from pipeline.daemon.station import Station
 from pipeline.daemon.web.access import AGAIN, ConcurrencyLimit, CrossSiteCheck, TokenCheck
+from pipeline.daemon.web.api import Api
 from pipeline.daemon.web.form import FORM
+from pipeline.daemon.web.live.feed import LiveFeed
+from pipeline.daemon.web.live.streams import Streams
 from pipeline.daemon.web.metrics import Metrics
 from pipeline.daemon.web.pending import NoVerdict, PendingVerdicts
 from pipeline.daemon.web.records import KeptRecords, aside, chunks
@@ -65,13 +68,22 @@ class StationApi:
         uploads: the pictures that are here.
         station: that it serves.
         archive: its records and kept frames.
+        api: answers what is asked of them under `/api/v1`.
+        streams: to the pages that are open.
     """
 
     def __init__(
-        self, settings: Http, station: Station, archive: KeptRecords, waiting: PendingVerdicts
+        self,
+        settings: Http,
+        station: Station,
+        archive: KeptRecords,
+        waiting: PendingVerdicts,
+        shifts: Sequence[str],
     ) -> None:
         self.station = station
         self.archive = archive
+        self.api = Api(station, archive)
+        self.streams = Streams(LiveFeed(station, shifts))
         self._settings = settings
         self._waiting = waiting
         self.uploads = Uploads(settings)
@@ -269,6 +281,8 @@ def routes_of(service: StationApi, settings: Http) -> FastAPI:
         responses=REFUSALS | {200: {"content": {"image/*": {}}}},
         response_class=StreamingResponse,
     )(service.frame)
+    service.api.add_to(app, door, REFUSALS)
+    service.streams.add_to(app, door)
     sent = {"parameters": SERIAL_PARAMETERS, "requestBody": PICTURE}
     fired = {"parameters": SERIAL_PARAMETERS}
     taken = REFUSALS | {202: {"description": "triggered, with wait=false"}}

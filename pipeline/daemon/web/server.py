@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,7 @@ class Web:
         station: Station,
         frames: Path | None,
         listener: socket.socket | None = None,
+        shifts: Sequence[str] = ("00:00",),
     ) -> None:
         """Check everything that can be wrong and take the port.
 
@@ -62,6 +64,7 @@ class Web:
             station: what is served.
             frames: folder of the kept frames, None where none are kept.
             listener: listens at the address already; None: take the port.
+            shifts: when shifts begin, as `06:00`, in local time.
 
         Raises:
             ConfigError: the port is taken, the certificate or the tokens cannot be used.
@@ -70,7 +73,7 @@ class Web:
             Tokens(settings.tokens).check()
         self._waiting = PendingVerdicts()
         archive = KeptRecords(station.ledger.path, station.ledger.station, frames)
-        self.service = StationApi(settings, station, archive, self._waiting)
+        self.service = StationApi(settings, station, archive, self._waiting, shifts)
         self._config = uvicorn.Config(
             app_of(self.service, settings),
             http=partial(ClientConnection, most_open=settings.connections + SPARE),  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from pipeline.daemon.model.last_good import (
     last_good,
     note_withdrawal,
     remember,
+    signer,
     trust_of,
     withdrawal,
 )
@@ -36,6 +37,29 @@ def test_what_was_remembered_is_known_to_the_next_start(line: Line, known: Versi
     assert last_good(line) == known
     assert withdrawal(line) == ""
     assert approval_seq(line, known) == 0
+
+
+def test_who_signed_the_model_off_is_known_without_the_registry(
+    line: Line, sealed_bundle: Bundle
+) -> None:
+    tags = {"review.status": "approved", "review.by": "A. Weber"}
+    version = Version("cells", 4, sealed_bundle.sha256, "run", ("champion",), tags)
+    line.model.cache.mkdir(parents=True)
+    remember(line, Resolved(version))
+    last = last_good(line)
+    assert last is not None
+    assert signer(line, last) == "A. Weber"
+
+
+def test_where_sign_offs_are_required_the_verified_record_names_who_signed(
+    line: Line, known: Version
+) -> None:
+    strict = line.model_copy(
+        update={"model": line.model.model_copy(update={"require_signoff": True})}
+    )
+    assert signer(strict, known) == ""  # nothing is kept, whatever a tag claims
+    remember(strict, Resolved(known, FIRST))
+    assert signer(strict, known) == FIRST.reviewer
 
 
 def test_a_withdrawal_is_noted_until_a_version_is_good_again(line: Line, known: Version) -> None:

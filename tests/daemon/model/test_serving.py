@@ -37,6 +37,7 @@ def test_a_start_gives_the_champion_warm_and_named(line: Line, champion: Registr
     assert (serving.current.version, serving.current.since) == ("cells/1", clock.now())
     assert serving.current.inspector.inspect(picture(200)).decision.verdict is Verdict.PASS
     assert serving.status.alarm == ""
+    assert serving.status.signed_by == "A. Weber"
 
 
 def test_a_new_alias_is_live_between_two_frames(line: Line, there: FakeRegistry) -> None:

@@ -25,6 +25,20 @@ def test_shipped_demo_line_is_valid() -> None:
     assert config.load(path, Line).station == "demo"
 
 
+@pytest.mark.parametrize("shifts", ["[06:00, 14:00]", "['6:00']", "['24:00']", "[]"])
+def test_shifts_that_are_not_times_of_day_are_refused(line_file: LineFile, shifts: str) -> None:
+    path = line_file()
+    path.write_text(f"{path.read_text()}shifts: {shifts}\n")
+    with pytest.raises(ConfigError, match=r"line\.yaml:\d+ "):
+        config.load(path, Line)
+
+
+def test_shifts_are_times_of_day_in_quotes(line_file: LineFile) -> None:
+    path = line_file()
+    path.write_text(f'{path.read_text()}shifts: ["05:45", "17:45"]\n')
+    assert config.load(path, Line).shifts == ("05:45", "17:45")
+
+
 def test_unknown_source_lists_those_there_are(line_file: LineFile) -> None:
     with pytest.raises(ConfigError, match=r'line\.yaml:7 source\.type "repaly" unknown; .*replay'):
         config.load(line_file(type="repaly"), Line)

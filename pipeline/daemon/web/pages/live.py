@@ -1,29 +1,27 @@
-"""The page Live: what the station is doing now."""
+"""The page Live: what the station is doing now. What it shows comes with the stream of events."""
 
 from __future__ import annotations
+
+import json
 
 from fastapi import Request, Response
 from starlette.routing import BaseRoute
 
-from pipeline.daemon.status import StationStatus
+from pipeline.contracts.records import Verdict
+from pipeline.daemon.web.live.feed import DOUBTFUL, STRIP
 from pipeline.daemon.web.pages.site import Site
-from pipeline.daemon.web.records import aside
+
+STATES = ("inspecting", "degraded", "idle")
 
 
 def routes(site: Site) -> list[BaseRoute]:
     """Its routes."""
 
     async def show(request: Request) -> Response:
-        status = await aside(site.station.status)
-        return site.show(request, "live.html.j2", status=status, state=state_of(status))
+        t = site.renderer.texts_for(request)
+        words = {v: t(f"verdict.{v}") for v in Verdict} | {s: t(f"live.state.{s}") for s in STATES}
+        return site.show(
+            request, "live.html.j2", words=json.dumps(words), strip=STRIP, doubtful=DOUBTFUL
+        )
 
     return [site.page("/", show)]
-
-
-def state_of(status: StationStatus) -> tuple[str, tuple[str, ...]]:
-    """The state in one word (`inspecting`, `degraded`, `idle`), and why it is not the first."""
-    if status.not_ready:
-        return "idle", status.not_ready
-    if status.degraded:
-        return "degraded", (status.degraded,)
-    return "inspecting", ()

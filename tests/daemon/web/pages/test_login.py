@@ -53,6 +53,12 @@ def test_on_an_open_loopback_nobody_has_to_log_in(serve: Serve) -> None:
     assert page(served, "/login?next=/records").headers["location"] == "/records"
 
 
+def test_a_session_of_another_station_closes_no_open_loopback(serve: Serve) -> None:
+    served = serve()
+    assert page(served, "/", cookie="lineside-west-1=of-another-port").status == 200
+    assert served.ask("GET", "/status", cookie="lineside-west-1=x").status == 200
+
+
 def test_who_is_logged_in_is_led_on_from_the_login_page(
     serve: Serve, tokens: Tokens, reader: str
 ) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import pytest
 from fastapi.responses import RedirectResponse
 
-from pipeline.daemon.station import Station
 from pipeline.daemon.web.pages.site import back_to
 from pipeline.daemon.web.tokens import Tokens
-from pipeline.errors import LedgerError
 from tests.daemon.web.conftest import Serve
 from tests.daemon.web.pages.conftest import logged_in, page
 
@@ -36,26 +34,6 @@ def test_a_token_without_the_scope_gets_a_page_that_names_it(
     reply = page(served, "/", cookie=logged_in(served, actor))
     assert reply.status == 403
     assert b"has scope act; this needs read" in reply.body.replace(b"&#34;", b'"')
-
-
-@pytest.mark.parametrize(
-    ("error", "status", "text"),
-    [
-        (LedgerError("ledger.sqlite: disk full"), 503, b"disk full"),
-        (TimeoutError(), 504, b"does not answer"),
-    ],
-)
-def test_what_the_station_cannot_answer_is_a_page(
-    serve: Serve, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, text: bytes
-) -> None:
-    served = serve()
-
-    def fail(station: Station) -> None:
-        raise error
-
-    monkeypatch.setattr(Station, "status", fail)
-    reply = page(served, "/")
-    assert (reply.status, text in reply.body) == (status, True)
 
 
 @pytest.mark.parametrize(
