@@ -23,8 +23,8 @@ lint: .venv/dev.stamp ## Style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-demo: .venv/train.stamp ## Inspect the held-out images as a replayed camera stream
-	$(BIN)/lineside run conf/lines/demo.yaml
+demo: .venv/train.stamp ## Inspect the held-out images as a replayed camera stream, seen in a browser
+	$(BIN)/lineside run conf/lines/demo.yaml --browser
 
 bench-accuracy: .venv/train.stamp ## Accuracy of the shipped method, by two protocols
 	$(BIN)/python -m benchmarks.accuracy

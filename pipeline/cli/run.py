@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -13,6 +15,7 @@ from pipeline.errors import LinesideError, hidden
 
 if TYPE_CHECKING:
     from pipeline.cli.logs import Form
+    from pipeline.daemon.settings.line import Line
     from pipeline.daemon.station import Station
     from pipeline.plugins import PluginConfig
 
@@ -27,6 +30,9 @@ def run(
     log: Annotated[
         str, typer.Option(metavar="text|json", help="How messages are written to stderr.")
     ] = "text",
+    browser: Annotated[
+        bool, typer.Option("--browser", help="Open the station's page in a browser.")
+    ] = False,
 ) -> None:
     """Inspect what the line's source delivers until it ends, Ctrl-C or SIGTERM.
 
@@ -37,7 +43,7 @@ def run(
 
     before = set(threading.enumerate())
     try:
-        code = _run(line_file, watch=watch, form=_form(log))
+        code = _run(line_file, watch=watch, form=_form(log), browser=browser)
     except LinesideError as error:
         print_error(error)
         code = exit_code(error)
@@ -46,7 +52,7 @@ def run(
     raise typer.Exit(code)
 
 
-def _run(line_file: Path, *, watch: bool, form: Form) -> int:
+def _run(line_file: Path, *, watch: bool, form: Form, browser: bool) -> int:
     """Run the station; returns the process's exit code."""
     import logging
 
@@ -76,7 +82,9 @@ def _run(line_file: Path, *, watch: bool, form: Form) -> int:
     else:
         logs.listen(messages)
         with progress(err, Clock()) as count:
-            summary = service.run(_greet, count.show)
+            summary = service.run(
+                lambda station: _greet(station, service.line, browser), count.show
+            )
     if form == "text":
         out.print(summary_table(summary))
     return 0 if summary.balances else 1
@@ -97,8 +105,15 @@ def _end_at_once(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _greet(station: Station) -> None:
+def _greet(station: Station, line: Line, browser: bool) -> None:
     print_line(f"station {station.ledger.station} inspects; Ctrl-C ends it")
+    if line.http is None:
+        return
+    address = f"{line.http.scheme}://{line.http.host}:{line.http.port}/"
+    print_line(f"its page: {address}")
+    if browser and any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")):
+        # Not where there is no screen: a browser for the terminal would take it.
+        webbrowser.open(address)
 
 
 def _form(log: str) -> Form:

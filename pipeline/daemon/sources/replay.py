@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
@@ -14,6 +15,13 @@ from pipeline.daemon.sources import Frame, Source, SourceConfig
 from pipeline.errors import DataError, SourceLost, printable
 from pipeline.imaging import codec, video
 
+FITTING = "fitting"
+MEASURED_S, FEWEST = 3.0, 20  # of a replay whose pace is to fit, and how many frames
+WITH_SPARE = 1.5  # times what a frame takes
+MOST_HZ = 20.0
+
+log = logging.getLogger(__name__)
+
 
 class Config(SourceConfig):
     """Settings of a replay."""
@@ -22,17 +30,18 @@ class Config(SourceConfig):
     path: Path = Field(
         description="Folder with images, including all folders below it; or a video file."
     )
-    rate_hz: Annotated[float, Field(ge=0, le=1000)] | Literal["recorded"] = Field(
+    rate_hz: Annotated[float, Field(ge=0, le=1000)] | Literal["recorded", "fitting"] = Field(
         0.0,
         description="Frames per second; 0: as fast as possible; recorded: at the speed of the "
-        "video.",
+        "video; fitting: what this machine inspects with a third to spare, 20 at most, which the "
+        "first seconds measure.",
     )
     loop: bool = Field(False, description="Start again at the end, indefinitely.")
 
     @property
     def live(self) -> bool:
-        """Only with a pace: without one it waits until there is room."""
-        return self.rate_hz != 0
+        """Only with a pace of its own: without one it waits until there is room."""
+        return self.rate_hz not in (0, "fitting")
 
     def open(self, clock: Clock) -> Replay | VideoReplay:
         """List the images once; those that vanish later are recorded as not inspected."""
@@ -150,9 +159,10 @@ class VideoReplay(Source):
 class _Pace:
     """When the next frame is due. Lost time is not caught up in a burst."""
 
-    def __init__(self, clock: Clock, rate_hz: float) -> None:
+    def __init__(self, clock: Clock, rate_hz: float | str) -> None:
         self._clock = clock
-        self._period_s = 1 / rate_hz if rate_hz else 0.0
+        self._taken_s: list[float] | None = [] if rate_hz == FITTING else None
+        self._period_s = 0.0 if not rate_hz or isinstance(rate_hz, str) else 1 / rate_hz
         self._start_s = self._due_s = 0.0
 
     def begin(self) -> None:
@@ -168,4 +178,21 @@ class _Pace:
 
     def done(self) -> None:
         """Schedule the next frame after this one was taken."""
-        self._due_s = max(self._due_s + self._period_s, self._clock.monotonic_s())
+        now_s = self._clock.monotonic_s()
+        if self._taken_s is not None:
+            self._measure(self._taken_s, now_s)
+        self._due_s = max(self._due_s + self._period_s, now_s)
+
+    def _measure(self, taken_s: list[float], now_s: float) -> None:
+        """Note when a frame was taken; after some seconds that gives the pace.
+
+        Only the second half counts: the first frames are taken at once, into an empty queue.
+        """
+        taken_s.append(now_s)
+        if now_s - taken_s[0] < MEASURED_S or len(taken_s) < FEWEST:
+            return
+        half_s = taken_s[len(taken_s) // 2 :]
+        each_s = (half_s[-1] - half_s[0]) / (len(half_s) - 1)
+        self._period_s = max(each_s * WITH_SPARE, 1 / MOST_HZ)
+        self._taken_s = None
+        log.info("replays %.1f frames a second from now on", 1 / self._period_s)

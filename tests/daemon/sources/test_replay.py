@@ -73,6 +73,30 @@ def test_vanished_file_whose_name_is_not_utf_8_is_named_as_it_can_be_written(par
     assert fault.encode()
 
 
+def test_a_fitting_rate_is_what_the_machine_inspects_with_a_third_to_spare(parts: Path) -> None:
+    clock = FakeClock()
+    config = Config(type="replay", path=parts, rate_hz="fitting", loop=True)
+    times = list[float]()
+    for frame in islice(config.open(clock).frames(Heartbeat(clock)), 60):
+        times.append(frame.captured_s)
+        if len(times) > 8:  # those before went into an empty queue
+            clock.advance(0.1)  # a slow machine
+    assert not config.live
+    assert times[30] - times[29] == pytest.approx(0.1)
+    assert times[-1] - times[-2] == pytest.approx(0.15)
+
+
+def test_a_fitting_rate_is_at_most_that_of_a_usual_line(parts: Path) -> None:
+    clock = FakeClock()
+    source = Config(type="replay", path=parts, rate_hz="fitting", loop=True).open(clock)
+    times = list[float]()
+    for frame in islice(source.frames(Heartbeat(clock)), 600):
+        times.append(frame.captured_s)
+        if len(times) < 400:
+            clock.advance(0.01)
+    assert times[-1] - times[-2] == pytest.approx(0.05)
+
+
 def test_rate_spaces_the_frames(parts: Path) -> None:
     clock = FakeClock()
     source = Config(type="replay", path=parts, rate_hz=20).open(clock)
