@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline import config as yaml_config
+from pipeline.contracts.spec import Tiles
 from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
 from pipeline.datasets import shards
 from pipeline.datasets.adapters import folder
@@ -43,6 +44,7 @@ class DevelopmentSet:
         image_of: which image each row shows, int F.
         labels: class of each image, int N.
         groups: what must stay on one side of a split, N.
+        parts: the part that each image shows, int N: of several tiles the same.
         passing: which of the K classes are good; none of X-SDD's is.
         settings: of the recipe's train stage.
     """
@@ -52,6 +54,7 @@ class DevelopmentSet:
     image_of: Rows
     labels: Rows
     groups: list[str]
+    parts: Rows
     passing: tuple[bool, ...]
     settings: train.Config
 
@@ -67,10 +70,15 @@ def taxonomy(folders: Path, passing: str) -> Taxonomy:
     )
 
 
-def load(name: str, kept: Path | None = None) -> DevelopmentSet:
-    """One of `SETS`; its features are computed, or found in the folder `kept`."""
+def load(name: str, kept: Path | None = None, tiles: Tiles | None = None) -> DevelopmentSet:
+    """One of `SETS`; its features are computed, or found in the folder `kept`.
+
+    In `tiles` without augmented views: there are enough images then.
+    """
     recipe = CONF / RECIPES.get(name, "template")
     settings = yaml_config.load(recipe / "train.yaml", train.Config)
+    if tiles is not None:
+        settings = settings.model_copy(update={"views": 0})
     classes, changes, policy = _described(name, recipe)
     file = None
     if kept is not None:
@@ -79,12 +87,13 @@ def load(name: str, kept: Path | None = None) -> DevelopmentSet:
         ]
         networks = [(s.architecture, s.weights, s.scales) for s in settings.networks]
         facts = repr((networks, settings.views, settings.seed, changes, policy)).encode()
+        facts += b"" if tiles is None else repr(tiles).encode()
         file = (
             kept / f"{name}-{hashlib.sha256(b''.join([*prepared_by, facts])).hexdigest()[:12]}.npz"
         )
     if file is None or not file.is_file():
         with tempfile.TemporaryDirectory() as home:
-            found = _computed(recipe, settings, classes, changes, policy, Path(home))
+            found = _computed(recipe, settings, classes, changes, policy, tiles, Path(home))
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
             np.savez(file, allow_pickle=False, **found)
@@ -96,6 +105,7 @@ def load(name: str, kept: Path | None = None) -> DevelopmentSet:
         image_of=found["image_of"],
         labels=found["labels"],
         groups=found["groups"].tolist(),
+        parts=found["parts"] if "parts" in found else np.arange(len(found["labels"])),
         passing=tuple(classes.passing),
         settings=settings,
     )
@@ -118,6 +128,14 @@ def _described(name: str, recipe: Path) -> tuple[Taxonomy, dict[str, Any], dict[
     return yaml_config.load(recipe / "taxonomy.yaml", Taxonomy), changes, {}
 
 
+def _with_a_good_class(classes: Taxonomy) -> Taxonomy:
+    """Ingest asks for one; of X-SDD none is good. Features do not depend on it."""
+    if classes.good:
+        return classes
+    first = classes.classes[0].model_copy(update={"disposition": Disposition.PASS, "severity": 0})
+    return classes.model_copy(update={"classes": (first, *classes.classes[1:])})
+
+
 def _folder(root: Path) -> folder.Config:
     if not root.is_dir():
         raise SystemExit(f"error: {root} is no folder; see data/README.md there, or leave it out")
@@ -130,6 +148,7 @@ def _computed(
     classes: Taxonomy,
     changes: dict[str, Any],
     policy: dict[str, Any],
+    tiles: Tiles | None,
     home: Path,
 ) -> dict[str, npt.NDArray[Any]]:
     for name in ("ingest", "preprocess", "augment"):
@@ -140,8 +159,11 @@ def _computed(
         config = config.model_copy(update={"split": split})
     if "source" in changes:
         config = config.model_copy(update={"source": changes["source"]})
-    ingest.run(config, classes, home / "ingest")
+    ingest.run(config, _with_a_good_class(classes), home / "ingest")
     prepared = yaml_config.load(recipe / "preprocess.yaml", preprocess.Config)
+    if tiles is not None:
+        spec = prepared.spec.model_copy(update={"tiles": tiles})
+        prepared = prepared.model_copy(update={"spec": spec})
     preprocess.run(prepared, home, home / "preprocess")
     listed = home / "preprocess" / shards.INDEX
     pd.read_parquet(listed).assign(split="train").to_parquet(listed, index=False)
@@ -160,4 +182,5 @@ def _computed(
         "image_of": features.image_of,
         "labels": classes_of(data.index, classes),
         "groups": data.index["group"].to_numpy(str),
+        "parts": pd.factorize(data.index["sample_id"])[0],
     }

@@ -52,13 +52,14 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"service"},
     ),
     "training": (
-        {"architectures", "augmentation", "head_modules"},
+        {"architectures", "augmentation", "head_modules", "tile_pooling"},
         {"network", "export", "tracking"},
         {"checkpoint", "features"},
         {"heads"},
+        {"pooling"},
         {"attribution", "finetune", "suspects"},
         {"distillation", "training_data", "leaky_baseline"},
-        {"settings"},
+        {"settings", "trained"},
         {"methods"},
     ),
     "datasets": (

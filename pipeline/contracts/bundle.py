@@ -1,6 +1,7 @@
 """The model bundle: one folder that holds all a station needs to judge a part, and its seal.
 
-    model.onnx             uint8 N,H,W,C in; `logits` N,K and `embedding` N,D out
+    model.onnx             uint8 N,H,W,C in; `logits` N,K and `embedding` N,D out; where it pools
+                           the T tiles of P parts `logits` P,K and `contributions` P,T
     preprocess.json        PreprocessSpec
     reference-<name>.png   the pictures that the spec names (golden sample, flat field), if any
     taxonomy.json          Taxonomy
@@ -96,13 +97,17 @@ class Provenance(Strict):
     weights: str = Field(description="Weights that training started from.")
     n_train: int
     teacher: str = Field("", description="Identity of the bundle it was distilled from, if any.")
+    pooling: str = Field(
+        "", description="How the graph pools the tiles of a part; empty: the worst tile decides."
+    )
 
     @model_serializer(mode="wrap")
-    def _without_no_teacher(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Stations older than this field refuse a key that they do not know."""
+    def _without_empty(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Stations older than a field refuse its key, as they must where tiles are pooled."""
         written: dict[str, Any] = write(self)
-        if not self.teacher:
-            written.pop("teacher", None)
+        for name in ("teacher", "pooling"):
+            if not written[name]:
+                written.pop(name)
         return written
 
 

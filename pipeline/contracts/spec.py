@@ -236,8 +236,8 @@ class PreprocessSpec(Strict):
     )
     tiles: Tiles | None = Field(
         None,
-        description="Judge the picture in tiles; the worst tile decides the part's verdict. "
-        "None: one image.",
+        description="Judge the picture in tiles. With masks or boxes each learns what it shows and "
+        "the worst decides; without, they are pooled (pooling in train.yaml). None: one image.",
     )
     width_px: int = Field(
         ge=8, le=4096, description="Width after resizing, of the image or of one tile, in pixels."

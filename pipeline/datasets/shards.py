@@ -58,6 +58,11 @@ class Shards:
         """Positions to learn from: of the training split, with the part found."""
         return np.flatnonzero((self.index["split"] == "train") & self.index["found"])
 
+    @property
+    def has_marks(self) -> bool:
+        """Do masks or boxes show where parts are bad, so that tiles have labels of their own?"""
+        return bool(self._masks)
+
     def __len__(self) -> int:
         return len(self.index)
 

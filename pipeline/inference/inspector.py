@@ -25,18 +25,19 @@ class Inspection:
     FAIL ranks before a REVIEW of a higher score), so its own score is nothing to choose limits by.
 
     Attributes:
-        decision: the verdict; where the spec cuts tiles, that of the worst.
-        probabilities: float32 K, of the worst tile.
+        decision: the verdict; where the spec cuts tiles, that of the worst, unless the graph pools
+            them.
+        probabilities: float32 K, of the worst tile, or of the part where tiles are pooled.
         embedding: float32 D, likewise.
         quality: brightness, contrast and sharpness, likewise.
-        tile: which tile was the worst, row by row from 0.
+        tile: which tile was the worst, or contributed most, row by row from 0.
         novelty: distance to the nearest training example, of the tile farthest from all of them;
             None where the bundle has no examples.
         image_reason: why that picture is unlike all that the network has learned from, if it is.
         confidence: of the place where the part was found, 0 to 1; 1 when none was looked for.
         prepare_ms, predict_ms, total_ms: time spent, in milliseconds; total is from the decoded
             frame to its verdict.
-        defect_score: the highest of all tiles, 0 to 1.
+        defect_score: the highest of all tiles, or that of the part, 0 to 1.
         failing_score: the highest of those tiles that look like a class that fails; -1 where each
             looks like one that people look at.
         complained: the picture of some tile is unlike all that the network has learned from.
@@ -94,28 +95,33 @@ class Inspector:
             reasons = [
                 reason or novelty.reason(d) for reason, d in zip(reasons, distances, strict=True)
             ]
+        shares = prediction.contributions
+        judged = reasons
+        if shares is not None:  # one row: the first objection is that of the part
+            judged = [next(filter(None, (reasons[i] for i in shares[0].argsort()[::-1])), None)]
         decisions = [
             decide(scores, bundle.taxonomy, bundle.operating_point, reason)
-            for scores, reason in zip(prediction.probabilities, reasons, strict=True)
+            for scores, reason in zip(prediction.probabilities, judged, strict=True)
         ]
         failing = [
             decision.defect_score
             for decision, scores in zip(decisions, prediction.probabilities, strict=True)
             if looks_failing(scores, bundle.taxonomy)
         ]
-        tile = worst(decisions)
-        decision = decisions[tile]
+        row = worst(decisions)
+        decision, tile = decisions[row], row if shares is None else int(shares[0].argmax())
         if len(part.images) > 1:
-            place = f"tile {tile + 1} of {len(part.images)}"
+            most = "" if shares is None else f"{shares[0].max():.0%} in "
+            place = f"{most}tile {tile + 1} of {len(part.images)}"
             decision = replace(decision, reason=f"{place}: {decision.reason}")
         return Inspection(
             decision=decision,
-            probabilities=prediction.probabilities[tile],
+            probabilities=prediction.probabilities[row],
             embedding=prediction.embedding[tile],
             quality=qualities[tile],
             tile=tile,
             novelty=None if distances is None else float(distances.max()),
-            image_reason=reasons[tile],
+            image_reason=judged[row],
             confidence=part.confidence,
             prepare_ms=(prepared - started) * 1e3,
             predict_ms=(predicted - prepared) * 1e3,

@@ -22,12 +22,15 @@ class Prediction:
     """The network's outputs for N images.
 
     Attributes:
-        probabilities: float32 N,K; rows sum to 1; K in the order of the taxonomy.
+        probabilities: float32 N,K; rows sum to 1; K in the order of the taxonomy. Where the graph
+            pools the T tiles of a part, one row a part.
         embedding: float32 N,D; a picture's place among others, for drift and novelty.
+        contributions: float32 N/T,T, of each tile to what its part is; None without pooling.
     """
 
     probabilities: Floats
     embedding: Floats
+    contributions: Floats | None = None
 
 
 def session(model: Path, threads: int = 0) -> ort.InferenceSession:
@@ -39,7 +42,11 @@ def session(model: Path, threads: int = 0) -> ort.InferenceSession:
 
 
 class Predictor:
-    """A loaded network. `predict` may be called from one thread at a time."""
+    """A loaded network. `predict` may be called from one thread at a time.
+
+    Attributes:
+        pools: the graph pools the tiles of a part, and takes all of them at once.
+    """
 
     def __init__(self, bundle: Bundle, threads: int = 0) -> None:
         """Load the graph of a verified bundle.
@@ -59,24 +66,35 @@ class Predictor:
                 f"{bundle.model} takes {inputs}; preprocess.json promises image uint8 {self._shape}"
             )
         outputs = {o.name: o.shape[-1] for o in self._session.get_outputs()}
+        self._outputs = ["logits", "embedding"]
+        self.pools = "contributions" in outputs
+        if self.pools:
+            self._outputs.append("contributions")
         if outputs.get("logits") != len(bundle.taxonomy.classes) or "embedding" not in outputs:
             raise BundleError(
                 f"{bundle.model} gives {outputs}; taxonomy.json has "
                 f"{len(bundle.taxonomy.classes)} classes"
             )
+        if self.pools != bool(bundle.provenance.pooling):
+            raise BundleError(
+                f"{bundle.model} gives {outputs}; provenance.json promises "
+                f"{bundle.provenance.pooling or 'no'} pooling of tiles"
+            )
 
     def predict(self, images: Pixels) -> Prediction:
         """Judge N prepared images, uint8 N,H,W,C as `imaging.prepare` makes them.
+
+        Where the graph pools tiles, these are all tiles of one part or of several.
 
         Raises:
             BundleError: the network gives values that are not finite.
         """
         if images.dtype != np.uint8 or images.shape[1:] != self._shape:
             raise ValueError(f"expected uint8 N,{self._shape}, got {images.dtype} {images.shape}")
-        logits, embedding = self._session.run(["logits", "embedding"], {"image": images})
+        logits, embedding, *pooled = self._session.run(self._outputs, {"image": images})
         if not np.isfinite(logits).all():
             raise BundleError("the network gave values that are not numbers; nothing was judged")
-        return Prediction(softmax(logits), embedding)
+        return Prediction(softmax(logits), embedding, *pooled)
 
     def heat(self, images: Pixels) -> Floats | None:
         """The graph's own map of where a score comes from, float32 N,h,w; None where it has none.

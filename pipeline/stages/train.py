@@ -29,9 +29,9 @@ from pipeline.training.distillation import Teacher
 from pipeline.training.features.backbone_features import BackboneFeatures, FeatureExtractor
 from pipeline.training.features.backbones import Backbones
 from pipeline.training.heads import out_of_fold
-from pipeline.training.methods import Trained
 from pipeline.training.settings import Settings
 from pipeline.training.tracking import Tracker, Untracked, open_run, training_key
+from pipeline.training.trained import Trained, write_graph
 from pipeline.training.training_data import TrainingData, gather, soft_targets
 
 Config = Settings
@@ -80,7 +80,7 @@ def run(
         )
         features = methods.features_of(data, extractor, config.views)
     trained = methods.train(config, data, backbones, extractor, features, work, tracker)
-    difference = methods.write_graph(trained, data, extractor, passing, bundle / MODEL)
+    difference = write_graph(trained, data, extractor, passing, bundle / MODEL)
     trained.facts["parity_max_relative"] = difference
     lines = [
         *_write_scores(config, data, trained, extractor, out, tracker),
@@ -110,6 +110,7 @@ def follow(config: Config, source: Path, work: Path, teacher: Teacher | None) ->
                 pretrained=config.pretrained,
                 work=work,
                 tracker=Untracked(),
+                pooling=config.pooling,
             )
     return Report([])
 
@@ -156,12 +157,14 @@ def _write_scores(
     """Write scores of parts by heads that had not seen them, and of a leaky given split."""
     lines = []
     if trained.out_of_fold is not None:
-        ids, unseen = data.index["sample_id"].to_numpy(), trained.out_of_fold
+        unseen = trained.out_of_fold
+        index = data.index.iloc[:: len(data.index) // len(unseen)]
+        ids = index["sample_id"].to_numpy()
         if trained.method == "probe":  # a fine-tuned network is not what gave these scores
             tiles = out_of_fold.worst_tiles(ids, unseen, data.taxonomy)
             names = data.taxonomy.names
             scores.write(out / scores.OUT_OF_FOLD, ids[tiles].tolist(), unseen[tiles], names)
-        doubted = suspects.find(data.index, unseen, data.taxonomy)
+        doubted = suspects.find(index, unseen, data.taxonomy)
         doubted.to_csv(out / suspects.FILE, index=False)
         tracker.log_file(out / suspects.FILE)
         if len(doubted):
@@ -199,7 +202,7 @@ def _write_bundle(
 ) -> list[str]:
     bundle, stored, rows = out / "bundle", data.stored, data.stored.training
     specs = [BackboneRecord(architecture=s.architecture, scales=s.scales) for s in backbones.specs]
-    keep(out, trained.network, specs, stored.spec.shape[:2])
+    keep(out, trained.network, specs, stored.spec.shape[:2], trained.pooling)
     write_model(bundle / "preprocess.json", stored.spec)
     for name in stored.spec.references:
         shutil.copy(source / "preprocess" / reference_file(name), bundle)
@@ -212,6 +215,7 @@ def _write_bundle(
         weights=backbones.weights,
         n_train=int(data.index["sample_id"].nunique()),
         teacher=teacher.bundle.sha256 if teacher else "",
+        pooling="" if trained.pooling is None else trained.pooling.name,
     )
     write_model(bundle / "provenance.json", provenance)
     trained.history.to_csv(out / "history.csv", index=False)

@@ -23,7 +23,9 @@ from torch import Tensor
 from torch.nn.functional import interpolate, one_hot
 
 from pipeline.imaging import Pixels
-from pipeline.training.network import Network, pooled
+from pipeline.training.network import Network
+from pipeline.training.network import pooled as pooled_maps
+from pipeline.training.tile_pooling import TilePooling, by_part
 
 Floats = npt.NDArray[np.float32]
 METHOD = "integrated gradients of the pooled feature maps, against good parts (captum)"
@@ -88,6 +90,13 @@ def logits(network: Network, images: Pixels, batch: int = 8) -> Floats:
         return np.concatenate([network(part)[0].numpy() for part in parts])
 
 
+def pooled(logits: Floats, pooling: TilePooling, n_tiles: int) -> tuple[Floats, Floats]:
+    """Logits P,K of parts and contributions P,T of their tiles, of the tiles' logits P*T,K."""
+    with torch.inference_mode():
+        parts, contributions = pooling(by_part(torch.from_numpy(logits), n_tiles))
+    return parts.numpy(), contributions.numpy()
+
+
 def score(logits: Tensor, passing: Sequence[bool], likeliest: Tensor) -> Tensor:
     """Log odds N of logits N,K: bad classes against good; without good ones, one against the rest.
 
@@ -113,11 +122,11 @@ def _batch(
 ) -> Floats:
     maps = _maps(network, images)
     with torch.no_grad():
-        likeliest = network.head(pooled(maps))[0].argmax(1)
+        likeliest = network.head(pooled_maps(maps))[0].argmax(1)
 
     def judge(*given: Tensor) -> Tensor:
         asked = given[-1]
-        return score(network.head(pooled(given[:-1]))[0], passing, asked)
+        return score(network.head(pooled_maps(given[:-1]))[0], passing, asked)
 
     method, size_px = IntegratedGradients(judge), images.shape[1:3]
     total = torch.zeros((len(images), 1, *size_px))

@@ -21,6 +21,7 @@ from pipeline.plugins import Strict
 from pipeline.training import architectures
 from pipeline.training.head_modules import KernelHead, LinearHead
 from pipeline.training.network import Features, Network, Together
+from pipeline.training.tile_pooling import TilePooling
 
 BLUEPRINT = "network.json"
 WEIGHTS = "weights.safetensors"
@@ -34,6 +35,14 @@ class BackboneRecord(Strict):
     scales: tuple[float, ...]
 
 
+class PoolingRecord(Strict):
+    """How the tiles of a part are pooled: the arguments of `TilePooling`."""
+
+    k: int
+    passing: tuple[bool, ...]
+    temperature: float
+
+
 class Blueprint(Strict):
     """How a network is built."""
 
@@ -41,10 +50,15 @@ class Blueprint(Strict):
     height_px: int
     width_px: int
     head: Literal["kernel", "linear"]
+    pooling: PoolingRecord | None = None
 
 
 def keep(
-    folder: Path, network: Network, backbones: Sequence[BackboneRecord], size_px: tuple[int, int]
+    folder: Path,
+    network: Network,
+    backbones: Sequence[BackboneRecord],
+    size_px: tuple[int, int],
+    pooling: TilePooling | None = None,
 ) -> None:
     """Write a trained network: its blueprint and its weights.
 
@@ -53,12 +67,19 @@ def keep(
         network: trained.
         backbones: its backbones, in their order.
         size_px: (height, width) of prepared images.
+        pooling: of the tiles of a part; None: the worst one decides.
     """
     height, width = size_px
     head: Literal["kernel", "linear"] = (
         "kernel" if isinstance(network.head, KernelHead) else "linear"
     )
-    blueprint = Blueprint(networks=tuple(backbones), height_px=height, width_px=width, head=head)
+    record = None
+    if pooling is not None:
+        factor = float(pooling.temperature)
+        record = PoolingRecord(k=pooling.k, passing=pooling.passing, temperature=factor)
+    blueprint = Blueprint(
+        networks=tuple(backbones), height_px=height, width_px=width, head=head, pooling=record
+    )
     write_model(folder / BLUEPRINT, blueprint)
     weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     save_file(weights, folder / WEIGHTS)
@@ -94,3 +115,9 @@ def rebuild(folder: Path) -> Network:
             "which trains again"
         ) from error
     return network.eval().requires_grad_(False)
+
+
+def pooling_of(folder: Path) -> TilePooling | None:
+    """How a network that `rebuild` can read pools the tiles of a part; None: not at all."""
+    record = read_model(folder / BLUEPRINT, Blueprint).pooling
+    return None if record is None else TilePooling(record.k, record.passing, record.temperature)

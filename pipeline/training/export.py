@@ -32,6 +32,8 @@ def export(
     source: str,
     outputs: Sequence[str],
     path: Path,
+    n_tiles: int = 1,
+    of_parts: Sequence[str] = (),
 ) -> None:
     """Write an ONNX graph of a module with one input.
 
@@ -41,19 +43,22 @@ def export(
         source: name of the input.
         outputs: names of the outputs.
         path: where to write.
+        n_tiles: of a part; the first axis takes all tiles of any number of parts.
+        of_parts: the outputs that have one row a part.
     """
+    axes = {name: {0: "parts" if name in of_parts else "batch"} for name in (source, *outputs)}
     # TorchScript's exporter, not dynamo's: 1 s instead of 6 to 17 for the same operators and the
     # same speed at the line (BENCHMARKS.md). `parity` proves every graph, by either exporter.
     with _without_warnings(), _fixed_padding():
         torch.onnx.export(
             module.eval(),
-            # Two images: with one, a tracer may take the batch for a constant.
-            (torch.from_numpy(np.stack([example, example])),),
+            # Two parts: with one, a tracer may take the batch for a constant.
+            (torch.from_numpy(np.stack([example] * 2 * n_tiles)),),
             str(path),
             input_names=[source],
             output_names=list(outputs),
             dynamo=False,
-            dynamic_axes={name: {0: "batch"} for name in (source, *outputs)},
+            dynamic_axes=axes,
             opset_version=OPSET,
         )
 

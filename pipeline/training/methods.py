@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,44 +18,23 @@ from pipeline.datasets.scores import Consulted
 from pipeline.inference.predictor import softmax
 from pipeline.training import Floats, finetune
 from pipeline.training.augmentation import oversampling
-from pipeline.training.export import export, join, parity
 from pipeline.training.features import backbones as backbone_room
 from pipeline.training.features import extraction
 from pipeline.training.features.backbone_features import BackboneFeatures, FeatureExtractor
 from pipeline.training.features.backbones import Backbones
 from pipeline.training.finetune import Examples
-from pipeline.training.head_modules import LinearHead
+from pipeline.training.head_modules import KernelHead, LinearHead
 from pipeline.training.heads import logistic, out_of_fold
 from pipeline.training.heads.calibration import cool, temperature
 from pipeline.training.heads.logistic import HeadSettings
 from pipeline.training.network import Features, Network
+from pipeline.training.pooling.probe import UnmarkedTiles, fixed
+from pipeline.training.pooling.selection import WORST
 from pipeline.training.settings import Settings
+from pipeline.training.tile_pooling import TilePooling
 from pipeline.training.tracking import Tracker
+from pipeline.training.trained import Trained
 from pipeline.training.training_data import TrainingData
-
-OUTPUTS = ("logits", "embedding")
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A trained network, and what reports show of it.
-
-    Attributes:
-        network: calibrated, where there were parts to do it on.
-        history: one row an epoch; columns epoch, loss and more.
-        out_of_fold: probabilities N,K of the training images by probes that never saw their group,
-            also where fine-tuning was better; None where there are none.
-        lines, facts: for people and for report.json.
-        consulted: what was chosen by parts that it did not learn from.
-    """
-
-    method: Literal["probe", "finetune"]
-    network: Network
-    history: pd.DataFrame
-    out_of_fold: Floats | None
-    lines: list[str]
-    facts: dict[str, Any]
-    consulted: Consulted = field(default_factory=Consulted)
 
 
 def backbones_of(config: Settings, data: TrainingData) -> Backbones:
@@ -107,9 +86,11 @@ def train(
             pretrained=config.pretrained,
             work=work,
             tracker=tracker,
+            pooling=config.pooling,
         )
         n_features, batch_size = features.values.shape[1], config.finetune.batch_size
-        return _described(network, tuned, data, n_features, config.trainer, batch_size)
+        pooling = fixed(config.pooling, data.unmarked_tiles, data.taxonomy.passing)
+        return _described(network, tuned, data, n_features, config.trainer, batch_size, pooling)
 
     if config.method == "finetune":
         return tuned_network()
@@ -117,6 +98,8 @@ def train(
         *(data, backbones, extractor, features, config.head, config.seed, tracker),
         distilled=config.distill is not None,
     )
+    if config.pooling != WORST and data.unmarked_tiles > 1:
+        probed, logits = _pooled(config, data, extractor, features, probed, logits)
     if config.method == "probe":
         return probed
     if data.held is None or not config.fine_tunes:
@@ -130,7 +113,7 @@ def train(
     tuned = tuned_network()
     # Without temperatures that were fitted on these very parts.
     losses = {
-        "probe": data.held.figures(logits).log_loss,
+        "probe": data.held.figures(logits, pooling=probed.pooling).log_loss,
         "finetune": float(tuned.facts["val_log_loss"]),
     }
     better = probed
@@ -223,6 +206,52 @@ def _probed(
     return trained, logits
 
 
+def _pooled(
+    config: Settings,
+    data: TrainingData,
+    extractor: FeatureExtractor,
+    features: BackboneFeatures,
+    probed: Trained,
+    logits: Floats | None,
+) -> tuple[Trained, Floats | None]:
+    """The probe trained through the pooling of its tiles, where that is better out of fold.
+
+    Also its logits on validation images, where these made a temperature.
+    """
+    parts = UnmarkedTiles(
+        *(features, data.targets, data.index["fold"].to_numpy()),
+        *(data.unmarked_tiles, data.taxonomy),
+    )
+
+    def head_of(rows: npt.NDArray[np.intp]) -> KernelHead | LinearHead:
+        targets, l2 = data.targets[features.image_of[rows]], probed.facts.get("l2")
+        return logistic.fit(
+            *(features.values[rows], targets, config.head, config.seed, l2),
+            recall=extractor.recall,
+        )[0]
+
+    with finetune.alone():
+        choice = parts.choose(config.pooling, head_of, probed.out_of_fold)
+        probed.lines.extend(choice.lines)
+        probed.facts["pooling"] = choice.facts
+        if choice.name == WORST:
+            return probed, logits
+        pooling = TilePooling(choice.k, data.taxonomy.passing)
+        head, _ = parts.fit(probed.network.head, pooling)
+        probabilities, logits = None, None
+        if len(choice.logits):
+            pooling, probabilities = parts.calibrated(choice)
+            chose = ("pooling", *probed.consulted.by_out_of_fold)
+            probed = replace(probed, consulted=replace(probed.consulted, by_out_of_fold=chose))
+        elif data.held is not None:
+            logits = logistic.logits_of(head, extractor.as_they_are(data.stored, data.held.rows))
+            rows, found = data.held.of_parts(logits, pooling)
+            pooling.temperature.fill_(temperature(found, data.held.targets[rows]))
+    probed.facts["temperature"] = float(pooling.temperature)
+    network = Network(probed.network.features, head)
+    return replace(probed, network=network, out_of_fold=probabilities, pooling=pooling), logits
+
+
 def _temperature(
     logits: Floats,
     ids: npt.NDArray[Any],
@@ -243,17 +272,22 @@ def _described(
     n_features: int,
     trainer: finetune.TrainerSettings,
     batch_size: int,
+    pooling: TilePooling | None,
 ) -> Trained:
     """A fine-tuned network, calibrated on validation parts where there are any."""
     facts: dict[str, Any] = {"n_features": n_features, "epoch": tuned.epoch}
     if tuned.figures is None or tuned.start is None or data.held is None:
         lines = [f"fine-tuned {tuned.epoch} epochs; no validation parts: the last epoch is taken"]
         lines.append("neither calibrated nor judged before evaluate: there is nothing to do it on")
-        return Trained("finetune", network, tuned.history, None, lines, facts)
+        return Trained("finetune", network, tuned.history, None, lines, facts, pooling=pooling)
     best, held = tuned.figures, data.held
-    logits = finetune.answers(network, held, trainer, batch_size)
-    factor = _temperature(logits, held.ids, data, held.targets, tuned.log_prior)
-    cool(network.head, factor)
+    rows, logits = held.of_parts(finetune.answers(network, held, trainer, batch_size), pooling)
+    factor = temperature(logits, held.targets[rows], tuned.log_prior)
+    if pooling is None:
+        cool(network.head, factor)
+    else:
+        pooling.temperature.fill_(factor)
+        facts["pooling"] = {"name": pooling.name}
     facts |= {"val_log_loss": best.log_loss, "val_accuracy": best.accuracy}
     facts |= {"start_val_log_loss": tuned.start.log_loss, "temperature": factor}
     lines = [
@@ -266,7 +300,7 @@ def _described(
         else "too few validation parts to set some aside: the limits are chosen by the same ones",
     ]
     chose = Consulted(("epoch", "temperature"), set_aside=data.set_aside)
-    return Trained("finetune", network, tuned.history, None, lines, facts, chose)
+    return Trained("finetune", network, tuned.history, None, lines, facts, chose, pooling)
 
 
 def tune(
@@ -280,8 +314,12 @@ def tune(
     pretrained: bool,
     work: Path,
     tracker: Tracker,
+    pooling: str = WORST,
 ) -> tuple[Network, finetune.Tuned]:
-    """Fine-tune from a head on; every process of a training calls it."""
+    """Fine-tune from a head on; every process of a training calls it.
+
+    Where tiles are not marked, the loss goes through the pooling that the setting `pooling` names.
+    """
     assert isinstance(backbones.features, Features)
     index = data.images.index
     examples = Examples(
@@ -290,6 +328,8 @@ def tune(
         targets=data.targets,
         extra=oversampling.extra_views(index["label"].tolist(), 0, data.oversample),
         augmenter=data.augmenter,
+        pooling=fixed(pooling, data.unmarked_tiles, data.taxonomy.passing),
+        n_tiles=data.unmarked_tiles,
     )
     network = Network(copy.deepcopy(backbones.features), head)
     tuned = finetune.fit(
@@ -304,36 +344,3 @@ def tune(
         logger=tracker.logger("finetune") or None,
     )
     return network, tuned
-
-
-def write_graph(
-    trained: Trained, data: TrainingData, extractor: FeatureExtractor, folder: Path, path: Path
-) -> float:
-    """Export to ONNX; the probe's head is joined to the graph that its features came from.
-
-    Args:
-        trained: the network.
-        data, extractor: give examples of images and of features.
-        folder: for what is passing.
-        path: where the graph goes.
-
-    Returns:
-        By how much it differs from torch on real images, relative to the outputs' own size. Of the
-        probe's graph the part before the head was compared when it was made.
-
-    Raises:
-        TrainingError: by more than `export.PARITY`.
-    """
-    sample = data.sample()
-    if trained.method == "finetune":
-        export(trained.network, sample[0], "image", OUTPUTS, path)
-        return parity(trained.network, path, sample)
-    values, tail, head = (
-        extractor.as_they_are(data.stored, data.samples),
-        folder / "head.onnx",
-        trained.network.head,
-    )
-    export(head, values[0], "features", OUTPUTS, tail)
-    join(extractor.graph, tail, OUTPUTS, path)
-    tail.unlink()
-    return parity(head, path, sample, values)

@@ -49,6 +49,13 @@ class Settings(BackboneSpec):
         default_factory=TrainerSettings,
         description="Device, processes and precision of fine-tuning.",
     )
+    pooling: Literal["auto", "worst", "noisy_or", "top_k"] = Field(
+        "auto",
+        description="How the tiles of a part (spec.tiles in preprocess.yaml) judge it where no "
+        "mask or box labels them. worst: each bears the part's label, and the worst one decides. "
+        "noisy_or: trained so that a part is bad if any tile is. top_k: trained by the mean of "
+        "the k worst, k chosen out of fold. auto: the best of all out of fold.",
+    )
     distill: Distill | None = Field(
         None, description="Learn from the answers of a larger network too; none: from labels only."
     )

@@ -55,10 +55,15 @@ class TrainingData:
         return self.images.index.iloc[: self.images.n_real]
 
     @property
+    def unmarked_tiles(self) -> int:
+        """Tiles of a part, which stand next to each other; 1 where tiles have their own labels."""
+        return 1 if self.stored.has_marks else self.stored.spec.n_tiles
+
+    @property
     def samples(self) -> npt.NDArray[np.intp]:
-        """Some training images, as positions in `stored`, to compare graphs on."""
-        rows = self.stored.training
-        return rows[:: max(1, len(rows) // SAMPLES)]
+        """Some training images, with all their tiles, as positions in `stored`, for comparisons."""
+        rows = self.stored.training.reshape(-1, self.stored.spec.n_tiles)
+        return rows[:: max(1, rows.size // SAMPLES)].ravel()
 
     def sample(self) -> Pixels:
         """Those, uint8 N,H,W,C."""

@@ -184,6 +184,14 @@ def test_without_a_teacher_provenance_is_what_stations_before_teachers_can_read(
     assert sealed_bundle.provenance.teacher == ""
 
 
+def test_pooling_stands_in_the_provenance_only_where_a_station_must_know_it(
+    sealed_bundle: Bundle,
+) -> None:
+    plain = sealed_bundle.provenance
+    assert "pooling" not in plain.model_dump()
+    assert plain.model_copy(update={"pooling": "noisy_or"}).model_dump()["pooling"] == "noisy_or"
+
+
 def test_a_teacher_stands_in_the_bundle_that_it_taught(sealed_bundle: Bundle) -> None:
     taught = sealed_bundle.provenance.model_copy(update={"teacher": "abc"})
     write_model(sealed_bundle.folder / "provenance.json", taught)

@@ -85,6 +85,14 @@ def test_an_image_larger_than_a_shard_gets_one_of_its_own(monkeypatch: pytest.Mo
     assert parts_per_shard(SPEC) == 1
 
 
+def test_it_is_known_whether_marks_give_tiles_their_labels(folder: Path) -> None:
+    assert not Shards(folder).has_marks
+    shapes = [np.load(file).shape[:3] for file in sorted(folder.glob("images-*.npy"))]
+    for number, shape in enumerate(shapes):
+        np.save(folder / name_of(number, "masks"), np.zeros(shape, np.uint8))
+    assert Shards(folder).has_marks
+
+
 def test_masks_follow_the_images_and_are_none_where_the_data_set_has_none(folder: Path) -> None:
     assert Shards(folder).mask(0) is None
     masks = np.arange(5, dtype=np.uint8)[:, None, None]

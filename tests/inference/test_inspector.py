@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -96,6 +97,31 @@ def test_the_worst_tile_decides(sealed_bundle: Bundle) -> None:
     seen = inspector.inspect(rgb)
     assert (seen.decision.verdict, seen.tile) == (Verdict.FAIL, 2)
     assert seen.decision.reason.startswith("tile 3 of 4: defective")
+
+
+def test_where_the_graph_pools_the_part_is_judged_and_its_first_tile_named(
+    pooled_bundle: Bundle,
+) -> None:
+    rgb = frame(200)
+    rgb[:, 32:] = 50
+    seen = Inspector(pooled_bundle).inspect(rgb)
+    assert (seen.decision.verdict, seen.tile) == (Verdict.FAIL, 1)
+    assert re.match(r"\d+% in tile 2 of 2: defective", seen.decision.reason)
+    assert seen.defect_score == seen.failing_score == pytest.approx(float(seen.probabilities[1]))
+    assert seen.embedding.shape == (16,)
+    assert Inspector(pooled_bundle).inspect(frame(200)).decision.verdict is Verdict.PASS
+
+
+def test_a_tile_unlike_all_training_images_keeps_a_pooled_part_from_passing(
+    pooled_bundle: Bundle,
+) -> None:
+    rgb = frame(200)
+    rgb[:, 32:] = 250
+    seen = Inspector(pooled_bundle).inspect(rgb)
+    assert seen.decision.verdict is Verdict.REVIEW
+    assert seen.image_reason is not None
+    assert seen.image_reason.startswith("too bright")
+    assert seen.complained
 
 
 def test_one_tile_unlike_all_training_images_keeps_the_part_from_passing(

@@ -84,6 +84,26 @@ def test_an_image_is_judged_alike_alone_and_in_a_batch(sealed_bundle: Bundle) ->
     np.testing.assert_allclose(batch, alone, rtol=1e-6)
 
 
+def test_a_graph_that_pools_gives_a_row_a_part_and_what_each_tile_adds(
+    pooled_bundle: Bundle,
+) -> None:
+    prediction = Predictor(pooled_bundle).predict(even(200, 50, 200, 200))
+    assert prediction.probabilities.shape == (2, 2)
+    assert prediction.embedding.shape == (4, 16)
+    assert prediction.contributions is not None
+    np.testing.assert_allclose(prediction.contributions.sum(axis=1), 1, rtol=1e-5)
+    assert prediction.contributions.argmax(axis=1)[0] == 1
+    assert prediction.probabilities[0, 1] > 0.9 > 0.1 > prediction.probabilities[1, 1]
+
+
+def test_a_graph_that_pools_in_a_bundle_that_promises_no_pooling_is_refused(
+    pooled_bundle: Bundle,
+) -> None:
+    plain = pooled_bundle.provenance.model_copy(update={"pooling": ""})
+    with pytest.raises(BundleError, match=r"provenance\.json promises no pooling of tiles"):
+        Predictor(with_part(pooled_bundle, "provenance.json", plain))
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.int64, np.int8])
 def test_other_numbers_than_bytes_are_refused(sealed_bundle: Bundle, dtype: type) -> None:
     with pytest.raises(ValueError, match="expected uint8"):

@@ -10,9 +10,17 @@ import torch
 
 from pipeline.errors import TrainingError
 from pipeline.training import architectures
-from pipeline.training.checkpoint import BLUEPRINT, WEIGHTS, BackboneRecord, keep, rebuild
+from pipeline.training.checkpoint import (
+    BLUEPRINT,
+    WEIGHTS,
+    BackboneRecord,
+    keep,
+    pooling_of,
+    rebuild,
+)
 from pipeline.training.head_modules import KernelHead, LinearHead
 from pipeline.training.network import Features, Network, Together
+from pipeline.training.tile_pooling import TilePooling
 
 SIZE_PX = (40, 48)
 EYES = (
@@ -56,6 +64,16 @@ def test_it_gives_what_the_trained_one_gives(
     assert torch.equal(expected[0], got[0])
     assert torch.equal(expected[1], got[1])
     assert expected[0].std() > 0
+
+
+def test_the_pooling_of_tiles_is_kept_with_the_network(tmp_path: Path) -> None:
+    pooling = TilePooling(2, (True, False, False), temperature=1.5)
+    keep(tmp_path, network(EYES[:1], linear=True), EYES[:1], SIZE_PX, pooling)
+    found = pooling_of(tmp_path)
+    assert found is not None
+    assert (found.k, found.passing, float(found.temperature)) == (2, pooling.passing, 1.5)
+    keep(tmp_path, network(EYES[:1], linear=True), EYES[:1], SIZE_PX)
+    assert pooling_of(tmp_path) is None
 
 
 @pytest.fixture

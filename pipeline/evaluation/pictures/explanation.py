@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -80,13 +81,17 @@ def explain(
         return Explanation(None, {})
     # Only here: torch takes seconds to import, and an evaluation without heat maps needs none.
     from pipeline.training import attribution
-    from pipeline.training.checkpoint import rebuild
+    from pipeline.training.checkpoint import pooling_of, rebuild
 
     spec = read_part(trained / "bundle", "preprocess.json", PreprocessSpec)
     preparation = Preparation.read(spec, trained / "bundle")
-    network = rebuild(trained)
-    pictures, masks = _prepared(preparation, data, test, which)
-    predicted = softmax(attribution.logits(network, pictures))
+    network, pooling = rebuild(trained), pooling_of(trained)
+    pictures, masks = _prepared(preparation, data, test, which, whole=pooling is not None)
+    logits = attribution.logits(network, pictures)
+    shares = None
+    if pooling is not None:
+        logits, shares = attribution.pooled(logits, pooling, spec.n_tiles)
+    predicted = softmax(logits)
     if np.abs(predicted - test.probabilities[which]).max() > AGREES:
         raise TrainingError(
             f"{trained} holds another network than its bundle: their predictions of test "
@@ -94,6 +99,10 @@ def explain(
         )
     typical = np.concatenate([preparation(data.pixels(int(row))).images[:1] for row in good])
     heats = attribution.heat_maps(network, pictures, typical, test.taxonomy.passing)
+    if shares is not None:
+        weights = shares / shares.max(axis=1, keepdims=True)
+        heats = _joined(heats * weights.reshape(-1, 1, 1), spec)
+        pictures, masks = _joined(pictures, spec), [None] * len(which)
     return Explanation(
         _measured(attribution.METHOD, heats, masks, test.bad[which]),
         {int(i): overlay(p, heat) for i, p, heat in zip(which, pictures, heats, strict=True)},
@@ -108,16 +117,29 @@ def _references(data: Manifest) -> Ints:
 
 
 def _prepared(
-    preparation: Preparation, data: Manifest, test: PartPredictions, which: Ints
+    preparation: Preparation, data: Manifest, test: PartPredictions, which: Ints, *, whole: bool
 ) -> tuple[Pixels, list[Pixels | None]]:
-    """What the network saw of each part, of several tiles the worst; and where its defect is."""
-    pictures, masks = [], list[Pixels | None]()
+    """What the network saw of each part, of several tiles the worst; and where its defect is.
+
+    Where tiles are pooled the `whole` part: all its tiles.
+    """
+    pictures, masks = list[Pixels](), list[Pixels | None]()
     for i in which:
         row, tile = int(test.rows[i]), test.inspections[i].tile
         part = preparation(data.pixels(row), data.marked(row))
-        pictures.append(part.images[tile])
-        masks.append(None if part.masks is None else part.masks[tile])
+        shown = slice(None) if whole else slice(tile, tile + 1)
+        pictures.extend(part.images[shown])
+        masks.extend([None] * len(part.images[shown]) if part.masks is None else part.masks[shown])
     return np.stack(pictures), masks
+
+
+def _joined(tiles: npt.NDArray[Any], spec: PreprocessSpec) -> npt.NDArray[Any]:
+    """Tiles P*T,H,W,... side by side as they lie in the part: P,rows*H,columns*W,..."""
+    assert spec.tiles is not None
+    rows, columns = spec.tiles.rows, spec.tiles.columns
+    height, width, *rest = tiles.shape[1:]
+    grid = tiles.reshape(-1, rows, columns, height, width, *rest).swapaxes(2, 3)
+    return grid.reshape(-1, rows * height, columns * width, *rest)
 
 
 def _measured(

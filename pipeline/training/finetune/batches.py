@@ -23,6 +23,7 @@ from pipeline.training import Floats
 from pipeline.training.augmentation import Augmenter
 from pipeline.training.features.extraction import Images
 from pipeline.training.finetune.validation import HeldOut
+from pipeline.training.tile_pooling import TilePooling
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Examples:
         targets: float32 N,K.
         extra: how many times more than once an epoch shows each image, int N.
         augmenter: makes the views.
+        pooling: of the tiles of a part, where the loss is that of parts; None: of each image.
+        n_tiles: of a part, whose images stand next to each other; a step shows all of them.
     """
 
     images: Images
@@ -42,6 +45,8 @@ class Examples:
     targets: Floats
     extra: npt.NDArray[np.intp]
     augmenter: Augmenter
+    pooling: TilePooling | None = None
+    n_tiles: int = 1
 
 
 @dataclass(frozen=True)
@@ -53,15 +58,15 @@ class Step:
     total: int
 
 
-def steps_per_epoch(extra: npt.NDArray[np.intp], batch_size: int) -> int:
-    """Steps in which every image is shown `1 + extra` times."""
-    return -(-int((1 + extra).sum()) // batch_size)
+def steps_per_epoch(extra: npt.NDArray[np.intp], batch_size: int, n_tiles: int = 1) -> int:
+    """Steps in which every image is shown `1 + extra` times, with all tiles of its part."""
+    return -(-int((1 + extra[::n_tiles]).sum()) // max(1, batch_size // n_tiles))
 
 
 class Epochs(Sampler[Step]):
     """The steps of an epoch for one of `world` processes, shuffled by seed and epoch.
 
-    Steps differ by at most one image, so that no small one is left at the end.
+    Steps differ by at most one part, so that no small one is left at the end.
     """
 
     def __init__(
@@ -72,18 +77,19 @@ class Epochs(Sampler[Step]):
         epoch: Callable[[], int] = lambda: 0,
         rank: int = 0,
         world: int = 1,
+        n_tiles: int = 1,
     ) -> None:
-        shown = 1 + extra
-        self._rows = np.repeat(np.arange(len(extra)), shown)
+        shown = 1 + extra[::n_tiles]
+        self._rows, self._tiles = np.repeat(np.arange(len(shown)), shown), np.arange(n_tiles)
         first = np.repeat(np.cumsum(shown) - shown, shown)
         self._which = np.arange(len(self._rows)) - first
         self._views = int(shown.max())
-        self._steps = steps_per_epoch(extra, batch_size)
+        self._steps = steps_per_epoch(extra, batch_size, n_tiles)
         self._seed, self._epoch, self._rank, self._world = seed, epoch, rank, world
         smallest = len(self._rows) // self._steps
         if smallest < world:
             raise TrainingError(
-                f"{world} processes cannot share steps of {smallest} image(s);"
+                f"{world} processes cannot share steps of {smallest} part(s);"
                 " raise finetune.batch_size in train.yaml or use fewer devices"
             )
 
@@ -96,7 +102,9 @@ class Epochs(Sampler[Step]):
         views = epoch * self._views + self._which
         for step in np.array_split(rng.permutation(len(self._rows)), self._steps):
             mine = step[self._rank :: self._world]
-            yield Step(self._rows[mine], views[mine], len(step))
+            n = len(self._tiles)
+            rows = (self._rows[mine, None] * n + self._tiles).ravel()
+            yield Step(rows, np.repeat(views[mine], n), len(step) * n)
 
 
 class _Augmented(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
@@ -165,6 +173,7 @@ class Batches(pl.LightningDataModule):
             epoch=lambda: int(progress.current.processed),
             rank=self.trainer.global_rank,
             world=self.trainer.world_size,
+            n_tiles=self._examples.n_tiles,
         )
         dataset = _Augmented(self._examples, self._seed)
         return DataLoader(dataset, sampler=sampler, **self._loading)

@@ -53,6 +53,8 @@ def key(
     add(config.model_dump_json(), str(seed), precision, torch.__version__)
     add(json.dumps(examples.augmenter.serialise()), *examples.names)
     add(examples.targets.tobytes(), examples.extra.tobytes())
+    if examples.pooling is not None:
+        add(f"{examples.n_tiles} tiles, k {examples.pooling.k}")
     add(*_pixels(examples.images, np.arange(len(examples.names))))
     if held is not None:
         add(held.targets.tobytes(), held.labels.tobytes(), *held.ids)

@@ -105,9 +105,12 @@ def fit(
             names=examples.names,
             prior=prior.astype(np.float32),
             held=held,
-            steps=config.epochs * steps_per_epoch(examples.extra, config.batch_size),
+            steps=config.epochs
+            * steps_per_epoch(examples.extra, config.batch_size, examples.n_tiles),
             shape=shape,
             freeze_batch_norm=fixed_norm,
+            pooling=examples.pooling,
+            n_tiles=examples.n_tiles,
         )
         state = _train(module, examples, held, config, trainer, seed, folder, state, logger)
     if leads:  # and may have removed the file before another process looks

@@ -22,6 +22,7 @@ from pipeline.training.finetune import layers
 from pipeline.training.finetune.settings import Finetune
 from pipeline.training.finetune.validation import Figures, HeldOut
 from pipeline.training.network import Features, Network
+from pipeline.training.tile_pooling import TilePooling, by_part
 
 Batch = tuple[Tensor, Tensor, Tensor, int]
 # Steps between looks at the loss: each look waits until a GPU has done all it was given.
@@ -54,6 +55,8 @@ class FineTuning(pl.LightningModule):
         steps: int,
         shape: tuple[int, int, int],
         freeze_batch_norm: bool,
+        pooling: TilePooling | None = None,
+        n_tiles: int = 1,
     ) -> None:
         """Copy a network to train.
 
@@ -66,6 +69,8 @@ class FineTuning(pl.LightningModule):
             steps: of the whole training.
             shape: of an image, H,W,C.
             freeze_batch_norm: keep batch norm as it is.
+            pooling: of the tiles of a part: the loss is that of parts, and pictures are not mixed.
+            n_tiles: of a part.
         """
         super().__init__()
         self.network = copy.deepcopy(network)
@@ -84,7 +89,8 @@ class FineTuning(pl.LightningModule):
         self.register_buffer("_log_prior", log_prior.float(), persistent=False)
         weights = 1 / (len(prior) * np.maximum(prior, 1e-6))
         self.register_buffer("_weights", torch.from_numpy(weights).float(), persistent=False)
-        mixes = ((config.mixup, v2.MixUp), (config.cutmix, v2.CutMix))
+        mixes = ((config.mixup, v2.MixUp), (config.cutmix, v2.CutMix)) if pooling is None else ()
+        self._pooling, self._n_tiles = copy.deepcopy(pooling), n_tiles
         self._mixes = [mix(alpha=alpha) for alpha, mix in mixes if alpha > 0]
         self._unseen: list[tuple[Tensor, Tensor, int]] = []
         self._rates: list[float] = []
@@ -125,6 +131,10 @@ class FineTuning(pl.LightningModule):
             pixels, target = mix(image.permute(0, 3, 1, 2).float(), target)
             image = pixels.permute(0, 2, 3, 1)
         logits = self.logits(self.network, image)
+        of_parts = total
+        if self._pooling is not None:
+            logits, _ = self._pooling(by_part(logits.float(), self._n_tiles))
+            target, of_parts = target[:: self._n_tiles], total // self._n_tiles
         if self._config.balance == "logits":
             logits = logits + self._log_prior
         summed = cross_entropy(
@@ -134,7 +144,7 @@ class FineTuning(pl.LightningModule):
             label_smoothing=self._config.label_smoothing,
             reduction="sum",
         )
-        loss = summed * self.trainer.world_size / total
+        loss = summed * self.trainer.world_size / of_parts
         self._unseen.append((loss.detach(), rows, index))
         if len(self._unseen) >= LOOK_EVERY.get(self.device.type, 1):
             self._look_at_losses()
@@ -194,7 +204,8 @@ class FineTuning(pl.LightningModule):
         logits, which = self.all_gather((logits.float(), which))
         answers = np.empty((len(self._held.rows), logits.shape[-1]), np.float32)
         answers[which.flatten().cpu().numpy()] = logits.flatten(0, -2).cpu().numpy()
-        self.figures = self._held.figures(answers, taken_out(self._prior, self._config))
+        prior = taken_out(self._prior, self._config)
+        self.figures = self._held.figures(answers, prior, self._pooling)
         self.log("val_loss", self.figures.log_loss, prog_bar=True)
         self.log("val_accuracy", self.figures.accuracy)
         self.log("val_auroc", self.figures.auroc)

@@ -26,10 +26,11 @@ from pipeline.imaging.quality import measure
 from pipeline.inference.inspector import Inspection
 from pipeline.inference.predictor import softmax
 from pipeline.training import architectures
-from pipeline.training.attribution import logits
-from pipeline.training.checkpoint import BackboneRecord, keep
+from pipeline.training.attribution import logits, pooled
+from pipeline.training.checkpoint import BackboneRecord, keep, rebuild
 from pipeline.training.head_modules import LinearHead
 from pipeline.training.network import Features, Network
+from pipeline.training.tile_pooling import TilePooling
 
 SIDE_PX, N = 32, 8
 SPEC = PreprocessSpec(colour="grey", width_px=SIDE_PX, height_px=SIDE_PX)
@@ -196,6 +197,25 @@ def test_of_several_tiles_the_one_that_decided_is_explained(tmp_path: Path) -> N
     heat = explained(made).heats[3]
     part = made.data.pixels(3)[32:, 32:]
     assert np.median(np.abs(heat.astype(int) - part)) < 20
+
+
+def test_where_tiles_are_pooled_the_whole_part_is_explained(tmp_path: Path) -> None:
+    spec = SPEC.model_copy(update={"tiles": Tiles(rows=2, columns=2, overlap=0)})
+    made, pooling = recipe(tmp_path / "train", spec), TilePooling(0, (True, False))
+    network, preparation = rebuild(made.trained), Preparation(spec)
+    eye = BackboneRecord(architecture="lenet5", scales=(1.0,))
+    keep(made.trained, network, [eye], spec.shape[:2], pooling)
+    data = replace(made.data, masked=False)
+    inspections = []
+    for row, seen in enumerate(made.test.inspections):
+        tiles = logits(network, preparation(data.pixels(row)).images)
+        told = softmax(pooled(tiles, pooling, 4)[0])[0]
+        inspections.append(replace(seen, probabilities=told))
+    test = replace(made.test, inspections=inspections)
+    heat = explained(replace(made, data=data, test=test)).heats[3]
+    frame = data.pixels(3)
+    assert heat.shape == frame.shape  # its four tiles side by side
+    assert np.median(np.abs(heat.astype(int) - frame)) < 20
 
 
 def test_where_every_class_is_bad_the_wrongly_named_are_explained(tmp_path: Path) -> None:

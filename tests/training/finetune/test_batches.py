@@ -51,6 +51,21 @@ def test_images_of_rare_classes_are_shown_more_often_and_never_alike() -> None:
     assert Counter(row for row, _ in seen) == {0: 3, 1: 9, 2: 3}
 
 
+def test_a_step_shows_all_tiles_of_a_part_next_to_each_other_as_one_view() -> None:
+    extra = np.repeat([0, 2, 0, 0, 0], 3)
+    epochs = Epochs(extra, 8, seed=0, n_tiles=3)
+    shown: Counter[int] = Counter()
+    for step in epochs:
+        tiles = step.rows.reshape(-1, 3)
+        assert (tiles == tiles[:, :1] + np.arange(3)).all()
+        assert (tiles[:, 0] % 3 == 0).all()
+        assert (step.views.reshape(-1, 3) == step.views[::3, None]).all()
+        assert step.total == len(step.rows)
+        shown.update(step.rows.tolist())
+    assert shown == Counter({row: 3 if 3 <= row < 6 else 1 for row in range(15)})
+    assert len(epochs) == -(-7 // 2)
+
+
 def test_processes_share_each_step_without_overlap() -> None:
     alone = list(Epochs(NONE, 8, seed=0))
     shares: list[list[Step]] = [list(Epochs(NONE, 8, seed=0, rank=r, world=2)) for r in (0, 1)]
@@ -60,5 +75,5 @@ def test_processes_share_each_step_without_overlap() -> None:
 
 
 def test_more_processes_than_images_in_a_step_are_refused() -> None:
-    with pytest.raises(TrainingError, match=r"4 processes cannot share steps of 1 image"):
+    with pytest.raises(TrainingError, match=r"4 processes cannot share steps of 1 part"):
         Epochs(NONE, 2, seed=0, world=4)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -17,7 +19,16 @@ from pipeline.errors import TrainingError
 from pipeline.training.finetune import TrainerSettings
 from pipeline.training.finetune.module import FineTuning
 from pipeline.training.network import Network
-from tests.training.finetune.conftest import Tiny, examples, held_out, network, tune
+from pipeline.training.tile_pooling import TilePooling
+from tests.training.finetune.conftest import (
+    TAXONOMY,
+    Tiny,
+    examples,
+    held_out,
+    network,
+    one_hot,
+    tune,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -70,6 +81,46 @@ def test_without_validation_images_the_last_epoch_is_taken(tmp_path: Path) -> No
     _, tuned = tune(tmp_path, {"patience": 1}, held=None)
     assert (tuned.epoch, tuned.figures) == (3, None)
     assert tuned.history.columns.tolist() == ["epoch", "loss", "lr", "images_per_s"]
+
+
+class InTiles:
+    """Parts of two tiles: of a bad one the second shows the spot."""
+
+    def __init__(self, given: Any) -> None:
+        self._given, n = given, len(given.labels) // 4
+        self.tiles = np.array([[4 * i, 4 * i + 2 + side] for i in range(n) for side in (0, 1)])
+        self.labels = np.tile([0, 0, 1, 1], n)
+        self.index: Any = None
+
+    def stack(self, positions: np.ndarray) -> np.ndarray:
+        """Some images, uint8 n,H,W,C."""
+        found: np.ndarray = self._given.stack(self.tiles.ravel()[positions])
+        return found
+
+
+def test_the_bad_tile_of_a_part_is_learned_from_the_label_of_the_part(tmp_path: Path) -> None:
+    given = examples(96)
+    shown, asked = InTiles(given.images), InTiles(held_out().images)
+    pooling, n = TilePooling(0, TAXONOMY.passing), len(asked.labels)
+    parts = replace(given, images=shown, targets=one_hot(shown.labels), pooling=pooling, n_tiles=2)
+    held = replace(
+        held_out(),
+        images=asked,
+        targets=one_hot(asked.labels),
+        labels=asked.labels,
+        ids=np.array([f"held-{i // 2}" for i in range(n)], object),
+    )
+    net, tuned = tune(tmp_path, {"epochs": 8, "mixup": 0.4}, examples=parts, held=held)
+    assert tuned.start is not None
+    assert tuned.figures is not None
+    assert tuned.figures.log_loss < tuned.start.log_loss
+    with torch.inference_mode():
+        logits = net.eval()(torch.from_numpy(asked.stack(np.arange(n))))[0].numpy()
+    assert held.figures(logits, pooling=pooling).log_loss == pytest.approx(
+        tuned.figures.log_loss, rel=1e-4
+    )
+    worse = (logits[:, 1] - logits[:, 0]).reshape(-1, 2)[asked.labels[::2] == 1]
+    assert (worse[:, 1] > worse[:, 0]).mean() > 0.7
 
 
 @pytest.mark.parametrize(("limit", "advice"), [(5, "4 would fit"), (0, "not even one image fits")])

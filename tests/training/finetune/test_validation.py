@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.training.finetune.conftest import held_out, one_hot
+from pipeline.training.tile_pooling import TilePooling
+from tests.training.finetune.conftest import TAXONOMY, held_out, one_hot
 
 TRUTH = np.array([0, 0, 1, 1])
 FOUR = replace(
@@ -36,6 +37,17 @@ def test_of_several_tiles_the_worst_speaks_for_the_part() -> None:
     figures = tiled.figures(logits_of([0.1, 0.3, 0.2, 0.9]))
     assert figures.log_loss == pytest.approx(-np.log([0.7, 0.9]).mean(), rel=1e-5)
     assert figures.accuracy == 1.0
+
+
+def test_where_tiles_are_pooled_the_part_is_judged_by_all_of_them() -> None:
+    tiled = replace(FOUR, ids=np.array(["b", "b", "a", "a"], object))
+    pooling = TilePooling(0, TAXONOMY.passing)
+    said = logits_of([0.1, 0.3, 0.5, 0.6])
+    figures = tiled.figures(said, pooling=pooling)
+    chances = [0.9 * 0.7, 1 - 0.5 * 0.4]
+    assert figures.log_loss == pytest.approx(-np.log(chances).mean(), rel=1e-4)
+    rows, logits = tiled.of_parts(said, pooling)
+    assert (rows.tolist(), logits.shape) == ([0, 2], (2, 2))
 
 
 def test_a_prior_that_training_took_out_counts_in_the_loss_alone() -> None:

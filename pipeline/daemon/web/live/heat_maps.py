@@ -116,23 +116,32 @@ class HeatMaps:
         inspector = self._inspector
         tile = inspector.inspect(pixels).tile
         self._when_idle()
-        image = inspector.preparation(pixels).images[tile]
-        heat = self._heat(inspector, image, identity, part_class)
+        images = inspector.preparation(pixels).images
+        image, heat = images[tile], self._heat(inspector, images, tile, identity, part_class)
         if heat is None:
             return HeatMap(failure="the station is stopping")
         return HeatMap(1.0, codec.encode_jpeg(_enlarged(overlay(image, heat)), 90), at_work.version)
 
     def _heat(
-        self, inspector: Inspector, image: Pixels, identity: str, part_class: str
+        self, inspector: Inspector, images: Pixels, tile: int, identity: str, part_class: str
     ) -> Floats | None:
-        """Float32 H,W of a prepared picture, uint8 H,W,C; None where the station stops."""
-        if (own := inspector.predictor.heat(image[None])) is not None:
+        """Float32 H,W of a tile of a part, uint8 T,H,W,C; None where the station stops."""
+        image = images[tile]
+
+        def judge(covered: Pixels) -> Floats:
+            if inspector.predictor.pools:  # it takes whole parts
+                covered = np.concatenate([images[:tile], covered, images[tile + 1 :]])
+            return inspector.predictor.predict(covered).probabilities
+
+        if (
+            not inspector.predictor.pools
+            and (own := inspector.predictor.heat(image[None])) is not None
+        ):
             return spread(own[0].clip(0, 1), image.shape[:2])
         taxonomy = inspector.bundle.taxonomy
         n = steps()
         judged = occlusion(
-            lambda images: inspector.predictor.predict(images).probabilities,
-            *(image, taxonomy.passing, _position(taxonomy, part_class)),
+            *(judge, image, taxonomy.passing, _position(taxonomy, part_class)),
         )
         for i, heat in enumerate(judged):
             if heat is not None:

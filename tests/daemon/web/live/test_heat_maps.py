@@ -10,10 +10,12 @@ from pipeline.contracts.bundle import Bundle
 from pipeline.daemon.web.live import heat_maps
 from pipeline.daemon.web.live.heat_maps import HeatMap, HeatMaps
 from pipeline.imaging import Pixels, codec
+from pipeline.inference.inspector import Inspector
 from pipeline.inference.occlusion import steps
 from pipeline.inference.predictor import Prediction, Predictor
 from tests.daemon.waiting import until
 from tests.daemon.web.conftest import TIMEOUT_S, Held, Serve, Served
+from tests.pooled import pooled
 
 
 def sent(served: Served, brightness: int = 50) -> str:
@@ -40,6 +42,14 @@ def test_a_heat_map_is_a_picture_that_names_its_model(serve: Serve) -> None:
     assert found.jpeg is not None
     assert codec.decode(found.jpeg).shape == (448, 448, 3)
     assert (found.model_version, found.done, found.failure) == ("cells/3", 1.0, "")
+
+
+def test_where_tiles_are_pooled_the_tile_that_adds_most_has_a_heat_map(
+    serve: Serve, sealed_bundle: Bundle
+) -> None:
+    served = serve(inspector=Inspector(pooled(sealed_bundle)))
+    found = made(served, sent(served))
+    assert (found.jpeg is not None, found.failure) == (True, "")
 
 
 def test_a_heat_map_is_made_once(serve: Serve) -> None:
