@@ -64,7 +64,8 @@ def facts(data: Manifest, ingested: Path, bundle: Bundle) -> dict[str, str]:
         "architecture": bundle.provenance.architecture,
         "input": f"{bundle.preprocess.colour}, {bundle.preprocess.width_px} x "
         f"{bundle.preprocess.height_px} pixels"
-        + (f", {bundle.preprocess.n_tiles} tiles a part" if bundle.preprocess.tiles else ""),
+        + (f", {bundle.preprocess.n_tiles} tiles a part" if bundle.preprocess.tiles else "")
+        + (f", pooled by {pooling}" if (pooling := bundle.provenance.pooling) else ""),
     }
     return {key: value for key, value in found.items() if value}
 

@@ -28,7 +28,7 @@ from pipeline.training.heads import logistic, out_of_fold
 from pipeline.training.heads.calibration import cool, temperature
 from pipeline.training.heads.logistic import HeadSettings
 from pipeline.training.network import Features, Network
-from pipeline.training.pooling.probe import UnmarkedTiles, fixed
+from pipeline.training.pooling.probe import UnmarkedTiles, fixed, pooling_losses
 from pipeline.training.pooling.selection import WORST
 from pipeline.training.settings import Settings
 from pipeline.training.tile_pooling import TilePooling
@@ -100,6 +100,7 @@ def train(
     )
     if config.pooling != WORST and data.unmarked_tiles > 1:
         probed, logits = _pooled(config, data, extractor, features, probed, logits)
+        tracker.log_metrics(pooling_losses(probed.facts["pooling"]))
     if config.method == "probe":
         return probed
     if data.held is None or not config.fine_tunes:

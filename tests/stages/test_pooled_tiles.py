@@ -58,6 +58,11 @@ def test_the_pooling_and_its_score_stand_in_the_report_and_in_the_bundle(data: P
     assert "pooling" in consulted.by_out_of_fold
 
 
+def test_the_evaluation_names_the_pooling(data: Path) -> None:
+    text = (data / "evaluate/evaluation.json").read_text()
+    assert "4 tiles a part, pooled by noisy_or" in text
+
+
 def test_the_graph_pools_test_parts_as_torch_does(data: Path) -> None:
     bundle, network = open_bundle(data / "evaluate/bundle"), rebuild(data / "train")
     pooling, table = pooling_of(data / "train"), read_manifest(data / "ingest")

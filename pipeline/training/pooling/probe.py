@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -82,6 +83,11 @@ class UnmarkedTiles:
         factor = temperature(choice.logits, self.targets[: len(self.folds) : self.n_tiles])
         found = softmax((choice.logits / factor).astype(np.float32))
         return TilePooling(choice.k, self.taxonomy.passing, factor), found
+
+
+def pooling_losses(facts: Mapping[str, Any]) -> dict[str, float]:
+    """The figures of a choice, as `PoolingChoice.facts`, for an MLflow run."""
+    return {f"oof_log_loss_{name}": loss for name, loss in facts["oof_log_losses"].items()}
 
 
 def fixed(wanted: str, n_tiles: int, passing: Sequence[bool]) -> TilePooling | None:

@@ -12,7 +12,7 @@ from pipeline.inference.predictor import softmax
 from pipeline.training.features.backbone_features import BackboneFeatures
 from pipeline.training.head_modules import LinearHead
 from pipeline.training.heads import logistic
-from pipeline.training.pooling.probe import UnmarkedTiles, fixed
+from pipeline.training.pooling.probe import UnmarkedTiles, fixed, pooling_losses
 from pipeline.training.tile_pooling import TilePooling, by_part
 from tests.training.pooling.tiles import N_TILES, PASSING, TAXONOMY, Parts, linear, parts
 
@@ -52,6 +52,13 @@ def test_the_worst_tile_is_compared_only_where_any_pooling_may_be_taken() -> Non
     tiles, scores = unmarked(known), known.targets * 0.98 + 0.01
     assert tiles.choose("auto", start, scores).name == "worst"
     assert tiles.choose("noisy_or", start, scores).name == "noisy_or"
+
+
+def test_what_was_compared_is_logged_by_name() -> None:
+    tiles = unmarked(parts())
+    found = pooling_losses(tiles.choose("top_k", start).facts)
+    assert list(sorted(found)) == ["oof_log_loss_top_1", "oof_log_loss_top_2", "oof_log_loss_top_4"]
+    assert pooling_losses({"oof_log_losses": {}}) == {}
 
 
 def test_without_folds_the_first_that_is_wanted_is_taken() -> None:
