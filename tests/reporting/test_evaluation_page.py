@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -358,3 +360,20 @@ def test_limit_samples_can_be_printed_alone(browser: Browser, html: bytes, tmp_p
         assert ask(browser, ".first", "clientHeight") == 0
         assert ask(browser, "#gallery-escapes", "clientHeight") == 0
         assert ask(browser, "#gallery-limit-pass", "clientHeight") > 100
+
+
+def test_each_sheet_of_limit_samples_is_a_page_that_names_its_model(
+    browser: Browser, html: bytes, page: Page, tmp_path: Path
+) -> None:
+    show(browser, html, tmp_path)
+    names = "return [...document.querySelectorAll('.sheet-of')].map((p) => p.innerText)"
+    browser.execute_script("window.print = () => undefined")
+    browser.execute_script("document.querySelector('.print').click()")
+    made = browser.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})
+    pdf = base64.b64decode(made["data"])
+    sizes = re.findall(rb"/MediaBox ?\[0 0 ([\d.]+) ([\d.]+)\]", pdf)
+    assert len(sizes) == len(browser.find_elements("css selector", ".sheet"))
+    assert all(float(width) > float(height) for width, height in sizes)
+    with seen_at(browser, 800, media="print"):
+        title = f"{page.name}, bundle {page.bundle.sha256[:12]}: limit samples"
+        assert browser.execute_script(names) == [title] * len(sizes)
