@@ -246,7 +246,10 @@ def put_together(
         listening=ListeningLog(ledger, cameras, clock, kept),
     )
     dispatchers = [
-        Dispatcher(sink, ledger, clock, lambda: announcement(station.status()))
+        Dispatcher(
+            *(sink, ledger, clock, lambda: announcement(station.status())),
+            records_at="" if line.http is None else line.http.records_at,
+        )
         for sink in line.sinks
     ]
     station.add_workers(

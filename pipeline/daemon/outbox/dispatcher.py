@@ -58,7 +58,12 @@ class Dispatcher:
     """
 
     def __init__(
-        self, config: SinkConfig, ledger: Ledger, clock: Clock, state: Callable[[], State]
+        self,
+        config: SinkConfig,
+        ledger: Ledger,
+        clock: Clock,
+        state: Callable[[], State],
+        records_at: str = "",
     ) -> None:
         """Open the sink.
 
@@ -67,6 +72,7 @@ class Dispatcher:
             ledger: where its outbox is.
             clock: for ages and pauses.
             state: what to announce of the station, ready for JSON; asked for once a second.
+            records_at: the address below which people find each record, "" for none.
 
         Raises:
             ConfigError: settings that can never work.
@@ -77,6 +83,7 @@ class Dispatcher:
         self._ledger = ledger
         self._clock = clock
         self._station_state = state
+        self._records_at = records_at
         self._outbox = Outbox(ledger, config.outbox)
         self._sink: Sink | None = self._open()
         self._at_work: Heartbeat | None = None
@@ -138,7 +145,9 @@ class Dispatcher:
                 log.warning("%s: it did not close (%s)", self.name, type(error).__name__)
 
     def _open(self) -> Sink:
-        return self._config.open(self._ledger.station, self._clock)
+        sink = self._config.open(self._ledger.station, self._clock)
+        sink.records_at = self._records_at
+        return sink
 
     def _round(self, sink: Sink, heartbeat: Heartbeat, pauses: Backoff) -> float:
         """Deliver one batch; returns how long to wait before the next."""

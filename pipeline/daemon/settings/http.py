@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 from pathlib import Path
 
 from pydantic import Field, model_validator
@@ -43,6 +44,13 @@ class Http(Strict):
     hosts: tuple[str, ...] = Field(
         (),
         description="Further host names by which a proxy or a browser may address this machine.",
+    )
+    address: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$",
+        description="Address by which people reach the station's pages, such as "
+        "https://west-1.plant; messages of sinks carry that of the record below it. None: made "
+        "of `host` and `port`.",
     )
     max_upload_mb: float = Field(
         40, gt=0, le=1000, description="Largest uploaded picture in megabytes (10^6 bytes)."
@@ -114,6 +122,16 @@ class Http(Strict):
     def scheme(self) -> str:
         """`https` or `http`."""
         return "http" if self.tls_cert is None else "https"
+
+    @property
+    def records_at(self) -> str:
+        """The address below which people find each record, "" where it is not known."""
+        if self.address is not None:
+            return f"{self.address.rstrip('/')}/records/"
+        if self.port == 0:
+            return ""
+        host = socket.gethostname() if self.host in ("0.0.0.0", "::") else self.host
+        return f"{self.scheme}://{f'[{host}]' if ':' in host else host}:{self.port}/records/"
 
     @property
     def most_uploads_per_token(self) -> int:

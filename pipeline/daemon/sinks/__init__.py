@@ -56,9 +56,11 @@ class Sink(ABC):
 
     Attributes:
         batch: how many records it takes at once, at most.
+        records_at: the address below which people find each record, "" where there are no pages.
     """
 
     batch = BATCH
+    records_at = ""
 
     @abstractmethod
     def deliver(self, records: Sequence[Record]) -> None:
@@ -120,6 +122,7 @@ class SinkConfig(PluginConfig):
         raise NotImplementedError(f"sink {self.type} has no open()")
 
 
-def message(record: Record) -> dict[str, Any]:
-    """The message for a record: its fields, ready for JSON."""
-    return {**asdict(record), "verdict": str(record.verdict)}
+def message(record: Record, records_at: str = "") -> dict[str, Any]:
+    """The message for a record: its fields, ready for JSON; with `url` where it has a page."""
+    fields = {**asdict(record), "verdict": str(record.verdict)}
+    return fields | {"url": f"{records_at}{record.id}"} if records_at else fields

@@ -59,7 +59,9 @@ class MqttSink(Sink):
 
     def deliver(self, records: Sequence[Record]) -> None:
         """Publish records and wait for the broker's acknowledgement of each."""
-        self._publish([(self._verdict, _json(message(record))) for record in records])
+        self._publish(
+            [(self._verdict, _json(message(record, self.records_at))) for record in records]
+        )
 
     def announce(self, state: Mapping[str, Any]) -> None:
         """Publish the state, retained; it is published again with each new connection."""

@@ -107,7 +107,7 @@ class Webhook(Sink):
         self._exchange.close()
 
     def _post(self, record: Record) -> None:
-        body = json.dumps(message(record), ensure_ascii=False).encode()
+        body = json.dumps(message(record, self.records_at), ensure_ascii=False).encode()
         try:
             answer = self._exchange.post(self._path, body, self._headers(record.id, body))
         except ssl.SSLCertVerificationError as error:

@@ -318,7 +318,7 @@ def _pages(
             return PlainTextResponse(str(missing), 501)
 
         return [Route("/", advise)], []
-    return routes_of_pages(service.station, service.archive, door)
+    return routes_of_pages(service.station, service.api, door)
 
 
 async def _misread(request: Request, error: Exception) -> Response:

@@ -13,7 +13,14 @@ from typing import Any, TypeVar
 
 from pipeline.contracts.records import Record
 from pipeline.ledger.database import connected
-from pipeline.ledger.queries import closed_record, closed_records_of_serial
+from pipeline.ledger.queries import (
+    RecordFilter,
+    SearchResult,
+    closed_record,
+    closed_records_of_serial,
+    reviews_of,
+    search,
+)
 
 MOST = 100  # records in one answer
 CHUNK_BYTES = 256 * 1024
@@ -61,6 +68,18 @@ class KeptRecords:
         """Closed records of a part, the last `MOST` of them, newest first; raises LedgerError."""
         with self._connected() as db:
             return closed_records_of_serial(db, serial, self._station, MOST)
+
+    def reviews(self, identity: str) -> list[dict[str, Any]]:
+        """What people found of a record, the last one counts; raises LedgerError."""
+        with self._connected() as db:
+            return reviews_of(db, identity)
+
+    def search(
+        self, wanted: RecordFilter, limit: int, before: str = "", within_s: float | None = None
+    ) -> SearchResult:
+        """The newest records that are wanted; arguments and errors as of `queries.search`."""
+        with self._connected() as db:
+            return search(db, self._station, wanted, limit, before, within_s)
 
     def frame(self, identity: str) -> tuple[FileIO, str] | None:
         """The open file and media type of a record's frame, None if it was not kept or is gone.

@@ -97,6 +97,15 @@ def working_station(path: Path) -> Station:
     return Station(path, FakeSink())
 
 
+def test_a_sink_knows_where_people_find_records_also_when_it_is_opened_again(path: Path) -> None:
+    sink, clock = FakeSink(), FakeClock()
+    ledger = Ledger(path, "west-1", {"fake": tuple(Verdict)}, clock)
+    at = "https://west-1.plant/records/"
+    Dispatcher(FakeConfig(sink=sink), ledger, clock, dict, at)
+    assert sink.records_at == at
+    ledger.close()
+
+
 def test_entries_are_delivered_in_order_and_forgotten(station: Station) -> None:
     ids = station.judge(2 * BATCH + 3)
     station.work(1)

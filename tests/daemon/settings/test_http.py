@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 from pydantic import ValidationError
 
@@ -24,6 +26,29 @@ def test_a_station_that_others_reach_must_be_closed_to_strangers(
 ) -> None:
     with pytest.raises(ValidationError, match=said):
         Http.model_validate(settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "at"),
+    [
+        ({}, "http://127.0.0.1:8711/records/"),
+        ({"host": "::1"}, "http://[::1]:8711/records/"),
+        ({"port": 0}, ""),
+        ({"port": 0, "address": "https://west-1.plant/qa/"}, "https://west-1.plant/qa/records/"),
+        (
+            {"host": "0.0.0.0", "tokens": "t", "tls_cert": "c", "tls_key": "k"},
+            f"https://{socket.gethostname()}:8711/records/",
+        ),
+    ],
+)
+def test_records_have_an_address_that_people_reach(settings: dict[str, object], at: str) -> None:
+    assert Http.model_validate(settings).records_at == at
+
+
+@pytest.mark.parametrize("address", ["west-1.plant", "ftp://west-1", "https://a b", "https://a?b"])
+def test_an_address_that_no_browser_opens_is_refused(address: str) -> None:
+    with pytest.raises(ValidationError):
+        Http.model_validate({"address": address})
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,17 @@ def test_records_arrive_in_order_under_the_stations_topic(
     assert subscriber.of("lineside/west-1/verdict") == [message(r) for r in given]
 
 
+def test_a_record_that_has_a_page_carries_its_address(
+    sink: MqttSink, subscriber: Subscriber, records: Records
+) -> None:
+    (record,) = records(1)
+    sink.records_at = "https://west-1.plant/records/"
+    sink.deliver([record])
+    until(lambda: subscriber.heard, "the arrival of the record")
+    (found,) = subscriber.of("lineside/west-1/verdict")
+    assert found["url"] == f"https://west-1.plant/records/{record.id}"
+
+
 def test_records_and_state_are_published_to_be_acknowledged(
     sink: MqttSink, subscriber: Subscriber, records: Records
 ) -> None:

@@ -48,6 +48,15 @@ def test_each_record_is_posted_as_json_under_its_id(receiver: Receiver, records:
     assert {headers["content-type"] for headers, _ in receiver.requests} == {"application/json"}
 
 
+def test_a_record_that_has_a_page_carries_its_address(receiver: Receiver, records: Records) -> None:
+    sink, (record,) = opened(receiver.url), records(1)
+    sink.records_at = "https://west-1.plant/records/"
+    sink.deliver([record])
+    ((_, body),) = receiver.requests
+    url = f"https://west-1.plant/records/{record.id}"
+    assert json.loads(body) == message(record) | {"url": url}
+
+
 def verified(secret: str, headers: dict[str, str], body: bytes) -> bool:
     """What a receiver does, from the specification rather than from our code."""
     key = base64.b64decode(secret.removeprefix("whsec_"))

@@ -7,24 +7,27 @@ from starlette.routing import BaseRoute
 
 from pipeline.daemon.station import Station
 from pipeline.daemon.web.access import TokenCheck
-from pipeline.daemon.web.pages import live, login
+from pipeline.daemon.web.api import Api
+from pipeline.daemon.web.pages import live, login, records
 from pipeline.daemon.web.pages.assets import Assets
 from pipeline.daemon.web.pages.renderer import Entry, Renderer
 from pipeline.daemon.web.pages.site import Site
-from pipeline.daemon.web.records import KeptRecords
 from pipeline.daemon.web.tokens import Scope
 
-ENTRIES = (Entry("/", "live.title", Scope.READ),)
-PAGES = (live, login)
+ENTRIES = (
+    Entry("/", "live.title", Scope.READ),
+    Entry("/records", "records.title", Scope.READ),
+)
+PAGES = (live, records, login)
 
 
 def routes_of_pages(
-    station: Station, archive: KeptRecords, door: TokenCheck
+    station: Station, api: Api, door: TokenCheck
 ) -> tuple[list[BaseRoute], list[BaseRoute]]:
     """The routes before all others, and those behind: the page for what is nowhere."""
     assets = Assets()
     renderer = Renderer(station.ledger.station, ENTRIES, assets)
-    site = Site(station, archive, renderer, door)
+    site = Site(station, api, renderer, door)
 
     async def nowhere(request: Request) -> Response:
         raise HTTPException(404, request.url.path[:200])

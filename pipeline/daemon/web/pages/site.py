@@ -12,8 +12,8 @@ from starlette.routing import Match, Route
 
 from pipeline.daemon.station import Station
 from pipeline.daemon.web.access import TokenCheck
+from pipeline.daemon.web.api import Api
 from pipeline.daemon.web.pages.renderer import Renderer, Viewer
-from pipeline.daemon.web.records import KeptRecords
 from pipeline.daemon.web.tokens import Scope
 from pipeline.errors import LedgerError
 
@@ -37,16 +37,14 @@ class Site:
 
     Attributes:
         station: what they show.
-        archive: its records and kept frames.
+        api: answers what is asked of its records.
         renderer: fills their templates.
         door: knows who may open them.
     """
 
-    def __init__(
-        self, station: Station, archive: KeptRecords, renderer: Renderer, door: TokenCheck
-    ) -> None:
+    def __init__(self, station: Station, api: Api, renderer: Renderer, door: TokenCheck) -> None:
         self.station = station
-        self.archive = archive
+        self.api = api
         self.renderer = renderer
         self.door = door
 
