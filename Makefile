@@ -45,6 +45,9 @@ bench-time-to-accuracy: .venv-bench/stamp ## Time to accuracy beside fastai, tim
 bench-heads: .venv/train.stamp ## The trained head beside scikit-learn's, on the same features
 	$(BIN)/python -m benchmarks.heads
 
+bench-pictures: .venv/train.stamp ## Fit, size and scales of the pictures on every development set
+	$(BIN)/python -m benchmarks.pictures
+
 bench-station: .venv/train.stamp ## Latency, rate, idle cost and start of a station
 	$(BIN)/python -m benchmarks.station
 	$(BIN)/python -m benchmarks.start
@@ -77,4 +80,5 @@ bench: bench-accuracy bench-duplicates bench-preprocess bench-train-stage bench-
 	touch $@
 
 .PHONY: help repro check test lint demo bench bench-accuracy bench-duplicates bench-preprocess \
-	bench-train-stage bench-time-to-accuracy bench-heads bench-station bench-gpu soak
+	bench-train-stage bench-time-to-accuracy bench-heads bench-pictures bench-station bench-gpu \
+	soak

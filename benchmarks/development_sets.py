@@ -23,6 +23,8 @@ from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
 from pipeline.datasets import shards
 from pipeline.datasets.adapters import folder
 from pipeline.datasets.grouping import Pattern
+from pipeline.datasets.manifest import TAXONOMY
+from pipeline.files import write_model
 from pipeline.stages import augment, ingest, preprocess, train
 from pipeline.training import methods
 from pipeline.training.features.backbone_features import FeatureExtractor
@@ -142,6 +144,24 @@ def _folder(root: Path) -> folder.Config:
     return folder.Config(type="folder", root=root.resolve())
 
 
+def ingested(name: str, out: Path) -> None:
+    """Write what `ingest` makes of one of `SETS`."""
+    recipe = CONF / RECIPES.get(name, "template")
+    classes, changes, _ = _described(name, recipe)
+    _ingest(recipe, classes, changes, out)
+    write_model(out / TAXONOMY, classes)
+
+
+def _ingest(recipe: Path, classes: Taxonomy, changes: dict[str, Any], out: Path) -> None:
+    config = yaml_config.load(recipe / "ingest.yaml", ingest.Config)
+    if "groups" in changes:
+        split = config.split.model_copy(update={"groups": changes["groups"]})
+        config = config.model_copy(update={"split": split})
+    if "source" in changes:
+        config = config.model_copy(update={"source": changes["source"]})
+    ingest.run(config, _with_a_good_class(classes), out)
+
+
 def _computed(
     recipe: Path,
     settings: train.Config,
@@ -153,13 +173,7 @@ def _computed(
 ) -> dict[str, npt.NDArray[Any]]:
     for name in ("ingest", "preprocess", "augment"):
         (home / name).mkdir()
-    config = yaml_config.load(recipe / "ingest.yaml", ingest.Config)
-    if "groups" in changes:
-        split = config.split.model_copy(update={"groups": changes["groups"]})
-        config = config.model_copy(update={"split": split})
-    if "source" in changes:
-        config = config.model_copy(update={"source": changes["source"]})
-    ingest.run(config, _with_a_good_class(classes), home / "ingest")
+    _ingest(recipe, classes, changes, home / "ingest")
     prepared = yaml_config.load(recipe / "preprocess.yaml", preprocess.Config)
     if tiles is not None:
         spec = prepared.spec.model_copy(update={"tiles": tiles})

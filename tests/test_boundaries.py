@@ -60,7 +60,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"attribution", "finetune", "suspects"},
         {"distillation", "training_data", "leaky_baseline"},
         {"settings", "trained"},
-        {"methods"},
+        {"methods", "tuning"},
     ),
     "datasets": (
         {"archives", "never_parts"},

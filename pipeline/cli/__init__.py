@@ -28,6 +28,7 @@ from pipeline.cli.init import init
 from pipeline.cli.key import keys
 from pipeline.cli.ledger import ledger
 from pipeline.cli.models import models
+from pipeline.cli.recipes.tune import tune
 from pipeline.cli.review import review
 from pipeline.cli.run import check, run
 from pipeline.cli.screen import err, exit_code, out, print_error, print_line
@@ -56,6 +57,7 @@ app.add_typer(data, name="data")
 app.add_typer(token, name="token")
 app.add_typer(ledger, name="ledger")
 app.command()(init)
+app.command()(tune)
 app.add_typer(keys, name="key")
 app.command()(run)
 app.command()(check)

@@ -18,6 +18,7 @@ from pipeline.errors import DataError, MissingExtra, choices, printable
 
 if TYPE_CHECKING:
     from pipeline.datasets.annotations.recognition import Recognition
+    from pipeline.datasets.proposals.pixels import ProposedPixels
     from pipeline.datasets.scanning import Scan
 
 LINES = 10
@@ -56,6 +57,7 @@ def check_data(
         from pipeline.datasets.checks.examination import examine
         from pipeline.datasets.listings.listing import Listing
         from pipeline.datasets.listings.mask_twins import refuse_masks
+        from pipeline.datasets.proposals.pixels import propose_pixels
         from pipeline.reporting.validation import render
     except ImportError as error:
         raise MissingExtra(error.name or "pandas", "lineside data check", "train") from error
@@ -75,6 +77,8 @@ def check_data(
         **seen.report(splits),
         **listing.report(),
     }
+    pixels = propose_pixels(seen.scans, source.root(config)) if seen.scans else None
+    report["pictures"] = None if pixels is None else _fit(pixels)
     if page:
         _write(page, render(seen, splits, report, source.root(config), title=folder, notes=notes))
     if as_json:
@@ -82,6 +86,7 @@ def check_data(
     else:
         print_line(f"read as {config.type}: {found.reason}")
         _show(folder, report)
+        _show_fit(report["pictures"])
         for line in notes:
             print_line(line)
         if page:
@@ -180,6 +185,35 @@ def _show(folder: str, report: dict[str, Any]) -> None:
             f"half of all images have less than {item['median']}"
         )
     _more(report["n_outliers"])
+
+
+def _fit(pixels: ProposedPixels) -> dict[str, Any]:
+    """How pictures fit the usual input, what follows, and what that costs."""
+    spec, before = pixels.spec, pixels.before
+    return {
+        "aspect_ratio": round(before.picture[0] / before.picture[1], 3),
+        "padding": round(before.padding, 3),
+        "shrunk": round(before.shrunk, 2),
+        "defect_px": before.defect_px,
+        "texture_px": before.texture_px,
+        "proposed": {
+            **spec.model_dump(include={"width_px", "height_px", "fit", "tiles"}),
+            "roi": None if pixels.roi is None else pixels.roi.model_dump(),
+        },
+        "lines": before.lines,
+        "advice": pixels.advice,
+        "cost": pixels.cost,
+    }
+
+
+def _show_fit(pictures: dict[str, Any] | None) -> None:
+    if pictures is None:
+        return
+    for line in pictures["lines"]:
+        print_line(line)
+    for line in pictures["advice"]:
+        print_line(f"  take {line}")
+    print_line(f"  {pictures['cost']}")
 
 
 def _classes(folder: str, report: dict[str, Any]) -> Table:

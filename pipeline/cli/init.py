@@ -232,5 +232,10 @@ def _show(proposal: ProposedRecipe) -> None:
     for key in ("colour", "size", "tiles"):
         if key in why:
             print_line(f"  {key}: {why[key]}")
+    for line in proposal.pixels.after.lines:
+        print_line(f"  {line}")
+    if proposal.pixels.roi is not None:
+        print_line(f"  {proposal.pixels.advice[-1]}")
+    print_line(f"  {proposal.pixels.cost}")
     for doubt in proposal.doubts:
         print_line(f"doubt: {doubt}")

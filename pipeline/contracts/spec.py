@@ -285,3 +285,12 @@ class PreprocessSpec(Strict):
         light = (self.flat_field.reference,) if self.flat_field else ()
         golden = (self.locate.reference,) if isinstance(self.locate, Template) else ()
         return (*light, *golden)
+
+
+class Preprocessing(Strict):
+    """`conf/<recipe>/preprocess.yaml`."""
+
+    spec: PreprocessSpec = Field(description="Preparation of every image, here and at the line.")
+    sheet_per_class: int = Field(
+        8, ge=1, le=32, description="Pictures of each class on contact.png."
+    )

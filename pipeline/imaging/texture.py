@@ -18,6 +18,9 @@ SCALES = 3
 CELLS = 8
 # Of the 64 cells in order: the least, the 10th, 25th, 50th, 75th and 90th in 100, and the greatest.
 _RANKS = (0, 6, 16, 32, 47, 57, 63)
+LOOKED_AT_PX = 1024  # in the middle of a picture
+EVEN_PX = 16.0  # wider changes of grey are uneven light
+FAINT = 1.5  # grey levels; less is noise
 LENGTH = SCALES * 6 * (len(_RANKS) + 5) + 4
 
 
@@ -63,3 +66,28 @@ def _spread(plane: Plane) -> list[float]:
     sides = [cv2.meanStdDev(cv2.reduce(plane, i, cv2.REDUCE_AVG))[1][0, 0] for i in (1, 0)]
     ordered = np.sort(cells, axis=None)[_RANKS,]
     return [*ordered.tolist(), mean[0, 0], deviation[0, 0], cv2.minMaxLoc(plane)[1], *sides]
+
+
+def structure_px(rgb: Pixels) -> float | None:
+    """About how wide the structures of a surface are: half its mean wavelength, in pixels.
+
+    Of a wave of length l the deviation is l / 2 pi times that of its slope; uneven light and the
+    noise of single pixels are filtered out before.
+
+    Args:
+        rgb: uint8, height x width x 3, RGB.
+
+    Returns:
+        None where nothing but noise can be seen.
+    """
+    height, width = (max(0, side - LOOKED_AT_PX) // 2 for side in rgb.shape[:2])
+    middle = rgb[height : height + LOOKED_AT_PX, width : width + LOOKED_AT_PX]
+    grey = cv2.cvtColor(middle, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    fine = cv2.GaussianBlur(grey, (0, 0), 1.0)
+    waves = fine - cv2.GaussianBlur(grey, (0, 0), EVEN_PX)
+    slope = [cv2.Sobel(fine, cv2.CV_32F, *way, ksize=1, scale=0.5) for way in ((1, 0), (0, 1))]
+    steep = sum(float(np.square(s).mean()) for s in slope)
+    deviation = float(waves.std())
+    if deviation < FAINT or steep == 0:
+        return None
+    return float(np.pi * deviation / np.sqrt(steep))

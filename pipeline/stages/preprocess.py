@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from pydantic import Field
 
-from pipeline.contracts.spec import PreprocessSpec, reference_file
+from pipeline.contracts.spec import Preprocessing, PreprocessSpec, reference_file
 from pipeline.datasets.manifest import Manifest
 from pipeline.datasets.manifest_reader import read_manifest
 from pipeline.datasets.shard_writer import ShardWriter
@@ -20,20 +19,13 @@ from pipeline.imaging import Pixels
 from pipeline.imaging.codec import encode_png
 from pipeline.imaging.prepare import Preparation, Steps
 from pipeline.imaging.sheet import contact_sheet, thumbnail
-from pipeline.plugins import Strict
 from pipeline.stages import Report, progress, run_stage
 
 SHOWN = 64
 STEPS_SHOWN, TILES_SHOWN, TILE_PX = 6, 6, 144
 
 
-class Config(Strict):
-    """`conf/<recipe>/preprocess.yaml`."""
-
-    spec: PreprocessSpec = Field(description="Preparation of every image, here and at the line.")
-    sheet_per_class: int = Field(
-        8, ge=1, le=32, description="Pictures of each class on contact.png."
-    )
+Config = Preprocessing
 
 
 def run(config: Config, source: Path, out: Path) -> Report:

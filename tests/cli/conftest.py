@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from tests.daemon.conftest import champion, kept_model, line, line_file, parts, promoted
+from tests.stages.conftest import ran
 
-__all__ = ["champion", "kept_model", "line", "line_file", "parts", "promoted"]
+__all__ = ["champion", "kept_model", "line", "line_file", "parts", "promoted", "ran"]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from pipeline.imaging.codec import encode_png
 from tests.stages.conftest import copy_cells
 from tests.test_cli import Run, lineside
 
@@ -133,3 +135,19 @@ def test_data_check_of_corrupt_files_alone_lists_them_for_a_ci_job(
     assert (code, report["n"], len(report["corrupt"])) == (1, 0, 4)
     assert report["corrupt"][0]["path"] == "bad/a\\x1b[31m.png"
     assert (tmp_path / "page.html").is_file()
+
+
+def test_data_check_names_how_pictures_fit_and_what_follows(lineside: Run, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for i in range(6):
+        label = ("good", "crack")[i % 2]
+        (tmp_path / "images" / label).mkdir(parents=True, exist_ok=True)
+        picture = rng.integers(0, 255, (60, 300, 3), np.uint8)
+        (tmp_path / f"images/{label}/{i}.png").write_bytes(encode_png(picture))
+    _, text, _ = lineside("data", "check", str(tmp_path / "images"))
+    shown = " ".join(text.split())
+    assert "pictures of 300x60 pixels (5 to 1): borders fill 80% of the network's input" in shown
+    assert "take fit: stretch, 448x128: letterbox would fill 80% of the input" in shown
+    assert "ms a frame at the line" in shown
+    _, text, _ = lineside("data", "check", str(tmp_path / "images"), "--json")
+    assert json.loads(text)["pictures"]["proposed"]["fit"] == "stretch"

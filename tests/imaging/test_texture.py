@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.imaging import Pixels
-from pipeline.imaging.texture import LENGTH, texture
+from pipeline.imaging.texture import LENGTH, structure_px, texture
 
 PLAIN = np.full((128, 128, 3), 120, np.uint8)
 
@@ -45,3 +45,15 @@ def test_colour_counts() -> None:
     red[:, :, 0] = 160
     grey = cv2.cvtColor(cv2.cvtColor(red, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     assert apart(red, np.asarray(grey, np.uint8)) > 10
+
+
+@pytest.mark.parametrize("wavelength_px", [8, 20, 40])
+def test_the_width_of_structures_is_half_a_wavelength(wavelength_px: int) -> None:
+    x = np.arange(240)
+    wave = 128 + 60 * np.sin(2 * np.pi * x / wavelength_px)
+    picture = np.repeat(np.tile(wave, (240, 1))[:, :, None], 3, axis=2).astype(np.uint8)
+    assert structure_px(picture) == pytest.approx(wavelength_px / 2, rel=0.25)
+
+
+def test_an_even_picture_has_no_structure() -> None:
+    assert structure_px(np.full((90, 90, 3), 128, np.uint8)) is None

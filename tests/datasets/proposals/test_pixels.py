@@ -56,10 +56,11 @@ def test_one_picture_with_colour_keeps_it(tmp_path: Path) -> None:
         ([(300, 300)] * 3, (224, 224, "stretch")),
         ([(180, 320)] * 3, (288, 160, "stretch")),
         ([(320, 180)] * 3, (160, 288, "stretch")),
-        ([(100, 300), (300, 100), (200, 200)], (224, 224, "letterbox")),
-        ([(40, 400)] * 3, (224, 224, "letterbox")),
+        ([(200, 260), (260, 200), (200, 200)], (224, 224, "letterbox")),
+        ([(100, 300), (300, 100), (200, 200)], (224, 224, "stretch")),
+        ([(40, 400)] * 3, (448, 128, "stretch")),
     ],
-    ids=["square", "wide", "high", "mixed", "very-long"],
+    ids=["square", "wide", "high", "mixed", "very-mixed", "very-long"],
 )
 def test_size_and_fit_follow_the_proportions(
     sizes: list[tuple[int, int]], expected: tuple[int, int, str], tmp_path: Path
@@ -98,3 +99,35 @@ def test_boxes_of_small_defects_propose_a_larger_input_and_no_tiles(tmp_path: Pa
 def test_large_pictures_without_marks_name_how_small_a_defect_is_lost(tmp_path: Path) -> None:
     found = proposed(tmp_path, (672, 672))
     assert "those under 36 px in the image are under 12 px" in found.reasons["tiles"]
+
+
+def test_borders_shrinking_and_small_defects_are_named_with_what_follows(tmp_path: Path) -> None:
+    found = proposed(tmp_path, (300, 1200), defect_px=20, boxed=True)
+    assert (found.before.padding, round(found.before.shrunk, 2)) == (0.75, 5.36)
+    first, second = found.before.lines
+    assert "1200x300 pixels (4 to 1): borders fill 75% of the network's input" in first
+    assert "small defects are 3.7 px there (a quarter of those marked" in second
+    assert found.advice[0] == (
+        "fit: stretch, 448x128: letterbox would fill 75% of the input with borders"
+    )
+    assert "by the multiply-adds of the template's network" in found.cost
+
+
+def test_without_marks_the_width_of_the_surfaces_structure_is_named(tmp_path: Path) -> None:
+    found = proposed(tmp_path, (448, 448))
+    assert found.before.defect_px is None
+    assert found.before.texture_px is not None
+    assert "nothing marks defects; the surface's own structure" in found.before.lines[1]
+
+
+def test_pictures_that_stay_shrunk_are_advised_to_try_a_larger_input(tmp_path: Path) -> None:
+    found = proposed(tmp_path, (1200, 1200))
+    assert "5.4 pixels still become one" in found.advice[-1]
+    assert "lineside tune" in found.advice[-1]
+
+
+def test_the_cost_grows_with_the_input(tmp_path: Path) -> None:
+    square, tiled = proposed(tmp_path, (300, 300)), proposed(tmp_path, (900, 900), defect_px=20)
+    assert tiled.spec.n_tiles == 9
+    assert square.cost.startswith("about 9 ms a frame at the line, 9 ms with 224x224")
+    assert tiled.cost.startswith("about 80 ms")

@@ -1,0 +1,1 @@
+"""Commands that work on a recipe's settings: `tune`. Calls `training`, `contracts`."""
