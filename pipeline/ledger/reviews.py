@@ -15,6 +15,7 @@ from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.errors import DataError, choices
 from pipeline.ledger.database import connected
 from pipeline.ledger.queries import closed_record, record_of
+from pipeline.ledger.upkeep.archives import archived_record
 
 # PASS as well: only a person's word on a part that passed shows what escaped.
 WAITING = """
@@ -88,6 +89,8 @@ class Reviews:
             DataError: no such closed record, no such class, or no reviewer.
         """
         record = closed_record(self._db, identity, self._station)
+        if record is None and (moved := self._archived(identity)):
+            raise DataError(moved)
         if record is None:
             raise DataError(
                 f"{self._path} has no closed record {identity}; `lineside review` with "
@@ -108,6 +111,18 @@ class Reviews:
             (identity, review.reviewed_at, review.reviewer, review.part_class, review.comment),
         )
         return review, record
+
+    def _archived(self, identity: str) -> str:
+        """Why a record that was moved into an archive cannot be reviewed; "" for no such record."""
+        found = archived_record(self._db, self._path, identity, self._station)
+        if found is None:
+            return ""
+        record, file = found
+        return (
+            f"record {identity} ({record.captured_at[:10]}, {record.serial or 'no serial'}) is "
+            f"archived in {file}: no frame of it is kept, so there is nothing to review; "
+            "`lineside audit` with --serial shows it"
+        )
 
     def _known(self, label: str, taxonomy: Taxonomy | None) -> str:
         """The name of the class that a label means."""

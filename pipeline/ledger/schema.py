@@ -160,6 +160,10 @@ _VERSION_5 = """
 -- The few among the many, by verdict and time. A query that is to use it repeats the condition.
 CREATE INDEX records_not_passed ON records (verdict, captured_at) WHERE verdict != 'PASS';
 """
+_VERSION_6 = """
+-- Of the whole file; none while it is written to, and of one from before there were any.
+ALTER TABLE archives ADD COLUMN sha256 TEXT NOT NULL DEFAULT '';
+"""
 # What each version adds to the one before; a new file takes all of them.
-STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
+STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6)
 VERSION = len(STEPS)

@@ -20,6 +20,7 @@ from pipeline.errors import DataError, LedgerError
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.reviews import PartReview, opened
 from pipeline.ledger.schema import VERSION
+from pipeline.ledger.upkeep.archiving import archive
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -54,6 +55,17 @@ def test_every_part_with_a_frame_waits_the_doubtful_first_then_the_oldest(
     order = [Verdict.REVIEW, Verdict.FAIL, Verdict.PASS, Verdict.NOT_INSPECTED]
     assert [r.verdict for r in waiting] == [v for v in order for _ in range(2)]
     assert all(old.id < new.id for old, new in zip(waiting[::2], waiting[1::2], strict=True))
+
+
+def test_a_review_of_an_archived_part_is_refused_with_where_it_is(judged: Line) -> None:
+    before = ids(judged)
+    archive(judged.ledger, judged.station, datetime(2099, 1, 1, tzinfo=UTC))
+    identity = next(i for i in before.values() if i not in ids(judged).values())
+    with (
+        opened(judged.ledger, judged.station) as reviews,
+        pytest.raises(DataError, match=rf"{identity} .* is archived in .*no frame of it is kept"),
+    ):
+        reviews.add(identity, "good", "A. Weber", "", AT)
 
 
 def test_part_without_a_frame_does_not_wait(judged: Line) -> None:

@@ -21,6 +21,7 @@ from pipeline.ledger.queries import (
     reviews_of,
     search,
 )
+from pipeline.ledger.upkeep.archives import archived_record, archived_records_of_serial
 
 MOST = 100  # records in one answer
 CHUNK_BYTES = 256 * 1024
@@ -60,14 +61,25 @@ class KeptRecords:
         self._frames = frames
 
     def record(self, identity: str) -> Record | None:
-        """A closed record by its id; raises LedgerError."""
+        """A closed record by its id, archived or not; raises LedgerError."""
         with self._connected() as db:
-            return closed_record(db, identity, self._station)
+            found = closed_record(db, identity, self._station)
+            if found is None:
+                archived = archived_record(db, self._ledger, identity, self._station)
+                found = None if archived is None else archived[0]
+            return found
 
     def of_serial(self, serial: str) -> list[Record]:
-        """Closed records of a part, the last `MOST` of them, newest first; raises LedgerError."""
+        """Closed records of a part, the last `MOST` of them, newest first; raises LedgerError.
+
+        Archived ones too, where the ledger has fewer.
+        """
         with self._connected() as db:
-            return closed_records_of_serial(db, serial, self._station, MOST)
+            found = closed_records_of_serial(db, serial, self._station, MOST)
+            there, room = {record.id for record in found}, MOST - len(found)
+            moved = archived_records_of_serial(db, self._ledger, serial, self._station, room)
+            found += [record for record in moved if record.id not in there]
+            return sorted(found, key=lambda record: record.id, reverse=True)
 
     def reviews(self, identity: str) -> list[dict[str, Any]]:
         """What people found of a record, the last one counts; raises LedgerError."""

@@ -17,10 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pipeline.errors import LedgerError
-from pipeline.files import sync_folder
+from pipeline.files import sha256, sync_folder
 from pipeline.ledger.database import bring_up_to_date, connect, connected
 from pipeline.ledger.lock import only_one
-from pipeline.ledger.upkeep.archives import archive_file
+from pipeline.ledger.upkeep.archives import archive_file, verify
 from pipeline.ledger.upkeep.integrity import damage_of
 
 COPIED_AT_ONCE, REMOVED_AT_ONCE = 5000, 500  # some 10 ms each
@@ -77,7 +77,7 @@ def archive(
 
     Raises:
         LedgerError: there is no such ledger, another call is at work, the copy is not what was
-            copied, or a file cannot be written.
+            copied, an archive is not what was archived, or a file cannot be written.
     """
     present = f"{now.astimezone(UTC):%Y-%m}"
     done = []
@@ -89,6 +89,7 @@ def archive(
             for month in _months(db, present):
                 done.append(_move(db, path, station, month))
                 on_month(done[-1])
+            _seal(db, path)
     except OSError as error:
         raise LedgerError(f"the archive of {path} cannot be written ({error})") from error
     return done
@@ -111,9 +112,43 @@ def _end(month: str) -> str:
     return f"{month}~"
 
 
+def _seal(db: sqlite3.Connection, path: Path) -> None:
+    """Note the SHA-256 of the archives that were written, and verify all others.
+
+    Raises:
+        LedgerError: one is damaged, missing or changed; all others are noted and verified.
+    """
+    wrong = []
+    for row in db.execute("SELECT name, sha256 FROM archives ORDER BY first, name").fetchall():
+        file = archive_file(path, row["name"])
+        try:
+            if row["sha256"]:
+                verify(file, row["sha256"])
+                continue
+            with closing(connect(file)) as archive:
+                if found := damage_of(archive, indexes=True):
+                    raise LedgerError(f"{file} is damaged ({found})")
+            update = "UPDATE archives SET sha256 = ? WHERE name = ?"
+            db.execute(update, (sha256(file), row["name"]))
+        except (LedgerError, sqlite3.Error, OSError) as error:
+            named = str(file) in str(error)
+            wrong.append(str(error) if named else f"{file}: {error}")
+    if wrong:
+        raise LedgerError("; ".join(wrong))
+
+
+def _unseal(db: sqlite3.Connection, file: Path) -> None:
+    """Forget the SHA-256 of an archive that is about to grow, which must be whole before."""
+    row = db.execute("SELECT sha256 FROM archives WHERE name = ?", (file.name,)).fetchone()
+    if row is not None and file.is_file():
+        verify(file, row["sha256"])
+        db.execute("UPDATE archives SET sha256 = '' WHERE name = ?", (file.name,))
+
+
 def _move(db: sqlite3.Connection, path: Path, station: str, month: str) -> ArchivedMonth:
     real = path.resolve()
     file = archive_file(path, f"{real.stem}-{month}{real.suffix}")
+    _unseal(db, file)
     file.touch(mode=0o644)
     with closing(connect(file, write=True)) as made:
         bring_up_to_date(made, file, station)

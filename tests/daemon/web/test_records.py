@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 import threading
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from pipeline.daemon.web import records
 from pipeline.daemon.web.records import aside
 from pipeline.imaging import codec
+from pipeline.ledger.upkeep.archiving import archive
 from tests.daemon.conftest import picture
 from tests.daemon.web.conftest import TIMEOUT_S, Serve, Served
 
@@ -35,6 +37,31 @@ def test_records_are_found_by_id_and_by_serial_newest_first(serve: Serve) -> Non
     found = served.ask("GET", "/records?serial=SN%201/%C3%BC")
     assert found.json == [second.json, first.json]
     assert served.ask("GET", f"/records/{first.json['id']}").json == first.json
+
+
+def test_archived_records_are_found_too(serve: Serve) -> None:
+    served = serve()
+    first, second = (served.send(n, x_serial="SN-1") for n in (200, 50))
+    ledger = served.station.ledger
+    archive(ledger.path, ledger.station, datetime.now(UTC) + timedelta(days=40))
+    third = served.send(200, x_serial="SN-1")
+    with closing(sqlite3.connect(ledger.path)) as db:
+        assert db.execute("SELECT count(*) FROM records").fetchone() == (1,)
+    found = served.ask("GET", "/records?serial=SN-1")
+    assert found.json == [third.json, second.json, first.json]
+    assert served.ask("GET", f"/records/{first.json['id']}").json == first.json
+    assert served.ask("GET", "/records/none").status == 404
+
+
+def test_a_damaged_archive_is_answered_with_its_name(serve: Serve) -> None:
+    served = serve()
+    first, ledger = served.send(200), served.station.ledger
+    archive(ledger.path, ledger.station, datetime.now(UTC) + timedelta(days=40))
+    (file,) = ledger.path.parent.glob("*-20*.sqlite")
+    with file.open("ab") as handle:
+        handle.write(b"more")
+    reply = served.ask("GET", f"/records/{first.json['id']}")
+    assert (reply.status, f"{file.name} is not what was archived" in reply.detail) == (503, True)
 
 
 def test_a_ledger_that_cannot_be_read_is_answered_with_the_reason(

@@ -19,6 +19,7 @@ from pipeline.errors import DataError
 from pipeline.imaging.codec import encode_png
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.schema import VERSION
+from pipeline.ledger.upkeep.archiving import archive
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -50,6 +51,17 @@ def part(ledger: Ledger, serial: str, *reviews: str, kept: bool = True) -> str:
 def read(folder: Path) -> list[Sample]:
     config = line.Config(type="line", ledger=folder / "ledger.sqlite", images=folder / "kept")
     return line.read(config)
+
+
+def test_a_data_set_is_the_same_after_the_ledger_was_archived(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    part(ledger, "SN-17", "defective")
+    part(ledger, "SN-18", kept=False)
+    before = read(tmp_path)
+    (month,) = archive(ledger.path, "west-1", datetime(2027, 1, 1, tzinfo=UTC))
+    assert (month.moved, month.left) == (1, 1)
+    assert read(tmp_path) == before
 
 
 def test_the_label_is_the_last_review_and_the_group_the_serial(

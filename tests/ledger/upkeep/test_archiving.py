@@ -12,6 +12,7 @@ import pytest
 
 from pipeline.contracts.records import Verdict
 from pipeline.errors import LedgerError
+from pipeline.files import sha256
 from pipeline.ledger.audit import Audit, audit, of_part
 from pipeline.ledger.database import connect
 from pipeline.ledger.ledger import Ledger
@@ -155,12 +156,83 @@ def test_a_missing_archive_is_reported_not_counted_as_missing_records(path: Path
         audited(path)
 
 
-def test_a_record_that_is_removed_from_an_archive_is_missing(path: Path) -> None:
+def test_a_record_that_is_removed_from_an_archive_is_noticed(path: Path) -> None:
     fill(path)
     archive(path, "west-1", NOW)
     with closing(sqlite3.connect(archives(path)[1], isolation_level=None)) as db:
         db.execute("DELETE FROM records WHERE seq = 10")
+    changed = (
+        r"ledger-2026-10\.sqlite is not what was archived: .*somebody changed it\); put a copy"
+    )
+    with pytest.raises(LedgerError, match=changed):
+        audited(path)
+    with pytest.raises(LedgerError, match=changed):
+        archive(path, "west-1", NOW)
+
+
+def test_a_record_that_is_removed_from_an_archive_without_a_hash_is_missing(path: Path) -> None:
+    fill(path)
+    archive(path, "west-1", NOW)
+    with closing(sqlite3.connect(archives(path)[1], isolation_level=None)) as db:
+        db.execute("DELETE FROM records WHERE seq = 10")
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE archives SET sha256 = ''")
     assert (audited(path).gaps, audited(path).balances) == (((10, 10),), False)
+
+
+def test_each_archive_is_sealed_with_the_hash_of_its_file_also_one_that_grows(path: Path) -> None:
+    fill(path)
+    with closing(Ledger(path, "west-1")) as ledger:
+        late = ledger.open_record(SEPTEMBER, "late")
+        ledger.close_record(closed(late))
+        ledger.note_image(late, "a.png")
+        archive(path, "west-1", NOW)
+        first = sealed(path)
+        ledger.note_image(late, "")
+        archive(path, "west-1", NOW)
+    assert first["ledger-2026-09.sqlite"] != sealed(path)["ledger-2026-09.sqlite"]
+    assert sealed(path) == {file.name: sha256(file) for file in archives(path)}
+    assert audited(path).balances
+
+
+def test_archives_of_before_get_their_hash_at_the_next_call(path: Path) -> None:
+    fill(path)
+    archive(path, "west-1", NOW)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE archives SET sha256 = ''")
+    assert archive(path, "west-1", NOW) == []
+    assert sealed(path) == {file.name: sha256(file) for file in archives(path)}
+
+
+def test_a_damaged_archive_never_gets_a_hash_and_does_not_grow(path: Path) -> None:
+    fill(path)
+    archive(path, "west-1", NOW)
+    hurt(archives(path)[0])
+    with closing(Ledger(path, "west-1")) as ledger:
+        ledger.close_record(closed(ledger.open_record(SEPTEMBER, "late")))
+    with pytest.raises(LedgerError, match=r"ledger-2026-09\.sqlite is not what was archived"):
+        archive(path, "west-1", NOW)
+    assert N_PARTS + 1 in numbers_in(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        db.execute("UPDATE archives SET sha256 = ''")
+        db.execute("DELETE FROM records WHERE serial = 'late'")
+    with pytest.raises(LedgerError, match=r"ledger-2026-09\.sqlite"):
+        archive(path, "west-1", NOW)
+    assert sealed(path)["ledger-2026-09.sqlite"] == ""
+    assert sealed(path)["ledger-2026-10.sqlite"] == sha256(archives(path)[1])
+
+
+def sealed(path: Path) -> dict[str, str]:
+    """The hashes of the archives, as the ledger has them."""
+    with closing(sqlite3.connect(path)) as db:
+        return dict(db.execute("SELECT name, sha256 FROM archives"))
+
+
+def hurt(file: Path) -> None:
+    """Zeros where a page of a table was, as from a bad disk."""
+    content = bytearray(file.read_bytes())
+    content[4096:] = bytes(len(content) - 4096)
+    file.write_bytes(content)
 
 
 def test_a_copy_that_is_not_what_was_copied_is_noticed_and_nothing_removed(
