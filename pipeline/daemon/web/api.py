@@ -75,12 +75,15 @@ class Api:
 
         `next` is the `before` of the records behind these, null where there are none. Where time
         was up before there were `limit`, `searched_to` names how far back was searched.
+        Records of the months up to `archived_to` are archived and not searched, but for those that
+        were kept for review; `/records?serial=` finds them.
         """
         found = await self.found(wanted, limit, before)
         answer = {
             "records": [message(record) for record in found.records],
             "next": found.before or None,
             "searched_to": found.searched_to or None,
+            "archived_to": await self.archived_to() or None,
         }
         return JSONResponse(answer)
 
@@ -103,6 +106,10 @@ class Api:
             return await aside(lambda: self._archive.search(wanted, limit, before, SEARCH_S))
         except ValueError as error:
             raise HTTPException(422, f"before: {error}") from None
+
+    async def archived_to(self) -> str:
+        """The last month whose records are archived and not searched; "" for none."""
+        return await aside(self._archive.archived_to)
 
     async def picture(self, identity: str, size: Literal["small", "large"] = "large") -> Response:
         """A small picture of a part (JPEG); the whole frame is at `/records/ID/frame`."""

@@ -21,7 +21,11 @@ from pipeline.ledger.queries import (
     reviews_of,
     search,
 )
-from pipeline.ledger.upkeep.archives import archived_record, archived_records_of_serial
+from pipeline.ledger.upkeep.archives import (
+    archived_record,
+    archived_records_of_serial,
+    archived_to,
+)
 
 MOST = 100  # records in one answer
 CHUNK_BYTES = 256 * 1024
@@ -92,6 +96,11 @@ class KeptRecords:
         """The newest records that are wanted; arguments and errors as of `queries.search`."""
         with self._connected() as db:
             return search(db, self._station, wanted, limit, before, within_s)
+
+    def archived_to(self) -> str:
+        """The last month that `search` may not see, such as 2026-10, or ""; raises LedgerError."""
+        with self._connected() as db:
+            return archived_to(db)
 
     def frame(self, identity: str) -> tuple[FileIO, str] | None:
         """The open file and media type of a record's frame, None if it was not kept or is gone.

@@ -109,6 +109,13 @@ def _opened(file: Path, path: Path, expected_sha256: str) -> Iterator[sqlite3.Co
         yield db
 
 
+def archived_to(db: sqlite3.Connection) -> str:
+    """The last month of which records were moved, such as 2026-10; "" where none were."""
+    query = "SELECT name FROM archives ORDER BY last DESC LIMIT 1"
+    row = db.execute(query).fetchone()
+    return "" if row is None else Path(row[0]).stem[-len("2026-10") :]
+
+
 def archived_record(
     db: sqlite3.Connection, path: Path, identity: str, station: str
 ) -> tuple[Record, Path] | None:

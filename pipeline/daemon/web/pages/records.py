@@ -46,7 +46,7 @@ class RecordPages:
             before = request.query_params.get("before", "")
             result = await self._site.api.found(wanted, ON_A_PAGE, before)
         except HTTPException as refused:
-            empty = {"records": [], "older": "", "searched_to": ""}
+            empty = {"records": [], "older": "", "searched_to": "", "archived_to": ""}
             return self._site.show(
                 request, "records.html.j2", code=422, fault=str(refused.detail), **values, **empty
             )
@@ -56,6 +56,7 @@ class RecordPages:
             fault="",
             **values,
             records=[shown(record) for record in result.records],
+            archived_to=await self._site.api.archived_to(),
             older=result.before,
             searched_to=local_time(result.searched_to) if result.searched_to else "",
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html import unescape
 
 import pytest
@@ -12,6 +12,7 @@ from pipeline.daemon.web.records import KeptRecords
 from pipeline.errors import LedgerError
 from pipeline.ledger.queries import SearchResult
 from pipeline.ledger.reviews import opened
+from pipeline.ledger.upkeep.archiving import archive
 from tests.browser import Browser
 from tests.daemon.waiting import until
 from tests.daemon.web.conftest import Reply, Serve
@@ -57,6 +58,21 @@ def test_older_records_are_one_link_away(serve: Serve, monkeypatch: pytest.Monke
     rest = page(served, unescape(older))
     assert names(rest) == ["defective 0"]
     assert b'rel="next"' not in rest.body
+
+
+def test_the_page_names_the_months_that_are_archived_and_shows_a_record_of_them(
+    serve: Serve,
+) -> None:
+    served = serve()
+    identity = served.send(200, x_serial="a").json["id"]
+    assert b"are archived" not in page(served, "/records").body
+    ledger, now = served.station.ledger, datetime.now(UTC)
+    archive(ledger.path, ledger.station, now + timedelta(days=40))
+    found = page(served, "/records")
+    assert names(found) == []
+    assert f"Records up to {now:%Y-%m} are archived" in found.body.decode()
+    assert served.ask("GET", "/api/v1/records").json["archived_to"] == f"{now:%Y-%m}"
+    assert "good" in page(served, f"/records/{identity}").body.decode()
 
 
 def test_a_filter_that_finds_nothing_or_cannot_be_read_is_named(serve: Serve) -> None:
