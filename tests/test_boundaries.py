@@ -59,6 +59,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"pooling"},
         {"attribution", "finetune", "suspects"},
         {"distillation", "training_data", "leaky_baseline"},
+        {"normal"},
         {"settings", "trained"},
         {"methods", "tuning"},
     ),

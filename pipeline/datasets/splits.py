@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
@@ -25,11 +25,13 @@ class Shares:
         val: share for choosing the limits.
         test: share that only reports; the rest is trained on.
         seed: the same seed gives the same split.
+        taught: the classes that are learned from, the others may have few parts or none; None: all.
     """
 
     val: float
     test: float
     seed: int = 0
+    taught: tuple[str, ...] | None = None
 
 
 def join_duplicates(groups: Sequence[str], content: Sequence[str]) -> list[str]:
@@ -63,12 +65,24 @@ def crossing(groups: Iterable[str], splits: Iterable[str]) -> list[str]:
 def assign(labels: Sequence[str], groups: Sequence[str], shares: Shares) -> list[str]:
     """Split by group, keeping the class proportions as even as the groups allow.
 
+    Parts of classes that are not learned from, too few to be spread like that, go to test, val and
+    train in turn.
+
     Returns:
         train, val or test for each sample; the same seed gives the same answer.
 
     Raises:
         DataError: too few groups to fill three splits.
     """
+    try:
+        return _assign(labels, groups, shares)
+    except DataError:
+        if shares.taught is None or {*labels} <= {*shares.taught}:
+            raise
+        return _assign_good(labels, groups, shares)
+
+
+def _assign(labels: Sequence[str], groups: Sequence[str], shares: Shares) -> list[str]:
     n_groups = len(set(groups))
     if n_groups < 3:
         raise DataError(
@@ -107,6 +121,19 @@ def assign(labels: Sequence[str], groups: Sequence[str], shares: Shares) -> list
     return [str(s) for s in split]
 
 
+def _assign_good(labels: Sequence[str], groups: Sequence[str], shares: Shares) -> list[str]:
+    """Split the good parts as any others; the few bad ones go to test, val and train in turn.
+
+    The first of them shows whether it is found, which nothing else could.
+    """
+    own = [i for i, label in enumerate(labels) if label in (shares.taught or ())]
+    split = _assign([labels[i] for i in own], [groups[i] for i in own], shares)
+    side = {groups[i]: where for i, where in zip(own, split, strict=True)}
+    others = sorted({*groups} - {*side})
+    side |= {group: ("test", "val", "train")[i % 3] for i, group in enumerate(others)}
+    return [side[group] for group in groups]
+
+
 def complete(
     given: Sequence[str], labels: Sequence[str], groups: Sequence[str], shares: Shares
 ) -> list[str]:
@@ -134,11 +161,13 @@ def complete(
             replace(shares, val=0.2, test=fraction),
         )
         sides[rows[np.asarray(taken) == "test"]] = name
-    untaught = sorted(set(labels) - {labels[i] for i in np.flatnonzero(sides == "train").tolist()})
+    needed = {*labels} & {*(labels if shares.taught is None else shares.taught)}
+    untaught = sorted(needed - {labels[i] for i in np.flatnonzero(sides == "train").tolist()})
     if untaught:
         raise DataError(
             f"the given split has no training image of class {', '.join(untaught)}, which "
-            "nothing could learn then; set split.given to ignore in ingest.yaml to split again"
+            "nothing could learn then; set split.given to ignore in ingest.yaml to split again, or "
+            "method: normal in train.yaml, which learns from good parts alone"
         )
     return [str(side) for side in sides]
 
@@ -151,19 +180,57 @@ def rarest(labels: Sequence[str], groups: Sequence[str]) -> tuple[int, str]:
     return min((len(own), label) for label, own in of.items())
 
 
-def assign_folds(labels: Sequence[str], groups: Sequence[str], wanted: int, seed: int) -> list[int]:
+def assign_folds(
+    labels: Sequence[str],
+    groups: Sequence[str],
+    wanted: int,
+    seed: int,
+    taught: Collection[str] | None = None,
+) -> list[int]:
     """The fold of each training image, so that a head can be judged on groups it never saw.
 
     There are as many folds as wanted, but no more than the rarest class has groups: its parts can
-    then stand in each. Classes are as even over the folds as the groups allow.
+    then stand in each. Classes are as even over the folds as the groups allow. Where only some
+    classes are `taught` and the others are too rare for that, all are spread as one.
 
     Returns:
         0 to k - 1, each of them given; -1 for all where fewer than two folds are possible.
     """
     possible = min(wanted, rarest(labels, groups)[0])
+    if taught is not None and possible < wanted:
+        labels = ["any"] * len(labels)
+        possible = min(wanted, len({*groups}))
     fold = np.full(len(labels), NO_FOLD)
     if possible >= 2:
         splitter = StratifiedGroupKFold(possible, shuffle=True, random_state=seed)
         for number, (_, rows) in enumerate(splitter.split(fold, labels, groups)):
             fold[rows] = number
     return [int(f) for f in fold]
+
+
+def folds_of_training(
+    labels: Sequence[str],
+    groups: Sequence[str],
+    splits: Sequence[str],
+    wanted: int,
+    seed: int,
+    taught: Collection[str] | None = None,
+) -> tuple[list[int], str]:
+    """The fold of each image, -1 outside of train, and a sentence where they are fewer than wanted.
+
+    Args:
+        labels, groups, splits: of each image.
+        wanted, seed, taught: as of `assign_folds`.
+    """
+    rows = [row for row, split in enumerate(splits) if split == "train"]
+    names, own = [labels[row] for row in rows], [groups[row] for row in rows]
+    fold = np.full(len(splits), NO_FOLD)
+    fold[rows] = assign_folds(names, own, wanted, seed, taught)
+    n = int(fold.max()) + 1
+    if n == wanted:
+        return fold.tolist(), ""
+    fewest, label = rarest(names, own)
+    return fold.tolist(), (
+        f"{n} folds rather than {wanted}: the training images of class {label} come from "
+        f"{fewest} group(s)"
+    )

@@ -11,7 +11,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.contracts.bundle import Bundle, OperatingPoint, open_bundle, seal
+from pipeline.contracts.bundle import (
+    Bundle,
+    OperatingPoint,
+    Provenance,
+    open_bundle,
+    read_part,
+    seal,
+)
 from pipeline.datasets import scores as out_of_fold
 from pipeline.datasets.manifest import Manifest
 from pipeline.evaluation import novelty
@@ -110,7 +117,8 @@ def choose_limits(
     shutil.copytree(trained / "bundle", sealed)
     known = _unseen(data, trained, sealed, watch)
     if any(data.taxonomy.passing):
-        choice = choose(policy, known.scores, known.bad, known.groups)
+        from_good = read_part(sealed, "provenance.json", Provenance).method == "normal"
+        choice = choose(policy, known.scores, known.bad, known.groups, from_good=from_good)
     else:
         choice = nothing_passes()
     return _sealed(sealed, choice.point), choice, known.basis

@@ -43,6 +43,7 @@ class Choice:
             by what the groups are worth.
         sentences: what a person should know about the choice.
         missing_bad, missing_good: parts that are missing to prove it, were they like those there.
+        bad_known: some bad part was there to choose by.
     """
 
     point: OperatingPoint
@@ -50,6 +51,7 @@ class Choice:
     sentences: tuple[str, ...]
     missing_bad: int = 0
     missing_good: int = 0
+    bad_known: bool = True
 
 
 @dataclass(frozen=True)

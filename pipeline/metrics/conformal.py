@@ -15,7 +15,15 @@ import numpy as np
 from pydantic import Field
 
 from pipeline.contracts.bundle import OperatingPoint
-from pipeline.metrics.choice import Choice, Floats, Kind, Parts, ReviewLimit, counted
+from pipeline.metrics.choice import (
+    ABOVE_ALL,
+    Choice,
+    Floats,
+    Kind,
+    Parts,
+    ReviewLimit,
+    counted,
+)
 from pipeline.metrics.rates import asked, percent
 
 
@@ -78,6 +86,36 @@ def choose_conformal(policy: Conformal, parts: Parts) -> Choice:
         missing_bad=escapes.missing,
         missing_good=overkills.missing,
     )
+
+
+def choose_from_good(
+    kind: Kind, max_overkill: float, max_review: float, *, one_limit: bool
+) -> Choice:
+    """Limits from good parts, where no bad one is known: what escapes at them is not known.
+
+    Of the good parts at most `max_overkill` fail and at most `max_review` fail or go to a person,
+    on average. Too few good parts to keep the first: no part fails. Too few for the second: none
+    passes.
+
+    Args:
+        kind: the good parts.
+        max_overkill, max_review: shares of them.
+        one_limit: nothing goes to review, what does not fail passes.
+    """
+    overkills = controlled(kind, "an overkill rate", max_overkill)
+    fail_from = overkills.limit if overkills.proved else ABOVE_ALL
+    reviewed = controlled(kind, "a share for review", max(max_review, max_overkill))
+    pass_below = min(reviewed.limit, fail_from) if reviewed.proved else 0.0
+    others = f"and {asked(max_review)} % go to a person or fail, on average"
+    if one_limit:
+        pass_below, others = fail_from, "on average, and the others pass"
+    text = (
+        f"the limits come from {len(kind.scores)} good parts: at most {asked(max_overkill)} % of "
+        f"such parts fail {others}"
+    )
+    sentences = (*overkills.sentences, *(() if one_limit else reviewed.sentences), text)
+    point = OperatingPoint(pass_below=pass_below, fail_from=fail_from)
+    return Choice(point, overkills.proved, sentences, missing_good=overkills.missing)
 
 
 def controlled(kind: Kind, rate: str, limit: float) -> Controlled:

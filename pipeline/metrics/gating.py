@@ -26,6 +26,9 @@ from pipeline.plugins import Strict
 CHANCE = 0.5  # AUROC of a model that guesses
 CONFIDENCE = 0.95  # one-sided, for promises that name none
 MOST_NAMED = 3
+NO_BAD_PART = (
+    "no bad part is known, neither to choose limits by nor to test: nobody knows what escapes"
+)
 PASSED, FAILED, ATTENTION = CheckState.PASSED, CheckState.FAILED, CheckState.ATTENTION
 NOT_PROVEN, NOT_CHECKED = CheckState.NOT_PROVEN, CheckState.NOT_CHECKED
 
@@ -134,12 +137,17 @@ def _promised(
         ("overkill", "good", "fail", ~bad, Verdict.FAIL, promise.get("max_overkill")),
     ):
         missed, theirs = (verdicts == verdict)[among], groups[among]
-        if limit is None:
+        unknown = kind == "bad" and not promise.get("bad_known", True) and not bad.any()
+        if limit is None and unknown:
+            text, remedy = NO_BAD_PART, "bad test parts would show them"
+            yield Check(name=name, state=NOT_PROVEN, sentence=text, remedy=remedy)
+        elif limit is None:
             text = share_in_words(grouped_share(missed, theirs), f"{kind} test parts {verb}")
             text += "; no limit was promised"
             yield Check(name=name, state=NOT_CHECKED, sentence=text)
         else:
-            yield _held(name, kind, verb, judge_share(missed, theirs, limit, sure), limit, sure)
+            check = _held(name, kind, verb, judge_share(missed, theirs, limit, sure), limit, sure)
+            yield check.model_copy(update={"sentence": NO_BAD_PART}) if unknown else check
     yield _proven(rules, promise)
 
 

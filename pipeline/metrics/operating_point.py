@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from pipeline.contracts.bundle import OperatingPoint
 from pipeline.errors import DataError
 from pipeline.metrics import clustering
 from pipeline.metrics.choice import ABOVE_ALL, Choice, Parts, ReviewLimit, counted
-from pipeline.metrics.conformal import Conformal, choose_conformal
+from pipeline.metrics.conformal import Conformal, choose_conformal, choose_from_good
 from pipeline.metrics.costs import Cost, choose_cost
 from pipeline.metrics.promises import (
     MaxEscape,
@@ -60,6 +61,8 @@ def choose(
     scores: npt.NDArray[np.floating],
     bad: npt.NDArray[np.bool_],
     groups: Sequence[str] | None = None,
+    *,
+    from_good: bool = False,
 ) -> Choice:
     """Choose the limits that the policy asks for.
 
@@ -69,6 +72,9 @@ def choose(
         bad: whether each part is really bad; bool N.
         groups: what each part shares with others (module, shot, batch). Given, no promise counts
             parts of one group as independent; left out, all parts are taken for independent.
+        from_good: where bad parts are missing, or too few to prove a share of escapes, the limits
+            come from the good ones, as `conformal.choose_from_good` has them: for a model that has
+            learned from good parts alone.
 
     Returns:
         The limits. Without a bad part everything goes to review, without a good one everything
@@ -78,6 +84,43 @@ def choose(
         DataError: lengths differ, or a score is not a number from 0 to 1.
     """
     parts = _parts(scores, bad, groups)
+    if from_good and not parts.bad.all() and not isinstance(policy, Cost | FixedLimits):
+        return _from_good(policy, parts)
+    return _choose(policy, parts)
+
+
+def _from_good(policy: MaxEscape | MaxOverkill | Conformal, parts: Parts) -> Choice:
+    """The policy's limits where bad parts prove its escapes, else those of the good parts."""
+    limit = getattr(policy, "max_escape", None)
+    choice = _choose(policy, parts) if parts.bad.any() else None
+    if choice is not None and (limit is None or not choice.missing_bad):
+        return choice
+    _, good = parts
+    one_limit = isinstance(policy, MaxOverkill)
+    found = choose_from_good(good, policy.max_overkill, policy.max_review, one_limit=one_limit)
+    if choice is not None:
+        pass_below = min(found.point.pass_below, choice.point.pass_below)
+        point = found.point.model_copy(update={"pass_below": pass_below})
+        sentences = dict.fromkeys((*choice.sentences, *found.sentences))
+        return replace(choice, point=point, sentences=tuple(sentences))
+    missing = 0
+    if isinstance(policy, MaxEscape):
+        missing = samples_needed(policy.max_escape, policy.confidence)
+    elif isinstance(policy, Conformal):
+        missing = int(np.ceil(1 / policy.max_escape - 1 - 1e-9))
+    text = "escapes are not proven: no bad part is known"
+    return replace(
+        found,
+        proven=False,
+        sentences=(text, *found.sentences),
+        missing_bad=missing,
+        bad_known=False,
+    )
+
+
+def _choose(
+    policy: MaxEscape | MaxOverkill | Cost | FixedLimits | Conformal, parts: Parts
+) -> Choice:
     for name, there in (("bad", parts.bad), ("good", ~parts.bad)):
         if not there.any():
             return _without(name, policy, parts)
@@ -101,8 +144,8 @@ def promise(
     """What is promised, for evaluation.json: the policy's keys, `policy` and `supported`.
 
     `max_escape`, `max_overkill` and `confidence` stand only where the policy has them,
-    `missing_bad` and `missing_good` where so many parts more would prove it; `said` is all of it
-    in words.
+    `missing_bad` and `missing_good` where so many parts more would prove it, and `bad_known` is
+    false where no bad part was there to choose by; `said` is all of it in words.
     """
     given = policy.model_dump()
     shares = [
@@ -122,6 +165,8 @@ def promise(
         for key, n in (("missing_bad", choice.missing_bad), ("missing_good", choice.missing_good))
         if n
     }
+    if not choice.bad_known:
+        given["bad_known"] = False
     return given | missing | {"supported": choice.proven, "said": text}
 
 

@@ -32,7 +32,11 @@ PATIENCE_S = 120.0  # for the last write of a training
 HASTE_S = 10.0  # for that of one which failed or was interrupted
 KEPT = 100_000  # values that wait for a registry which does not answer
 PARAMS_PER_CALL, VALUES_PER_CALL = 100, 1000  # MLflow takes no more at once
-VALUES, RUN = "the values", "the run's end"  # what can be refused, besides the path of a file
+VALUES, PARAMS, RUN = (
+    "the values",
+    "the choices",
+    "the run's end",
+)  # what can be refused, besides the path of a file
 NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_/. -]")
 
 
@@ -95,6 +99,7 @@ class TrainingRun:
         # The training appends, the thread takes away.
         self._values: deque[_Value] = deque()
         self._files: deque[_File] = deque()
+        self._params: deque[tuple[str, str]] = deque()
         self._lost = 0
         self._alarms: dict[str, str] = {}  # by what is refused, until it is taken
         self._refused: Exception | None = None
@@ -120,6 +125,11 @@ class TrainingRun:
             else:
                 self._lost += 1
 
+    def log_params(self, values: Mapping[str, str]) -> None:
+        """Note what training has chosen, beside the settings; raises likewise."""
+        self._raise_refusal()
+        self._params.extend(values.items())
+
     def log_file(self, path: Path, folder: str = "train") -> None:
         """Note a file, a picture for instance, that lies there until `finish`; raises likewise."""
         self._raise_refusal()
@@ -143,7 +153,7 @@ class TrainingRun:
         lost = []
         if self._lost:
             lost.append(f"{self._lost} value(s) are not in MLflow: more than {KEPT} waited for it")
-        if left := len(self._values) + len(self._files):
+        if left := len(self._values) + len(self._params) + len(self._files):
             because = next(iter(alarms.values()), late)
             lost.append(f"{left} value(s) and file(s) did not reach MLflow: {because}")
         if not self._closed:
@@ -236,6 +246,10 @@ class TrainingRun:
                 return False
             for _ in some:
                 self._values.popleft()
+        while self._params:
+            if not self._offer(PARAMS, client.log_param, run_id, *self._params[0]):
+                return False
+            self._params.popleft()
         return True
 
     def _write_files(self, client: MlflowClient, run_id: str, *, every_one: bool) -> bool:

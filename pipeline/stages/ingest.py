@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
 import pandas as pd
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
@@ -24,18 +23,10 @@ from pipeline.datasets.checks.examination import SHOWN, Examination, examine
 from pipeline.datasets.grouping import Grouping, SourceGroups, regroup
 from pipeline.datasets.listings.listing import Listing
 from pipeline.datasets.listings.mask_twins import refuse_masks
-from pipeline.datasets.listings.passing import check_passing
+from pipeline.datasets.listings.passing import check_passing, check_several
 from pipeline.datasets.location import Location, Place
 from pipeline.datasets.scan_cache import ScanCache
-from pipeline.datasets.splits import (
-    NO_FOLD,
-    Shares,
-    assign,
-    assign_folds,
-    complete,
-    crossing,
-    rarest,
-)
+from pipeline.datasets.splits import Shares, assign, complete, crossing, folds_of_training
 from pipeline.errors import DataError
 from pipeline.files import cache_folder, write_json
 from pipeline.imaging import codec
@@ -44,6 +35,7 @@ from pipeline.reporting.validation import PAGE, write_page
 from pipeline.stages import Report, progress, run_stage
 
 SHOWN_PARTS = 5
+LEARN_FROM_GOOD = ("normal", "auto")  # methods of train.yaml that need no bad part
 
 
 class Split(Strict):
@@ -139,6 +131,8 @@ def run(
     out: Path,
     cache: Path | None = None,
     golden_list: Path | None = None,
+    *,
+    good_only: bool = False,
 ) -> Report:
     """Write manifest.parquet and what describes it (taxonomy, source, counts, report) into `out`.
 
@@ -148,6 +142,7 @@ def run(
         out: an empty folder.
         cache: a file that keeps what was read, so that untouched images are not read again.
         golden_list: the parts that no model may judge wrong, if there is such a file.
+        good_only: the recipe's method learns from good parts; of bad ones few or none may be there.
 
     Raises:
         DataError: no images, an unknown class, one class only, none that passes, too few to split,
@@ -174,16 +169,14 @@ def run(
             f"none of the {len(samples)} images in {root} can be read: {seen.damaged[0].fault}"
         )
     names = [s.sample.label for s in good]
-    if len(set(names)) == 1:
-        others = ", ".join(n for n in taxonomy.names if n != names[0])
-        raise DataError(
-            f"all {len(names)} readable images in {root} are {names[0]} ({len(seen.damaged)} "
-            f"are quarantined); training needs two classes: add images of {others}"
-        )
+    if not good_only:
+        check_several(names, taxonomy, root, len(seen.damaged))
     check_passing(set(names), taxonomy, root)
-    decided = _split(config.split, names, seen)
+    shares = replace(config.split.shares, taught=taxonomy.good if good_only else None)
+    decided = _split(config.split, shares, names, seen)
     splits = decided.splits
-    folds, fewer = _folds(config.split, names, groups, splits)
+    n, seed = config.split.folds, config.split.seed
+    folds, fewer = folds_of_training(names, groups, splits, n, seed, shares.taught)
     own = [s.sample.split if decided.regrouped else "" for s in good]
     table = manifest.rows(good, groups, splits, own, folds)
     golden_parts = golden.read(golden_list, table, taxonomy) if golden_list else []
@@ -207,6 +200,7 @@ def run(
         **found,
         **listing.report(),
         "raw": None if config.raw is None else config.raw.model_dump(),
+        **({"good_only": True} if good_only else {}),
         "classes": {str(k): int(v) for k, v in counts.sum(axis=1).items()},
         "splits": {s: splits.count(s) for s in SPLITS},
         "split": {
@@ -256,9 +250,9 @@ def _copy_references(references: dict[str, Place], raw: RawPixels | None, home: 
         (home / reference_file(name)).write_bytes(codec.encode_png(picture))
 
 
-def _split(config: Split, names: list[str], seen: Examination) -> _Decided:
+def _split(config: Split, shares: Shares, names: list[str], seen: Examination) -> _Decided:
     """The data set's own split where it is wanted and does not leak, else one made by group."""
-    decided = _decide(config, names, seen)
+    decided = _decide(config, shares, names, seen)
     if config.on_leak == "error" and seen.leaks(decided.splits):
         raise DataError(
             f"the split is leaky: {_parted(seen, decided.splits)}; set split.near_duplicates to "
@@ -267,12 +261,12 @@ def _split(config: Split, names: list[str], seen: Examination) -> _Decided:
     return decided
 
 
-def _decide(config: Split, names: list[str], seen: Examination) -> _Decided:
+def _decide(config: Split, shares: Shares, names: list[str], seen: Examination) -> _Decided:
     given = [s.sample.split for s in seen.scans]
     if config.given == "ignore" or not any(given):
-        return _Decided(assign(names, seen.groups, config.shares))
+        return _Decided(assign(names, seen.groups, shares))
     if not seen.leaks(given):
-        completed = complete(given, names, seen.groups, config.shares)
+        completed = complete(given, names, seen.groups, shares)
         return _Decided(completed, "the given split does not leak")
     found = f"the given split is leaky: {_parted(seen, given)}"
     if config.on_leak == "error":
@@ -286,10 +280,10 @@ def _decide(config: Split, names: list[str], seen: Examination) -> _Decided:
     # Groups cannot mend what they do not hold together: look-alikes, with near_duplicates off.
     mendable = bool(crossing(seen.groups, given))
     if config.on_leak == "regroup" and mendable:
-        splits = assign(names, seen.groups, config.shares)
+        splits = assign(names, seen.groups, shares)
         return _Decided(splits, f"{found}; split again by group", True, parted)
     why = "" if mendable else ", since split.near_duplicates is off"
-    kept = complete(given, names, seen.groups, config.shares)
+    kept = complete(given, names, seen.groups, shares)
     return _Decided(kept, f"the given split is leaky; it is kept{why}", False, parted)
 
 
@@ -302,31 +296,16 @@ def _parted(seen: Examination, splits: Sequence[str]) -> str:
     )
 
 
-def _folds(
-    config: Split, names: Sequence[str], groups: Sequence[str], splits: Sequence[str]
-) -> tuple[list[int], str]:
-    """The fold of each image, and a sentence where there are fewer than were asked for."""
-    rows = [row for row, split in enumerate(splits) if split == "train"]
-    labels, own = [names[row] for row in rows], [groups[row] for row in rows]
-    fold = np.full(len(splits), NO_FOLD)
-    fold[rows] = assign_folds(labels, own, config.folds, config.seed)
-    n = int(fold.max()) + 1
-    if n == config.folds:
-        return fold.tolist(), ""
-    fewest, label = rarest(labels, own)
-    return fold.tolist(), (
-        f"{n} folds rather than {config.folds}: the training images of class {label} come from "
-        f"{fewest} group(s)"
-    )
-
-
 def main(argv: Sequence[str] = sys.argv) -> None:
     """`python -m pipeline.stages.ingest RECIPE`."""
 
     def stage(config: Config, data: Path, out: Path) -> Report:
         taxonomy = yaml_config.load(Path("conf", data.name, "taxonomy.yaml"), Taxonomy)
         cache = cache_folder("scans") / f"{data.name}.parquet"
-        return run(config, taxonomy, out, cache, data / golden.FILE)
+        training = Path("conf", data.name, "train.yaml")
+        method = yaml_config.plain(training).get("method") if training.is_file() else None
+        good_only = method in LEARN_FROM_GOOD
+        return run(config, taxonomy, out, cache, data / golden.FILE, good_only=good_only)
 
     run_stage("ingest", Config, stage, argv)
 

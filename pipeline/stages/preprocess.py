@@ -84,7 +84,7 @@ def run(config: Config, source: Path, out: Path) -> Report:
             f"the part was not found in {len(lost)} images (not-found.png); they are not learned "
             "from, and at the line they never pass"
         )
-    _refuse_untaught(stored)
+    _refuse_untaught(stored, data.taxonomy.good if data.report.get("good_only") else None)
     job.close()
     return Report(facts)
 
@@ -99,10 +99,10 @@ def _with_raw(spec: PreprocessSpec, data: Manifest) -> PreprocessSpec:
     return spec.model_copy(update={"raw": data.raw})
 
 
-def _refuse_untaught(stored: Shards) -> None:
+def _refuse_untaught(stored: Shards, needed: Sequence[str] | None) -> None:
     taught = set(stored.index["part_label"].iloc[stored.training])
     for name, of_class in stored.index.groupby("part_label"):
-        if name not in taught:
+        if name not in taught and (needed is None or name in needed):
             raise DataError(
                 f"the part was found in no training image of class {name}: the best confidence is "
                 f"{of_class['confidence'].max():.2f}; see whether locate in preprocess.yaml fits "

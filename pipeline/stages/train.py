@@ -8,9 +8,11 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+import pipeline.training.normal as normal
 from pipeline.contracts.bundle import MODEL, Provenance
 from pipeline.contracts.spec import reference_file
 from pipeline.datasets import manifest, scores
@@ -29,6 +31,7 @@ from pipeline.training.distillation import Teacher
 from pipeline.training.features.backbone_features import BackboneFeatures, FeatureExtractor
 from pipeline.training.features.backbones import Backbones
 from pipeline.training.heads import out_of_fold
+from pipeline.training.normal import FittedNormal
 from pipeline.training.settings import Settings
 from pipeline.training.tracking import Tracker, Untracked, open_run, training_key
 from pipeline.training.trained import Trained, write_graph
@@ -65,6 +68,7 @@ def run(
     tracker = Untracked() if tracker is None else tracker
     doubts: list[str] = []
     data = _gather(config, source, teacher, doubts)
+    config, notes = _settled(config, data)
     backbones = methods.backbones_of(config, data)
     passing, bundle = out / ".passing", out / "bundle"
     work = passing / "work" if work is None else work
@@ -72,17 +76,27 @@ def run(
     passing.mkdir()
     for sheet in sorted((source / "augment" / "classes").glob("*.png")):
         tracker.log_file(sheet, "samples")
-    with finetune.alone():
-        graph = passing / "features.onnx"
-        extractor = FeatureExtractor(
-            *(backbones, data.augmenter, config.seed, data.sample()),
-            *(graph, cache, _watch, config.features_device),
-        )
-        features = methods.features_of(data, extractor, config.views)
-    trained = methods.train(config, data, backbones, extractor, features, work, tracker)
-    difference = write_graph(trained, data, extractor, passing, bundle / MODEL)
+    trained: Trained | FittedNormal
+    extractor = features = None
+    if config.method == "normal":
+        with finetune.alone():
+            given = (backbones.features, data, config.normal, config.seed, passing)
+            trained = normal.fit(*given, _watch)
+            difference = normal.write_graph(trained, data, bundle / MODEL)
+        tracker.log_params(trained.params())
+    else:
+        with finetune.alone():
+            graph = passing / "features.onnx"
+            extractor = FeatureExtractor(
+                *(backbones, data.augmenter, config.seed, data.sample()),
+                *(graph, cache, _watch, config.features_device),
+            )
+            features = methods.features_of(data, extractor, config.views)
+        trained = methods.train(config, data, backbones, extractor, features, work, tracker)
+        difference = write_graph(trained, data, extractor, passing, bundle / MODEL)
     trained.facts["parity_max_relative"] = difference
     lines = [
+        *notes,
         *_write_scores(config, data, trained, extractor, out, tracker),
         *_write_bundle(config, data, backbones, trained, source, out, teacher),
     ]
@@ -102,7 +116,8 @@ def follow(config: Config, source: Path, work: Path, teacher: Teacher | None) ->
     """
     if config.fine_tunes:
         data = _gather(config, source, teacher, [])
-        if config.method == "finetune" or data.held is not None:
+        config = _settled(config, data)[0]
+        if config.fine_tunes and (config.method == "finetune" or data.held is not None):
             backbones = methods.backbones_of(config, data)
             methods.tune(
                 *(data, backbones, finetune.receive(work)),
@@ -121,7 +136,7 @@ def _gather(
     """Read the data; what is doubtful about its teacher is added to `doubts`."""
     distill = config.distill
     if distill is None:
-        return gather(source, config.soft_labels)
+        return gather(source, config.soft_labels, good_only=config.good_only)
     assert teacher is not None, "config.distill names a teacher"
     ingested = read_manifest(source / "ingest")
 
@@ -142,15 +157,20 @@ def _gather(
     return gather(source, config.soft_labels, distilled)
 
 
-def _watch(vectors: Iterable[Floats], total: int, found: int) -> Iterator[Floats]:
+def _settled(config: Config, data: TrainingData) -> tuple[Config, list[str]]:
+    few = normal.too_few(data) if config.method == "auto" else ""
+    return (config.model_copy(update={"method": "normal"}), [few]) if few else (config, [])
+
+
+def _watch(vectors: Iterable[Any], total: int, found: int) -> Iterator[Any]:
     return progress(vectors, "computing features", total, done=found)
 
 
 def _write_scores(
     config: Config,
     data: TrainingData,
-    trained: Trained,
-    extractor: FeatureExtractor,
+    trained: Trained | FittedNormal,
+    extractor: FeatureExtractor | None,
     out: Path,
     tracker: Tracker,
 ) -> list[str]:
@@ -160,7 +180,7 @@ def _write_scores(
         unseen = trained.out_of_fold
         index = data.index.iloc[:: len(data.index) // len(unseen)]
         ids = index["sample_id"].to_numpy()
-        if trained.method == "probe":  # a fine-tuned network is not what gave these scores
+        if trained.method != "finetune":  # a fine-tuned network is not what gave these scores
             tiles = out_of_fold.worst_tiles(ids, unseen, data.taxonomy)
             names = data.taxonomy.names
             scores.write(out / scores.OUT_OF_FOLD, ids[tiles].tolist(), unseen[tiles], names)
@@ -168,8 +188,9 @@ def _write_scores(
         doubted.to_csv(out / suspects.FILE, index=False)
         tracker.log_file(out / suspects.FILE)
         if len(doubted):
-            lines.append(f"{len(doubted)} labels look wrong: {suspects.FILE}, the surest first")
-    if leaky_baseline.replaced(data.stored.index) and trained.method == "probe":
+            what = "good images look bad" if trained.method == "normal" else "labels look wrong"
+            lines.append(f"{len(doubted)} {what}: {suspects.FILE}, the surest first")
+    if leaky_baseline.replaced(data.stored.index) and trained.method == "probe" and extractor:
         with finetune.alone():
             baseline = _leaky_baseline(config, data, extractor, trained.facts.get("l2"))
         if baseline is not None:
@@ -195,14 +216,15 @@ def _write_bundle(
     config: Config,
     data: TrainingData,
     backbones: Backbones,
-    trained: Trained,
+    trained: Trained | FittedNormal,
     source: Path,
     out: Path,
     teacher: Teacher | None,
 ) -> list[str]:
     bundle, stored, rows = out / "bundle", data.stored, data.stored.training
     specs = [BackboneRecord(architecture=s.architecture, scales=s.scales) for s in backbones.specs]
-    keep(out, trained.network, specs, stored.spec.shape[:2], trained.pooling)
+    if isinstance(trained, Trained):
+        keep(out, trained.network, specs, stored.spec.shape[:2], trained.pooling)
     write_model(bundle / "preprocess.json", stored.spec)
     for name in stored.spec.references:
         shutil.copy(source / "preprocess" / reference_file(name), bundle)
@@ -220,8 +242,9 @@ def _write_bundle(
     write_model(bundle / "provenance.json", provenance)
     trained.history.to_csv(out / "history.csv", index=False)
     loss, parity = trained.history["loss"], trained.facts["parity_max_relative"]
+    what = "radius of the memory" if trained.method == "normal" else "loss"
     return [
-        f"loss {loss.iloc[0]:.3f} to {loss.iloc[-1]:.3f}; ONNX equals torch within {parity:.0e}"
+        f"{what} {loss.iloc[0]:.3f} to {loss.iloc[-1]:.3f}; ONNX equals torch within {parity:.0e}"
     ]
 
 
@@ -229,12 +252,13 @@ def _write_report(
     config: Config,
     data: TrainingData,
     backbones: Backbones,
-    features: BackboneFeatures,
-    trained: Trained,
+    features: BackboneFeatures | None,
+    trained: Trained | FittedNormal,
     out: Path,
 ) -> str:
     n_parts = int(data.index["sample_id"].nunique())
-    made, extra = len(data.images) - data.images.n_real, int(features.extra.sum())
+    spec, made = data.stored.spec, len(data.images) - data.images.n_real
+    extra = 0 if features is None else int(features.extra.sum())
     report = {
         "architecture": backbones.names,
         "method": trained.method,
@@ -246,11 +270,16 @@ def _write_report(
         "loss": float(trained.history["loss"].iloc[-1]),
     }
     write_json(out / "report.json", report)
-    spec, n = data.stored.spec, len(features.values)
-    return (
+    given = (
         f"{backbones.names}, weights {backbones.weights}; {n_parts} parts"
         f"{f' in {spec.n_tiles} tiles' if spec.tiles else ''}"
-        f"{f' and {made} synthetic' if made else ''} x {1 + config.views} views"
+        f"{f' and {made} synthetic' if made else ''}"
+    )
+    if features is None:
+        return f"{given}, {trained.facts['n_features']} features and the patches of each"
+    n = len(features.values)
+    return (
+        f"{given} x {1 + config.views} views"
         f"{f' and {extra} of rare classes' if extra else ''}, "
         f"{features.values.shape[1]} features"
         f"{f', {features.found} of {n} from the cache' if features.found else ''}"

@@ -12,6 +12,7 @@ from pipeline.training.distillation import Distill
 from pipeline.training.features.backbones import BackboneSpec
 from pipeline.training.finetune import Finetune, TrainerSettings
 from pipeline.training.heads.logistic import HeadSettings
+from pipeline.training.normal.settings import NormalSettings
 
 
 class Settings(BackboneSpec):
@@ -22,11 +23,13 @@ class Settings(BackboneSpec):
         description="Further networks whose features are appended to the first's; for method "
         "probe only.",
     )
-    method: Literal["probe", "finetune", "auto"] = Field(
+    method: Literal["probe", "finetune", "normal", "auto"] = Field(
         "probe",
         description="probe: backbone features and a trained head; seconds on a CPU. finetune: "
-        "the whole network, starting from that head; for a GPU or a patient CPU. auto: probe on "
-        "a CPU; on a GPU both, and the one that is better on validation parts.",
+        "the whole network, starting from that head; for a GPU or a patient CPU. normal: what good "
+        "parts look like, for lines that know no bad one. auto: normal while too few bad parts are "
+        "known; then probe on a CPU; on a GPU both, and the one that is better on validation "
+        "parts.",
     )
     views: int = Field(
         1,
@@ -43,6 +46,9 @@ class Settings(BackboneSpec):
     )
     head: HeadSettings = Field(
         default_factory=HeadSettings, description="Settings of the trained head."
+    )
+    normal: NormalSettings = Field(
+        default_factory=NormalSettings, description="Settings of the model of good parts."
     )
     finetune: Finetune = Field(default_factory=Finetune, description="Settings of fine-tuning.")
     trainer: TrainerSettings = Field(
@@ -74,6 +80,11 @@ class Settings(BackboneSpec):
         """Does the method fine-tune on this machine?"""
         wanted = self.method == "auto" and finetuning.on_gpu(self.trainer)
         return wanted or self.method == "finetune"
+
+    @property
+    def good_only(self) -> bool:
+        """Are good parts enough for the method?"""
+        return self.method in ("normal", "auto")
 
     @property
     def pretrained(self) -> bool:

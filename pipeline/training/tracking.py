@@ -42,6 +42,9 @@ class Untracked:
     def log_metrics(self, values: Mapping[str, float], step: int = 0) -> None:
         """Do nothing."""
 
+    def log_params(self, values: Mapping[str, str]) -> None:
+        """Do nothing."""
+
     def log_file(self, path: Path, folder: str = "train") -> None:
         """Do nothing."""
 

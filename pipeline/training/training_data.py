@@ -73,27 +73,35 @@ class TrainingData:
 ReviseTargets = Callable[[Sequence[str], Floats], Floats]
 
 
-def gather(source: Path, soft_labels: float, revise: ReviseTargets | None = None) -> TrainingData:
+def gather(
+    source: Path,
+    soft_labels: float,
+    revise: ReviseTargets | None = None,
+    *,
+    good_only: bool = False,
+) -> TrainingData:
     """Read what the stages before wrote.
 
     Args:
         source: the recipe's data folder; `ingest/`, `preprocess/` and `augment/` are read.
         soft_labels: weight of the annotators' belief against the hard label.
         revise: new targets for images that a camera took, from their sample ids and targets.
+        good_only: good images are enough.
 
     Raises:
-        TrainingError: the images are of one class only.
+        TrainingError: the images are of one class only, or none is good where that is enough.
     """
     stored = Shards(source / "preprocess")
     taxonomy = read_model(source / "ingest" / "taxonomy.json", Taxonomy)
     images = TrainingImages(stored, stored.training, Shards(source / "augment" / FOLDER))
     there = images.index["label"].unique().tolist()
-    if len(there) < 2:
+    if len(there) < 2 and not (good_only and {*there} & {*taxonomy.good}):
         all_are = f'all {len(images)} training images are "{there[0]}"' if there else "no image"
         raise TrainingError(
             f"training needs images of two classes at least, {source.name} has {all_are}; add "
-            f"images of {' or '.join(n for n in taxonomy.names if n not in there)}, or look at "
-            "the labels and the split that ingest reports"
+            f"images of {' or '.join(n for n in taxonomy.names if n not in there)}, look at the "
+            "labels and the split that ingest reports, or set method: normal in train.yaml, which "
+            "learns from good parts alone"
         )
     targets = soft_targets(images.index, taxonomy, soft_labels)
     if revise is not None:

@@ -15,6 +15,7 @@ from pipeline.datasets.splits import (
     assign_folds,
     complete,
     crossing,
+    folds_of_training,
     join_duplicates,
 )
 from pipeline.errors import DataError
@@ -244,3 +245,47 @@ def test_no_image_stands_in_two_groups_once_joined(rows: list[tuple[str, str]]) 
     joined = join_duplicates([g for g, _ in rows], [c for _, c in rows])
     assert crossing([c for _, c in rows], joined) == []
     assert crossing([g for g, _ in rows], joined) == []
+
+
+GOOD_ONLY = Shares(0.2, 0.2, taught=("good",))
+
+
+def test_the_few_bad_parts_of_a_method_for_good_ones_go_to_test_val_and_train_in_turn() -> None:
+    labels, groups = ["good"] * 40 + ["bad"] * 4, [f"g{i:02d}" for i in range(44)]
+    with pytest.raises(DataError, match="class bad has 4 image"):
+        assign(labels, groups, Shares(0.2, 0.2))
+    split = assign(labels, groups, GOOD_ONLY)
+    assert split[40:] == ["test", "val", "train", "test"]
+    assert Counter(split[:40]) == {"train": 24, "val": 8, "test": 8}
+
+
+def test_a_bad_part_stays_with_the_good_ones_of_its_group() -> None:
+    labels, groups = ["good"] * 40 + ["bad"], [f"g{i:02d}" for i in range(40)] + ["g07"]
+    split = assign(labels, groups, GOOD_ONLY)
+    assert split[40] == split[7]
+
+
+def test_enough_bad_parts_are_spread_as_ever() -> None:
+    wanted = Shares(0.2, 0.2, taught=("good",))
+    assert assign(LABELS, GROUPS, wanted) == assign(LABELS, GROUPS, Shares(0.2, 0.2))
+
+
+def test_a_given_split_with_good_training_parts_alone_is_kept_where_they_are_enough() -> None:
+    given = ["train"] * 30 + ["test"] * 20
+    labels = ["good"] * 40 + ["bad"] * 10
+    groups = [f"g{i:02d}" for i in range(50)]
+    with pytest.raises(DataError, match=r"no training image of class bad.*method: normal"):
+        complete(given, labels, groups, Shares(0.2, 0.2))
+    split = complete(given, labels, groups, GOOD_ONLY)
+    assert split[30:] == ["test"] * 20
+    assert set(split[:30]) == {"train", "val"}
+
+
+def test_folds_are_made_of_good_parts_where_bad_ones_are_too_rare_to_stand_in_each() -> None:
+    labels, groups = ["good"] * 30 + ["bad"], [f"g{i:02d}" for i in range(31)]
+    splits = ["train"] * 31
+    without, fewer = folds_of_training(labels, groups, splits, 5, 0)
+    assert set(without) == {-1}
+    assert fewer.startswith("0 folds rather than 5")
+    folds, said = folds_of_training(labels, groups, splits, 5, 0, taught=("good",))
+    assert (set(folds), said) == ({0, 1, 2, 3, 4}, "")

@@ -180,6 +180,19 @@ def test_a_figure_that_cannot_be_measured_is_not_proven(
     assert "a class does not occur" in unproven(given)["ranking"]
 
 
+@pytest.mark.parametrize("max_escape", [0.1, None], ids=["promised", "not promised"])
+def test_where_no_bad_part_is_known_escapes_are_never_passed_in_silence(
+    max_escape: float | None,
+) -> None:
+    good = np.zeros(50, bool)
+    promised = {**PROMISE, "supported": False, "bad_known": False, "max_escape": max_escape}
+    result = Measured(good, np.full(50, "PASS"), UNGROUPED[:50], None, None)
+    given = verdict(result, promised=promised)
+    assert not given.passed
+    assert unproven(given)["escapes"].startswith("no bad part is known")
+    assert "bad test parts" in unproven(given)["escapes"]
+
+
 def test_a_policy_without_promise_is_measured_and_not_held_to_one() -> None:
     policy = Cost(type="cost", escape=10, reject=1, review=1)
     choice = choose(policy, np.linspace(0, 1, 100), np.arange(100) > 50)

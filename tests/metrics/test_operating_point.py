@@ -140,6 +140,70 @@ def test_without_a_bad_part_every_part_goes_to_review() -> None:
     assert "validation has no bad part" in choice.sentences[0]
 
 
+def test_good_parts_alone_set_both_limits_for_a_model_of_good_parts() -> None:
+    policy = Conformal(type="conformal", max_escape=0.1, max_overkill=0.1, max_review=0.3)
+    scores = np.linspace(0, 0.99, 100)
+    choice = choose(policy, scores, np.zeros(100, bool), from_good=True)
+    # 9 of 100 may fail, 10 / 101 = 9.9 %, and 29 may fail or be looked at.
+    assert (scores >= choice.point.fail_from).sum() == 9
+    assert (scores >= choice.point.pass_below).sum() == 29
+    assert not choice.proven
+    assert choice.missing_bad == 9
+    assert choice.sentences[0] == "escapes are not proven: no bad part is known"
+    assert promise(policy, choice)["bad_known"] is False
+
+
+def test_too_few_good_parts_let_none_fail_rather_than_promise_too_much() -> None:
+    policy = MaxEscape(max_overkill=0.05, max_review=0.25)
+    choice = choose(policy, np.linspace(0, 0.9, 10), np.zeros(10, bool), from_good=True)
+    assert choice.point.fail_from > 1
+    assert 0 < choice.point.pass_below < 0.9
+    assert choice.missing_good == 9
+
+
+def test_one_limit_stays_one_limit_where_only_good_parts_are_known() -> None:
+    policy = MaxOverkill(type="max_overkill", max_overkill=0.1)
+    choice = choose(policy, np.linspace(0, 0.99, 100), np.zeros(100, bool), from_good=True)
+    assert choice.point.pass_below == choice.point.fail_from
+    assert not choice.proven
+
+
+def test_few_bad_parts_only_ever_lower_the_pass_limit_of_the_good_ones() -> None:
+    policy = Conformal(type="conformal", max_escape=0.05, max_overkill=0.05)
+    scores, bad = np.linspace(0, 0.99, 100), np.arange(102) >= 100
+    alone = choose(policy, scores, bad[:100], from_good=True).point
+    far = choose(policy, np.r_[scores, 0.98, 0.99], bad, from_good=True)
+    assert far.point == alone
+    assert not far.proven
+    near = choose(policy, np.r_[scores, 0.2, 0.3], bad, from_good=True)
+    assert near.point.pass_below == pytest.approx(0.2)
+    assert near.point.fail_from == alone.fail_from
+
+
+def test_enough_bad_parts_set_the_limits_of_a_model_of_good_parts_as_of_any() -> None:
+    rng = np.random.default_rng(0)
+    scores, bad = rng.random(400), np.arange(400) < 200
+    policy = Conformal(type="conformal", max_escape=0.05, max_overkill=0.05)
+    assert choose(policy, scores, bad, from_good=True) == choose(policy, scores, bad)
+
+
+@pytest.mark.parametrize("alike", [1, 5])
+def test_overkill_set_by_good_parts_holds_on_average_for_the_next_group(alike: int) -> None:
+    """Groups of parts that are exactly alike, skewed in size: the conformal limit is by group."""
+    rng, overkill = np.random.default_rng(0), []
+    policy = Conformal(type="conformal", max_escape=0.1, max_overkill=0.1)
+    for _ in range(400):
+        sizes = rng.integers(1, alike + 1, 30)
+        scores = np.repeat(rng.random(30), sizes)
+        groups = np.repeat(np.arange(30), sizes).astype(str).tolist()
+        bad = np.zeros(len(scores), bool)
+        overkill.append(1 - choose(policy, scores, bad, groups, from_good=True).point.fail_from)
+    # Of 30 groups 2 may fail: 3 / 31 = 9.7 %.
+    error = np.std(overkill) / np.sqrt(len(overkill))
+    assert np.mean(overkill) <= 0.1 + 2 * error
+    assert np.mean(overkill) > 0.06
+
+
 def test_without_any_part_nothing_is_proved() -> None:
     assert not chosen([], []).proven
 

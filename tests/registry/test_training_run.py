@@ -62,6 +62,18 @@ def test_a_run_records_what_was_trained_how_and_what_came_of_it(registry: Regist
     }
 
 
+def test_what_training_chose_stands_beside_the_settings(registry: Registry) -> None:
+    with start(registry) as live:
+        live.log_params({"train.chosen.scorer": "memory", "train.chosen.auroc": "0.9"})
+        assert live.finish("abc") == []
+    (run,) = all_runs(registry)
+    assert run.data.params == {
+        "train.seed": "0",
+        "train.chosen.scorer": "memory",
+        "train.chosen.auroc": "0.9",
+    }
+
+
 def test_pictures_land_among_the_runs_artifacts(registry: Registry, tmp_path: Path) -> None:
     (tmp_path / "good.png").write_bytes(b"png")
     with start(registry) as live:

@@ -221,7 +221,7 @@ def test_one_class_only_is_an_error_that_names_the_other(images: Path, out: Path
     said = refused(folder_of(images), out)
     assert "all 12 readable images" in said
     assert "are good (0 are quarantined)" in said
-    assert said.endswith("training needs two classes: add images of defective")
+    assert "training needs two classes: add images of defective, or set method: normal" in said
 
 
 def test_a_class_of_which_nothing_can_be_read_is_an_error_too(images: Path, out: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets.listings.listing import some
@@ -42,4 +42,30 @@ def check_passing(
         f"no image in {root} is {' or '.join(empty)}, which passes (taxonomy.yaml): without "
         f"images of good parts no limit can be chosen; {beside}add images of it, give it the "
         "alias that the data use, or remove it"
+    )
+
+
+def check_several(names: Sequence[str], taxonomy: Taxonomy, root: Place, n_damaged: int) -> None:
+    """Check that the images are of two classes at least.
+
+    Args:
+        names: the class of each image.
+        taxonomy, root: as of `check_passing`.
+        n_damaged: images that cannot be read, for the message.
+
+    Raises:
+        DataError: all are of one class.
+    """
+    if len({*names}) != 1:
+        return
+    others = ", ".join(n for n in taxonomy.names if n != names[0])
+    alone = names[0] in taxonomy.good
+    raise DataError(
+        f"all {len(names)} readable images in {root} are {names[0]} ({n_damaged} are quarantined); "
+        f"training needs two classes: add images of {others}"
+        + (
+            ", or set method: normal in train.yaml, which learns from good parts alone"
+            if alone
+            else ""
+        )
     )

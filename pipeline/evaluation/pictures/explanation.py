@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from onnxruntime import InferenceSession
 from pydantic import Field
 
-from pipeline.contracts.bundle import read_part
+from pipeline.contracts.bundle import MODEL, read_part
 from pipeline.contracts.evaluation import Explained
 from pipeline.contracts.spec import PreprocessSpec
 from pipeline.datasets.manifest import Manifest
@@ -19,14 +20,15 @@ from pipeline.errors import TrainingError
 from pipeline.evaluation.pictures.galleries import Selection
 from pipeline.evaluation.predictions import PartPredictions
 from pipeline.imaging import Pixels
-from pipeline.imaging.overlay import inside, overlay
+from pipeline.imaging.overlay import inside, overlay, spread
 from pipeline.imaging.prepare import Preparation
-from pipeline.inference.predictor import softmax
+from pipeline.inference.predictor import HEAT, session, softmax
 from pipeline.plugins import Strict
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.intp]
 GOOD_PARTS = 8  # to compare with; 16 give the same maps
+ANOMALY_MAP = "anomaly map of the graph: distance to patches of good parts"
 AGREES = 0.01  # in probability: the graph and torch differ by far less
 
 
@@ -76,6 +78,9 @@ def explain(
     """
     firsts = [g.which[: rules.each] for g in galleries if g.explained]
     which = np.unique(np.concatenate([*firsts, np.empty(0, np.intp)]))
+    graph = session(trained / "bundle" / MODEL)
+    if len(which) and HEAT in {output.name for output in graph.get_outputs()}:
+        return _by_graph(graph, trained, data, test, which)
     good = _references(data)
     if not len(which) or not len(good):
         return Explanation(None, {})
@@ -105,6 +110,21 @@ def explain(
         pictures, masks = _joined(pictures, spec), [None] * len(which)
     return Explanation(
         _measured(attribution.METHOD, heats, masks, test.bad[which]),
+        {int(i): overlay(p, heat) for i, p, heat in zip(which, pictures, heats, strict=True)},
+    )
+
+
+def _by_graph(
+    graph: InferenceSession, trained: Path, data: Manifest, test: PartPredictions, which: Ints
+) -> Explanation:
+    """The maps that the graph itself gives, as the station has them."""
+    spec = read_part(trained / "bundle", "preprocess.json", PreprocessSpec)
+    preparation = Preparation.read(spec, trained / "bundle")
+    pictures, masks = _prepared(preparation, data, test, which, whole=False)
+    places = [graph.run([HEAT], {"image": picture[None]})[0][0] for picture in pictures]
+    heats = np.stack([spread(p.clip(0, 1), spec.shape[:2]) for p in places])
+    return Explanation(
+        _measured(ANOMALY_MAP, heats, masks, test.bad[which]),
         {int(i): overlay(p, heat) for i, p, heat in zip(which, pictures, heats, strict=True)},
     )
 

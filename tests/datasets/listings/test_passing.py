@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
-from pipeline.datasets.listings.passing import check_passing
+from pipeline.datasets.listings.passing import check_passing, check_several
 from pipeline.errors import DataError
 
 
@@ -42,3 +42,19 @@ def test_images_that_no_list_names_are_named_where_they_may_be_the_good_ones() -
 
 def test_with_an_image_of_each_class_that_passes_all_is_well() -> None:
     check_passing({"good"}, taxonomy(good="pass", bad="scrap"), Path("images"))
+
+
+def test_good_parts_alone_are_refused_with_the_method_that_needs_no_others() -> None:
+    two = taxonomy(good="pass", bad="scrap")
+    with pytest.raises(DataError, match=r"add images of bad, or set method: normal in train\.yaml"):
+        check_several(["good"] * 12, two, Path("images"), 0)
+
+
+def test_bad_parts_alone_are_refused_without_such_a_way() -> None:
+    two = taxonomy(good="pass", bad="scrap")
+    with pytest.raises(DataError, match=r"add images of good$"):
+        check_several(["bad"] * 12, two, Path("images"), 0)
+
+
+def test_two_classes_are_several() -> None:
+    check_several(["good", "bad"], taxonomy(good="pass", bad="scrap"), Path("images"), 0)
