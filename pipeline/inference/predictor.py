@@ -46,6 +46,7 @@ class Predictor:
 
     Attributes:
         pools: the graph pools the tiles of a part, and takes all of them at once.
+        has_heat: the graph itself gives a map of where a score comes from.
     """
 
     def __init__(self, bundle: Bundle, threads: int = 0) -> None:
@@ -59,7 +60,7 @@ class Predictor:
         except Exception as error:  # ONNX Runtime raises a dozen unrelated types
             raise BundleError(f"{bundle.model} does not load in ONNX Runtime: {error}") from error
         self._shape = bundle.preprocess.shape
-        self._has_heat = HEAT in {o.name for o in self._session.get_outputs()}
+        self.has_heat = HEAT in {o.name for o in self._session.get_outputs()}
         inputs = {i.name: (i.type, i.shape[1:]) for i in self._session.get_inputs()}
         if inputs != {"image": ("tensor(uint8)", list(self._shape))}:
             raise BundleError(
@@ -102,7 +103,7 @@ class Predictor:
         Args:
             images: N prepared images, uint8 N,H,W,C.
         """
-        if not self._has_heat:
+        if not self.has_heat:
             return None
         found: Floats = self._session.run([HEAT], {"image": images})[0]
         return found

@@ -147,7 +147,9 @@ def run(
         _watch("parts, champion"),
     )
     selected = galleries.select(test, choice.point)
-    explained = explanation.explain(trained, data, test, config.explanation, selected)
+    explained = explanation.explain(
+        trained, data, test, config.explanation, selected, explanation.graph_heat(bundle)
+    )
     evaluation = Evaluation(
         gate=judge_gate(
             *(config.gate, data, test, metrics, promised, golden_found, compared),

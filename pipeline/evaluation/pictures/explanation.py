@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from onnxruntime import InferenceSession
 from pydantic import Field
 
-from pipeline.contracts.bundle import MODEL, read_part
+from pipeline.contracts.bundle import Bundle, read_part
 from pipeline.contracts.evaluation import Explained
 from pipeline.contracts.spec import PreprocessSpec
 from pipeline.datasets.manifest import Manifest
@@ -22,11 +21,12 @@ from pipeline.evaluation.predictions import PartPredictions
 from pipeline.imaging import Pixels
 from pipeline.imaging.overlay import inside, overlay, spread
 from pipeline.imaging.prepare import Preparation
-from pipeline.inference.predictor import HEAT, session, softmax
+from pipeline.inference.predictor import Predictor, softmax
 from pipeline.plugins import Strict
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.intp]
+GraphHeat = Callable[[Pixels], npt.NDArray[np.float32]]
 GOOD_PARTS = 8  # to compare with; 16 give the same maps
 ANOMALY_MAP = "anomaly map of the graph: distance to patches of good parts"
 AGREES = 0.01  # in probability: the graph and torch differ by far less
@@ -63,6 +63,7 @@ def explain(
     test: PartPredictions,
     rules: ExplanationRules,
     galleries: Sequence[Selection],
+    own: GraphHeat | None = None,
 ) -> Explanation:
     """Draw where the defect scores of some test parts come from.
 
@@ -72,15 +73,16 @@ def explain(
         test: its test parts as the sealed bundle judged them.
         rules: how many of each gallery.
         galleries: the parts that are shown.
+        own: the map that the graph itself gives of pictures uint8 N,H,W,C, float32 N,h,w; None
+            where it gives none.
 
     Raises:
         TrainingError: the network cannot be built again, or is not the one that was exported.
     """
     firsts = [g.which[: rules.each] for g in galleries if g.explained]
     which = np.unique(np.concatenate([*firsts, np.empty(0, np.intp)]))
-    graph = session(trained / "bundle" / MODEL)
-    if len(which) and HEAT in {output.name for output in graph.get_outputs()}:
-        return _by_graph(graph, trained, data, test, which)
+    if len(which) and own is not None:
+        return _by_graph(own, trained, data, test, which)
     good = _references(data)
     if not len(which) or not len(good):
         return Explanation(None, {})
@@ -114,15 +116,26 @@ def explain(
     )
 
 
+def graph_heat(bundle: Bundle) -> GraphHeat | None:
+    """The map that the graph of a bundle gives itself; None where it gives none."""
+    predictor = Predictor(bundle)
+
+    def heat(images: Pixels) -> npt.NDArray[np.float32]:
+        found = predictor.heat(images)
+        assert found is not None, "asked below"
+        return found
+
+    return heat if predictor.has_heat else None
+
+
 def _by_graph(
-    graph: InferenceSession, trained: Path, data: Manifest, test: PartPredictions, which: Ints
+    own: GraphHeat, trained: Path, data: Manifest, test: PartPredictions, which: Ints
 ) -> Explanation:
     """The maps that the graph itself gives, as the station has them."""
     spec = read_part(trained / "bundle", "preprocess.json", PreprocessSpec)
     preparation = Preparation.read(spec, trained / "bundle")
     pictures, masks = _prepared(preparation, data, test, which, whole=False)
-    places = [graph.run([HEAT], {"image": picture[None]})[0][0] for picture in pictures]
-    heats = np.stack([spread(p.clip(0, 1), spec.shape[:2]) for p in places])
+    heats = np.stack([spread(own(p[None])[0].clip(0, 1), spec.shape[:2]) for p in pictures])
     return Explanation(
         _measured(ANOMALY_MAP, heats, masks, test.bad[which]),
         {int(i): overlay(p, heat) for i, p, heat in zip(which, pictures, heats, strict=True)},

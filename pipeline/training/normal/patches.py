@@ -24,7 +24,7 @@ from pipeline.training.normal.modules import Described, levels
 BATCH = 4
 SAMPLED = 64  # images that the components of patches are found on
 PER_IMAGE = 256  # patches of each of those
-KEPT_VARIANCE = 0.98
+KEPT_VARIANCE = 0.9999
 LEAST_VARIANCE = 1e-6
 Halves = npt.NDArray[np.float16]
 Ints = npt.NDArray[np.intp]

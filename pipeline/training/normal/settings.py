@@ -21,13 +21,13 @@ class NormalSettings(Strict):
         1024, ge=16, le=20_000, description="Patches of good parts that the memory holds."
     )
     pool: int = Field(
-        10_000,
+        20_000,
         ge=100,
         le=1_000_000,
         description="Patches that those of the memory are chosen from.",
     )
     components: int = Field(
-        64, ge=4, le=512, description="Principal components of a patch, at most."
+        160, ge=4, le=512, description="Principal components of a patch, at most."
     )
     injected: int = Field(
         200,

@@ -39,9 +39,10 @@ def test_patches_lie_on_the_finer_grid_and_hold_the_channels_of_both_levels() ->
     assert patches(maps, (0, 0)).shape == (2, 3, 8, 8)
 
 
-def test_the_border_counts_only_what_lies_inside() -> None:
+def test_the_border_is_damped_by_zeros_around_the_map() -> None:
     flat = patches([torch.ones(1, 2, 6, 6)], (0, 0))
-    torch.testing.assert_close(flat, torch.ones(1, 2, 6, 6))
+    assert flat[0, 0, 3, 3] == 1
+    assert flat[0, 0, 0, 0] == pytest.approx(4 / 9)
 
 
 def test_the_memory_gives_the_distance_to_the_nearest_patch_it_holds() -> None:
