@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.contracts.bundle import open_bundle
+from pipeline.contracts.bundle import MODEL, open_bundle
 from pipeline.contracts.records import Verdict
 from pipeline.datasets import scores
 from pipeline.datasets.manifest_reader import read_manifest
+from pipeline.datasets.shards import Shards
 from pipeline.inference.inspector import Inspector
-from pipeline.inference.predictor import Predictor, softmax
+from pipeline.inference.predictor import Predictor, session, softmax
 from pipeline.stages import preprocess, train
 from pipeline.training import attribution
 from pipeline.training.checkpoint import pooling_of, rebuild
@@ -58,8 +59,52 @@ def test_the_pooling_and_its_score_stand_in_the_report_and_in_the_bundle(data: P
     assert "pooling" in consulted.by_out_of_fold
 
 
-def test_the_evaluation_names_the_pooling(data: Path) -> None:
-    text = (data / "evaluate/evaluation.json").read_text()
+def test_by_default_the_pooling_is_the_best_out_of_fold_and_the_worst_tile_is_compared_too(
+    data: Path, tmp_path: Path
+) -> None:
+    settings = train.Config.model_validate(SETTINGS | {"pooling": "auto"})
+    (line,) = (
+        line
+        for line in train.run(settings, data, tmp_path).lines
+        if line.startswith("pooling of tiles: ")
+    )
+    found = json.loads((tmp_path / "report.json").read_bytes())["pooling"]
+    losses = found["oof_log_losses"]
+    assert set(losses) == {"worst", "noisy_or", "top_1", "top_2", "top_4"}
+    assert losses[found["name"]] == min(losses.values())
+    best, second = list(losses)[:2]
+    assert line.startswith(f"pooling of tiles: {best} {losses[best]:.4f}")
+    assert line.endswith(f"runner-up {second} {losses[second]:.4f}")
+
+
+def test_a_fine_tuned_network_is_trained_and_exported_through_the_pooling(
+    data: Path, tmp_path: Path
+) -> None:
+    settings = {
+        **SETTINGS,
+        "method": "finetune",
+        "views": 0,
+        "pooling": "auto",
+        "finetune": {"epochs": 1, "batch_size": 16, "mixup": 0.2},
+        "trainer": {"accelerator": "cpu", "num_workers": 0},
+    }
+    train.run(train.Config.model_validate(settings), data, tmp_path)
+    report = json.loads((tmp_path / "report.json").read_bytes())
+    assert report["pooling"] == {"name": "noisy_or"}
+    assert report["temperature"] > 0
+    network, pooling = rebuild(tmp_path), pooling_of(tmp_path)
+    assert pooling is not None
+    assert float(pooling.temperature) == pytest.approx(report["temperature"])
+    images = Shards(data / "preprocess").stack(np.arange(8))
+    logits, _ = attribution.pooled(attribution.logits(network, images), pooling, 4)
+    graph = session(tmp_path / "bundle" / MODEL)
+    found, shares = graph.run(["logits", "contributions"], {"image": images})
+    np.testing.assert_allclose(found, logits, atol=1e-3)
+    np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
+
+
+def test_the_report_names_the_pooling(data: Path) -> None:
+    text = (data / "evaluate/report.html").read_text()
     assert "4 tiles a part, pooled by noisy_or" in text
 
 
