@@ -52,6 +52,7 @@ bench-station: .venv/train.stamp ## Latency, rate, idle cost and start of a stat
 	$(BIN)/python -m benchmarks.station
 	$(BIN)/python -m benchmarks.start
 	$(BIN)/python -m benchmarks.commands
+	$(BIN)/python -m benchmarks.pages
 
 soak: .venv/dev.stamp ## Break a station longer and more often, then replay 100,000 frames
 	LINESIDE_SOAK=1 $(BIN)/python -m pytest tests/faults

@@ -27,6 +27,7 @@ from pipeline.cli.data import data
 from pipeline.cli.init import init
 from pipeline.cli.key import keys
 from pipeline.cli.ledger import ledger
+from pipeline.cli.live.attached import watch
 from pipeline.cli.models import models
 from pipeline.cli.recipes.tune import tune
 from pipeline.cli.review import review
@@ -61,6 +62,7 @@ app.command()(tune)
 app.add_typer(keys, name="key")
 app.command()(run)
 app.command()(check)
+app.command()(watch)
 app.command()(review)
 app.command()(audit)
 app.command()(outbox)

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from pipeline.contracts.records import Record, Verdict
 from pipeline.daemon.images.writer import StorageStatus
 from pipeline.daemon.inspection.camera import CameraStatus
@@ -83,3 +85,30 @@ class StationStatus:
         served = {**asdict(self, dict_factory=keyed), "not_ready": self.not_ready}
         served["model"]["drift"] = served.pop("drift")
         return served
+
+
+def status_from(served: Mapping[str, Any]) -> StationStatus:
+    """The status in the JSON that `/status` serves; the other way round than `as_dict`.
+
+    Raises:
+        ValueError: it is not the status of a station of this version of Lineside.
+    """
+    try:
+        given = dict(served)
+        given["alarms"] = given.pop("trouble")
+        given.pop("not_ready")
+        given["model"] = _with_alarm(given["model"])
+        given["drift"] = given["model"].pop("drift")
+        given["cameras"] = [_with_alarm(camera) for camera in given["cameras"]]
+        given["sinks"] = [_with_alarm(sink) for sink in given["sinks"]]
+        if given["storage"] is not None:
+            given["storage"] = _with_alarm(given["storage"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"it has no {error}") from None
+    return TypeAdapter(StationStatus).validate_python(given)
+
+
+def _with_alarm(part: Mapping[str, Any]) -> dict[str, Any]:
+    named = dict(part)
+    named["alarm"] = named.pop("trouble")
+    return named

@@ -256,5 +256,7 @@ def test_a_search_reads_from_an_index_in_the_order_that_is_wanted(
         search(db, "west-1", wanted, 5)
         db.set_trace_callback(None)
         plan = [row["detail"] for row in db.execute(f"EXPLAIN QUERY PLAN {asked[1]}")]
+        ends = [row["detail"] for row in db.execute(f"EXPLAIN QUERY PLAN {asked[0]}")]
+    assert [line for line in ends if "SCAN records" in line] == []
     assert plan[0].startswith(f"SEARCH records USING INDEX {index} (")
     assert (len(plan) == 1) == (index != "records_serial")  # a serial's few records are sorted

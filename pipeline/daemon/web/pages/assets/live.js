@@ -16,6 +16,7 @@ const shortClock = new Intl.DateTimeFormat(language, { timeStyle: "short" });
 const SKEW_MS = 5000; // between the clocks of this device and the station
 const PINNED_MS = 60000; // so long a part that was chosen stays large
 const PICTURE_MS = 500; // between two pictures of the last part, however fast parts come
+const SMALL_MS = 300; // between two small pictures
 const VERDICTS = ["PASS", "FAIL", "REVIEW", "NOT_INSPECTED"];
 
 const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, key) => values[key]);
@@ -159,13 +160,24 @@ function addTo(row, template, most, part) {
   const image = item.querySelector("img");
   if (image) {
     image.onload = () => { image.hidden = false; };
-    image.src = picture(part.id, "small");
+    image.dataset.later = picture(part.id, "small");
   }
   // Newest first; a record that was closed late goes where its time belongs.
   const before = [...row.children].find((other) => other.dataset.at <= part.at);
   row.insertBefore(item, before || null);
   while (row.children.length > most) row.lastElementChild.remove();
 }
+
+// One small picture at a time, the newest first: where parts come fast, those that have left the
+// row before their turn are not asked for.
+function fetchSmall() {
+  const image = element("doubtful").querySelector("img[data-later]");
+  if (!image) return;
+  image.src = image.dataset.later;
+  delete image.dataset.later;
+}
+
+setInterval(fetchSmall, SMALL_MS);
 
 function addParts(data) {
   for (const part of data.parts) {
