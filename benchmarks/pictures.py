@@ -35,6 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--sets", nargs="+", default=development_sets.SETS)
     parser.add_argument("--parts", type=int, default=1000, help="at most so many of a set")
+    parser.add_argument("--trials", nargs="+", help="only these beside the first; none: all")
     parser.add_argument("--cache", type=Path, help="file that keeps features")
     parser.add_argument("--json", type=Path, help="write the figures there")
     args = parser.parse_args()
@@ -50,8 +51,12 @@ def main() -> None:
                 *(data, home, settings.networks, settings.seed, args.cache, home / "work", _watch)
             )
             for kind, tried in _trials(spec, settings.scales, data).items():
+                first, *others = tried
+                wanted = [t for t in others if not args.trials or t.name in args.trials]
+                if not wanted:
+                    continue
                 title = f"{name}, {kind}: {len(data.table)} images"
-                found[f"{name}, {kind}"] = _compare(title, probe, tried)
+                found[f"{name}, {kind}"] = _compare(title, probe, [first, *wanted])
         if args.json:
             write_json(args.json, found)
 

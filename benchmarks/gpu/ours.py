@@ -93,6 +93,7 @@ def _fit(
         images=_Chosen(stored, rows),
         names=stored.index["sample_id"].iloc[rows].tolist(),
         targets=one_hot(stored)[rows],
+        weights=np.ones(len(rows), np.float32),
         extra=np.full(len(rows), extra, np.intp),
         augmenter=steel.augmenter(),
     )

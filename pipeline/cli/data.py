@@ -54,6 +54,7 @@ def check_data(
     """Look for damage, copies, conflicts, leaks and wrong labels; exit 1 when leaky or corrupt."""
     try:
         from pipeline.datasets.adapters import adapter
+        from pipeline.datasets.annotations import weights
         from pipeline.datasets.checks.examination import examine
         from pipeline.datasets.listings.listing import Listing
         from pipeline.datasets.listings.mask_twins import refuse_masks
@@ -69,7 +70,9 @@ def check_data(
     listing = Listing.of(source.read(config))
     refuse_masks(listing, source.root(config))
     seen = examine(listing, source.root(config), watch=_progress if err.is_terminal else None)
-    notes = [*seen.notes, *listing.lines()]
+    notes = [*seen.notes, *weights.note([s.sample.weight for s in seen.scans]), *listing.lines()]
+    if any(s.sample.defect_probability is not None for s in seen.scans):
+        notes.append("the annotators' belief is known: `weights: belief` in ingest.yaml uses it")
     splits = [s.sample.split for s in seen.scans]
     report = {
         "source": found.settings,

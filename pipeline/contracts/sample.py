@@ -36,6 +36,7 @@ class Sample:
         group: images of one physical part, module or shot share it; never split apart.
         variant: product variant the image shows ("" when there is only one).
         defect_probability: the annotator's belief that the part is defective, where one was given.
+        weight: how much it counts in the loss of training, above 0 to 1.
         split: train, val or test where the data set has its own split, else "".
         mask: what is 0 where the part is sound: POSIX path, relative to the same root, of an image
             of the same size, several such paths with a line break between, or run lengths
@@ -55,3 +56,4 @@ class Sample:
     mask: str = ""
     labels: tuple[str, ...] = ()
     boxes: tuple[Box, ...] = ()
+    weight: float = 1.0

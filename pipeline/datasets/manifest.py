@@ -8,6 +8,8 @@ given_split         the data set's own split where that leaks and was replaced, 
 fold                of training images, 0 to k - 1, by group; -1 for the others or without folds
 variant             product variant, "" when there is only one
 defect_probability  the annotator's belief, NaN where none was given
+weight              how much it counts in the loss of training, above 0 to 1; 1 where an older
+                    manifest has no such column
 width_px, height_px, bytes
 sha256              of the file, so that a later stage notices a changed image
 pixels_sha256       of the decoded pixels, so that a re-encoded copy is still a copy
@@ -75,6 +77,7 @@ def rows(
             "defect_probability": pd.Series(
                 [s.sample.defect_probability for s in scans], dtype="float64"
             ),
+            "weight": pd.Series([s.sample.weight for s in scans], dtype="float64"),
             "width_px": [s.width_px for s in scans],
             "height_px": [s.height_px for s in scans],
             "bytes": [s.bytes for s in scans],

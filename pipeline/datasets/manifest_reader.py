@@ -19,8 +19,11 @@ from pipeline.files import read_model
 def read_manifest(folder: Path) -> Manifest:
     """Read the `ingest/` folder of a recipe's data."""
     source = ADAPTERS.configure(json.loads((folder / SOURCE).read_bytes()))
+    table = pd.read_parquet(folder / TABLE)
+    if "weight" not in table:
+        table["weight"] = 1.0
     return Manifest(
-        table=pd.read_parquet(folder / TABLE),
+        table=table,
         taxonomy=read_model(folder / TAXONOMY, Taxonomy),
         root=adapter(source).root(source),
         report=json.loads((folder / REPORT).read_bytes()),

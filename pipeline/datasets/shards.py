@@ -1,8 +1,8 @@
 """Prepared images in a few large files, memory-mapped: no decoding and no copies in training.
 
 `images-0000.npy`, ... hold uint8 n,H,W,C; `index.parquet` has one row an image, in shard order: of
-the manifest sample_id, label, group, split, given_split, fold, variant and defect_probability;
-further
+the manifest sample_id, label, group, split, given_split, fold, variant, defect_probability and
+weight (1 where an older index has none); further
 
 part_label      the part's own label; that of a tile differs where masks or boxes show it sound
 tile            which tile of the part it is, row by row from 0; several where the spec cuts tiles
@@ -30,7 +30,7 @@ SPEC = "preprocess.json"
 IMAGES, MASKS = "images", "masks"
 COLUMNS = (
     *("sample_id", "label", "group", "split", "given_split", "fold", "variant"),
-    "defect_probability",
+    *("defect_probability", "weight"),
 )
 SHARD_BYTES = 64 * 2**20
 
@@ -45,6 +45,8 @@ class Shards:
 
     def __init__(self, folder: Path) -> None:
         self.index = pd.read_parquet(folder / INDEX)
+        if "weight" not in self.index:
+            self.index["weight"] = 1.0
         self.spec = read_model(folder / SPEC, PreprocessSpec)
         self._shard = self.index["shard"].to_numpy()
         self._row = self.index["row"].to_numpy()

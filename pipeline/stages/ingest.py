@@ -17,6 +17,7 @@ from pipeline.contracts.spec import RawPixels, ReferenceName, reference_file
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.datasets import golden, location, manifest
 from pipeline.datasets.adapters import ADAPTERS, adapter
+from pipeline.datasets.annotations import weights
 from pipeline.datasets.annotations.classes import classified
 from pipeline.datasets.checks import group_sizes
 from pipeline.datasets.checks.examination import SHOWN, Examination, examine
@@ -115,6 +116,12 @@ class Config(Strict):
         description="Where the images are; `type` names a file in pipeline/datasets/adapters/."
     )
     split: Split = Field(description="How train, val and test are divided.")
+    weights: Literal["belief"] | None = Field(
+        None,
+        description="Weights of the images in the loss of training; belief: that of the annotators "
+        "in the label, where the data set gives `defect_probability`. No figure is weighted. None: "
+        "those of the data set, or 1.",
+    )
     raw: RawPixels | None = Field(
         None,
         description="What the images' values mean, where they have more than 8 bits or stand "
@@ -154,6 +161,8 @@ def run(
     refuse_masks(listing, root)
     samples = classified(listing, taxonomy, root)
     check_passing({s.label for s in samples}, taxonomy, root, listing.unlisted)
+    if config.weights == "belief":
+        samples = weights.believed(samples, taxonomy.good)
     samples = regroup(config.split.groups, samples, root)
     seen = examine(
         samples,
@@ -216,7 +225,8 @@ def run(
             "folds": max(folds) + 1,
         },
     }
-    listed = [*sizes, *listing.lines()]
+    weighted = weights.note(table["weight"].tolist())
+    listed = [*sizes, *weighted, *listing.lines()]
     write_json(out / manifest.REPORT, report)
     write_page(
         out / PAGE, seen, splits, report, root, notes=[*filter(None, [decided.on_given]), *listed]

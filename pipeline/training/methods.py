@@ -327,6 +327,7 @@ def tune(
         images=data.images,
         names=extraction.names_of(index).tolist(),
         targets=data.targets,
+        weights=data.weights,
         extra=oversampling.extra_views(index["label"].tolist(), 0, data.oversample),
         augmenter=data.augmenter,
         pooling=fixed(pooling, data.unmarked_tiles, data.taxonomy.passing),

@@ -34,6 +34,7 @@ class TrainingData:
     Attributes:
         stored: all prepared images, of every split.
         images: those to learn from.
+        weights: how much each counts in the loss, float32 N, 1 on average.
         part_targets: of the parts that cameras' images show, where tiles have labels of their own.
         held: validation images that training may choose by; None where there are none.
         set_aside: ids of the validation parts that it may not, for the limits.
@@ -45,6 +46,7 @@ class TrainingData:
     oversample: oversampling.Oversample
     images: TrainingImages
     targets: Floats
+    weights: Floats
     part_targets: Floats
     held: HeldOut | None
     set_aside: tuple[str, ...] = ()
@@ -115,10 +117,18 @@ def gather(
         oversample=oversampling.read(source / "augment"),
         images=images,
         targets=targets,
+        weights=_weights(images.index),
         part_targets=_of_parts(images.index.iloc[: images.n_real], taxonomy, soft_labels),
         held=_held_out(stored, taxonomy, soft_labels, aside),
         set_aside=aside,
     )
+
+
+def _weights(index: pd.DataFrame) -> Floats:
+    """Those of the manifest, divided by their mean: the steps of a training keep their size."""
+    weights = index["weight"].to_numpy(np.float32)
+    scaled: Floats = weights / weights.mean()
+    return scaled
 
 
 def set_aside(index: pd.DataFrame, taxonomy: Taxonomy) -> tuple[str, ...]:

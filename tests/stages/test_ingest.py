@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from pipeline.contracts.taxonomy import Taxonomy
-from pipeline.datasets.adapters import folder
+from pipeline.datasets.adapters import elpv, folder
 from pipeline.errors import DataError
 from pipeline.imaging.codec import encode_png, read
 from pipeline.stages import ingest
@@ -450,3 +450,22 @@ def test_a_large_group_and_few_groups_in_test_are_named_with_a_remedy(images: Pa
     assert "test has bad parts of 1 group(s) only, of 4 in all" in printed
     page = (images.parent / "out/report.html").read_text()
     assert "Test has good parts of 1 group(s) only" in page
+
+
+def test_belief_becomes_a_weight_where_the_recipe_asks_for_it(tmp_path: Path) -> None:
+    source = elpv.Config(type="elpv", defective_above=0)
+    lines = {}
+    for name in ("plain", "belief"):
+        (tmp_path / name).mkdir()
+        config = ingest.Config.model_validate(
+            {"source": source, "split": {}, "weights": "belief" if name == "belief" else None}
+        )
+        lines[name] = "\n".join(ingest.run(config, TAXONOMY, tmp_path / name).lines)
+    plain, table = (pd.read_parquet(tmp_path / n / "manifest.parquet") for n in lines)
+    assert set(plain["weight"]) == {1.0}
+    unsure = table["weight"] < 1
+    assert unsure.sum() == 401
+    bad = table["label"] == "defective"
+    assert table.loc[bad, "weight"].tolist() == table.loc[bad, "defect_probability"].tolist()
+    assert "401 of 2624 images count less than 1" in lines["belief"]
+    assert "count less" not in lines["plain"]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
-from pipeline.training.training_data import ENOUGH_GROUPS, ENOUGH_PARTS, set_aside
-from tests.stages.conftest import TAXONOMY
+from pipeline.training.training_data import ENOUGH_GROUPS, ENOUGH_PARTS, gather, set_aside
+from tests.stages.conftest import TAXONOMY, Ran, ran
+
+__all__ = ["ran"]
 
 
 def validation(n_modules: int, cells: int, tiles: int = 1) -> pd.DataFrame:
@@ -55,3 +60,24 @@ def test_a_recipe_without_limits_needs_nothing_set_aside() -> None:
     )
     assert set_aside(validation(8, 20), Taxonomy(classes=scrap)) == ()
     assert set_aside(validation(8, 20).iloc[:0], TAXONOMY) == ()
+
+
+def test_weights_of_the_manifest_are_one_on_average(ran: Ran, tmp_path: Path) -> None:
+    for name in ("ingest", "preprocess", "augment"):
+        shutil.copytree(ran.data / name, tmp_path / name)
+    file = tmp_path / "preprocess/index.parquet"
+    index = pd.read_parquet(file)
+    index["weight"] = np.where(index["label"] == "good", 1.0, 0.25)
+    index.to_parquet(file, index=False)
+    data = gather(tmp_path, soft_labels=0)
+    good = data.images.index["label"] == "good"
+    assert data.weights.mean() == pytest.approx(1, abs=1e-6)
+    np.testing.assert_allclose(data.weights[~good], data.weights[good][0] / 4, rtol=1e-6)
+
+
+def test_an_index_of_before_weights_counts_every_image_as_one(ran: Ran, tmp_path: Path) -> None:
+    for name in ("ingest", "preprocess", "augment"):
+        shutil.copytree(ran.data / name, tmp_path / name)
+    file = tmp_path / "preprocess/index.parquet"
+    pd.read_parquet(file).drop(columns="weight").to_parquet(file, index=False)
+    assert set(gather(tmp_path, soft_labels=0).weights) == {1.0}

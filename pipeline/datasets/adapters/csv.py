@@ -46,6 +46,11 @@ class Columns(Strict):
         description="Column with the annotator's belief that the part is defective, 0 to 1, or "
         "empty. None: no such column.",
     )
+    weight: str | None = Field(
+        None,
+        description="Column with how much an image counts in the loss of training, above 0 to 1, "
+        "or empty, which is 1. None: no such column.",
+    )
     variant: str | None = Field(
         None, description="Column with the product variant. None: no such column."
     )
@@ -123,6 +128,7 @@ def read(config: Config) -> Listing:
                 variant=given.get("variant", ""),
                 defect_probability=_probability(given.get("defect_probability", ""), where),
                 split=_split(given["split"], where) if "split" in given else "",
+                weight=_weight(given.get("weight", ""), where),
             )
         )
     listing = complete(samples, found, config.unlisted, config.good, config.file, home)
@@ -162,6 +168,18 @@ def _probability(given: str, where: str) -> float | None:
         value = -1
     if not 0 <= value <= 1:
         raise DataError(f'{where} has defect probability "{given}"; expected 0 to 1, or nothing')
+    return value
+
+
+def _weight(given: str, where: str) -> float:
+    if not given:
+        return 1.0
+    try:
+        value = float(given.replace(",", "."))
+    except ValueError:
+        value = -1
+    if not 0 < value <= 1:
+        raise DataError(f'{where} has weight "{given}"; expected above 0 to 1, or nothing')
     return value
 
 

@@ -34,6 +34,7 @@ class Examples:
         images: uint8 H,W,C by position, 0 to N - 1.
         names: one for each image, its own.
         targets: float32 N,K.
+        weights: how much each counts in the loss, float32 N, 1 on average.
         extra: how many times more than once an epoch shows each image, int N.
         augmenter: makes the views.
         pooling: of the tiles of a part, where the loss is that of parts; None: of each image.
@@ -43,6 +44,7 @@ class Examples:
     images: Images
     names: Sequence[str]
     targets: Floats
+    weights: Floats
     extra: npt.NDArray[np.intp]
     augmenter: Augmenter
     pooling: TilePooling | None = None
@@ -112,14 +114,16 @@ class _Augmented(Dataset[tuple[Tensor, Tensor, Tensor, int]]):
         self._examples, self._seed = examples, seed
 
     def __getitem__(self, step: Step) -> tuple[Tensor, Tensor, Tensor, int]:
-        """uint8 n,H,W,C, targets n,K, which images they are, and the images of the whole step."""
+        """uint8 n,H,W,C, targets n,K times weights, which images, how many the step has in all."""
         its = self._examples
         images = its.images.stack(step.rows)
         for i, (row, view) in enumerate(zip(step.rows, step.views, strict=True)):
             images[i] = its.augmenter(
                 images[i], seed=self._seed, sample_id=its.names[row], view=int(view)
             )
-        targets = torch.from_numpy(its.targets[step.rows])
+        # So mixed pictures have mixed weights; the loss takes the sum of a target for its weight.
+        weighted = its.targets[step.rows] * its.weights[step.rows, None]
+        targets = torch.from_numpy(weighted)
         return torch.from_numpy(images), targets, torch.from_numpy(step.rows), step.total
 
 

@@ -90,7 +90,9 @@ def fit(
     leads = is_leader()
     if state is not None and leads:
         print(f"  resuming after epoch {state.epoch} of {config.epochs}", flush=True)
-    prior = examples.targets.astype(np.float64).repeat(1 + examples.extra, axis=0).mean(axis=0)
+    weighted = examples.targets.astype(np.float64) * examples.weights[:, None]
+    prior = weighted.repeat(1 + examples.extra, axis=0).sum(axis=0)
+    prior /= prior.sum()
     if state is None or not state.is_over(config):
         fixed_norm = config.freezes_batch_norm(len(examples.names), pretrained=pretrained)
         shape = examples.images.stack(np.arange(1)).shape[1:]

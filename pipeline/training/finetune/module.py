@@ -137,14 +137,15 @@ class FineTuning(pl.LightningModule):
             target, of_parts = target[:: self._n_tiles], total // self._n_tiles
         if self._config.balance == "logits":
             logits = logits + self._log_prior
-        summed = cross_entropy(
+        weight = target.sum(dim=1)
+        losses = cross_entropy(
             logits,
-            target,
+            target / weight[:, None],
             weight=self._weights if self._config.balance == "weights" else None,
             label_smoothing=self._config.label_smoothing,
-            reduction="sum",
+            reduction="none",
         )
-        loss = summed * self.trainer.world_size / of_parts
+        loss = (losses * weight).sum() * self.trainer.world_size / of_parts
         self._unseen.append((loss.detach(), rows, index))
         if len(self._unseen) >= LOOK_EVERY.get(self.device.type, 1):
             self._look_at_losses()

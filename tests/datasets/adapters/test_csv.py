@@ -72,6 +72,18 @@ def test_an_empty_probability_is_none(tmp_path: Path) -> None:
     assert [s.defect_probability for s in read(file, {"defect_probability": "p"})] == [None, 1.0]
 
 
+def test_a_weight_is_read_and_an_empty_one_is_one(tmp_path: Path) -> None:
+    file = table(tmp_path, "path,label,w", "img/a.png,good,", 'img/b.png,bad,"0,25"')
+    assert [s.weight for s in read(file, {"weight": "w"})] == [1.0, 0.25]
+
+
+@pytest.mark.parametrize("given", ["0", "1.5", "-1", "much", "nan"])
+def test_a_weight_out_of_its_range_is_named_with_its_line(given: str, tmp_path: Path) -> None:
+    file = table(tmp_path, "path,label,w", "img/a.png,good,1", f"img/b.png,bad,{given}")
+    with pytest.raises(DataError, match=rf':3 has weight "{given}"; expected above 0 to 1'):
+        read(file, {"weight": "w"})
+
+
 def test_an_absolute_path_and_backslashes_become_relative(tmp_path: Path) -> None:
     file = table(tmp_path, "path,label", f"{tmp_path}/img/a.png,good", "img\\b.png,good")
     assert [s.path for s in read(file)] == ["img/a.png", "img/b.png"]

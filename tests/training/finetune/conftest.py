@@ -109,6 +109,7 @@ def examples(n: int = N_TRAIN, extra: npt.NDArray[np.intp] | None = None) -> Exa
         images=images,
         names=[f"part-{i}" for i in range(n)],
         targets=one_hot(images.labels),
+        weights=np.ones(n, np.float32),
         extra=np.zeros(n, np.intp) if extra is None else extra,
         augmenter=Augmenter.of(POLICY),
     )

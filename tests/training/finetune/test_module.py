@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -99,3 +101,27 @@ def test_a_balanced_training_reports_the_shares_it_took_out(tmp_path: Path) -> N
     assert plain.log_prior is None
     assert balanced.log_prior is not None
     np.testing.assert_allclose(np.exp(balanced.log_prior), [0.5, 0.5], atol=1e-6)
+
+
+def test_wrong_labels_of_little_weight_teach_little(tmp_path: Path) -> None:
+    right = examples()
+    wrong = np.arange(len(right.names)) % 5 < 2
+    targets = np.where(wrong[:, None], 1 - right.targets, right.targets)
+    start = network(right)
+
+    def losses(weight: float) -> float:
+        weights = np.where(wrong, weight, 1.0).astype(np.float32)
+        shown = replace(right, targets=targets, weights=weights / weights.mean())
+        _, tuned = tune(tmp_path / f"{weight}", examples=shown, network=copy.deepcopy(start))
+        return float(tuned.history["val_loss"].iloc[-1])
+
+    assert losses(0.01) < losses(1.0)
+
+
+def test_a_class_of_half_weight_has_half_the_share(tmp_path: Path) -> None:
+    shown = examples()
+    weights = np.where(shown.targets[:, 1] > 0, 0.5, 1.0).astype(np.float32)
+    shown = replace(shown, weights=weights / weights.mean())
+    _, balanced = tune(tmp_path, {"epochs": 1, "balance": "logits"}, examples=shown)
+    assert balanced.log_prior is not None
+    np.testing.assert_allclose(np.exp(balanced.log_prior), [2 / 3, 1 / 3], atol=1e-6)
