@@ -100,11 +100,6 @@ def run(
         *_write_scores(config, data, trained, extractor, out, tracker),
         *_write_bundle(config, data, backbones, trained, source, out, teacher),
     ]
-    if trained.method == "probe" and (data.weights != 1).any():
-        lines.append(
-            "the images' weights are not used: a head on backbone features counts every image as "
-            "one (method: finetune uses them)"
-        )
     if doubts:
         trained.facts["doubts"] = doubts
     trained.consulted.write(out / scores.CONSULTED)

@@ -148,7 +148,7 @@ def _probed(
     folds = data.index["fold"].to_numpy()
     n_folds = int(folds.max()) + 1
     facts: dict[str, Any] = {}
-    lines: list[str] = []
+    lines = data.unused_weights()
     probabilities = found = logits = None
     consulted = Consulted(set_aside=data.set_aside)
     with finetune.alone():
