@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from http.client import HTTPConnection
 from typing import Any
 
@@ -114,6 +114,22 @@ def test_too_many_pages_are_refused(serve: Serve, monkeypatch: pytest.MonkeyPatc
         refused = served.ask("GET", "/events")
         assert (refused.status, refused.detail) == (503, "1 pages are open already")
         assert served.send().status == 200
+
+
+def test_fifty_open_pages_lose_no_part_and_the_account_balances(serve: Serve) -> None:
+    served = serve()
+    with ExitStack() as stack:
+        pages = [stack.enter_context(opened(served)) for _ in range(50)]
+        for page in pages:
+            page.next("snapshot")
+        for number in range(40):
+            served.send(50 if number % 2 else 200, x_serial=str(number))
+        for page in pages:
+            seen = set[str]()
+            while len(seen) < 40:
+                seen |= {part["serial"] for part in page.next("parts")[1]["parts"]}
+    account = served.station.ledger.account()
+    assert (account.triggers, account.balances) == (40, True)
 
 
 def test_a_stream_needs_a_token_that_reads(serve: Serve, tokens: Tokens, actor: str) -> None:

@@ -28,7 +28,9 @@ from tests.daemon.web.pages.conftest import (
 )
 
 SCREENS = [(1280, 800), (390, 844)]
-LOADED = "const i = document.querySelector(arguments[0]); return !i.hidden && i.naturalWidth > 0"
+LOADED = (
+    "const i = document.querySelector(arguments[0]); return !!i && !i.hidden && i.naturalWidth > 0"
+)
 INSIDE = "return [document.documentElement.scrollWidth, window.innerWidth]"
 
 
@@ -155,6 +157,22 @@ def test_the_page_fits_the_screen_and_keeps_nobody_out(
         page_px, window_px = browser.execute_script(INSIDE)
         assert page_px <= window_px
         assert serious_faults(browser) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_the_whole_page_is_seen_on_a_panel_without_scrolling(
+    browser: Browser, serve: Serve, language: str
+) -> None:
+    served = serve()
+    for brightness in (200, 50, 128) * 4:
+        served.send(brightness, x_serial="SN-2026-4711")
+    with seen_at(browser, 1280, 800, "light"):
+        open_page(browser, served, f"/language?to={language}&next=/")
+        until(lambda: browser.execute_script(LOADED, "#doubtful .FAIL img"), "a small picture")
+        height_px = browser.execute_script("return document.documentElement.scrollHeight")
+    browser.get(f"{served.web.address}/language?to=en&next=/login")
+    assert height_px <= 800
 
 
 @pytest.mark.slow

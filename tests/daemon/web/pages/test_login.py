@@ -13,7 +13,9 @@ from tests.daemon.web.pages.conftest import (
     open_page,
     page,
     post,
+    seen_at,
     send_keys,
+    serious_faults,
     text,
     wait_for,
 )
@@ -141,6 +143,18 @@ def test_a_language_is_chosen_by_a_link_and_remembered(serve: Serve) -> None:
     assert (reply.status, reply.headers["location"]) == (303, "/")
     assert 'lang="de"' in page(served, "/", cookie=cookie_of(reply)).body.decode()
     assert "set-cookie" not in page(served, "/language?to=xx").headers
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["/login", "/nowhere"])
+def test_the_login_page_and_that_of_an_error_keep_nobody_out(
+    browser: Browser, serve: Serve, tokens: Tokens, reader: str, path: str, scheme: str
+) -> None:
+    served = serve(tokens=tokens.path)
+    with seen_at(browser, 390, 844, scheme):
+        browser.get(f"{served.web.address}{path}")
+        assert serious_faults(browser) == []
 
 
 @pytest.mark.slow
