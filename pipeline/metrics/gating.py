@@ -19,12 +19,12 @@ from pipeline.contracts.evaluation import Check, CheckState, Comparison, Gate, G
 from pipeline.contracts.records import Verdict
 from pipeline.metrics.choice import MAX_REVIEW
 from pipeline.metrics.comparison import WORDS, worse_in
+from pipeline.metrics.promises import one_sided
 from pipeline.metrics.proof import JudgedShare, judge_share
 from pipeline.metrics.rates import asked, grouped_share, percent, share_in_words
 from pipeline.plugins import Strict
 
 CHANCE = 0.5  # AUROC of a model that guesses
-CONFIDENCE = 0.95  # one-sided, for promises that name none
 MOST_NAMED = 3
 NO_BAD_PART = (
     "no bad part is known, neither to choose limits by nor to test: nobody knows what escapes"
@@ -131,7 +131,7 @@ def _promised(
         return
     bad, verdicts = found.bad, found.verdicts
     groups = np.asarray(found.groups, dtype=str)
-    sure = promise.get("confidence", CONFIDENCE)
+    sure = one_sided(promise)
     for name, kind, verb, among, verdict, limit in (
         ("escapes", "bad", "pass", bad, Verdict.PASS, promise.get("max_escape")),
         ("overkill", "good", "fail", ~bad, Verdict.FAIL, promise.get("max_overkill")),

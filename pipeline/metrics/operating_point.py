@@ -22,6 +22,7 @@ from pipeline.metrics.promises import (
     choose_max_escape,
     choose_max_overkill,
     choose_pass_limit,
+    one_sided,
 )
 from pipeline.metrics.rates import asked, samples_needed
 
@@ -143,9 +144,9 @@ def promise(
 ) -> dict[str, Any]:
     """What is promised, for evaluation.json: the policy's keys, `policy` and `supported`.
 
-    `max_escape`, `max_overkill` and `confidence` stand only where the policy has them,
-    `missing_bad` and `missing_good` where so many parts more would prove it, and `bad_known` is
-    false where no bad part was there to choose by; `said` is all of it in words.
+    `max_escape`, `max_overkill`, `confidence` and `confidence_for` stand only where the policy has
+    them, `missing_bad` and `missing_good` where so many parts more would prove it, and `bad_known`
+    is false where no bad part was there to choose by; `said` is all of it in words.
     """
     given = policy.model_dump()
     shares = [
@@ -153,9 +154,11 @@ def promise(
         for key, word in (("max_escape", "escapes"), ("max_overkill", "overkill"))
         if key in given
     ]
-    how = (
-        f" at {asked(given['confidence'])} % confidence" if "confidence" in given else " on average"
-    )
+    how = " on average"
+    if "confidence" in given:
+        together = {"each": ", each", "both": ", both together"}
+        which = together.get(given.get("confidence_for", ""), "")
+        how = f"{which} at {asked(given['confidence'])} % confidence"
     text = {"cost": "the least cost a part", "fixed": "limits as given"}.get(
         policy.type, f"at most {' and '.join(shares)}{how}"
     )
@@ -189,7 +192,7 @@ def _without(
             False,
             (*choice.sentences, text),
             missing_bad=choice.missing_bad,
-            missing_good=samples_needed(policy.max_overkill, policy.confidence),
+            missing_good=samples_needed(policy.max_overkill, one_sided(policy.model_dump())),
         )
     text += "no limit can be chosen, every part goes to review"
     return Choice(OperatingPoint(pass_below=0.0, fail_from=ABOVE_ALL), False, (text,))

@@ -7,8 +7,9 @@ exceeds what is promised. Stopping at the first keeps the confidence although ma
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -19,6 +20,7 @@ from pipeline.metrics import clustering
 from pipeline.metrics.choice import ABOVE_ALL, Choice, Kind, Parts, ReviewLimit, counted
 from pipeline.metrics.rates import asked, percent, samples_needed
 
+CONFIDENCE = 0.95  # one-sided, for promises that name none
 # Groups that take less than this from the number of parts are not worth a sentence.
 WORTH_SAYING = 0.95
 
@@ -34,7 +36,12 @@ class MaxEscape(ReviewLimit):
         0.05, ge=1e-6, lt=1, description="Share of good parts that may fail."
     )
     confidence: float = Field(
-        0.95, gt=0.5, lt=1, description="One-sided confidence with which both shares must hold."
+        0.95, gt=0.5, lt=1, description="One-sided confidence with which the shares must hold."
+    )
+    confidence_for: Literal["each", "both"] = Field(
+        "each",
+        description="each: either share holds with that confidence, and both at once less surely; "
+        "both: they hold together, so that each is proven with (1 + confidence) / 2.",
     )
 
 
@@ -71,8 +78,9 @@ def choose_max_escape(policy: MaxEscape, parts: Parts) -> Choice:
     Scores between them are for review; where the two kinds separate, one limit serves both.
     """
     bad, good = parts
-    escapes = allowed(bad, "an escape rate", policy.max_escape, policy.confidence)
-    overkills = allowed(good, "an overkill rate", policy.max_overkill, policy.confidence)
+    sure = one_sided(policy.model_dump())
+    escapes = allowed(bad, "an escape rate", policy.max_escape, sure)
+    overkills = allowed(good, "an overkill rate", policy.max_overkill, sure)
     pass_below, fail_from = bad.limit(escapes.misses), good.limit(overkills.misses)
     if fail_from <= pass_below:
         pass_below = fail_from = (pass_below + fail_from) / 2
@@ -87,7 +95,7 @@ def choose_max_escape(policy: MaxEscape, parts: Parts) -> Choice:
 
 def choose_pass_limit(policy: MaxEscape, bad: Kind) -> Choice:
     """Only bad parts are there: the pass limit, and everything else for review."""
-    escapes = allowed(bad, "an escape rate", policy.max_escape, policy.confidence)
+    escapes = allowed(bad, "an escape rate", policy.max_escape, one_sided(policy.model_dump()))
     point = OperatingPoint(pass_below=bad.limit(escapes.misses), fail_from=ABOVE_ALL)
     return Choice(point, escapes.proved, escapes.sentences, missing_bad=escapes.missing)
 
@@ -101,6 +109,18 @@ def choose_max_overkill(policy: MaxOverkill, parts: Parts) -> Choice:
     promise = f"no promise is made about escapes: {counted(parts, point)}"
     sentences = (*overkills.sentences, promise)
     return Choice(point, overkills.proved, sentences, missing_good=overkills.missing)
+
+
+def one_sided(promise: Mapping[str, Any]) -> float:
+    """Confidence that each of the promised shares needs; 95 % where the promise names none.
+
+    Two shares that each fail with half of 1 - c hold together with c (Bonferroni).
+
+    Args:
+        promise: a policy's settings, or `promise` of evaluation.json.
+    """
+    sure = float(promise.get("confidence", CONFIDENCE))
+    return (1 + sure) / 2 if promise.get("confidence_for") == "both" else sure
 
 
 def allowed(kind: Kind, rate: str, limit: float, confidence: float) -> Allowed:

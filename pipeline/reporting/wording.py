@@ -232,7 +232,9 @@ def _chosen(promise: Mapping[str, Any]) -> str:
     ]
     sure = "on average"
     if "confidence" in promise:
-        sure = f"with {asked(promise['confidence'])} confidence"
+        together = {"each": "each ", "both": "both together "}
+        which = together.get(promise.get("confidence_for", ""), "")
+        sure = f"{which}with {asked(promise['confidence'])} confidence"
     return f"The limits were chosen so that {' and '.join(shares)}, {sure}."
 
 

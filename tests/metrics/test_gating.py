@@ -92,6 +92,13 @@ def unproven(given: Gate) -> dict[str, str]:
     return in_state(given, "not proven")
 
 
+def test_two_shares_that_hold_together_are_judged_more_surely() -> None:
+    """At 90 % for both, each is judged at 95 %."""
+    together = verdict(found(8), promised=PROMISE | {"confidence": 0.9, "confidence_for": "both"})
+    assert together.checks[0] == verdict(found(8)).checks[0]
+    assert together.checks[0] != verdict(found(8), promised=PROMISE | {"confidence": 0.9}).checks[0]
+
+
 def test_a_model_that_keeps_its_promises_passes_and_what_was_not_checked_is_named() -> None:
     given = verdict(doubts=[], commit="c2a64a5")
     assert given.passed

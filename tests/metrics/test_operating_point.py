@@ -236,6 +236,16 @@ def test_too_few_good_parts_are_reported_with_how_many_would_do() -> None:
 SCORES, BAD = np.linspace(0, 1, 200), np.arange(200) >= 120
 
 
+def test_shares_that_hold_together_are_proven_as_surely_as_each_at_half_the_doubt() -> None:
+    rng = np.random.default_rng(0)
+    scores, bad = rng.beta(2 + 3 * BAD, 5 - 3 * BAD), BAD
+    both = choose(MaxEscape(confidence=0.9, confidence_for="both"), scores, bad)
+    assert both == choose(MaxEscape(confidence=0.95), scores, bad)
+    each = choose(MaxEscape(confidence=0.9), scores, bad)
+    assert each.point.pass_below > both.point.pass_below
+    assert each.point.fail_from < both.point.fail_from
+
+
 def test_fixed_limits_stay_as_given_with_what_they_do_in_words() -> None:
     choice = choose(FixedLimits(type="fixed", pass_below=0.2, fail_from=0.8), SCORES, BAD)
     assert choice.point == OperatingPoint(pass_below=0.2, fail_from=0.8)
@@ -315,8 +325,13 @@ def test_fixed_limits_out_of_order_are_refused_in_their_line(tmp_path: Path) -> 
     [
         (
             MaxEscape(max_escape=0.02),
-            "at most 2 % escapes and 5 % overkill at 95 % confidence",
-            {"max_escape", "max_overkill", "confidence"},
+            "at most 2 % escapes and 5 % overkill, each at 95 % confidence",
+            {"max_escape", "max_overkill", "confidence", "confidence_for"},
+        ),
+        (
+            MaxEscape(max_escape=0.02, confidence=0.8, confidence_for="both"),
+            "at most 2 % escapes and 5 % overkill, both together at 80 % confidence",
+            {"max_escape", "max_overkill", "confidence", "confidence_for"},
         ),
         (
             MaxOverkill(type="max_overkill"),

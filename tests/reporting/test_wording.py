@@ -153,6 +153,14 @@ LIMITS_FROM = "They were chosen on 540 validation parts. No test part was among 
             "with 95 % confidence.",
         ),
         (
+            {
+                **{"policy": "max_escape", "max_escape": 0.1, "max_overkill": 0.05},
+                **{"confidence": 0.8, "confidence_for": "both"},
+            },
+            "so that at most 10 % of the bad parts pass and at most 5 % of the good parts are "
+            "rejected, both together with 80 % confidence.",
+        ),
+        (
             {"policy": "max_overkill", "max_overkill": 0.05, "confidence": 0.9},
             "so that at most 5 % of the good parts are rejected, with 90 % confidence.",
         ),
