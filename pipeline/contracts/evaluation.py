@@ -206,13 +206,27 @@ class Robustness(Strict):
 
 
 class Difference(Strict):
-    """Challenger minus champion, with the 95 % interval of a paired bootstrap over groups."""
+    """Challenger minus champion, with its 95 % interval, from pairs of answers and by groups."""
 
     champion: float | None
     challenger: float | None
     value: float | None
     low: float | None
     high: float | None
+    margin: float | None = Field(
+        None, description="By how much the challenger may be worse; none: that is not asked."
+    )
+    worst: float | None = Field(
+        None, description="How much worse it is at most, with 95 % one-sided confidence."
+    )
+    within: bool | None = Field(
+        None,
+        description="Do the parts prove that it is worse by no more than the margin? Escapes by "
+        "themselves, the others together by Holm's method.",
+    )
+    more_groups: int | None = Field(
+        None, description="Groups that are missing to prove it, were they like these."
+    )
 
 
 class Comparison(Strict):

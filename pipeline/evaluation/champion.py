@@ -11,7 +11,8 @@ from pipeline.contracts.evaluation import Comparison
 from pipeline.datasets.manifest import Manifest
 from pipeline.errors import BundleError, LinesideError, NoChampion, UnreadableImage
 from pipeline.evaluation.predictions import PartPredictions, Watch, predict_parts
-from pipeline.metrics.comparison import Answers, compare, not_compared
+from pipeline.metrics.champion.comparison import Answers, compare, not_compared
+from pipeline.metrics.champion.noninferiority import Margins
 from pipeline.registry.connection import sqlite_file
 from pipeline.registry.resolution import resolve
 from pipeline.registry.store import Registry
@@ -71,6 +72,7 @@ def compare_with_champion(
     bundle: Bundle,
     data: Manifest,
     test: PartPredictions,
+    margins: Margins,
     draws: int,
     watch: Watch,
 ) -> Comparison:
@@ -102,6 +104,7 @@ def compare_with_champion(
         test.bad,
         test.questions[0],
         test.groups(data),
+        margins=margins.asked(something_passes=any(ours.passing)),
         draws=draws,
     )
 

@@ -15,7 +15,8 @@ from pipeline.contracts.records import Verdict
 from pipeline.datasets.manifest import Manifest
 from pipeline.evaluation.predictions import PartPredictions
 from pipeline.metrics import classification as figures
-from pipeline.metrics.rates import grouped_bootstrap, grouped_share, percent
+from pipeline.metrics.jackknife import grouped_interval
+from pipeline.metrics.rates import grouped_share, percent
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,13 @@ class Measurement:
 
 
 def report_metrics(
-    test: PartPredictions, data: Manifest, draws: int, naive: dict[str, Any] | None
+    test: PartPredictions, data: Manifest, naive: dict[str, Any] | None
 ) -> Measurement:
     """Measure what the verdicts on test parts are worth.
 
     Args:
         test: the parts and their predictions.
         data: the data set that they come from.
-        draws: resamples of whole groups for the intervals of AUROC, average precision and F1.
         naive: figures on the data set's own split, where that leaks and was made again.
     """
     n = len(test.rows)
@@ -50,7 +50,7 @@ def report_metrics(
     for name, score in _by_ranking(test).items():
         value = score(np.arange(n))
         found[name] = value if math.isfinite(value) else None
-        found[f"{name}_ci95"] = grouped_bootstrap(score, groups, draws=draws, seed=0)
+        found[f"{name}_ci95"] = grouped_interval(score, groups, _rarest(test, name))
     by_counting = _by_counting(test, np.asarray(groups, dtype=str))
     for name, share in by_counting.items():
         found[name] = share.value
@@ -78,6 +78,14 @@ def _by_ranking(test: PartPredictions) -> dict[str, Callable[[npt.NDArray[np.int
         "average_precision": lambda i: figures.average_precision(truth[i], scores[i]),
         "macro_f1": lambda i: figures.macro_f1(labels[i], predicted[i], k),
     }
+
+
+def _rarest(test: PartPredictions, figure: str) -> npt.NDArray[np.bool_]:
+    """The parts of the rarest class, or of the rarer kind where the figure ranks bad and good."""
+    ranks = figure != "macro_f1" and any(test.taxonomy.passing)
+    kinds = test.bad.astype(np.intp) if ranks else test.labels
+    present, counts = np.unique(kinds, return_counts=True)
+    return np.asarray(kinds == present[counts.argmin()], np.bool_)
 
 
 def _by_counting(test: PartPredictions, groups: npt.NDArray[np.str_]) -> dict[str, Share]:
@@ -121,6 +129,6 @@ def _notes(
         notes.append(
             f"the {n} test parts come from {n_groups} groups whose parts may be alike: the "
             "intervals of shares count parts by what their groups are worth, those of AUROC, "
-            "average precision and F1 draw whole groups"
+            "average precision and F1 leave out whole groups"
         )
     return notes

@@ -17,8 +17,9 @@ from pydantic import Field
 
 from pipeline.contracts.evaluation import Check, CheckState, Comparison, Gate, Golden
 from pipeline.contracts.records import Verdict
+from pipeline.metrics.champion.check import champion_check
+from pipeline.metrics.champion.noninferiority import Margins
 from pipeline.metrics.choice import MAX_REVIEW
-from pipeline.metrics.comparison import WORDS, worse_in
 from pipeline.metrics.promises import one_sided
 from pipeline.metrics.proof import JudgedShare, judge_share
 from pipeline.metrics.rates import asked, grouped_share, percent, share_in_words
@@ -55,6 +56,11 @@ class GateRules(Strict):
         False,
         description="Fail the gate where a person sees more than policy.max_review of the good "
         "parts or of all; false: the gate asks for attention.",
+    )
+    margins: Margins = Field(
+        Margins(),
+        description="By how much a challenger may be worse than the champion; what the test parts "
+        "do not prove to lie within is not proven.",
     )
 
 
@@ -117,7 +123,7 @@ def gate(
             _data(doubts),
             _commit(commit),
             _golden(golden),
-            _champion(comparison, something_passes=promise is not None),
+            champion_check(comparison, something_passes=promise is not None),
         )
     )
 
@@ -314,32 +320,3 @@ def _golden(golden: Golden | None) -> Check:
         f"{f' and {more} more' if more else ''}; none is allowed"
     )
     return Check(name="golden", state=FAILED, sentence=text)
-
-
-def _champion(comparison: Comparison, *, something_passes: bool) -> Check:
-    if comparison.out_of_reach:
-        text = f"the champion could not be asked{_because(comparison)}"
-        remedy = "evaluate again when it can be"
-        return Check(name="champion", state=NOT_PROVEN, sentence=text, remedy=remedy)
-    if not comparison.champion:
-        text = f"no champion to compare with{_because(comparison)}"
-        return Check(name="champion", state=NOT_CHECKED, sentence=text)
-    if comparison.not_run:
-        text = f"not compared with champion {comparison.champion}{_because(comparison)}"
-        return Check(name="champion", state=NOT_CHECKED, sentence=text)
-    worse = worse_in(comparison)
-    # Where nothing can escape, what counts is the class.
-    counts = "escape_rate" if something_passes else "accuracy"
-    if counts in worse:
-        refused = "more escapes" if something_passes else "less accuracy"
-        text = f"{comparison.sentence}; {refused} than the champion's are refused"
-        return Check(name="champion", state=FAILED, sentence=text)
-    if worse:
-        named = " and ".join(WORDS.get(name, name) for name in worse)
-        text = f"worse than the champion in {named}: {comparison.sentence}"
-        return Check(name="champion", state=ATTENTION, sentence=text)
-    return Check(name="champion", state=PASSED, sentence=comparison.sentence)
-
-
-def _because(comparison: Comparison) -> str:
-    return f": {comparison.not_run}" if comparison.not_run else ""

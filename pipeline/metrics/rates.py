@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
@@ -111,37 +110,3 @@ def samples_needed(limit: float, confidence: float) -> int:
     From (1 - limit)^n <= 1 - confidence; at 95 % about 3 / limit, the rule of three.
     """
     return int(np.ceil(np.log(1 - confidence) / np.log(1 - limit)))
-
-
-def grouped_bootstrap(
-    score: Callable[[npt.NDArray[np.intp]], float],
-    groups: Sequence[str],
-    *,
-    draws: int,
-    seed: int,
-) -> list[float] | None:
-    """95 % percentile interval of a figure, drawing whole groups with replacement.
-
-    Args:
-        score: the figure for given row numbers; NaN where it is not defined.
-        groups: the group of each row; rows of one group are not independent.
-        draws: how many resamples.
-        seed: the same seed gives the same interval.
-
-    Returns:
-        [low, high], or None where the figure is hardly ever defined, or with one group only.
-    """
-    _, codes = np.unique(np.asarray(groups), return_inverse=True)
-    rows_of = [np.flatnonzero(codes == g) for g in range(codes.max() + 1)]
-    if len(rows_of) < 2:
-        return None
-    rng = np.random.default_rng(seed)
-    found = []
-    for _ in range(draws):
-        drawn = rng.integers(len(rows_of), size=len(rows_of))
-        found.append(score(np.concatenate([rows_of[g] for g in drawn])))
-    finite = np.array(found)[np.isfinite(found)]
-    if len(finite) < draws / 2:
-        return None
-    low, high = np.percentile(finite, [2.5, 97.5])
-    return [float(low), float(high)]

@@ -71,7 +71,7 @@ class Config(Strict):
         1000, gt=0, description="Parts of one shift, for what the report writes out in parts."
     )
     bootstrap_draws: int = Field(
-        500, ge=100, description="Resamples for the intervals of AUROC, average precision and F1."
+        500, ge=100, description="Resamples for the intervals of differences from the champion."
     )
     held_out_frames: int = Field(
         1000, ge=0, description="Largest number of test images copied for a replay at a station."
@@ -112,7 +112,7 @@ def run(
     test = predict_parts(bundle, data, rows, _watch("test parts"))
     bundle = add_golden_frame(add_frame_sizes(bundle, data), data, test)
     report = json.loads((trained / "report.json").read_bytes())
-    measured = report_metrics(test, data, config.bootstrap_draws, _read_naive(trained))
+    measured = report_metrics(test, data, _read_naive(trained))
     latencies = latencies_ms(bundle, data, rows)
     metrics = measured.metrics | {
         "latency_ms_p50": float(np.percentile(latencies, 50)),
@@ -143,6 +143,7 @@ def run(
         bundle,
         data,
         test,
+        config.gate.margins,
         config.bootstrap_draws,
         _watch("parts, champion"),
     )

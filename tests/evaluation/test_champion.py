@@ -12,6 +12,7 @@ from pipeline.contracts.evaluation import Comparison
 from pipeline.errors import NoChampion, RegistryUnreachable
 from pipeline.evaluation.champion import Champion, compare_with_champion, find_champion
 from pipeline.files import write_model
+from pipeline.metrics.champion.noninferiority import Margins
 from pipeline.registry.versions import Version
 from tests.conftest import SealBundle
 from tests.evaluation.conftest import parts, predictions, unwatched
@@ -76,7 +77,9 @@ def test_one_out_of_reach_is_reported_as_such(sealed_bundle: Bundle, tmp_path: P
 def compared(champion: Bundle, bundle: Bundle, root: Path) -> Comparison:
     data = parts(bundle, root, {"a": 200, "b": 190, "bad_a": 50, "bad_b": 60})
     against = Champion("cells/7", champion)
-    return compare_with_champion(against, bundle, data, predictions(bundle, data), 100, unwatched)
+    return compare_with_champion(
+        against, bundle, data, predictions(bundle, data), Margins(), 100, unwatched
+    )
 
 
 def test_the_champion_is_judged_by_its_own_limits(
@@ -124,5 +127,5 @@ def test_one_out_of_reach_stays_out_of_reach_in_the_comparison(
     data = parts(sealed_bundle, tmp_path / "parts", {"a": 200, "bad_a": 50})
     gone = Champion("cells/7", missing="no answer", out_of_reach=True)
     test = predictions(sealed_bundle, data)
-    found = compare_with_champion(gone, sealed_bundle, data, test, 100, unwatched)
+    found = compare_with_champion(gone, sealed_bundle, data, test, Margins(), 100, unwatched)
     assert (found.champion, found.not_run, found.out_of_reach) == ("cells/7", "no answer", True)

@@ -11,7 +11,7 @@ import pytest
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.evaluation import CheckState, Gate, SplitSummary
 from pipeline.evaluation.gate import judge_gate
-from pipeline.metrics.comparison import not_compared
+from pipeline.metrics.champion.comparison import not_compared
 from pipeline.metrics.gating import GateRules
 from tests.evaluation.conftest import parts, predictions
 

@@ -28,7 +28,7 @@ def figures(
 ) -> Measurement:
     data = parts(bundle, root, brightness)
     data.report["split"] = SPLIT | split
-    return report_metrics(predictions(bundle, data), data, 100, naive)
+    return report_metrics(predictions(bundle, data), data, naive)
 
 
 def test_rates_are_counted_from_the_verdicts(sealed_bundle: Bundle, tmp_path: Path) -> None:

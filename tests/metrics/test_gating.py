@@ -18,12 +18,12 @@ from pipeline.contracts.evaluation import (
     GoldenMiss,
 )
 from pipeline.metrics import classification as figures
-from pipeline.metrics.comparison import not_compared
+from pipeline.metrics.champion.comparison import not_compared
 from pipeline.metrics.costs import Cost
 from pipeline.metrics.gating import GateRules, Measured, gate
+from pipeline.metrics.jackknife import grouped_interval
 from pipeline.metrics.operating_point import choose, promise
 from pipeline.metrics.promises import MaxEscape
-from pipeline.metrics.rates import grouped_bootstrap
 
 PROMISE: dict[str, Any] = {
     "policy": "max_escape",
@@ -335,7 +335,7 @@ def test_a_challenger_trained_on_shuffled_labels_is_refused() -> None:
     def ranking(rows: npt.NDArray[np.intp]) -> float:
         return figures.auroc(bad[rows, None], scores[rows, None])
 
-    interval = grouped_bootstrap(ranking, groups, draws=200, seed=0)
+    interval = grouped_interval(ranking, groups, bad)
     result = Measured(bad, verdicts, groups, ranking(np.arange(300)), interval)
     failed = refusals(verdict(result))
     assert "cannot be distinguished from chance" in failed["ranking"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +10,6 @@ from scipy.stats import binomtest
 
 from pipeline.metrics.rates import (
     Rate,
-    grouped_bootstrap,
     grouped_share,
     lower_bound,
     percent,
@@ -123,63 +121,6 @@ def test_samples_needed_prove_the_limit_and_one_fewer_does_not(
     n = samples_needed(limit, confidence)
     assert upper_bound(0, n, confidence) <= limit * (1 + 1e-9)
     assert n == 1 or upper_bound(0, n - 1, confidence) > limit * (1 - 1e-9)
-
-
-def mean_interval(values: npt.NDArray[np.float64], groups: list[str]) -> list[float]:
-    found = grouped_bootstrap(lambda rows: float(values[rows].mean()), groups, draws=400, seed=0)
-    assert found is not None
-    return found
-
-
-def test_an_interval_is_wider_when_the_rows_of_a_group_agree() -> None:
-    values = np.repeat(np.random.default_rng(0).normal(size=20), 10)
-    low, high = mean_interval(values, [f"g{i // 10}" for i in range(200)])
-    alone_low, alone_high = mean_interval(values, [f"g{i}" for i in range(200)])
-    assert high - low > 2 * (alone_high - alone_low)
-
-
-def test_an_interval_without_groups_is_that_of_theory() -> None:
-    values = np.random.default_rng(0).normal(size=400)
-    low, high = mean_interval(values, [str(i) for i in range(400)])
-    half = 1.96 * values.std() / 20
-    assert [low, high] == pytest.approx([values.mean() - half, values.mean() + half], abs=half / 5)
-
-
-def test_whole_groups_are_drawn() -> None:
-    seen: list[int] = []
-
-    def note(rows: npt.NDArray[np.intp]) -> float:
-        seen.extend(np.bincount(rows, minlength=6).tolist())
-        return 0.0
-
-    grouped_bootstrap(note, ["a", "b", "a", "b", "a", "c"], draws=20, seed=0)
-    drawn = np.array(seen).reshape(20, 6)
-    assert (drawn[:, 0] == drawn[:, 2]).all()
-    assert (drawn[:, 0] == drawn[:, 4]).all()
-    assert (drawn[:, 1] == drawn[:, 3]).all()
-    assert (drawn[:, [0, 1, 5]].sum(axis=1) == 3).all()
-
-
-def test_the_same_seed_gives_the_same_interval() -> None:
-    values = np.random.default_rng(0).normal(size=50)
-    groups = [str(i) for i in range(50)]
-    assert mean_interval(values, groups) == mean_interval(values, groups)
-
-
-def test_a_figure_that_is_hardly_ever_defined_has_no_interval() -> None:
-    def undefined(_: npt.NDArray[np.intp]) -> float:
-        return float("nan")
-
-    assert grouped_bootstrap(undefined, ["a", "b"], draws=20, seed=0) is None
-
-
-def test_draws_without_an_answer_are_left_out() -> None:
-    values = iter([float("nan"), *[1.0] * 19])
-    assert grouped_bootstrap(lambda _: next(values), ["a", "b"], draws=20, seed=0) == [1.0, 1.0]
-
-
-def test_one_group_gives_no_interval() -> None:
-    assert grouped_bootstrap(lambda rows: 0.55, ["module"] * 50, draws=100, seed=0) is None
 
 
 @pytest.mark.parametrize(

