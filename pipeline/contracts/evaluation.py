@@ -7,38 +7,18 @@ the model card and registration read it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from pipeline.contracts.review import ReviewOutlook
+from pipeline.contracts.shares import Figure as Figure
+from pipeline.contracts.shares import Share as Share
 from pipeline.plugins import Strict
 
 EVALUATION = "evaluation.json"
 LESS_IS_BETTER = frozenset({"escape_rate", "overkill_rate", "review_rate"})
-
-
-class Share(Strict):
-    """k of n with its 95 % interval; all None where n is 0.
-
-    Clopper and Pearson's; where parts come in groups, on as many parts as these are worth.
-    """
-
-    k: int
-    n: int
-    value: float | None
-    low: float | None
-    high: float | None
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A number of the evaluation with its 95 % interval, None where it has none."""
-
-    value: float
-    low: float | None = None
-    high: float | None = None
 
 
 class CheckState(StrEnum):
@@ -335,6 +315,9 @@ class Evaluation(Strict):
     comparison: Comparison
     golden: Golden | None
     explained: Explained | None
+    review: ReviewOutlook | None = Field(
+        None, description="Review share against promise, and what moves it; none without promises."
+    )
     lineage: dict[str, str] = Field(
         description="git commit, dvc.lock hashes, package versions, bundle identity, ..."
     )

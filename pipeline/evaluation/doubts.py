@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from pipeline.datasets.manifest import Manifest
 from pipeline.evaluation.predictions import PartPredictions
@@ -25,27 +26,39 @@ def data_doubts(data: Manifest, test: PartPredictions) -> list[str]:
 
 def _labels(data: Manifest, test: PartPredictions) -> Iterator[str]:
     """Test parts with two labels, or whose label the texture and the model both contradict."""
-    paths = data.table["path"].iloc[test.rows].tolist()
-    there = set(paths)
+    there = set(data.table["path"].iloc[test.rows])
     twice = [path for pair in data.report.get("label_conflicts", ()) for path in pair]
     if conflicts := sorted(there & {*twice}):
         yield (
             f"{_parts(len(conflicts))} the same picture as one with another label "
             f"({_named(conflicts)}): correct one of the labels"
         )
+    wrong = data.table["path"].iloc[test.rows[contradicted(data, test.rows, test.probabilities)]]
+    if named := wrong.tolist():
+        yield (
+            f"{_parts(len(named))} probably a wrong label, which the model and the texture "
+            f"contradict alike ({_named(named)}): look at them"
+        )
+
+
+def contradicted(
+    data: Manifest, rows: npt.NDArray[np.intp], probabilities: npt.NDArray[np.floating]
+) -> npt.NDArray[np.bool_]:
+    """Parts whose label model and texture contradict alike.
+
+    Args:
+        data: the data set, with what `ingest` noticed.
+        rows: which of its parts, int N.
+        probabilities: of the classes, by a model that had not seen them; float N,K.
+    """
     suspects = data.report.get("suspects", {}).get("images", ())
     likely = {seen["path"]: seen["likely"] for seen in suspects}
-    own = test.probabilities[np.arange(len(paths)), test.labels] if paths else np.empty(0)
-    contradicted = [
-        path
-        for path, p, predicted in zip(paths, own, test.predicted, strict=True)
-        if p < UNLIKELY and likely.get(path) == test.taxonomy.names[predicted]
+    names, table = data.taxonomy.names, data.table.iloc[rows]
+    found = [
+        p[names.index(label)] < UNLIKELY and likely.get(path) == names[int(p.argmax())]
+        for path, label, p in zip(table["path"], table["label"], probabilities, strict=True)
     ]
-    if contradicted:
-        yield (
-            f"{_parts(len(contradicted))} probably a wrong label, which the model and the texture "
-            f"contradict alike ({_named(contradicted)}): look at them"
-        )
+    return np.array(found, bool)
 
 
 def _images(data: Manifest, test: PartPredictions) -> Iterator[str]:

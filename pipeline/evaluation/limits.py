@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+import pandas as pd
 
 from pipeline.contracts.bundle import (
     Bundle,
@@ -22,10 +22,12 @@ from pipeline.contracts.bundle import (
 from pipeline.datasets import scores as out_of_fold
 from pipeline.datasets.manifest import Manifest
 from pipeline.evaluation import novelty
+from pipeline.evaluation.doubts import contradicted
 from pipeline.evaluation.predictions import Watch, predict_parts
 from pipeline.files import write_model
 from pipeline.inference.decide import defect_scores
-from pipeline.metrics.operating_point import ABOVE_ALL, Choice, Policy, choose, nothing_passes
+from pipeline.metrics.operating_point import ABOVE_ALL, Choice, Policy, nothing_passes
+from pipeline.metrics.review.outlook import Scored
 
 
 @dataclass(frozen=True)
@@ -82,25 +84,25 @@ class Basis:
 
 
 @dataclass(frozen=True)
-class _Unseen:
-    """Parts that no limit was chosen on yet; one row a part.
+class Chosen:
+    """The limits, and what they were chosen on.
 
     Attributes:
-        scores: defect scores, float64 N.
-        bad: whether each is really bad, bool N.
-        groups: which of them belong together, N.
-        basis: where they come from.
+        bundle: sealed with them.
+        choice: the limits.
+        basis: where the parts come from.
+        parts: out-of-fold and validation parts with their scores.
     """
 
-    scores: npt.NDArray[np.float64]
-    bad: npt.NDArray[np.bool_]
-    groups: Sequence[str]
+    bundle: Bundle
+    choice: Choice
     basis: Basis
+    parts: Scored
 
 
 def choose_limits(
     policy: Policy, data: Manifest, trained: Path, sealed: Path, watch: Watch
-) -> tuple[Bundle, Choice, Basis]:
+) -> Chosen:
     """Seal the trained bundle with the limits that the policy asks for, and the limit on novelty.
 
     Args:
@@ -115,13 +117,14 @@ def choose_limits(
         DataError: an image changed since it was ingested.
     """
     shutil.copytree(trained / "bundle", sealed)
-    known = _unseen(data, trained, sealed, watch)
+    parts, basis = _unseen(data, trained, sealed, watch)
     if any(data.taxonomy.passing):
         from_good = read_part(sealed, "provenance.json", Provenance).method == "normal"
-        choice = choose(policy, known.scores, known.bad, known.groups, from_good=from_good)
+        parts = replace(parts, from_good=from_good)
+        choice = parts.chosen(policy)
     else:
         choice = nothing_passes()
-    return _sealed(sealed, choice.point), choice, known.basis
+    return Chosen(_sealed(sealed, choice.point), choice, basis, parts)
 
 
 def _sealed(folder: Path, point: OperatingPoint) -> Bundle:
@@ -130,7 +133,7 @@ def _sealed(folder: Path, point: OperatingPoint) -> Bundle:
     return open_bundle(folder, expected_sha256=seal(folder))
 
 
-def _unseen(data: Manifest, trained: Path, sealed: Path, watch: Watch) -> _Unseen:
+def _unseen(data: Manifest, trained: Path, sealed: Path, watch: Watch) -> tuple[Scored, Basis]:
     """Judge validation parts with limits that let everything through to review.
 
     Of several tiles the highest score counts, as in every figure of the report. By it the station
@@ -151,24 +154,31 @@ def _unseen(data: Manifest, trained: Path, sealed: Path, watch: Watch) -> _Unsee
     validation = predict_parts(_sealed(sealed, undecided), data, np.flatnonzero(asked), watch)
     novelty.choose_limit(sealed, validation)
     ids, probabilities = out_of_fold.read(trained / out_of_fold.OUT_OF_FOLD)
-    by_id = data.table.set_index("sample_id")
-    labels = [data.taxonomy.names.index(name) for name in by_id["label"].loc[ids]]
+    row_of = pd.Series(np.arange(len(data.table)), index=data.table["sample_id"])
+    rows = row_of.loc[ids].to_numpy(np.intp)
+    labels = [data.taxonomy.names.index(name) for name in data.table["label"].iloc[rows]]
     bad = (~np.array(data.taxonomy.passing))[np.array(labels, np.intp)]
     scores = [validation.scores]
     if ids:
         scores.append(defect_scores(probabilities, data.taxonomy))
-    groups = data.table["group"]
-    return _Unseen(
+    every = np.concatenate([validation.rows, rows])
+    parts = Scored(
         scores=np.concatenate(scores),
         bad=np.concatenate([validation.bad, bad]),
-        groups=[*groups.iloc[validation.rows], *by_id["group"].loc[ids]],
-        basis=Basis(
-            n_validation=len(validation.rows),
-            n_out_of_fold=len(ids),
-            n_kept_out=int((held & ~asked).sum()),
-            by_validation=consulted.by_validation,
-            by_out_of_fold=consulted.by_out_of_fold,
+        groups=data.table["group"].iloc[every].to_numpy(dtype=str),
+        doubted=np.concatenate(
+            [
+                contradicted(data, validation.rows, validation.probabilities),
+                contradicted(data, rows, probabilities),
+            ]
         ),
+    )
+    return parts, Basis(
+        n_validation=len(validation.rows),
+        n_out_of_fold=len(ids),
+        n_kept_out=int((held & ~asked).sum()),
+        by_validation=consulted.by_validation,
+        by_out_of_fold=consulted.by_out_of_fold,
     )
 
 

@@ -73,7 +73,7 @@ class Measured:
         verdicts: PASS, FAIL or REVIEW, str.
         groups: what each shares with others.
         auroc: None where it is not defined.
-        auroc_ci95: [low, high], by a bootstrap over groups.
+        auroc_ci95: [low, high], by leaving groups out.
     """
 
     bad: npt.NDArray[np.bool_]

@@ -58,9 +58,9 @@ def grouped_interval(
     squares = np.square(without - without.mean())
     if squares.sum() < EDGE**2:
         return _unmoved(value, groups, rarest)
-    error = np.sqrt((m - 1) / m * squares.sum())
     sizes = np.bincount(blocks).astype(np.float64)
-    alike = len(blocks) ** 2 / float(np.square(sizes).sum())
+    alike = max(len(blocks) ** 2 / float(np.square(sizes).sum()), 2.0)
+    error = np.sqrt((m - 1) / m * squares.sum() * alike / (alike - 1))
     kurtosis = m * float(np.square(squares).sum()) / float(squares.sum()) ** 2
     freedom = max(min(alike - 1, 2 * m / max(kurtosis - 1, EDGE)), 1.0)
     at = float(np.clip(value, EDGE, 1 - EDGE))

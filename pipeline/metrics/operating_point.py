@@ -106,7 +106,7 @@ def _from_good(policy: MaxEscape | MaxOverkill | Conformal, parts: Parts) -> Cho
         return replace(choice, point=point, sentences=tuple(sentences))
     missing = 0
     if isinstance(policy, MaxEscape):
-        missing = samples_needed(policy.max_escape, policy.confidence)
+        missing = samples_needed(policy.max_escape, one_sided(policy.model_dump()))
     elif isinstance(policy, Conformal):
         missing = int(np.ceil(1 / policy.max_escape - 1 - 1e-9))
     text = "escapes are not proven: no bad part is known"

@@ -21,6 +21,7 @@ from matplotlib.axes import Axes
 from pipeline.contracts.bundle import Bundle
 from pipeline.contracts.evaluation import Evaluation, Robustness, Slice, Slices
 from pipeline.contracts.gallery import Galleries
+from pipeline.contracts.review import ReviewOutlook
 from pipeline.files import write_whole
 from pipeline.metrics import classification
 from pipeline.metrics.classification import Curve
@@ -140,6 +141,8 @@ def render(page: Page) -> bytes:
         slices=_worst_slices(evaluation.slices),
         robustness=evaluation.robustness,
         changes=_change_plots(evaluation.robustness),
+        review=evaluation.review,
+        review_plot=_review_plot(evaluation.review),
         all_figures=list(flat(page.metrics)),
     )
 
@@ -259,6 +262,14 @@ def _tradeoff_drawer(parts: Tradeoff) -> Callable[[Axes], None]:
     return partial(
         plots.draw_tradeoff, escapes=escapes, overkill=overkill, grid=grid, point=parts.point
     )
+
+
+def _review_plot(review: ReviewOutlook | None) -> Markup:
+    """Empty where no share is promised."""
+    if review is None:
+        return Markup()
+    text = "Share of parts that a person sees over the promised escapes, with 95 % intervals"
+    return drawing("review", partial(plots.draw_review, review=review), alt_text=text)
 
 
 def _pareto_plot(defects: Sequence[DefectClass]) -> Markup:

@@ -18,9 +18,10 @@ from scipy.stats import norm
 
 from pipeline.contracts.bundle import OperatingPoint
 from pipeline.contracts.evaluation import Changed, Share
+from pipeline.contracts.review import ReviewOutlook
 from pipeline.metrics.classification import Curve
 from pipeline.metrics.pareto import DefectClass
-from pipeline.metrics.rates import grouped_share, percent
+from pipeline.metrics.rates import asked, grouped_share, percent
 
 mpl.use("agg")
 mpl.rcParams["text.parse_math"] = False  # a class may be called $x$
@@ -80,6 +81,11 @@ def write_scores(
 ) -> None:
     """Write scores.png: defect scores of good and bad parts, with the limits."""
     _save(out / "scores.png", lambda axes: draw_scores(axes, scores, bad, point))
+
+
+def write_review(out: Path, review: ReviewOutlook | None) -> None:
+    """Write review.png: the review share against the promise, or that none is promised."""
+    _save(out / "review.png", lambda axes: draw_review(axes, review))
 
 
 def draw_roc(axes: Axes, curves: Sequence[Curve]) -> None:
@@ -212,6 +218,23 @@ def draw_tradeoff(
     axes.set(xlabel="limit on the defect score", ylabel="share of those parts", xlim=(0, 1))
     axes.set(ylim=(-0.01, 1.01), title="Trade-off (dashed: the chosen limits)")
     axes.legend(fontsize=8, loc="upper center")
+
+
+def draw_review(axes: Axes, review: ReviewOutlook | None) -> None:
+    """Draw the review share over the promised escapes, hollow where the promise is not proven."""
+    steps = review.steps if review else ()
+    at = np.arange(len(steps))
+    for x, step in zip(at, steps, strict=True):
+        shares = (step.review.low or 0.0, step.review.high or 0.0)
+        axes.plot([x, x], [100 * share for share in shares], color=CALM, linewidth=2)
+        value, filled = 100 * (step.review.value or 0.0), CALM if step.proven else "white"
+        axes.plot([x], [value], "o", color=CALM, markerfacecolor=filled, markersize=7)
+        text = f"{percent(step.review.value or 0.0)} %"
+        axes.annotate(text, (x, value), (9, 0), textcoords="offset points", va="center", fontsize=8)
+    axes.set_xticks(at, [asked(step.max_escape) for step in steps])
+    axes.set(xlabel="promised: bad parts that pass, at most %", ylabel="parts a person sees, %")
+    axes.set(xlim=(-0.4, max(len(at), 1) - 0.3), ylim=(0, 102))
+    axes.set(title="Review against promise" if steps else "No share of parts is promised")
 
 
 def draw_change(axes: Axes, steps: Sequence[Changed]) -> None:

@@ -17,6 +17,7 @@ import pandas as pd
 from pydantic import Field
 
 from pipeline.contracts.evaluation import EVALUATION, Evaluation
+from pipeline.contracts.review import ReviewOutlook
 from pipeline.datasets import golden
 from pipeline.datasets import scores as unseen_scores
 from pipeline.datasets.manifest import Manifest
@@ -38,11 +39,13 @@ from pipeline.evaluation.slices import slice_metrics
 from pipeline.files import cache_folder, project, write_json, write_model
 from pipeline.inference.inspector import Inspection
 from pipeline.metrics import classification as figures
+from pipeline.metrics.conformal import Conformal
 from pipeline.metrics.fragility import AcceptedRates
 from pipeline.metrics.gating import GateRules
 from pipeline.metrics.operating_point import Policy, promise
 from pipeline.metrics.promises import MaxEscape
-from pipeline.metrics.rates import percent
+from pipeline.metrics.rates import asked, percent
+from pipeline.metrics.review.outlook import outlook
 from pipeline.plugins import Strict
 from pipeline.registry.connection import default_uri
 from pipeline.registry.store import Registry
@@ -106,9 +109,8 @@ def run(
             f"the test split of {source.name} is empty: nothing can be reported; raise "
             "split.test_fraction in ingest.yaml, or add images to the data set's own test split"
         )
-    bundle, choice, basis = choose_limits(
-        config.policy, data, trained, out / "bundle", _watch("val parts")
-    )
+    chosen = choose_limits(config.policy, data, trained, out / "bundle", _watch("val parts"))
+    bundle, choice = chosen.bundle, chosen.choice
     test = predict_parts(bundle, data, rows, _watch("test parts"))
     bundle = add_golden_frame(add_frame_sizes(bundle, data), data, test)
     report = json.loads((trained / "report.json").read_bytes())
@@ -120,10 +122,15 @@ def run(
         "operating_point": choice.point.model_dump(),
     }
     promised, something_passes = promise(config.policy, choice), any(data.taxonomy.passing)
+    review = None
+    if something_passes and isinstance(config.policy, MaxEscape | Conformal):
+        review = outlook(config.policy, chosen.parts)
+    metrics |= _by_promise(review)
     limits_chosen = something_passes and config.policy.type != "fixed"
     notes = (
         *choice.sentences,
-        *(basis.notes() if limits_chosen else ()),
+        *([review.limit_group.sentence] if review and review.limit_group else ()),
+        *(chosen.basis.notes() if limits_chosen else ()),
         *measured.notes,
         *report.get("doubts", []),
     )
@@ -160,7 +167,7 @@ def run(
         something_passes=something_passes,
         split=measured.split,
         promise=promised,
-        limits_from=basis.written(),
+        limits_from=chosen.basis.written(),
         notes=notes,
         shift_parts=config.shift_parts,
         slices=slice_metrics(data, test),
@@ -168,6 +175,7 @@ def run(
         comparison=compared,
         golden=golden_found,
         explained=explained.summary,
+        review=review,
         lineage={**(facts or {}), "bundle": bundle.sha256},
     )
     write_json(out / "metrics.json", metrics)
@@ -207,7 +215,20 @@ def _summary(evaluation: Evaluation) -> list[str]:
     found = [wording.verdict(gate)]
     found += [f"  {check.line}" for check in worst_first]
     found.append(evaluation.slices.weakest)
-    return list(filter(None, [*found, tried.first_to_break if tried else ""]))
+    found += [tried.first_to_break if tried else ""]
+    found += evaluation.review.in_words if evaluation.review else []
+    return list(filter(None, found))
+
+
+def _by_promise(review: ReviewOutlook | None) -> dict[str, Any]:
+    """Review share by promise for metrics.json, where the parts prove the promise."""
+    found: dict[str, Any] = {}
+    for step in review.steps if review else ():
+        if step.proven:
+            key = f"review_at_{asked(step.max_escape)}_percent_escapes"
+            found[key] = step.review.value
+            found[f"{key}_ci95"] = [step.review.low, step.review.high]
+    return found
 
 
 def _read_naive(trained: Path) -> dict[str, Any] | None:
@@ -248,6 +269,7 @@ def draw_plots(out: Path, metrics: dict[str, Any], test: PartPredictions, page: 
     plots.write_confusion(out, actual, predicted, taxonomy.names)
     plots.write_verdicts(out, actual, test.verdicts.tolist())
     plots.write_scores(out, test.scores, test.bad, point)
+    plots.write_review(out, page.evaluation.review)
     plots.write_overview(
         out / "overview.png",
         _headline(page.recipe, metrics),

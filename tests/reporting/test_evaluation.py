@@ -175,6 +175,19 @@ def test_the_champion_is_reported_in_a_sentence_and_a_table(html: bytes) -> None
     assert "−4.0 points (−7.0 to −1.0) better" in text  # noqa: RUF001
 
 
+def test_review_stands_against_the_promise_with_what_would_lower_it(html: bytes) -> None:
+    text = read(html).text
+    assert "Review against promise" in text
+    assert "1540 of 2084: 73.9 % (63.9 to 83.9 %) not proven" in text
+    assert "856 of 2084: 41.1 % (31.1 to 51.1 %) proven" in text
+    assert "What lowers review most here is a better ranking (now 41.1 %)." in text
+    assert "The limits are set by group rows-02160" in text
+
+
+def test_without_a_promise_there_is_no_review_by_promise(page: Page, undrawn: None) -> None:
+    assert "Review against promise" not in read(changed(page, review=None)).text
+
+
 def test_warnings_weakness_and_lineage_are_on_the_page(page: Page, html: bytes) -> None:
     text = read(html).text
     assert "The 300 test parts come from 12 groups;" in text

@@ -72,10 +72,13 @@ def test_every_plot_is_a_picture_with_something_on_it(tmp_path: Path, drawn: Cur
     plots.write_curves(tmp_path, [drawn], drawn)
     plots.write_confusion(tmp_path, ACTUAL, PREDICTED, NAMES)
     plots.write_scores(tmp_path, SCORES, TRUTH, POINT)
+    plots.write_review(tmp_path, None)
     counts = plots.confusion(ACTUAL, PREDICTED, NAMES)
     plots.write_overview(tmp_path / "overview.png", "title", [drawn], counts, SCORES, TRUTH, POINT)
     pictures = sorted(p.name for p in tmp_path.glob("*.png"))
-    assert pictures == ["confusion.png", "overview.png", "pr.png", "roc.png", "scores.png"]
+    assert pictures == [
+        *("confusion.png", "overview.png", "pr.png", "review.png", "roc.png", "scores.png"),
+    ]
     for name in pictures:
         pixels = read(tmp_path / name)
         assert pixels.shape[0] > 300
