@@ -1,4 +1,4 @@
-"""Intervals of figures that are no shares, by leaving groups out."""
+"""Intervals of figures that are not shares, by leaving groups out."""
 
 from __future__ import annotations
 

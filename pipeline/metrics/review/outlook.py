@@ -100,7 +100,7 @@ def limit_group(policy: Promising, parts: Scored, point: OperatingPoint) -> Limi
     """The group without which review falls most, if it falls by `WORTH_NAMING` or more.
 
     Only groups of which the limits miss parts, or nearly, can hold a limit back; those with most of
-    them are tried, each by choosing anew on all others. Both shares are of all parts.
+    them are tried, each by choosing again on all others. Both shares are of all parts.
     """
     review = float(parts.reviewed(point).mean())
     best, least = None, review - WORTH_NAMING

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import t
 
 from pipeline.contracts.evaluation import Difference
-from pipeline.metrics.champion.noninferiority import Margins, Spread, judge_margins, spread
+from pipeline.metrics.champion.noninferiority import Margins, Uncertainty, judge_margins, spread
 
 MARGINS = Margins().asked(something_passes=True)
 
@@ -24,7 +24,7 @@ def judged(
         for name in names
         for value in (values.get(name, 0.0),)
     }
-    return judge_margins(figures, dict.fromkeys(names, Spread(error, 39.0, 40)), margins)
+    return judge_margins(figures, dict.fromkeys(names, Uncertainty(error, 39.0, 40)), margins)
 
 
 def within(figures: dict[str, Difference]) -> list[str]:
@@ -62,7 +62,7 @@ def test_as_many_groups_as_are_missing_prove_it() -> None:
     found = judged(escape_rate=0.01, error=0.02)["escape_rate"]
     assert found.more_groups
     n = 40 + found.more_groups
-    enough = Spread(0.02 * np.sqrt(40 / n), n - 1, n)
+    enough = Uncertainty(0.02 * np.sqrt(40 / n), n - 1, n)
     assert 0.01 + enough.half(0.95) <= 0.02
     assert judged(escape_rate=0.02)["escape_rate"].more_groups is None
 

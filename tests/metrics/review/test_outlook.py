@@ -58,7 +58,7 @@ def test_a_promise_that_the_parts_do_not_prove_is_marked() -> None:
     assert ", not proven)" in found.against_promise
 
 
-def test_each_lever_is_the_policy_chosen_anew_and_the_best_one_comes_first() -> None:
+def test_each_lever_is_the_policy_choosing_again_and_the_best_one_comes_first() -> None:
     known = replace(parts(), doubted=np.arange(600) % 60 == 0)
     found = outlook(POLICY, known)
     assert found is not None
