@@ -27,7 +27,7 @@ from pipeline.evaluation.predictions import Watch, predict_parts
 from pipeline.files import write_model
 from pipeline.inference.decide import defect_scores
 from pipeline.metrics.operating_point import ABOVE_ALL, Choice, Policy, nothing_passes
-from pipeline.metrics.review.outlook import Scored
+from pipeline.metrics.review.outlook import ScoredParts
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Chosen:
     bundle: Bundle
     choice: Choice
     basis: Basis
-    parts: Scored
+    parts: ScoredParts
 
 
 def choose_limits(
@@ -133,7 +133,7 @@ def _sealed(folder: Path, point: OperatingPoint) -> Bundle:
     return open_bundle(folder, expected_sha256=seal(folder))
 
 
-def _unseen(data: Manifest, trained: Path, sealed: Path, watch: Watch) -> tuple[Scored, Basis]:
+def _unseen(data: Manifest, trained: Path, sealed: Path, watch: Watch) -> tuple[ScoredParts, Basis]:
     """Judge validation parts with limits that let everything through to review.
 
     Of several tiles the highest score counts, as in every figure of the report. By it the station
@@ -162,7 +162,7 @@ def _unseen(data: Manifest, trained: Path, sealed: Path, watch: Watch) -> tuple[
     if ids:
         scores.append(defect_scores(probabilities, data.taxonomy))
     every = np.concatenate([validation.rows, rows])
-    parts = Scored(
+    parts = ScoredParts(
         scores=np.concatenate(scores),
         bad=np.concatenate([validation.bad, bad]),
         groups=data.table["group"].iloc[every].to_numpy(dtype=str),

@@ -33,7 +33,7 @@ NAMES = {"ranking": "a better ranking", "groups": "more groups", "labels": "bett
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredParts:
     """Parts that limits are chosen on; N each.
 
     Attributes:
@@ -50,7 +50,7 @@ class Scored:
     doubted: Bools
     from_good: bool = False
 
-    def only(self, kept: Bools) -> Scored:
+    def only(self, kept: Bools) -> ScoredParts:
         """Some of the parts."""
         return replace(
             self,
@@ -70,7 +70,7 @@ class Scored:
         return (self.scores >= point.pass_below) & (self.scores < point.fail_from)
 
 
-def outlook(policy: Promising, parts: Scored) -> ReviewOutlook | None:
+def outlook(policy: Promising, parts: ScoredParts) -> ReviewOutlook | None:
     """What review depends on; None where parts of either kind are missing.
 
     Args:
@@ -96,7 +96,7 @@ def outlook(policy: Promising, parts: Scored) -> ReviewOutlook | None:
     )
 
 
-def limit_group(policy: Promising, parts: Scored, point: OperatingPoint) -> LimitGroup | None:
+def limit_group(policy: Promising, parts: ScoredParts, point: OperatingPoint) -> LimitGroup | None:
     """The group without which review falls most, if it falls by `WORTH_NAMING` or more.
 
     Only groups of which the limits miss parts, or nearly, can hold a limit back; those with most of
@@ -124,7 +124,7 @@ def limit_group(policy: Promising, parts: Scored, point: OperatingPoint) -> Limi
     return LimitGroup(group=name, review=least, sentence=text)
 
 
-def _candidates(parts: Scored, point: OperatingPoint) -> list[str]:
+def _candidates(parts: ScoredParts, point: OperatingPoint) -> list[str]:
     """Groups with most parts among those that are missed, or would be next."""
     names: dict[str, None] = {}
     for scores, among, limit in (
@@ -138,7 +138,7 @@ def _candidates(parts: Scored, point: OperatingPoint) -> list[str]:
     return list(names)
 
 
-def _misjudged(group: Scored, point: OperatingPoint) -> str:
+def _misjudged(group: ScoredParts, point: OperatingPoint) -> str:
     """`45 of its 54 good parts would fail and 0 of its 6 bad ones pass`."""
     bad, good = group.scores[group.bad], group.scores[~group.bad]
     found = []
@@ -149,19 +149,19 @@ def _misjudged(group: Scored, point: OperatingPoint) -> str:
     return f"by them {' and '.join(found)}"
 
 
-def _share(parts: Scored, point: OperatingPoint) -> Share:
+def _share(parts: ScoredParts, point: OperatingPoint) -> Share:
     return grouped_share(parts.reviewed(point), parts.groups)
 
 
-def _step(policy: Promising, parts: Scored, max_escape: float) -> PromiseStep:
+def _step(policy: Promising, parts: ScoredParts, max_escape: float) -> PromiseStep:
     choice = parts.chosen(policy.model_copy(update={"max_escape": max_escape}))
     return PromiseStep(
         max_escape=max_escape, proven=choice.proven, review=_share(parts, choice.point)
     )
 
 
-def _levers(policy: Promising, parts: Scored) -> Iterator[Lever]:
-    def lever(name: str, change: str, changed: Scored, judged: Scored) -> Lever:
+def _levers(policy: Promising, parts: ScoredParts) -> Iterator[Lever]:
+    def lever(name: str, change: str, changed: ScoredParts, judged: ScoredParts) -> Lever:
         review = judged.reviewed(changed.chosen(policy).point).mean()
         return Lever.model_validate({"name": name, "change": change, "review": float(review)})
 
@@ -185,7 +185,7 @@ def _levers(policy: Promising, parts: Scored) -> Iterator[Lever]:
         yield lever("labels", change, known, parts)
 
 
-def _better_ranked(parts: Scored) -> Scored | None:
+def _better_ranked(parts: ScoredParts) -> ScoredParts | None:
     """The same parts with bad ones moved up until `BETTER` of the misranked pairs are left."""
     at = logit(np.clip(parts.scores, 1e-9, 1 - 1e-9))
 

@@ -12,19 +12,19 @@ from sklearn.metrics import roc_auc_score
 from pipeline.metrics.conformal import Conformal
 from pipeline.metrics.operating_point import choose
 from pipeline.metrics.promises import MaxEscape
-from pipeline.metrics.review.outlook import Scored, limit_group, outlook
+from pipeline.metrics.review.outlook import ScoredParts, limit_group, outlook
 
 POLICY = MaxEscape(max_escape=0.1, max_overkill=0.1, confidence=0.8)
 
 
-def parts(groups: int = 40, size: int = 15, seed: int = 0) -> Scored:
+def parts(groups: int = 40, size: int = 15, seed: int = 0) -> ScoredParts:
     """Groups of equal size with a shared effect on the score, a third of the parts bad."""
     rng = np.random.default_rng(seed)
     of = np.repeat(np.arange(groups), size)
     bad = rng.random(len(of)) < 0.33
     at = 0.5 * rng.standard_normal(groups)[of] + rng.standard_normal(len(of)) + 2 * bad - 1
     names = np.array([f"module {g}" for g in of])
-    return Scored(expit(at), bad, names, np.zeros(len(of), bool))
+    return ScoredParts(expit(at), bad, names, np.zeros(len(of), bool))
 
 
 def test_the_stricter_the_promise_the_more_a_person_sees() -> None:
