@@ -47,6 +47,7 @@ from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.queries import RecordFilter
 
 LARGE_EVERY_S, SMALL_EVERY_S = 0.5, 0.3  # as the page asks for pictures
+NEWS = b"event: parts"
 PART = re.compile(rb'"id": "([^"]+)"')
 ON_SCREEN = """
 window.seen = {};
@@ -177,6 +178,7 @@ def _station(given: argparse.Namespace, folder: Path) -> Iterator[tuple[int, Par
 def follow(port: int, pages: int, seconds: float) -> None:
     """Be some pages for so long, and print when each part arrived at the first of them."""
     arrived: dict[str, float] = {}
+    news = 0
     waiting = selectors.DefaultSelector()
     for number in range(pages):
         page = socket.create_connection(("127.0.0.1", port))
@@ -191,8 +193,12 @@ def follow(port: int, pages: int, seconds: float) -> None:
         for key, _ in waiting.select(0.05):
             assert isinstance(key.fileobj, socket.socket)
             data = key.fileobj.recv(1 << 20)
-            for found in PART.findall(data) if key.data == 0 else ():
-                arrived.setdefault(found.decode(), time.monotonic())
+            if key.data == 0:
+                news += NEWS in data
+                # What the snapshot holds was there before the page.
+                data = data[data.find(NEWS) :] if news == 1 and NEWS in data else data
+                for found in PART.findall(data) if news else ():
+                    arrived.setdefault(found.decode(), time.monotonic())
     print(json.dumps(arrived))
 
 
