@@ -22,6 +22,7 @@ from pipeline.datasets import golden
 from pipeline.datasets import scores as unseen_scores
 from pipeline.datasets.manifest import Manifest
 from pipeline.datasets.manifest_reader import read_manifest
+from pipeline.datasets.proposals.fit import remarks
 from pipeline.errors import DataError
 from pipeline.evaluation import lineage, robustness
 from pipeline.evaluation.champion import Champion, compare_with_champion, find_champion
@@ -133,6 +134,7 @@ def run(
         *(chosen.basis.notes() if limits_chosen else ()),
         *measured.notes,
         *report.get("doubts", []),
+        *remarks(bundle.preprocess, _sizes(data), source.name),
     )
     tried = robustness.run(
         bundle,
@@ -305,6 +307,11 @@ def _copy_held_out(out: Path, data: Manifest, test: PartPredictions, most: int) 
         copy = out / str(data.table["path"].iat[row])
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_bytes(data.image(int(row)))
+
+
+def _sizes(data: Manifest) -> list[tuple[int, int]]:
+    """Width and height of every picture."""
+    return list(zip(data.table["width_px"].tolist(), data.table["height_px"].tolist(), strict=True))
 
 
 def main(argv: Sequence[str] = sys.argv) -> None:

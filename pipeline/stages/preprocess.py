@@ -12,6 +12,7 @@ import numpy as np
 from pipeline.contracts.spec import Preprocessing, PreprocessSpec, reference_file
 from pipeline.datasets.manifest import Manifest
 from pipeline.datasets.manifest_reader import read_manifest
+from pipeline.datasets.proposals.fit import remarks
 from pipeline.datasets.shard_writer import ShardWriter
 from pipeline.datasets.shards import Shards
 from pipeline.errors import DataError
@@ -76,6 +77,8 @@ def run(config: Config, source: Path, out: Path) -> Report:
             f"{unseen} bad parts show no defect in their mask after this (not marked, or outside "
             "of what is kept); they keep their label"
         )
+    sizes = zip(data.table["width_px"].tolist(), data.table["height_px"].tolist(), strict=True)
+    facts += remarks(spec, list(sizes), source.name)
     lost = np.flatnonzero(~stored.index["found"] & (stored.index["tile"] == 0))
     if len(lost):
         shown = [(_caption(stored, i), stored[i]) for i in _spread(lost, SHOWN)]

@@ -150,3 +150,12 @@ def test_a_scale_in_preprocess_that_ingest_did_not_use_is_refused(ran: Ran, tmp_
     other = SPEC.spec.model_copy(update={"raw": RawPixels(bit_depth=12)})
     with pytest.raises(DataError, match=r"spec\.raw in preprocess\.yaml differs from `raw` in"):
         preprocess.run(SPEC.model_copy(update={"spec": other}), ran.data, tmp_path)
+
+
+def test_pictures_that_are_shrunk_much_are_remarked_on(ran: Ran, tmp_path: Path) -> None:
+    small = SPEC.model_copy(
+        update={"spec": SPEC.spec.model_copy(update={"width_px": 64, "height_px": 64})}
+    )
+    lines = "\n".join(preprocess.run(small, ran.data, tmp_path).lines)
+    assert "4.7 pixels of a picture become one" in lines
+    assert f"`lineside tune {ran.data.name}` measures" in lines

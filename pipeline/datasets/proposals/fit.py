@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import mean
+from statistics import mean, median
 
 from pipeline.contracts.spec import PreprocessSpec
 
@@ -76,6 +76,30 @@ def fit_of(
     """How pictures of these sizes (width, height) fit; `picture` is the middle one."""
     padded = mean(padding(spec, *size) for size in sizes)
     return Fit(picture, padded, shrinking(spec, *picture), defect_px, known, texture_px)
+
+
+def remarks(spec: PreprocessSpec, sizes: Sequence[tuple[int, int]], recipe: str) -> list[str]:
+    """Sentences on borders and shrinking that a recipe should not have, with the remedy.
+
+    Args:
+        spec: its preparation; of a part that is located first nothing is known before.
+        sizes: width and height of its pictures, at least one.
+        recipe: its name.
+    """
+    if spec.locate is not None:
+        return []
+    middle = round(median(w for w, _ in sizes)), round(median(h for _, h in sizes))
+    fit = fit_of(spec, sizes, middle)
+    found = []
+    if fit.shrunk >= MUCH_SHRUNK:
+        found.append(
+            f"{fit.shrunk:.2g} pixels of a picture become one, so a defect under "
+            f"{NEEDED_PX * fit.shrunk:.0f} px is under {NEEDED_PX} px for the network"
+        )
+    if fit.padding > MOST_PADDING:
+        found.append(f"letterbox fills {fit.padding:.0%} of the network's input with borders")
+    trial = f"`lineside tune {recipe}` measures what another size, fit or tiles would gain and cost"
+    return [f"{text}: {trial}" for text in found]
 
 
 def cost_ms(spec: PreprocessSpec, scales: Sequence[float]) -> float:

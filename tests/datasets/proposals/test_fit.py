@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.contracts.spec import PreprocessSpec, Roi, Tiles
-from pipeline.datasets.proposals.fit import cost_ms, fit_of, padding, shown_size, shrinking
+from pipeline.contracts.spec import Contour, PreprocessSpec, Roi, Tiles
+from pipeline.datasets.proposals.fit import (
+    cost_ms,
+    fit_of,
+    padding,
+    remarks,
+    shown_size,
+    shrinking,
+)
 
 SPEC = PreprocessSpec(width_px=100, height_px=100, fit="letterbox")
 
@@ -49,3 +56,16 @@ def test_cost_goes_by_area_scales_and_tiles() -> None:
     tiled = usual.model_copy(update={"tiles": Tiles(rows=2, columns=2)})
     assert cost_ms(usual, (1.0,)) == pytest.approx(5.9, abs=0.05)
     assert cost_ms(tiled, (1.0, 1.0)) == pytest.approx(8 * cost_ms(usual, (1.0,)))
+
+
+def test_a_recipe_that_shrinks_or_pads_much_names_what_measures_the_remedy() -> None:
+    shrunk, padded = remarks(SPEC, [(800, 400)] * 3, "valves")
+    assert "8 pixels of a picture become one, so a defect under 96 px is under 12 px" in shrunk
+    assert "letterbox fills 50% of the network's input with borders" in padded
+    assert "`lineside tune valves` measures" in shrunk
+
+
+def test_a_recipe_that_fits_and_one_that_locates_its_part_have_no_remark() -> None:
+    assert remarks(SPEC, [(120, 110)], "valves") == []
+    located = changed(locate=Contour(by="contour", part="brighter"))
+    assert remarks(located, [(800, 400)], "valves") == []
