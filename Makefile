@@ -48,6 +48,11 @@ bench-heads: .venv/train.stamp ## The trained head beside scikit-learn's, on the
 bench-pictures: .venv/train.stamp ## Fit, size and scales of the pictures on every development set
 	$(BIN)/python -m benchmarks.pictures
 
+bench-normal: .venv/train.stamp ## Method normal beside anomalib's PatchCore and PaDiM, in an environment of its own
+	test -x .venv-anomalib/bin/python || $(PYTHON) -m venv .venv-anomalib
+	.venv-anomalib/bin/python -m pip install -q -c constraints.txt -e '.[train,demo]' anomalib==2.7.0
+	.venv-anomalib/bin/python -m benchmarks.normal
+
 bench-station: .venv/train.stamp ## Latency, rate, idle cost and start of a station
 	$(BIN)/python -m benchmarks.station
 	$(BIN)/python -m benchmarks.start
@@ -81,5 +86,5 @@ bench: bench-accuracy bench-duplicates bench-preprocess bench-train-stage bench-
 	touch $@
 
 .PHONY: help repro check test lint demo bench bench-accuracy bench-duplicates bench-preprocess \
-	bench-train-stage bench-time-to-accuracy bench-heads bench-pictures bench-station bench-gpu \
+	bench-train-stage bench-time-to-accuracy bench-heads bench-normal bench-pictures bench-station bench-gpu \
 	soak

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pipeline.training.training_data import TrainingData
 
-# From here on a classifier is taken; BENCHMARKS.md, "Only good parts".
+# From here on a classifier is taken: as many as a head is trained on in "few shots" of
+# BENCHMARKS.md. Where the two methods cross on a data set was not measured.
 ENOUGH_PARTS, ENOUGH_GROUPS = 20, 3
 
 
