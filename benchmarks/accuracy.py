@@ -30,7 +30,8 @@ from pipeline.datasets.splits import assign_folds
 from pipeline.stages import augment, ingest, preprocess, train
 from pipeline.training import methods
 from pipeline.training.features.backbone_features import FeatureExtractor
-from pipeline.training.heads import logistic, out_of_fold
+from pipeline.training.heads import fitting, logistic
+from pipeline.training.heads.search import search
 from pipeline.training.training_data import classes_of, gather
 
 FOLDS = 5
@@ -92,20 +93,29 @@ def measure(conf: Path, data: Path) -> tuple[tuple[float, float], list[tuple[flo
     )
     groups_of = index["group"].tolist()
     folds = np.array(assign_folds(index["label"].tolist(), groups_of, FOLDS, settings.seed))
-    unseen = out_of_fold.out_of_fold(
-        features.values, features.image_of, gathered.targets, folds, settings.head, settings.seed
+    unseen = search(
+        *(features.values, features.image_of, gathered.targets, folds),
+        *(settings.head, settings.seed),
+        passing=taxonomy.passing,
     )
     groups = _figures(bad, unseen.logits)
 
     published = []
     strata = index["defect_probability"].round(2).astype(str) + index["variant"]
     for seed in SEEDS:
-        known, asked = train_test_split(
+        sides = train_test_split(
             np.arange(len(index)), test_size=0.25, stratify=strata, random_state=seed
         )
+        known, asked = (np.sort(side) for side in sides)
         rows = np.flatnonzero(np.isin(features.image_of, known))
         targets = gathered.targets[features.image_of[rows]]
-        head, _ = logistic.fit(features.values[rows], targets, settings.head, seed)
+        given = [str(label) for label in index["label"].iloc[known]]
+        own = np.array(assign_folds(given, [groups_of[i] for i in known], FOLDS, seed))
+        image_of = np.searchsorted(known, features.image_of[rows])
+        values, config = features.values[rows], settings.head
+        wanted, passing = gathered.targets[known], taxonomy.passing
+        found = search(values, image_of, wanted, own, config, seed, passing=passing)
+        head, _ = fitting.fit(values, targets, config, seed, found.choice)
         published.append(_figures(bad[asked], logistic.logits_of(head, features.values[asked])))
     return groups, published
 

@@ -35,9 +35,10 @@ from benchmarks import development_sets
 from benchmarks.development_sets import DevelopmentSet, Floats, Rows
 from pipeline.datasets.splits import assign_folds
 from pipeline.files import write_json
-from pipeline.training.heads import logistic, out_of_fold
+from pipeline.training.heads import fitting, logistic
 from pipeline.training.heads.calibration import cool, temperature
-from pipeline.training.heads.nystroem import KernelSettings, components
+from pipeline.training.heads.principal import Principal
+from pipeline.training.heads.search import search
 
 FOLDS = 5
 COMPONENTS = 512
@@ -158,8 +159,9 @@ def lineside(data: DevelopmentSet, known: Rows, judged: Rows, seed: int) -> Floa
     names = [str(label) for label in data.labels[known]]
     folds = np.array(assign_folds(names, groups, FOLDS, seed))
     values, config = data.values[rows], data.settings.head
-    found = out_of_fold.out_of_fold(values, image_of, targets, folds, config, seed)
-    head, _ = logistic.fit(values, targets[image_of], config, seed, found.l2)
+    found = search(values, image_of, targets, folds, config, seed, passing=data.passing)
+    head, _ = fitting.fit(values, targets[image_of], config, seed, found.choice)
+    print(*found.lines(), sep="\n")
     cool(head, temperature(found.logits, targets))
     return logistic.predict(head, data.values[judged])
 
@@ -195,12 +197,11 @@ def _seen(
 ) -> tuple[Floats, Rows, Floats]:
     """Standardised principal components and labels to learn from, and components to judge."""
     rows = _rows(data, known)
-    settings = KernelSettings(components=COMPONENTS, kernel_width=1)
-    projection, shift = (t.numpy() for t in components(data.values[rows], settings, seed))
+    principal = Principal.of(data.values[rows], COMPONENTS, seed)
     # Back to standardised features, whose rows have a length of their number: C has its usual unit.
     unit = data.values.shape[1] ** 0.5
-    x, asked = data.values[rows] @ projection + shift, data.values[judged] @ projection + shift
-    return x * unit, data.labels[data.image_of[rows]], asked * unit
+    x, asked = principal.x.numpy() * unit, principal.seen(data.values[judged]).numpy() * unit
+    return x, data.labels[data.image_of[rows]], asked
 
 
 def _all_classes(fitted: Any, x: npt.NDArray[Any], classes: int) -> Floats:

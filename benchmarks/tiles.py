@@ -27,7 +27,7 @@ from pipeline.contracts.spec import Tiles
 from pipeline.datasets.splits import assign_folds
 from pipeline.files import write_json
 from pipeline.inference.predictor import softmax
-from pipeline.training.heads import logistic
+from pipeline.training.heads import fitting, logistic
 from pipeline.training.pooling.fitting import HeadSpace, fit, pooled_logits
 from pipeline.training.pooling.selection import WORST, offered
 from pipeline.training.tile_pooling import TilePooling
@@ -35,7 +35,7 @@ from pipeline.training.tile_pooling import TilePooling
 TILES = Tiles(rows=2, columns=2, overlap=0.1)
 N_TILES = TILES.rows * TILES.columns
 # Of the recipes' 384 and 2048: what is compared are poolings of one head.
-SMALLER = {"components": 256, "landmarks": 1024, "l2": 0.015}
+SMALLER = {"kind": "kernel", "kernel_width": 0.6, "components": 256, "landmarks": 1024, "l2": 0.015}
 
 
 def main() -> None:
@@ -89,7 +89,7 @@ def _tiles(parts: Rows) -> Rows:
 def _judged(data: DevelopmentSet, known: Rows, asked: Rows, seed: int) -> dict[str, Floats]:
     targets = np.eye(len(data.passing), dtype=np.float32)[data.labels[known]]
     config = data.settings.head.model_copy(update=SMALLER)
-    head, _ = logistic.fit(data.values[known], targets, config, seed)
+    head, _ = fitting.fit(data.values[known], targets, config, seed)
     tiles = softmax(logistic.logits_of(head, data.values[asked]))
     tiles = tiles.reshape(-1, N_TILES, len(data.passing))
     good = np.array(data.passing)

@@ -62,7 +62,8 @@ from pipeline.stages import train
 from pipeline.training import Floats, architectures
 from pipeline.training.export import export
 from pipeline.training.features import extraction
-from pipeline.training.heads import logistic, out_of_fold
+from pipeline.training.heads import fitting, logistic
+from pipeline.training.heads.search import search
 from pipeline.training.network import Features
 
 try:
@@ -259,7 +260,15 @@ def _lineside(task: Task, clock: Clock, settings: train.Config) -> None:
         graph = Path(folder) / "features.onnx"
         values, image_of = _features(task.stored, task.known, settings, graph)
         targets = np.eye(task.classes, dtype=np.float32)[task.labels[task.known]]
-        head, _ = logistic.fit(values, targets[image_of], settings.head, settings.seed)
+        index = task.stored.index.iloc[task.known]
+        labels, groups = index["label"].tolist(), index["group"].tolist()
+        folds = np.array(assign_folds(labels, groups, 5, settings.seed))
+        passing = steel.taxonomy().passing
+        found = search(
+            *(values, image_of, targets, folds, settings.head, settings.seed), passing=passing
+        )
+        given = (values, targets[image_of], settings.head, settings.seed, found.choice)
+        head, _ = fitting.fit(*given)
         shown = extraction.extract(
             graph, task.stored, steel.augmenter(), extraction.plan(task.unseen, 0), 0
         )
@@ -459,7 +468,9 @@ def _print_folds(
         found = []
         for seed in seeds:
             given = folds_of(seed)
-            unseen = out_of_fold.out_of_fold(values, image_of, targets, given, settings.head, seed)
+            unseen = search(
+                *(values, image_of, targets, given, settings.head, seed), passing=taxonomy.passing
+            )
             predicted = unseen.logits.argmax(1)
             macro_f1 = f1_score(labels, predicted, average="macro")
             found.append((accuracy_score(labels, predicted), macro_f1))

@@ -21,7 +21,7 @@ from pipeline.inference.predictor import Prediction, session
 from pipeline.stages import ingest, preprocess
 from pipeline.training.architectures import build
 from pipeline.training.export import PARITY, export, join, parity
-from pipeline.training.head_modules import KernelHead
+from pipeline.training.head_modules import KernelPart, MeanHead
 from pipeline.training.network import Features, Network
 from tests.stages.conftest import TAXONOMY, copy_cells, folder_of
 
@@ -144,12 +144,13 @@ def test_a_network_at_two_scales_gives_the_same_in_torch_and_in_onnx_runtime(
     with torch.inference_mode():
         width = features(torch.from_numpy(images)).shape[1]
     rng = torch.Generator().manual_seed(0)
-    head = KernelHead(
+    landmarks, weight = torch.randn(16, 8, generator=rng), torch.randn(16, 3, generator=rng)
+    head = MeanHead(
         torch.randn(width, 8, generator=rng) / width,
         torch.zeros(8),
-        torch.randn(16, 8, generator=rng),
-        torch.randn(16, 3, generator=rng),
+        torch.randn(8, 3, generator=rng),
         torch.zeros(3),
+        [KernelPart(torch.tensor(1.0), landmarks, weight)],
     )
     export(head, np.zeros(width, np.float32), "features", ["logits", "embedding"], tail)
     join(graph, tail, ["logits", "embedding"], whole)

@@ -76,6 +76,10 @@ NEVER_COVERS = {
         *("training.architectures", "training.network", "training.heads.logistic"),
         *("training.augmentation", "datasets", "registry", "inference"),
     ),
+    "pipeline.training.heads.principal": (
+        *("training.architectures", "training.network", "training.heads.logistic"),
+        *("training.augmentation", "datasets", "registry", "inference"),
+    ),
 }
 COVERS = {
     "pipeline.datasets.shard_writer": ("datasets.manifest", "imaging.prepare", "imaging.codec"),
@@ -85,6 +89,7 @@ COVERS = {
         *("training.architectures.resnet", "training.network", "training.export"),
     ),
     "pipeline.training.heads.nystroem": ("training.head_modules",),
+    "pipeline.training.heads.principal": ("training.features.cache",),
 }
 
 

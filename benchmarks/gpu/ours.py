@@ -26,7 +26,7 @@ from pipeline.training.features import extraction
 from pipeline.training.finetune import fitting
 from pipeline.training.finetune.module import FineTuning
 from pipeline.training.head_modules import LinearHead
-from pipeline.training.heads import logistic
+from pipeline.training.heads.settings import HeadSettings
 from pipeline.training.network import Features, Network
 
 COMPONENTS = 384
@@ -62,7 +62,7 @@ def race(network: str, data: Data, size: Size, device: torch.device) -> Race:
         computed = extraction.extract(
             graph, stored, steel.augmenter(), batches, 0, on_gpu=_on(features, device)
         )
-        head = finetune.linear_head(computed, one_hot(stored)[rows], logistic.HeadSettings(), 0)
+        head = finetune.linear_head(computed, one_hot(stored)[rows], HeadSettings(), 0)
     print(f"    ours: head after {race.elapsed_s:.1f} s", flush=True)
     held_rows = np.flatnonzero(stored.index["split"] == "val")
     held = finetune.HeldOut(

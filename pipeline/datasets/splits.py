@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -15,6 +16,7 @@ from pipeline.contracts.sample import SPLITS
 from pipeline.errors import DataError
 
 NO_FOLD = -1
+FEW_SHOTS = 20  # training images of each class, of which none can be spared for validation
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,9 @@ def complete(
 ) -> list[str]:
     """A data set's own split, with the sides that it lacks taken from its training images.
 
+    Where no class has more than `FEW_SHOTS` of these, all stay for training when only validation
+    is lacking: out-of-fold scores then choose what validation parts would.
+
     Raises:
         DataError: some images have a side and others none, or there is nothing to train on.
     """
@@ -155,6 +160,8 @@ def complete(
         if name in given:
             continue
         rows = np.flatnonzero(sides == "train")
+        if name == "val" and _few_shots(given, labels, groups):
+            continue
         taken = assign(
             [labels[i] for i in rows.tolist()],
             [groups[i] for i in rows.tolist()],
@@ -170,6 +177,14 @@ def complete(
             "method: normal in train.yaml, which learns from good parts alone"
         )
     return [str(side) for side in sides]
+
+
+def _few_shots(given: Sequence[str], labels: Sequence[str], groups: Sequence[str]) -> bool:
+    """Are there a test side and few images to train on, of which folds can be made?"""
+    rows = [row for row, side in enumerate(given) if side == "train"]
+    own = [labels[row] for row in rows]
+    few = max(Counter(own).values()) <= FEW_SHOTS
+    return few and "test" in given and rarest(own, [groups[row] for row in rows])[0] > 1
 
 
 def rarest(labels: Sequence[str], groups: Sequence[str]) -> tuple[int, str]:

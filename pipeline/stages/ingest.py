@@ -27,7 +27,14 @@ from pipeline.datasets.listings.mask_twins import refuse_masks
 from pipeline.datasets.listings.passing import check_passing, check_several
 from pipeline.datasets.location import Location, Place
 from pipeline.datasets.scan_cache import ScanCache
-from pipeline.datasets.splits import Shares, assign, complete, crossing, folds_of_training
+from pipeline.datasets.splits import (
+    FEW_SHOTS,
+    Shares,
+    assign,
+    complete,
+    crossing,
+    folds_of_training,
+)
 from pipeline.errors import DataError
 from pipeline.files import cache_folder, write_json
 from pipeline.imaging import codec
@@ -277,7 +284,7 @@ def _decide(config: Split, shares: Shares, names: list[str], seen: Examination) 
         return _Decided(assign(names, seen.groups, shares))
     if not seen.leaks(given):
         completed = complete(given, names, seen.groups, shares)
-        return _Decided(completed, "the given split does not leak")
+        return _Decided(completed, "the given split does not leak" + _spared(completed))
     found = f"the given split is leaky: {_parted(seen, given)}"
     if config.on_leak == "error":
         raise DataError(
@@ -294,7 +301,17 @@ def _decide(config: Split, shares: Shares, names: list[str], seen: Examination) 
         return _Decided(splits, f"{found}; split again by group", True, parted)
     why = "" if mendable else ", since split.near_duplicates is off"
     kept = complete(given, names, seen.groups, shares)
-    return _Decided(kept, f"the given split is leaky; it is kept{why}", False, parted)
+    on_given = f"the given split is leaky; it is kept{why}{_spared(kept)}"
+    return _Decided(kept, on_given, False, parted)
+
+
+def _spared(completed: Sequence[str]) -> str:
+    if "val" in completed:
+        return ""
+    return (
+        f"; it has no validation side and at most {FEW_SHOTS} training images of a class: all are "
+        "trained on, and out-of-fold scores choose the limits"
+    )
 
 
 def _parted(seen: Examination, splits: Sequence[str]) -> str:

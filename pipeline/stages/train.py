@@ -192,7 +192,7 @@ def _write_scores(
             lines.append(f"{len(doubted)} {what}: {suspects.FILE}, the surest first")
     if leaky_baseline.replaced(data.stored.index) and trained.method == "probe" and extractor:
         with finetune.alone():
-            baseline = _leaky_baseline(config, data, extractor, trained.facts.get("l2"))
+            baseline = _leaky_baseline(config, data, extractor, trained)
         if baseline is not None:
             write_json(out / scores.GIVEN_SPLIT, asdict(baseline))
             lines.append(f"accuracy on the given, leaky split: {baseline.accuracy:.1%}")
@@ -200,15 +200,15 @@ def _write_scores(
 
 
 def _leaky_baseline(
-    config: Config, data: TrainingData, extractor: FeatureExtractor, l2: float | None
+    config: Config, data: TrainingData, extractor: FeatureExtractor, trained: Trained
 ) -> leaky_baseline.LeakyBaseline | None:
     """Figures of the probe on the data set's own split, without augmented views."""
     found = np.flatnonzero(data.stored.index["found"])
     index = data.stored.index.iloc[found]
     targets = soft_targets(index, data.taxonomy, config.soft_labels)
-    values = extractor.as_they_are(data.stored, found)
     return leaky_baseline.measure(
-        values, index, targets, data.taxonomy, config.head, config.seed, l2
+        *(extractor.as_they_are(data.stored, found), index, targets, data.taxonomy),
+        *(config.head, config.seed, trained.choice),
     )
 
 

@@ -7,25 +7,26 @@ cannot be asked, such as gradients.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from pipeline.errors import TrainingError
 from pipeline.files import read_model, write_model
 from pipeline.plugins import Strict
 from pipeline.training import architectures
-from pipeline.training.head_modules import KernelHead, LinearHead
+from pipeline.training.head_modules import Head, KernelPart, LinearHead, MeanHead
 from pipeline.training.network import Features, Network, Together
 from pipeline.training.tile_pooling import TilePooling
 
 BLUEPRINT = "network.json"
 WEIGHTS = "weights.safetensors"
-HEADS: dict[str, type[KernelHead | LinearHead]] = {"kernel": KernelHead, "linear": LinearHead}
+HEADS: dict[str, type[Head]] = {"linear": LinearHead, "mean": MeanHead}
 
 
 class BackboneRecord(Strict):
@@ -49,7 +50,7 @@ class Blueprint(Strict):
     networks: tuple[BackboneRecord, ...]
     height_px: int
     width_px: int
-    head: Literal["kernel", "linear"]
+    head: Literal["linear", "mean"]
     pooling: PoolingRecord | None = None
 
 
@@ -70,9 +71,7 @@ def keep(
         pooling: of the tiles of a part; None: the worst one decides.
     """
     height, width = size_px
-    head: Literal["kernel", "linear"] = (
-        "kernel" if isinstance(network.head, KernelHead) else "linear"
-    )
+    head: Any = next(name for name, kind in HEADS.items() if isinstance(network.head, kind))
     record = None
     if pooling is not None:
         factor = float(pooling.temperature)
@@ -99,16 +98,14 @@ def rebuild(folder: Path) -> Network:
             Features(architectures.build(record.architecture, "none", 0), size_px, record.scales)
             for record in blueprint.networks
         ]
-        names = ("projection", "shift", "landmarks", "weight", "bias")
-        kind = HEADS[blueprint.head]
-        head = kind(*(weights[f"head.{n}"] for n in names if f"head.{n}" in weights))
+        head = _head(blueprint.head, weights)
         network = Network(parts[0] if len(parts) == 1 else Together(parts), head)
         network.load_state_dict(weights)
     except FileNotFoundError as error:
         raise TrainingError(
             f"{error.filename or folder / WEIGHTS} is missing; run `dvc repro`, which trains again"
         ) from None
-    except (ValidationError, SafetensorError, RuntimeError, TypeError) as error:
+    except (ValidationError, SafetensorError, RuntimeError, TypeError, KeyError) as error:
         first = " ".join(str(error).split())[:160]
         raise TrainingError(
             f"{folder / BLUEPRINT} and {WEIGHTS} do not make a network: {first}; run `dvc repro`, "
@@ -121,3 +118,14 @@ def pooling_of(folder: Path) -> TilePooling | None:
     """How a network that `rebuild` can read pools the tiles of a part; None: not at all."""
     record = read_model(folder / BLUEPRINT, Blueprint).pooling
     return None if record is None else TilePooling(record.k, record.passing, record.temperature)
+
+
+def _head(kind: str, weights: Mapping[str, Tensor]) -> Head:
+    names = ("projection", "shift", "weight", "bias")
+    given: list[Any] = [weights[f"head.{n}"] for n in names]
+    if kind == "mean":
+        parts = ("scale", "landmarks", "weight")
+        n = sum(name.startswith("head.kernels.") for name in weights) // len(parts)
+        of = [[weights[f"head.kernels.{i}.{part}"] for part in parts] for i in range(n)]
+        given.append([KernelPart(*tensors) for tensors in of])
+    return HEADS[kind](*given)

@@ -11,7 +11,9 @@ import pandas as pd
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.metrics.classification import auroc, questions
 from pipeline.training import Floats
-from pipeline.training.heads import logistic, out_of_fold
+from pipeline.training.heads import fitting, logistic, out_of_fold
+from pipeline.training.heads.fitting import HeadChoice
+from pipeline.training.heads.settings import HeadSettings
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,9 @@ def measure(
     index: pd.DataFrame,
     targets: Floats,
     taxonomy: Taxonomy,
-    config: logistic.HeadSettings,
+    config: HeadSettings,
     seed: int,
-    l2: float | None = None,
+    choice: HeadChoice | None = None,
 ) -> LeakyBaseline | None:
     """Train on the given training side and judge the given test side.
 
@@ -52,7 +54,7 @@ def measure(
         targets: float32 N,K.
         taxonomy: the recipe's classes.
         config, seed: of the head.
-        l2: the regularisation that was chosen; without, the first.
+        choice: the head that was chosen; without, the first of all settings.
 
     Returns:
         The figures; None where its training side holds fewer than two classes.
@@ -61,7 +63,7 @@ def measure(
     known, asked = np.flatnonzero(given == "train"), np.flatnonzero(given == "test")
     if not len(asked) or len(set(index["label"].iloc[known])) < 2:
         return None
-    head, _ = logistic.fit(features[known], targets[known], config, seed, l2)
+    head, _ = fitting.fit(features[known], targets[known], config, seed, choice)
     probabilities = logistic.predict(head, features[asked])
     ids = index["sample_id"].to_numpy()
     tiles = out_of_fold.worst_tiles(ids[asked], probabilities, taxonomy)

@@ -23,10 +23,11 @@ from pipeline.training.features import extraction
 from pipeline.training.features.backbone_features import BackboneFeatures, FeatureExtractor
 from pipeline.training.features.backbones import Backbones
 from pipeline.training.finetune import Examples
-from pipeline.training.head_modules import KernelHead, LinearHead
-from pipeline.training.heads import logistic, out_of_fold
+from pipeline.training.head_modules import Head, LinearHead
+from pipeline.training.heads import fitting, logistic, out_of_fold
 from pipeline.training.heads.calibration import cool, temperature
-from pipeline.training.heads.logistic import HeadSettings
+from pipeline.training.heads.search import search
+from pipeline.training.heads.settings import HeadSettings
 from pipeline.training.network import Features, Network
 from pipeline.training.pooling.probe import UnmarkedTiles, fixed, pooling_losses
 from pipeline.training.pooling.selection import WORST
@@ -157,7 +158,7 @@ def _probed(
         elif not n_folds:
             lines.append("no out-of-fold scores: ingest made no folds")
         else:
-            found = out_of_fold.out_of_fold(
+            found = search(
                 features.values,
                 features.image_of,
                 data.targets,
@@ -167,26 +168,22 @@ def _probed(
                 data.index["group"].tolist(),
                 data.images.parents,
                 extractor.recall,
+                passing=data.taxonomy.passing,
             )
-        head, losses = logistic.fit(
-            features.values,
-            data.targets[features.image_of],
-            config,
-            seed,
-            found.l2 if found else None,
-            tracker.logger("probe"),
-            extractor.recall,
+        choice = found.choice if found else None
+        targets = data.targets[features.image_of]
+        head, losses = fitting.fit(
+            *(features.values, targets, config, seed, choice),
+            *(tracker.logger("probe"), extractor.recall),
         )
         if found is not None:
             factor = _temperature(found.logits, data.index["sample_id"].to_numpy(), data)
             probabilities = softmax((found.logits / factor).astype(np.float32))
-            facts = {"l2": found.l2, "oof_log_loss": found.log_loss[found.l2]}
-            facts["temperature"] = factor
-            several = len(found.log_loss) > 1
-            chosen = f", l2 {found.l2:g} of {len(found.log_loss)}" * several
-            chose = ("regularisation", "temperature") if several else ("temperature",)
+            facts = {"oof_log_loss": found.log_loss, "temperature": factor}
+            chose = ("head", "temperature") if found.compared > 1 else ("temperature",)
             consulted = replace(consulted, by_out_of_fold=chose)
-            lines.append(f"{n_folds} folds out of fold{chosen}, temperature {factor:.2f}")
+            lines.append(f"{n_folds} folds out of fold, temperature {factor:.2f}")
+            lines += found.lines()
         elif data.held is not None:
             logits = logistic.logits_of(head, extractor.as_they_are(data.stored, data.held.rows))
             facts["temperature"] = _temperature(logits, data.held.ids, data, data.held.targets)
@@ -195,6 +192,9 @@ def _probed(
     if facts:
         cool(head, facts["temperature"])
         tracker.log_metrics(facts, step=len(losses))
+    if found is not None:
+        facts["head"] = found.facts()
+        tracker.log_params(found.params())
     trained = Trained(
         method="probe",
         network=Network(backbones.features, head),
@@ -203,6 +203,8 @@ def _probed(
         lines=lines,
         facts={"n_features": int(features.values.shape[1]), **facts},
         consulted=consulted,
+        choice=choice,
+        alone=found.alone if found else None,
     )
     return trained, logits
 
@@ -224,10 +226,10 @@ def _pooled(
         *(data.unmarked_tiles, data.taxonomy),
     )
 
-    def head_of(rows: npt.NDArray[np.intp]) -> KernelHead | LinearHead:
-        targets, l2 = data.targets[features.image_of[rows]], probed.facts.get("l2")
-        return logistic.fit(
-            *(features.values[rows], targets, config.head, config.seed, l2),
+    def head_of(rows: npt.NDArray[np.intp]) -> Head:
+        targets = data.targets[features.image_of[rows]]
+        return fitting.fit(
+            *(features.values[rows], targets, config.head, config.seed, probed.alone),
             recall=extractor.recall,
         )[0]
 
@@ -238,7 +240,8 @@ def _pooled(
         if choice.name == WORST:
             return probed, logits
         pooling = TilePooling(choice.k, data.taxonomy.passing)
-        head, _ = parts.fit(probed.network.head, pooling)
+        everything = np.arange(len(features.values))
+        head, _ = parts.fit(head_of(everything), pooling)
         probabilities, logits = None, None
         if len(choice.logits):
             pooling, probabilities = parts.calibrated(choice)

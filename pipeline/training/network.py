@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from pipeline.training.architectures import Backbone
-from pipeline.training.head_modules import KernelHead, LinearHead
+from pipeline.training.head_modules import Head
 
 
 class Features(nn.Module):
@@ -105,7 +105,7 @@ class Together(nn.Module):
 class Network(nn.Module):
     """Features and head: what the bundle holds."""
 
-    def __init__(self, features: Features | Together, head: KernelHead | LinearHead) -> None:
+    def __init__(self, features: Features | Together, head: Head) -> None:
         super().__init__()
         self.features = features
         self.head = head

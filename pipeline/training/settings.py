@@ -11,7 +11,7 @@ from pipeline.training import finetune as finetuning
 from pipeline.training.distillation import Distill
 from pipeline.training.features.backbones import BackboneSpec
 from pipeline.training.finetune import Finetune, TrainerSettings
-from pipeline.training.heads.logistic import HeadSettings
+from pipeline.training.heads.settings import HeadSettings
 from pipeline.training.normal.settings import NormalSettings
 
 

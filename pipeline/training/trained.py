@@ -12,7 +12,8 @@ from pipeline.datasets.scores import Consulted
 from pipeline.training import Floats
 from pipeline.training.export import export, join, parity
 from pipeline.training.features.backbone_features import FeatureExtractor
-from pipeline.training.head_modules import KernelHead, LinearHead
+from pipeline.training.head_modules import Head
+from pipeline.training.heads.fitting import HeadChoice
 from pipeline.training.network import Network
 from pipeline.training.tile_pooling import PooledHead, TilePooling
 from pipeline.training.training_data import TrainingData
@@ -34,6 +35,8 @@ class Trained:
         lines, facts: for people and for report.json.
         consulted: what was chosen by parts that it did not learn from.
         pooling: of the tiles of a part; None: the worst one decides.
+        choice: the probe's head, where out-of-fold scores chose it.
+        alone: the best head with one kernel or none, where they chose it.
     """
 
     method: Literal["probe", "finetune"]
@@ -44,6 +47,8 @@ class Trained:
     facts: dict[str, Any]
     consulted: Consulted = field(default_factory=Consulted)
     pooling: TilePooling | None = None
+    choice: HeadChoice | None = None
+    alone: HeadChoice | None = None
 
 
 def write_graph(
@@ -65,9 +70,7 @@ def write_graph(
         TrainingError: by more than `export.PARITY`.
     """
     sample, n_tiles, whole = data.sample(), 1, trained.method == "finetune"
-    last: Network | KernelHead | LinearHead | PooledHead = (
-        trained.network if whole else trained.network.head
-    )
+    last: Network | Head | PooledHead = trained.network if whole else trained.network.head
     outputs: tuple[str, ...] = OUTPUTS
     of_parts: tuple[str, ...] = ()
     if trained.pooling is not None:

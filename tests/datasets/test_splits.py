@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.datasets.splits import (
+    FEW_SHOTS,
     Shares,
     assign,
     assign_folds,
@@ -165,6 +166,34 @@ def test_a_given_side_stays_and_the_missing_one_parts_no_group(
     assert [s == "test" for s in splits] == [s == "test" for s in given_split]
     assert set(splits) == {"train", "val", "test"}
     assert crossing(groups, splits) == []
+
+
+def shots(n: int, sides: tuple[str, ...] = ("train", "test")) -> tuple[list[str], list[str]]:
+    """So many good and bad images on each side."""
+    rows = [(side, label) for side in sides for label in ("good", "bad") for _ in range(n)]
+    return [side for side, _ in rows], [label for _, label in rows]
+
+
+def test_no_image_of_a_few_shots_is_spared_for_validation() -> None:
+    sides, labels = shots(FEW_SHOTS)
+    names = [f"part-{i}" for i in range(len(sides))]
+    assert complete(sides, labels, names, Shares(0.2, 0.2, 0)) == sides
+
+
+@pytest.mark.parametrize(("n", "given"), [(FEW_SHOTS + 1, ("train", "test")), (20, ("train",))])
+def test_validation_is_taken_from_more_images_or_where_test_is_lacking_too(
+    n: int, given: tuple[str, ...]
+) -> None:
+    sides, labels = shots(n, given)
+    names = [f"part-{i}" for i in range(len(sides))]
+    assert "val" in complete(sides, labels, names, Shares(0.2, 0.2, 0))
+
+
+def test_validation_is_taken_from_a_few_shots_of_which_no_folds_can_be_made() -> None:
+    sides, labels = shots(FEW_SHOTS)
+    names = [label if side == "train" else side for side, label in zip(sides, labels, strict=True)]
+    with pytest.raises(DataError):  # as before: one group cannot be parted
+        complete(sides, labels, names, Shares(0.2, 0.2, 0))
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)

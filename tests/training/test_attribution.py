@@ -15,7 +15,8 @@ from pipeline.imaging.overlay import inside
 from pipeline.training import architectures
 from pipeline.training.attribution import attributions, heat_maps, logits, score
 from pipeline.training.head_modules import LinearHead
-from pipeline.training.heads import logistic
+from pipeline.training.heads import fitting
+from pipeline.training.heads.settings import HeadSettings
 from pipeline.training.network import Features, Network
 
 pytestmark = pytest.mark.slow
@@ -57,8 +58,8 @@ def network(parts: Parts) -> Network:
     with torch.inference_mode():
         values = features(torch.from_numpy(known)).numpy()
     targets = np.eye(2, dtype=np.float32).repeat(N // 2, axis=0)
-    config = logistic.HeadSettings(components=16, landmarks=48, l2=0.05, max_epochs=4)
-    head, _ = logistic.fit(values, targets, config, seed=0)
+    config = HeadSettings(components=16, landmarks=48, l2=0.05, max_epochs=4)
+    head, _ = fitting.fit(values, targets, config, seed=0)
     return Network(features, head).eval().requires_grad_(False)
 
 

@@ -18,18 +18,19 @@ from pipeline.training.checkpoint import (
     pooling_of,
     rebuild,
 )
-from pipeline.training.head_modules import KernelHead, LinearHead
+from pipeline.training.head_modules import KernelPart, LinearHead, MeanHead
 from pipeline.training.network import Features, Network, Together
 from pipeline.training.tile_pooling import TilePooling
 
 SIZE_PX = (40, 48)
+MEMBERS = ((0.7, 4), (1.5, 2))  # scale and components of each kernel
 EYES = (
     BackboneRecord(architecture="lenet5", scales=(1.0, 0.9)),
     BackboneRecord(architecture="alexnet", scales=(1.6,)),
 )
 
 
-def network(eyes: tuple[BackboneRecord, ...], *, linear: bool) -> Network:
+def network(eyes: tuple[BackboneRecord, ...], *, head: str = "mean") -> Network:
     """With random weights everywhere."""
     parts = [
         Features(architectures.build(eye.architecture, "none", seed=7), SIZE_PX, eye.scales)
@@ -44,19 +45,20 @@ def network(eyes: tuple[BackboneRecord, ...], *, linear: bool) -> Network:
         found: torch.Tensor = torch.randn(shape, generator=rng) / width**0.5
         return found
 
-    if linear:
+    if head == "linear":
         return Network(features, LinearHead(drawn(width, 4), drawn(4), drawn(4, 3), drawn(3)))
-    head = KernelHead(drawn(width, 4), drawn(4), drawn(6, 4), drawn(6, 3), drawn(3))
-    return Network(features, head)
+    parts_of = [KernelPart(torch.tensor(s), drawn(6, p), drawn(6, 3)) for s, p in MEMBERS]
+    linear = (drawn(width, 4), drawn(4), drawn(4, 3), drawn(3))
+    return Network(features, MeanHead(*linear, parts_of))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("linear", [False, True], ids=["kernel", "linear"])
+@pytest.mark.parametrize("head", ["linear", "mean"])
 @pytest.mark.parametrize("eyes", [EYES[:1], EYES], ids=["one", "two"])
 def test_it_gives_what_the_trained_one_gives(
-    tmp_path: Path, eyes: tuple[BackboneRecord, ...], linear: bool
+    tmp_path: Path, eyes: tuple[BackboneRecord, ...], head: str
 ) -> None:
-    trained = network(eyes, linear=linear).eval()
+    trained = network(eyes, head=head).eval()
     keep(tmp_path, trained, eyes, SIZE_PX)
     images = np.random.default_rng(0).integers(0, 256, (3, *SIZE_PX, 1), dtype=np.uint8)
     with torch.inference_mode():
@@ -68,17 +70,17 @@ def test_it_gives_what_the_trained_one_gives(
 
 def test_the_pooling_of_tiles_is_kept_with_the_network(tmp_path: Path) -> None:
     pooling = TilePooling(2, (True, False, False), temperature=1.5)
-    keep(tmp_path, network(EYES[:1], linear=True), EYES[:1], SIZE_PX, pooling)
+    keep(tmp_path, network(EYES[:1], head="linear"), EYES[:1], SIZE_PX, pooling)
     found = pooling_of(tmp_path)
     assert found is not None
     assert (found.k, found.passing, float(found.temperature)) == (2, pooling.passing, 1.5)
-    keep(tmp_path, network(EYES[:1], linear=True), EYES[:1], SIZE_PX)
+    keep(tmp_path, network(EYES[:1], head="linear"), EYES[:1], SIZE_PX)
     assert pooling_of(tmp_path) is None
 
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
-    keep(tmp_path, network(EYES[:1], linear=False), EYES[:1], SIZE_PX)
+    keep(tmp_path, network(EYES[:1]), EYES[:1], SIZE_PX)
     return tmp_path
 
 

@@ -33,11 +33,12 @@ from pipeline.training.distillation import (
     refusals,
     teacher_targets,
 )
-from pipeline.training.heads import logistic
+from pipeline.training.heads import fitting, logistic
+from pipeline.training.heads.settings import HeadSettings
 from tests.conftest import SealBundle
 from tests.stages.conftest import TAXONOMY, copy_cells, folder_of
 
-HEAD = logistic.HeadSettings(components=2, landmarks=40, l2=0.01, max_epochs=8)
+HEAD = HeadSettings(components=2, landmarks=40, l2=0.01, max_epochs=8)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def test_a_student_follows_its_teacher_and_not_labels_of_the_opposite(
     seen = np.stack([brightness, brightness**2], axis=1).astype(np.float32)
 
     def agreement(weight: float) -> float:
-        head, _ = logistic.fit(seen, mix(wrong, taught, weight), HEAD, seed=0)
+        head, _ = fitting.fit(seen, mix(wrong, taught, weight), HEAD, seed=0)
         return float((logistic.predict(head, seen).argmax(axis=1) == verdicts).mean())
 
     assert agreement(weight=1.0) > 0.9

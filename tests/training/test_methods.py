@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from pipeline.errors import TrainingError
 from pipeline.files import whole_folder
 from pipeline.inference.predictor import session
 from pipeline.stages import Report, augment, ingest, preprocess, train
+from pipeline.training.heads.search import HeadSearchResult, search
 from tests.imports import ROOT
 from tests.stages.conftest import POLICY, TAXONOMY, copy_cells, folder_of
 
@@ -212,13 +213,16 @@ def test_auto_lists_labels_that_look_wrong_whichever_wins(
     tuned: Tuned, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipeline.training.finetune.on_gpu", lambda trainer: True)
-    monkeypatch.setattr(
-        "pipeline.training.heads.logistic.logits_of", lambda head, features: wrong(features)
-    )
+    monkeypatch.setattr("pipeline.training.methods.search", surely_wrong)
     train.run(TUNE.model_copy(update={"method": "auto"}), tuned.data, tmp_path)
     assert read_part(tmp_path / "bundle", "provenance.json", Provenance).method == "finetune"
     assert (tmp_path / "suspects.csv").is_file()
     assert not (tmp_path / "out-of-fold.parquet").exists()
+
+
+def surely_wrong(*given: Any, **named: Any) -> HeadSearchResult:
+    """Finds what `search` does, and says that its scores were all wrong."""
+    return replace(found := search(*given, **named), logits=wrong(found.logits))
 
 
 def wrong(features: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

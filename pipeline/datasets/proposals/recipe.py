@@ -142,8 +142,8 @@ def propose_split(
         given = [""] * len(given)
     elif any(given):
         try:
-            complete(given, labels, seen.groups, shares)
-            lacking = sorted({*SPLITS} - {*given}, key=SPLITS.index)
+            completed = complete(given, labels, seen.groups, shares)
+            lacking = sorted({*completed} - {*given}, key=SPLITS.index)
             reason = "the data set's own split is kept" + (
                 f"; {' and '.join(lacking)} come from its training images" if lacking else ""
             )

@@ -10,29 +10,28 @@ import torch
 
 from pipeline.training import Floats
 from pipeline.training.head_modules import LinearHead
-from pipeline.training.heads import logistic
-from pipeline.training.heads.nystroem import components
+from pipeline.training.heads.logistic import logistic
+from pipeline.training.heads.principal import Principal
+from pipeline.training.heads.settings import HeadSettings, each
 
 
-def linear_head(
-    features: Floats, targets: Floats, config: logistic.HeadSettings, seed: int
-) -> LinearHead:
+def linear_head(features: Floats, targets: Floats, config: HeadSettings, seed: int) -> LinearHead:
     """Logistic regression on the principal components of frozen features.
 
     Args:
         features: float32 N,D.
         targets: float32 N,K.
-        config: `components`, `l2` and `max_epochs` of the probe's head.
+        config: `max_epochs` and the first of `components` and `l2`.
         seed: of the components.
 
     Raises:
         TrainingError: features that are not finite, or a loss that is not.
     """
-    projection, shift = components(features, config, seed)
-    embedding = torch.from_numpy(features) @ projection + shift
-    wanted = torch.from_numpy(targets)
-    model = logistic.logistic(embedding, wanted, config.strengths[:1], config.max_epochs)
-    # The kernel's scale makes for huge weights, which AdamW's steps of fixed size would not move.
-    unit = float(embedding.square().mean().sqrt().clamp_min(1e-12))
+    principal = Principal.of(features, each(config.components)[0], seed)
+    wanted, strength = torch.from_numpy(targets), each(config.l2)[:1]
+    model = logistic(principal.x, wanted, strength, config.max_epochs)
+    # The components' scale makes for huge weights, which AdamW's fixed steps would not move.
+    unit = float(principal.x.square().mean().sqrt().clamp_min(1e-12))
     weight = model.weight[0].detach().T.contiguous() * unit
-    return LinearHead(projection / unit, shift / unit, weight, model.bias[0].detach().clone())
+    projection, shift = principal.projection / unit, principal.shift / unit
+    return LinearHead(projection, shift, weight, model.bias[0].detach().clone())

@@ -10,19 +10,23 @@ import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
-from torch import nn
 
 from pipeline.training import Floats
+from pipeline.training.head_modules import Head, MeanHead
 
-RANGE = (0.05, 20.0)
+DOUBT = (
+    2.0  # not one of each class: of many classes with few parts that is too much (BENCHMARKS.md)
+)
+RANGE = (0.05, 5000.0)  # discriminants of few images are that sure
 
 
 def temperature(logits: Floats, targets: Floats, log_prior: Floats | None = None) -> float:
     """The temperature, by which logits are to be divided.
 
-    Targets are drawn a little towards the other classes, as far as so few parts can show (Platt,
-    Probabilities for Support Vector Machines, 1999): twenty parts without a mistake do not make
-    the network certain.
+    Targets are drawn a little towards the other classes, as far as so few parts can show: each
+    class is mixed with `DOUBT` parts of all classes evenly, for two classes as in Platt,
+    Probabilities for Support Vector Machines, 1999. Twenty parts without a mistake do not make the
+    network certain.
 
     Args:
         logits: float32 N,K of parts that the network was not trained on.
@@ -34,7 +38,7 @@ def temperature(logits: Floats, targets: Floats, log_prior: Floats | None = None
     """
     k = targets.shape[1]
     counts = targets.sum(axis=0, dtype=np.float64)[:, None]
-    drawn = targets @ ((1 + counts * np.eye(k)) / (counts + k))
+    drawn = targets @ ((DOUBT / k + counts * np.eye(k)) / (counts + DOUBT))
     prior = 0.0 if log_prior is None else log_prior
 
     def log_loss(log_temperature: float) -> float:
@@ -45,9 +49,10 @@ def temperature(logits: Floats, targets: Floats, log_prior: Floats | None = None
     return float(np.exp(found.x))
 
 
-def cool(head: nn.Module, temperature: float) -> None:
+def cool(head: Head, temperature: float) -> None:
     """Build the temperature into a head's last layer, `logits = ... @ weight + bias`."""
+    parts = list(head.kernels) if isinstance(head, MeanHead) else []
     with torch.no_grad():
-        for tensor in (head.weight, head.bias):
+        for tensor in (head.weight, head.bias, *(part.weight for part in parts)):
             assert isinstance(tensor, torch.Tensor)
             tensor.div_(temperature)

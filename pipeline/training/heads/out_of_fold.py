@@ -1,11 +1,10 @@
-"""Out-of-fold scores: each part by a head that never saw its group; regularisation chosen so."""
+"""Out-of-fold logits: each part by heads that never saw its group."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,22 +12,22 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 from threadpoolctl import threadpool_limits
-from torch.nn.functional import cross_entropy
+from torch import Tensor
 
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.inference.decide import defect_scores
 from pipeline.training import Floats
 from pipeline.training.features.cache import Recall, compute_again
-from pipeline.training.heads.calibration import temperature
-from pipeline.training.heads.logistic import HeadSettings, heads_in, logits_of
-from pipeline.training.heads.nystroem import NystroemSpace
+from pipeline.training.heads import fitting
+from pipeline.training.heads.candidates import Candidate
+from pipeline.training.heads.principal import Principal
+from pipeline.training.heads.settings import HeadSettings
 
 AT_ONCE = 2  # folds that are fitted at the same time; each holds its own copy of the features
+Rows = npt.NDArray[np.intp]
 
 
-def worst_tiles(
-    ids: npt.NDArray[Any], probabilities: Floats, taxonomy: Taxonomy
-) -> npt.NDArray[np.intp]:
+def worst_tiles(ids: npt.NDArray[Any], probabilities: Floats, taxonomy: Taxonomy) -> Rows:
     """Which row of each part to believe: of several tiles the one with the highest defect score.
 
     The station's rule without limits, which are chosen by these scores.
@@ -45,72 +44,84 @@ def worst_tiles(
     return bad.groupby(ids, sort=False).idxmax().to_numpy()
 
 
-@dataclass(frozen=True)
-class OutOfFold:
-    """Scores of each part by a head that never saw its fold, and so its group.
+class Folds:
+    """The parts, fold by fold: candidates learn from the others and judge those of one."""
 
-    Attributes:
-        logits: float32 N,K of the parts as they are.
-        l2: the regularisation with the lowest log loss, of those offered.
-        log_loss: of each offered at its best temperature, in nats a part.
-    """
+    def __init__(
+        self,
+        features: Floats,
+        image_of: Rows,
+        targets: Floats,
+        folds: Rows,
+        config: HeadSettings,
+        seed: int,
+        groups: Sequence[str] = (),
+        parents: Sequence[frozenset[str]] = (),
+        recall: Recall = compute_again,
+    ) -> None:
+        """Say who learns from what.
 
-    logits: Floats
-    l2: float
-    log_loss: dict[float, float]
+        Args:
+            features: float32 F,D: the N parts as they are, then anything else.
+            image_of: which image each row of features shows, F positions in `targets`.
+            targets: float32 N+S,K, of the parts and of S synthetic images.
+            folds: int N, 0 to k - 1, as `datasets.splits.assign_folds` gives them.
+            config: settings of the head.
+            seed: of each head.
+            groups: of the N parts, where there are synthetic images.
+            parents: for each of the S synthetic images the groups that it was made from; a head
+                that may not know one of them does not see it.
+            recall: keeps the spaces of each fold, which other regularisations find there.
+        """
+        self.n = int(folds.max()) + 1
+        self._features, self._image_of, self._targets = features, image_of, targets
+        self._folds, self._config, self._seed, self._recall = folds, config, seed, recall
+        self._groups, self._parents = groups, parents
+        self._spaces: dict[int, tuple[Principal, Floats, Tensor]] = {}
 
+    def judge(
+        self, candidates: Sequence[Candidate], of: Sequence[int]
+    ) -> dict[Candidate, dict[int, Floats]]:
+        """Logits of the parts of some folds, by candidate and fold.
 
-def out_of_fold(
-    features: Floats,
-    image_of: npt.NDArray[np.intp],
-    targets: Floats,
-    folds: npt.NDArray[np.intp],
-    config: HeadSettings,
-    seed: int,
-    groups: Sequence[str] = (),
-    parents: Sequence[frozenset[str]] = (),
-    recall: Recall = compute_again,
-) -> OutOfFold:
-    """Score every part by a head that does not know its group, and choose the regularisation so.
+        Args:
+            candidates: settings of heads.
+            of: the folds.
 
-    Args:
-        features: float32 F,D: the N parts as they are, then anything else.
-        image_of: which image each row of features shows, F positions in `targets`.
-        targets: float32 N+S,K, of the parts and of S synthetic images.
-        folds: int N, 0 to k - 1, as `datasets.splits.assign_folds` gives them.
-        config: settings of the head.
-        seed: of each head.
-        groups: of the N parts, where there are synthetic images.
-        parents: for each of the S synthetic images the groups that it was made from; a head that
-            may not know one of them does not see it.
-        recall: keeps the space of each fold, which other settings of `l2` find there.
+        Raises:
+            TrainingError: features that are not finite, or a loss that is not.
+        """
 
-    Returns:
-        The scores of the regularisation with the lowest log loss. Chosen by the same parts, they
-        flatter a little: one number among a few, for thousands of parts.
-    """
-    n = len(folds)
-    found = {l2: np.empty_like(targets[:n]) for l2 in config.strengths}
+        def of_fold(fold: int) -> dict[Candidate, Floats]:
+            principal, targets, asked = self._space(fold)
+            return fitting.judged(
+                *(principal, targets, asked, candidates, self._config, self._seed, self._recall)
+            )
 
-    def score_fold(fold: int) -> None:
-        known, unseen = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        held_out = {groups[int(i)] for i in unseen} if parents else set()
-        made = [n + s for s, theirs in enumerate(parents) if theirs.isdisjoint(held_out)]
-        rows = np.flatnonzero(np.isin(image_of, [*known, *made]))
-        space = NystroemSpace.of(features[rows], config, seed, recall)
-        heads, _ = heads_in(space, targets[image_of[rows]], config.strengths, config.max_epochs)
-        for head, logits in zip(heads, found.values(), strict=True):
-            logits[unseen] = logits_of(head, features[unseen])
+        with _single_threaded(), ThreadPoolExecutor(AT_ONCE) as pool:
+            made = list(pool.map(of_fold, of))
+        return {c: {f: found[c] for f, found in zip(of, made, strict=True)} for c in candidates}
 
-    with _single_threaded(), ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(score_fold, range(int(folds.max()) + 1)))
-    truth = targets[:n]
-    losses = {}
-    for l2, logits in found.items():
-        cooled = torch.from_numpy(logits / np.float32(temperature(logits, truth)))
-        losses[l2] = float(cross_entropy(cooled, torch.from_numpy(truth)))
-    best = min(losses, key=losses.__getitem__)
-    return OutOfFold(found[best], best, losses)
+    def together(self, by_fold: dict[int, Floats]) -> Floats:
+        """The logits of all parts, float32 N,K, in their order; zeros in folds not given."""
+        found = np.zeros((len(self._folds), self._targets.shape[1]), np.float32)
+        for fold, logits in by_fold.items():
+            found[self._folds == fold] = logits
+        return found
+
+    def _space(self, fold: int) -> tuple[Principal, Floats, Tensor]:
+        if fold not in self._spaces:
+            folds = self._folds
+            known, unseen = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+            held_out = {self._groups[int(i)] for i in unseen} if self._parents else set()
+            own = enumerate(self._parents)
+            made = [len(folds) + s for s, theirs in own if theirs.isdisjoint(held_out)]
+            rows = np.flatnonzero(np.isin(self._image_of, [*known, *made]))
+            n = fitting.most_components(self._config)
+            principal = Principal.of(self._features[rows], n, self._seed, self._recall)
+            targets = self._targets[self._image_of[rows]]
+            self._spaces[fold] = principal, targets, principal.seen(self._features[unseen])
+        return self._spaces[fold]
 
 
 @contextmanager

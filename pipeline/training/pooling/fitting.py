@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 
 from pipeline.errors import TrainingError
 from pipeline.training import Floats
-from pipeline.training.head_modules import KernelHead, LinearHead, kernel
+from pipeline.training.head_modules import Head, KernelPart, LinearHead, MeanHead, kernel
 from pipeline.training.tile_pooling import TilePooling, by_part
 
 RANK = 256  # leading directions of a kernel that are trained
@@ -32,44 +32,54 @@ class HeadSpace:
     """What the last layer of a head is linear in, in directions that its kernel makes equal.
 
     Attributes:
-        head: trained on tiles that bear the label of their part.
+        head: trained on tiles that bear the label of their part; a kernel alone, or none.
         factor: float32 H,R: `x = hidden @ factor` and `weight = factor @ w`.
         start: the head's own weights there, float32 R,K.
     """
 
-    head: KernelHead | LinearHead
+    head: Head
     factor: Tensor
     start: Tensor
 
     @classmethod
-    def of(cls, head: KernelHead | LinearHead) -> HeadSpace:
+    def of(cls, head: Head) -> HeadSpace:
         """The space of a head; of a kernel its leading directions."""
-        weight = head.weight.detach()
-        if isinstance(head, LinearHead):
+        part = _kernel_of(head)
+        if part is None:
+            weight = head.weight.detach()
             return cls(head, torch.eye(len(weight)), weight.clone())
-        gram = kernel(head.landmarks, head.landmarks)
+        gram = kernel(part.landmarks, part.landmarks)
         with torch.random.fork_rng():
             torch.manual_seed(0)
             axes, sizes, _ = torch.svd_lowrank(gram, q=min(RANK, len(gram)))
         used = sizes > NEGLIGIBLE * sizes[0]
         root = sizes[used].sqrt()
         factor = (axes[:, used] / root).contiguous()
-        return cls(head, factor, root[:, None] * (axes[:, used].T @ weight))
+        return cls(head, factor, root[:, None] * (axes[:, used].T @ part.weight))
 
     def seen(self, features: Floats) -> Tensor:
         """Float32 N,D to N,R."""
         with torch.no_grad():
             hidden = torch.from_numpy(features) @ self.head.projection + self.head.shift
-            if isinstance(self.head, KernelHead):
-                hidden = kernel(hidden, self.head.landmarks)
-            return hidden @ self.factor
+            part = _kernel_of(self.head)
+            return (hidden if part is None else part.compared(hidden)) @ self.factor
 
-    def with_weights(self, w: Tensor, bias: Tensor) -> KernelHead | LinearHead:
+    def with_weights(self, w: Tensor, bias: Tensor) -> Head:
         """The head with other weights, float32 R,K and K."""
-        head, weight = self.head, (self.factor @ w).contiguous()
-        if isinstance(head, LinearHead):
+        head, weight, part = self.head, (self.factor @ w).contiguous(), _kernel_of(self.head)
+        if part is None:
             return LinearHead(head.projection, head.shift, weight, bias)
-        return KernelHead(head.projection, head.shift, head.landmarks, weight, bias)
+        kernels = [KernelPart(part.scale, part.landmarks, weight)]
+        return MeanHead(head.projection, head.shift, torch.zeros_like(head.weight), bias, kernels)
+
+
+def _kernel_of(head: Head) -> KernelPart | None:
+    if isinstance(head, LinearHead):
+        return None
+    (part,) = head.kernels
+    assert isinstance(part, KernelPart)
+    assert not head.weight.any(), "a kernel and a line together are no start"
+    return part
 
 
 def fit(

@@ -14,7 +14,7 @@ from pipeline.inference.decide import defect_scores
 from pipeline.inference.predictor import softmax
 from pipeline.training import Floats
 from pipeline.training.features.backbone_features import BackboneFeatures
-from pipeline.training.head_modules import KernelHead, LinearHead
+from pipeline.training.head_modules import Head
 from pipeline.training.heads.calibration import temperature
 from pipeline.training.pooling.fitting import HeadSpace, fit
 from pipeline.training.pooling.selection import WORST, Fit, PoolingChoice, Rows, choose, offered
@@ -65,10 +65,8 @@ class UnmarkedTiles:
             *(poolings, head_of, worst),
         )
 
-    def fit(
-        self, head: KernelHead | LinearHead, pooling: TilePooling
-    ) -> tuple[KernelHead | LinearHead, list[float]]:
-        """Train a head on, through a pooling; returns it and the losses.
+    def fit(self, head: Head, pooling: TilePooling) -> tuple[Head, list[float]]:
+        """Train a head of one kernel or none on, through a pooling; returns it and the losses.
 
         Raises:
             TrainingError: a loss that is not finite.

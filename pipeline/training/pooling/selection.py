@@ -12,7 +12,7 @@ import torch
 from scipy.special import log_softmax
 
 from pipeline.training import Floats
-from pipeline.training.head_modules import KernelHead, LinearHead
+from pipeline.training.head_modules import Head
 from pipeline.training.heads.calibration import temperature
 from pipeline.training.pooling.fitting import HeadSpace, fit, pooled_logits
 from pipeline.training.tile_pooling import TilePooling
@@ -20,7 +20,7 @@ from pipeline.training.tile_pooling import TilePooling
 WORST = "worst"  # tiles bear the label of their part; nothing is trained through the pooling
 NOISY_OR = "noisy_or"
 Rows = npt.NDArray[np.intp]
-Fit = Callable[[Rows], KernelHead | LinearHead]
+Fit = Callable[[Rows], Head]
 
 
 def offered(wanted: str, n_tiles: int) -> dict[str, int]:

@@ -27,7 +27,7 @@ from pipeline.training.finetune import (
     settle_batch_norm,
 )
 from pipeline.training.finetune.start import linear_head
-from pipeline.training.heads import logistic
+from pipeline.training.heads.settings import HeadSettings
 from pipeline.training.network import Features, Network
 
 SIZE_PX, CLASSES = 16, 2
@@ -136,7 +136,7 @@ def network(given: Examples, module: Callable[[], nn.Module] = Tiny) -> Network:
     settle_batch_norm(features, given.images, len(given.names))
     with torch.no_grad():
         values = features(torch.from_numpy(given.images.stack(np.arange(len(given.names)))))
-    config = logistic.HeadSettings(components=8, max_epochs=2)
+    config = HeadSettings(components=8, max_epochs=2)
     return Network(features, linear_head(values.numpy(), given.targets, config, seed=0))
 
 

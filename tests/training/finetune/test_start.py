@@ -8,7 +8,7 @@ import torch
 
 from pipeline.errors import TrainingError
 from pipeline.training.finetune import linear_head
-from pipeline.training.heads import logistic
+from pipeline.training.heads.settings import HeadSettings
 from tests.training.finetune.conftest import one_hot
 
 pytestmark = pytest.mark.slow
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 RNG = np.random.default_rng(0)
 LABELS = np.arange(200) % 2
 VALUES = (50 + 9 * RNG.standard_normal((200, 6)) + 20 * LABELS[:, None]).astype(np.float32)
-CONFIG = logistic.HeadSettings(components=4, l2=0.01, max_epochs=5)
+CONFIG = HeadSettings(components=4, l2=0.01, max_epochs=5)
 
 
 def test_the_head_knows_the_classes_before_anything_is_tuned() -> None:

@@ -6,10 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from torch import nn
 
 from pipeline.inference.predictor import softmax
-from pipeline.training.head_modules import KernelHead
+from pipeline.training.head_modules import KernelPart, LinearHead, MeanHead
 from pipeline.training.heads.calibration import cool, temperature
 
 
@@ -53,7 +52,10 @@ def test_shares_that_training_took_out_of_the_logits_are_put_back_first() -> Non
 def test_a_cooled_head_divides_its_logits_and_leaves_the_embedding() -> None:
     rng = torch.Generator().manual_seed(0)
     made = [torch.randn(shape, generator=rng) for shape in ((6, 3), (3,), (5, 3), (5, 2), (2,))]
-    head, x = KernelHead(*made), torch.randn((4, 6), generator=rng)
+    projection, shift, landmarks, weight, bias = made
+    part = KernelPart(torch.tensor(0.5), landmarks, weight)
+    head = MeanHead(projection, shift, weight[:3].clone(), bias, [part])
+    x = torch.randn((4, 6), generator=rng)
     before, place = head(x)
     cool(head, 2.5)
     after, same = head(x)
@@ -62,11 +64,16 @@ def test_a_cooled_head_divides_its_logits_and_leaves_the_embedding() -> None:
 
 
 def test_a_head_whose_numbers_are_trained_can_be_cooled() -> None:
-    class Linear(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.weight, self.bias = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(2))
-
-    head = Linear()
+    head = LinearHead(torch.eye(2), torch.zeros(2), torch.ones(2, 2), torch.ones(2))
     cool(head, 4.0)
     assert head.weight.tolist() == [[0.25, 0.25], [0.25, 0.25]]
+
+
+def test_many_classes_do_not_make_a_few_right_parts_doubtful() -> None:
+    """Five parts of each class, all right: as sure with twenty classes as with two, or about."""
+    sure = []
+    for classes in (2, 20):
+        targets = np.eye(classes, dtype=np.float32)[np.arange(5 * classes) % classes]
+        logits = 8 * targets
+        sure.append(softmax(logits / np.float32(temperature(logits, targets))).max())
+    assert sure[1] > sure[0] - 0.15

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from pipeline.training.heads import logistic, out_of_fold
+from pipeline.training.heads import fitting, logistic
+from pipeline.training.heads.search import search
 from tests.training.heads.test_logistic import HEAD, one_hot, ring
 
 pytestmark = pytest.mark.slow
@@ -19,31 +20,23 @@ def test_an_out_of_fold_score_knows_nothing_of_its_fold() -> None:
     labels = rng.integers(0, 2, 40)[groups]
     fingerprint = rng.standard_normal((40, 12)).astype(np.float32)[groups]
     rows = fingerprint + 0.01 * rng.standard_normal(fingerprint.shape).astype(np.float32)
-    seen = logistic.fit(rows, one_hot(labels), HEAD, seed=0)[0]
-    unseen = out_of_fold.out_of_fold(
-        rows, np.arange(200), one_hot(labels), groups % 5, HEAD, seed=0
+    seen = fitting.fit(rows, one_hot(labels), HEAD, seed=0)[0]
+    unseen = search(
+        *(rows, np.arange(200), one_hot(labels), groups % 5, HEAD, 0), passing=(True, False)
     )
     assert roc_auc_score(labels, logistic.predict(seen, rows)[:, 1]) > 0.95
     assert roc_auc_score(labels, unseen.logits[:, 1]) < 0.75
 
 
-def test_of_several_strengths_the_one_that_predicts_unseen_groups_best_is_taken() -> None:
-    known, labels = ring(200, seed=0)
-    offered = HEAD.model_copy(update={"l2": (100.0, 0.01, 1e6)})
-    found = out_of_fold.out_of_fold(
-        known, np.arange(200), one_hot(labels), np.arange(200) % 5, offered, seed=0
-    )
-    assert found.l2 == 0.01
-    assert found.log_loss[0.01] < 0.5 * found.log_loss[100.0]
-    assert found.log_loss[1e6] == pytest.approx(np.log(2), abs=0.05)
-
-
-def test_one_strength_stands_without_a_choice() -> None:
+def test_one_head_stands_without_a_choice() -> None:
     known, labels = ring(40, seed=0)
-    found = out_of_fold.out_of_fold(
-        known, np.arange(40), one_hot(labels), np.arange(40) % 2, HEAD, seed=0
+    config = HEAD.model_copy(update={"components": 2})
+    found = search(
+        *(known, np.arange(40), one_hot(labels), np.arange(40) % 2, config, 0),
+        passing=(True, False),
     )
-    assert (found.l2, list(found.log_loss)) == (0.01, [0.01])
+    assert (found.compared, found.runner_up, found.edges) == (1, None, [])
+    assert [m.strength for m in found.choice.members] == [0.01]
 
 
 @pytest.mark.parametrize("declared", [True, False])
@@ -56,7 +49,7 @@ def test_a_synthetic_image_is_hidden_from_heads_that_may_not_know_its_groups(
     labels = rng.integers(0, 2, 40)[groups]
     rows = rng.standard_normal((40, 12)).astype(np.float32)[groups]
     parents = [frozenset({str(g), "else"}) if declared else frozenset[str]() for g in groups]
-    unseen = out_of_fold.out_of_fold(
+    unseen = search(
         np.concatenate([rows, rows]),
         np.arange(400),
         one_hot(np.concatenate([labels, labels])),
@@ -65,6 +58,7 @@ def test_a_synthetic_image_is_hidden_from_heads_that_may_not_know_its_groups(
         seed=0,
         groups=[str(g) for g in groups],
         parents=parents,
+        passing=(True, False),
     )
     assert unseen.logits.shape == (200, 2)
     score = roc_auc_score(labels, unseen.logits[:, 1])

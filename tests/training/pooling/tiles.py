@@ -10,9 +10,9 @@ import torch
 
 from pipeline.contracts.taxonomy import Disposition, PartClass, Taxonomy
 from pipeline.training import Floats
-from pipeline.training.head_modules import KernelHead, LinearHead
-from pipeline.training.heads import logistic
-from pipeline.training.heads.logistic import HeadSettings
+from pipeline.training.head_modules import Head, LinearHead
+from pipeline.training.heads import fitting
+from pipeline.training.heads.settings import HeadSettings
 
 N_TILES = 4
 PASSING = (True, False)
@@ -50,9 +50,9 @@ def parts(n: int = 120, seed: int = 0) -> Parts:
     return Parts(features.reshape(-1, 8), targets, bad_tile)
 
 
-def inherited(of: Parts) -> KernelHead | LinearHead:
+def inherited(of: Parts) -> Head:
     """A head that believes each tile to be what its part is."""
-    return logistic.fit(of.features, of.targets, SETTINGS, seed=0)[0]
+    return fitting.fit(of.features, of.targets, SETTINGS, seed=0)[0]
 
 
 def linear(of: Parts) -> LinearHead:
