@@ -24,7 +24,7 @@ from pipeline.datasets.checks.examination import SHOWN, Examination, examine
 from pipeline.datasets.grouping import Grouping, SourceGroups, regroup
 from pipeline.datasets.listings.listing import Listing
 from pipeline.datasets.listings.mask_twins import refuse_masks
-from pipeline.datasets.listings.passing import check_passing, check_several
+from pipeline.datasets.listings.passing import check_passing, check_several, nothing_passes
 from pipeline.datasets.location import Location, Place
 from pipeline.datasets.scan_cache import ScanCache
 from pipeline.datasets.splits import (
@@ -208,6 +208,7 @@ def run(
     is_given = bool(decided.on_given) and not decided.regrouped
     sizes = [
         *seen.notes,
+        *nothing_passes(taxonomy),
         *group_sizes.few_test_groups(kinds, config.split.test_fraction, given=is_given),
     ]
     parted = found["pairs_shown"]

@@ -158,16 +158,10 @@ def _probed(
         elif not n_folds:
             lines.append("no out-of-fold scores: ingest made no folds")
         else:
+            groups = data.index["group"].tolist()
             found = search(
-                features.values,
-                features.image_of,
-                data.targets,
-                folds,
-                config,
-                seed,
-                data.index["group"].tolist(),
-                data.images.parents,
-                extractor.recall,
+                *(features.values, features.image_of, data.targets, folds, config, seed),
+                *(groups, data.images.parents, extractor.recall),
                 passing=data.taxonomy.passing,
             )
         choice = found.choice if found else None

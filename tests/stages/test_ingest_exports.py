@@ -148,12 +148,15 @@ def test_thumbnails_of_a_file_server_are_not_parts_and_are_counted(tmp_path: Pat
     assert f"{2 * N} file(s) passed over, never parts: @eaDir {2 * N}; such as good/@e" in printed
 
 
-def test_a_recipe_without_a_class_that_passes_stops_at_ingest(tmp_path: Path) -> None:
+def test_a_recipe_of_defects_alone_is_ingested_and_that_is_printed(tmp_path: Path) -> None:
     none = Taxonomy(classes=TAXONOMY.classes[1:])
     for name in ("scratch", "crack"):
-        put(tmp_path / "tree" / name / "1.png")
-    with pytest.raises(DataError, match=r"no class in taxonomy\.yaml passes"):
-        ingested(tmp_path, none, {"type": "folder", "root": tmp_path / "tree"})
+        for i in range(N):
+            put(tmp_path / "tree" / name / f"{i}.png", bad=name == "crack")
+    source = {"type": "folder", "root": tmp_path / "tree"}
+    counts, _, printed = ingested(tmp_path, none, source)
+    assert counts == {"scratch": N, "crack": N}
+    assert "no class in taxonomy.yaml passes (scratch, crack)" in printed
 
 
 def test_a_class_that_passes_of_which_no_image_can_be_read_stops_at_ingest(

@@ -1,4 +1,4 @@
-"""The check that good parts can be known: a class passes, and there are images of it."""
+"""The check that good parts can be known: each class that passes has images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from pipeline.errors import DataError
 def check_passing(
     found: Collection[str], taxonomy: Taxonomy, root: Place, unlisted: Collection[str] = ()
 ) -> None:
-    """Check that a class passes and that each that does has an image.
+    """Check that each class that passes has an image.
+
+    A taxonomy of which none passes names kinds of defects: parts are told apart, and none passes.
 
     Args:
         found: the classes of which there are images.
@@ -22,13 +24,8 @@ def check_passing(
         unlisted: images that no list names, for the message.
 
     Raises:
-        DataError: no class passes, or one that does has no image.
+        DataError: a class that passes has no image.
     """
-    if not taxonomy.good:
-        raise DataError(
-            "no class in taxonomy.yaml passes, so no part could ever pass: give the class of good "
-            f"parts `disposition: pass` (there are {', '.join(taxonomy.names)})"
-        )
     empty = [name for name in taxonomy.good if name not in found]
     if not empty:
         return
@@ -43,6 +40,17 @@ def check_passing(
         f"images of good parts no limit can be chosen; {beside}add images of it, give it the "
         "alias that the data use, or remove it"
     )
+
+
+def nothing_passes(taxonomy: Taxonomy) -> list[str]:
+    """A sentence where no class passes, none elsewhere."""
+    if taxonomy.good:
+        return []
+    return [
+        f"no class in taxonomy.yaml passes ({', '.join(taxonomy.names)}): kinds of defects are "
+        "told apart, no part can pass and no limit is chosen; if there are good parts, give their "
+        "class `disposition: pass`"
+    ]
 
 
 def check_several(names: Sequence[str], taxonomy: Taxonomy, root: Place, n_damaged: int) -> None:
