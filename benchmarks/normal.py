@@ -41,7 +41,7 @@ from pipeline.stages import augment, ingest, preprocess
 from pipeline.training.architectures import Backbone
 from pipeline.training.export import export
 from pipeline.training.features.backbones import BackboneSpec, build
-from pipeline.training.head_modules import KernelHead
+from pipeline.training.head_modules import KernelPart, MeanHead
 from pipeline.training.network import Features, Network
 from pipeline.training.normal import NormalSettings, fit, write_graph
 from pipeline.training.training_data import gather
@@ -236,12 +236,12 @@ def latency(features: Features, home: Path) -> None:
     image = np.zeros((SIDE_PX, SIDE_PX, 1), np.uint8)
     with torch.inference_mode():
         n = int(pair(torch.from_numpy(image[None])).shape[1])
-    head = KernelHead(
+    head = MeanHead(
         torch.randn(n, 384) / n,
         torch.zeros(384),
-        torch.randn(2048, 384),
-        torch.randn(2048, 2),
+        torch.zeros(384, 2),
         torch.zeros(2),
+        [KernelPart(torch.tensor(1.0), torch.randn(2048, 384), torch.randn(2048, 2))],
     )
     classifier = home / "classifier.onnx"
     export(Network(pair, head), image, "image", ["logits", "embedding"], classifier)

@@ -15,7 +15,7 @@ def check_passing(
 ) -> None:
     """Check that each class that passes has an image.
 
-    A taxonomy of which none passes names kinds of defects: parts are told apart, and none passes.
+    A taxonomy of which none passes names kinds of defects: parts are classified, and none passes.
 
     Args:
         found: the classes of which there are images.
@@ -48,7 +48,7 @@ def nothing_passes(taxonomy: Taxonomy) -> list[str]:
         return []
     return [
         f"no class in taxonomy.yaml passes ({', '.join(taxonomy.names)}): kinds of defects are "
-        "told apart, no part can pass and no limit is chosen; if there are good parts, give their "
+        "classified, no part can pass and no limit is chosen; if there are good parts, give their "
         "class `disposition: pass`"
     ]
 

@@ -143,7 +143,7 @@ def edges(best: Candidate, tried: Iterable[Candidate], config: HeadSettings) -> 
             value = best.strength
             name = "shrinkage" if best.kind == "discriminant" else "l2"
         described.append(f"{name} {value:g} is at the edge of what was tried")
-    return described
+    return list(dict.fromkeys(described))
 
 
 def _beyond(best: Candidate, alike: list[Candidate], config: HeadSettings) -> Iterator[Candidate]:

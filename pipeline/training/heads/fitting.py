@@ -74,9 +74,7 @@ def judged(
         else:
             emphasis = torch.stack([_emphasis(known, c) for c in alike], 1)
             strengths = [c.strength for c in alike]
-            # Half the epochs: enough to compare, less than enough for the last digits.
-            epochs = max(1, config.max_epochs // 2)
-            model = solve(x, known, strengths, epochs, emphasis)
+            model = solve(x, known, strengths, config.max_epochs, emphasis)
             solved = list(zip(model.weight.detach().mT, model.bias.detach(), strict=True))
         for candidate, (weight, bias) in zip(alike, solved, strict=True):
             found[candidate] = (seen @ weight + bias).numpy()

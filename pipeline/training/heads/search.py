@@ -160,7 +160,7 @@ def search(
         new = {c: of_parts.together(by_fold) for c, by_fold in judged.items()}
         logits, ranked = logits | new, ranked.joined(Ranked.of(new, objective))
     found = {}
-    for most in sorted({1, config.average}):
+    for most in sorted({1, config.average}) if len(tried) > 1 else [1]:
         nested = np.empty_like(truth)
         for fold in range(of_parts.n):
             own, others = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
@@ -177,7 +177,7 @@ def search(
         losses=ranked.losses(everyone),
         objective=config.objective,
         nested={most: loss for most, (_, loss, _) in found.items()},
-        edges=edges(choice.members[0], tried, config),
+        edges=edges(choice.members[0], tried, config) if len(tried) > 1 else [],
         compared=len(tried),
     )
 

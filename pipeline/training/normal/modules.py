@@ -81,9 +81,10 @@ class Memory(nn.Module):
         """Patches float32 N,C,h,w to distances N,h,w."""
         places = grid.permute(0, 2, 3, 1) @ self.projection + self.shift
         cross = places @ self.kept.T
-        nearest = ((self.kept * self.kept).sum(1) - 2 * cross).amin(3)
-        squares = (places * places).sum(3) + nearest
-        return (squares.clamp_min(0) + self.floor).sqrt()
+        nearest = ((self.kept * self.kept).sum(1) - 2 * cross).argmin(3)
+        # By differences, not by the cross product: that has lost the digits of small distances.
+        squares = (places - self.kept[nearest]).square().sum(3)
+        return (squares + self.floor).sqrt()
 
 
 class PooledDistance(nn.Module):

@@ -16,6 +16,7 @@ import torch
 from pipeline.training import Floats
 
 LEAST_SCALE = 1e-6
+LEAST_SHARE = 0.01  # of the median deviation: else rounding of a dead feature would count most
 Doubles = npt.NDArray[np.float64]
 
 
@@ -40,7 +41,10 @@ class Subspace:
     def of(cls, features: Floats, components: int) -> Subspace:
         """Fit features float32 N,D; fewer components where N or D allow no more."""
         mean = features.mean(0, dtype=np.float64).astype(np.float32)
-        scale = np.maximum(features.std(0), LEAST_SCALE).astype(np.float32)
+        deviation = features.std(0, dtype=np.float64)
+        varying = deviation[deviation > LEAST_SCALE]
+        least = LEAST_SHARE * float(np.median(varying)) if len(varying) else 1.0
+        scale = np.maximum(deviation, max(least, LEAST_SCALE)).astype(np.float32)
         x = torch.from_numpy((features - mean) / scale).double()
         n, d = x.shape
         k = max(1, min(components, n - 2, d - 1))

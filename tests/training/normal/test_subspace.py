@@ -43,3 +43,11 @@ def test_no_more_components_than_the_parts_allow() -> None:
     space = Subspace.of(noise(6, (30,)), 64)
     assert space.directions.shape == (30, 4)
     assert np.isfinite(space.distances(noise(3, (30,), seed=1))).all()
+
+
+def test_the_rounding_of_a_feature_that_never_varies_is_no_distance() -> None:
+    points, asked = plane(100), plane(20, seed=4)
+    dead = [np.pad(x, ((0, 0), (0, 1)), constant_values=7.0) for x in (points, asked)]
+    dead[1][:, -1] += 1e-4
+    without, found = Subspace.of(points, 3).distances(asked), Subspace.of(dead[0], 3)
+    np.testing.assert_allclose(found.distances(dead[1]), without, rtol=0.05)
