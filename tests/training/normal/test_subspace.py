@@ -45,7 +45,7 @@ def test_no_more_components_than_the_parts_allow() -> None:
     assert np.isfinite(space.distances(noise(3, (30,), seed=1))).all()
 
 
-def test_the_rounding_of_a_feature_that_never_varies_is_no_distance() -> None:
+def test_the_rounding_of_a_feature_that_never_varies_does_not_count() -> None:
     points, asked = plane(100), plane(20, seed=4)
     dead = [np.pad(x, ((0, 0), (0, 1)), constant_values=7.0) for x in (points, asked)]
     dead[1][:, -1] += 1e-4
