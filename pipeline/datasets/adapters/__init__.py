@@ -87,7 +87,7 @@ def recognise(home: Place, kind: str | None = None) -> Recognition:
         raise DataError(
             f"{home} has a layout that is not known: {_seen(tree)}; expected one folder a class, "
             f"or a layout of {', '.join(n for n in ADAPTERS.names() if _recognises(n))} "
-            "(docs/data.md shows each)"
+            f"(docs/data.md shows each){_of_one_folder(tree)}"
         )
     return general
 
@@ -106,6 +106,15 @@ def _as(kind: str, tree: Tree) -> Recognition:
 
 def _recognises(name: str) -> bool:
     return hasattr(ADAPTERS.module(name), "recognise")
+
+
+def _of_one_folder(tree: Tree) -> str:
+    if len({path.parent for path in tree.images}) > 1:
+        return ""
+    return (
+        "; where all of them are good parts, write a recipe by hand that learns from these alone: "
+        'docs/training.md, "Only good parts", and conf/castings (method: normal)'
+    )
 
 
 def _seen(tree: Tree) -> str:

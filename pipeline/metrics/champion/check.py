@@ -37,8 +37,7 @@ def champion_check(comparison: Comparison, *, something_passes: bool) -> Check:
         return _check(CheckState.FAILED, text + comparison.sentence)
     if unproven := {name: found for name, found in figures.items() if found.within is False}:
         listed = ", ".join(_at_most(name, found) for name, found in unproven.items())
-        text = "not proven to be worse than the champion by no more than the margins: "
-        text += f"{listed}; {comparison.sentence}"
+        text = f"not proven to stay within the margins of champion {comparison.champion}: {listed}"
         return _check(CheckState.NOT_PROVEN, text, _remedy(unproven.values()))
     if worse:
         text = f"worse than the champion in {_named(worse)}: {comparison.sentence}"

@@ -61,6 +61,14 @@ def test_one_folder_of_images_is_not_a_data_set_of_one_class(tmp_path: Path) -> 
         recognise(tmp_path)
 
 
+def test_one_folder_alone_is_named_with_the_method_that_learns_from_good_parts(
+    tmp_path: Path,
+) -> None:
+    put(tmp_path, "good/1.png", "good/2.png")
+    with pytest.raises(DataError, match=r"where all of them are good parts.*method: normal"):
+        recognise(tmp_path)
+
+
 @pytest.mark.parametrize("folders", [("images", "labels"), ("train", "test"), ("img", "good")])
 def test_a_folder_of_a_data_format_or_a_split_is_not_a_class(
     tmp_path: Path, folders: tuple[str, str]
