@@ -72,6 +72,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     plots.write_curves(evaluated, [found], found)
     plots.write_confusion(evaluated, actual, predicted, NAMES)
     plots.write_scores(evaluated, scores, bad, point)
+    plots.write_review(evaluated, None)
     counts = plots.confusion(actual, predicted, NAMES)
     plots.write_overview(evaluated / "overview.png", "cells", [found], counts, scores, bad, point)
     assert {p.name for p in evaluated.iterdir()} >= set(PLOTS)

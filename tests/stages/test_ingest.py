@@ -115,13 +115,15 @@ def leak(root: Path) -> None:
     shutil.copy(original, root / "test/good/copy.png")
 
 
-def test_a_given_split_is_kept_and_validation_taken_from_training(split_images: Path) -> None:
+def test_a_given_split_is_kept_and_of_few_shots_none_is_taken_for_validation(
+    split_images: Path,
+) -> None:
     table, split, printed = given(split_images)
     in_test = table["path"].str.startswith("test/")
     assert set(table.loc[in_test, "split"]) == {"test"}
-    assert set(table.loc[~in_test, "split"]) == {"train", "val"}
+    assert set(table.loc[~in_test, "split"]) == {"train"}
     assert split["leaky"] is split["regrouped"] is False
-    assert "the given split does not leak" in printed
+    assert "the given split does not leak; it has no validation side" in printed
     assert set(table["given_split"]) == {""}  # it holds: there is nothing to compare with
 
 
