@@ -31,6 +31,7 @@ from pipeline.stages import augment, ingest, preprocess, train
 from pipeline.training import methods
 from pipeline.training.features.backbone_features import FeatureExtractor
 from pipeline.training.heads import fitting, logistic
+from pipeline.training.heads.out_of_fold import Folds
 from pipeline.training.heads.search import search
 from pipeline.training.training_data import classes_of, gather
 
@@ -93,11 +94,11 @@ def measure(conf: Path, data: Path) -> tuple[tuple[float, float], list[tuple[flo
     )
     groups_of = index["group"].tolist()
     folds = np.array(assign_folds(index["label"].tolist(), groups_of, FOLDS, settings.seed))
-    unseen = search(
+    of_parts = Folds(
         *(features.values, features.image_of, gathered.targets, folds),
         *(settings.head, settings.seed),
-        passing=taxonomy.passing,
     )
+    unseen = search(of_parts, taxonomy.passing)
     groups = _figures(bad, unseen.logits)
 
     published = []
@@ -114,7 +115,7 @@ def measure(conf: Path, data: Path) -> tuple[tuple[float, float], list[tuple[flo
         image_of = np.searchsorted(known, features.image_of[rows])
         values, config = features.values[rows], settings.head
         wanted, passing = gathered.targets[known], taxonomy.passing
-        found = search(values, image_of, wanted, own, config, seed, passing=passing)
+        found = search(Folds(values, image_of, wanted, own, config, seed), passing)
         head, _ = fitting.fit(values, targets, config, seed, found.choice)
         published.append(_figures(bad[asked], logistic.logits_of(head, features.values[asked])))
     return groups, published

@@ -37,6 +37,7 @@ from pipeline.datasets.splits import assign_folds
 from pipeline.files import write_json
 from pipeline.training.heads import fitting, logistic
 from pipeline.training.heads.calibration import cool, temperature
+from pipeline.training.heads.out_of_fold import Folds
 from pipeline.training.heads.principal import Principal
 from pipeline.training.heads.search import search
 
@@ -159,7 +160,7 @@ def lineside(data: DevelopmentSet, known: Rows, judged: Rows, seed: int) -> Floa
     names = [str(label) for label in data.labels[known]]
     folds = np.array(assign_folds(names, groups, FOLDS, seed))
     values, config = data.values[rows], data.settings.head
-    found = search(values, image_of, targets, folds, config, seed, passing=data.passing)
+    found = search(Folds(values, image_of, targets, folds, config, seed), data.passing)
     head, _ = fitting.fit(values, targets[image_of], config, seed, found.choice)
     print(*found.lines(), sep="\n")
     cool(head, temperature(found.logits, targets))

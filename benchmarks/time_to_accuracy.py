@@ -63,6 +63,7 @@ from pipeline.training import Floats, architectures
 from pipeline.training.export import export
 from pipeline.training.features import extraction
 from pipeline.training.heads import fitting, logistic
+from pipeline.training.heads.out_of_fold import Folds
 from pipeline.training.heads.search import search
 from pipeline.training.network import Features
 
@@ -264,9 +265,8 @@ def _lineside(task: Task, clock: Clock, settings: train.Config) -> None:
         labels, groups = index["label"].tolist(), index["group"].tolist()
         folds = np.array(assign_folds(labels, groups, 5, settings.seed))
         passing = steel.taxonomy().passing
-        found = search(
-            *(values, image_of, targets, folds, settings.head, settings.seed), passing=passing
-        )
+        of_parts = Folds(values, image_of, targets, folds, settings.head, settings.seed)
+        found = search(of_parts, passing)
         given = (values, targets[image_of], settings.head, settings.seed, found.choice)
         head, _ = fitting.fit(*given)
         shown = extraction.extract(
@@ -468,9 +468,8 @@ def _print_folds(
         found = []
         for seed in seeds:
             given = folds_of(seed)
-            unseen = search(
-                *(values, image_of, targets, given, settings.head, seed), passing=taxonomy.passing
-            )
+            of_parts = Folds(values, image_of, targets, given, settings.head, seed)
+            unseen = search(of_parts, taxonomy.passing)
             predicted = unseen.logits.argmax(1)
             macro_f1 = f1_score(labels, predicted, average="macro")
             found.append((accuracy_score(labels, predicted), macro_f1))

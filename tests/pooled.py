@@ -19,8 +19,8 @@ def pooled(sealed_bundle: Bundle) -> Bundle:
     onnx.save(_pooled(onnx.load(str(sealed_bundle.model))), str(sealed_bundle.model))
     tiles = {"tiles": Tiles(columns=N_TILES, overlap=0)}
     write_model(folder / "preprocess.json", sealed_bundle.preprocess.model_copy(update=tiles))
-    told = sealed_bundle.provenance.model_copy(update={"pooling": "top_1"})
-    write_model(folder / "provenance.json", told)
+    pooled_provenance = sealed_bundle.provenance.model_copy(update={"pooling": "top_1"})
+    write_model(folder / "provenance.json", pooled_provenance)
     seal(folder)
     return open_bundle(folder)
 

@@ -42,7 +42,7 @@ def grouped_interval(
         score: the figure for given row numbers, in ascending order; NaN where it is not defined.
         groups: the group of each row, N; rows of one group are not independent.
         rarest: the rows of which the figure has fewest, as bad parts for AUROC; bool N. Where no
-            group makes a difference (AUROC 1), their number says how sure that is.
+            group makes a difference (AUROC 1), their number shows how sure that is.
 
     Returns:
         [low, high]; None with one group, and where the figure is not defined or would not be

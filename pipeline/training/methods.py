@@ -159,11 +159,11 @@ def _probed(
             lines.append("no out-of-fold scores: ingest made no folds")
         else:
             groups = data.index["group"].tolist()
-            found = search(
+            of_parts = out_of_fold.Folds(
                 *(features.values, features.image_of, data.targets, folds, config, seed),
                 *(groups, data.images.parents, extractor.recall),
-                passing=data.taxonomy.passing,
             )
+            found = search(of_parts, data.taxonomy.passing)
         choice = found.choice if found else None
         targets = data.targets[features.image_of]
         head, losses = fitting.fit(

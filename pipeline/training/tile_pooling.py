@@ -18,8 +18,8 @@ class TilePooling(nn.Module):
     Asked is whether a tile is bad, as log odds `d` of the bad classes against the good ones; where
     no class is good, K times whether it shows a class. Noisy-or: a part is bad if any tile is, each
     for itself, so `1 - p = prod(1 - p_t)`, in log odds `log(exp(sum(softplus(d))) - 1)`. Top-k: the
-    mean of the k largest `d`. Which bad class it is (or which good one) say the tiles by how much
-    they contribute: their share of the sum of `softplus(d)`.
+    mean of the k largest `d`. Which bad class it is (or which good one) the tiles decide by how
+    much they contribute: their share of the sum of `softplus(d)`.
 
     Attributes:
         k: number of tiles whose mean counts; 0: noisy-or.

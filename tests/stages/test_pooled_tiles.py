@@ -151,17 +151,17 @@ def test_suspect_labels_are_parts_and_not_their_innocent_tiles(data: Path) -> No
 
 def test_the_station_judges_the_part_and_names_the_tile_that_adds_most(data: Path) -> None:
     inspector = Inspector(open_bundle(data / "evaluate/bundle"))
-    told = pd.read_parquet(data / "evaluate/predictions.parquet").set_index("sample_id")
+    predicted = pd.read_parquet(data / "evaluate/predictions.parquet").set_index("sample_id")
     table = read_manifest(data / "ingest")
     for row in np.flatnonzero(table.table["split"] == "test")[:6]:
         seen = inspector.inspect(table.pixels(int(row)))
-        found = told["defect_score"].to_dict()[table.table["sample_id"].iat[row]]
+        found = predicted["defect_score"].to_dict()[table.table["sample_id"].iat[row]]
         assert seen.defect_score == pytest.approx(found, abs=1e-4)
         if seen.decision.verdict is Verdict.FAIL:
             assert f"in tile {seen.tile + 1} of 4: " in seen.decision.reason
 
 
 def test_the_limits_that_evaluate_chose_are_about_parts(data: Path) -> None:
-    told = pd.read_parquet(data / "evaluate/predictions.parquet")
-    by_label = told.groupby("label")["defect_score"].median()
+    predicted = pd.read_parquet(data / "evaluate/predictions.parquet")
+    by_label = predicted.groupby("label")["defect_score"].median()
     assert by_label["defective"] > by_label["good"]

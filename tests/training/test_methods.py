@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from pipeline.errors import TrainingError
 from pipeline.files import whole_folder
 from pipeline.inference.predictor import session
 from pipeline.stages import Report, augment, ingest, preprocess, train
+from pipeline.training.heads.out_of_fold import Folds
 from pipeline.training.heads.search import HeadSearchResult, search
 from tests.imports import ROOT
 from tests.stages.conftest import POLICY, TAXONOMY, copy_cells, folder_of
@@ -228,13 +229,13 @@ def test_auto_lists_labels_that_look_wrong_whichever_wins(
     assert not (tmp_path / "out-of-fold.parquet").exists()
 
 
-def hardly_sure(*given: Any, **named: Any) -> HeadSearchResult:
+def hardly_sure(of_parts: Folds, passing: Sequence[bool]) -> HeadSearchResult:
     """Finds what `search` does, with scores that are all right and not sure of it.
 
     The temperature that they make lets the head exaggerate on other parts.
     """
-    found, targets = search(*given, **named), given[2]
-    return replace(found, logits=(1e-3 * targets[: len(found.logits)]).astype(np.float32))
+    logits = (1e-3 * of_parts.truth).astype(np.float32)
+    return replace(search(of_parts, passing), logits=logits)
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ class Scope(StrEnum):
     """What a token allows."""
 
     READ = "read"  # records, frames and the station's state
-    JUDGE = "judge"  # say what a part is, as `lineside review` does
+    JUDGE = "judge"  # classify a part, as `lineside review` does
     ACT = "act"  # send pictures, trigger
 
 

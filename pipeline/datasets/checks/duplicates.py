@@ -71,7 +71,7 @@ def near_duplicates(fingerprints: Vectors, threshold: float = NEAR) -> list[Pair
 def shows_nothing(fingerprints: Vectors, threshold: float = NEAR) -> npt.NDArray[np.bool_]:
     """Which pictures are as near to an even one as near-duplicates are to each other, bool N.
 
-    Two of them are alike because nothing can be seen, so that says nothing of what they show.
+    Two of them are alike because nothing can be seen, so that shows nothing of what they hold.
 
     Args:
         fingerprints: N x D; an even picture's is all zero.

@@ -30,7 +30,7 @@ class Objective:
     def __init__(
         self, config: HeadSettings, targets: Floats, folds: Rows, passing: Sequence[bool]
     ) -> None:
-        """Say of which parts.
+        """Set which parts are judged.
 
         Args:
             config: which objective.

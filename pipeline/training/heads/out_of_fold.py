@@ -45,7 +45,14 @@ def worst_tiles(ids: npt.NDArray[Any], probabilities: Floats, taxonomy: Taxonomy
 
 
 class Folds:
-    """The parts, fold by fold: candidates learn from the others and judge those of one."""
+    """The parts, fold by fold: candidates learn from the others and judge those of one.
+
+    Attributes:
+        n: how many folds there are.
+        folds: of each part, int N.
+        truth: targets of the parts, float32 N,K.
+        config: settings of the head.
+    """
 
     def __init__(
         self,
@@ -59,7 +66,7 @@ class Folds:
         parents: Sequence[frozenset[str]] = (),
         recall: Recall = compute_again,
     ) -> None:
-        """Say who learns from what.
+        """Set what is learned from.
 
         Args:
             features: float32 F,D: the N parts as they are, then anything else.
@@ -74,8 +81,9 @@ class Folds:
             recall: keeps the spaces of each fold, which other regularisations find there.
         """
         self.n = int(folds.max()) + 1
+        self.folds, self.config, self.truth = folds, config, targets[: len(folds)]
         self._features, self._image_of, self._targets = features, image_of, targets
-        self._folds, self._config, self._seed, self._recall = folds, config, seed, recall
+        self._seed, self._recall = seed, recall
         self._groups, self._parents = groups, parents
         self._spaces: dict[int, tuple[Principal, Floats, Tensor]] = {}
 
@@ -95,29 +103,29 @@ class Folds:
         def of_fold(fold: int) -> dict[Candidate, Floats]:
             principal, targets, asked = self._space(fold)
             return fitting.judged(
-                *(principal, targets, asked, candidates, self._config, self._seed, self._recall)
+                *(principal, targets, asked, candidates, self.config, self._seed, self._recall)
             )
 
-        with _single_threaded(), ThreadPoolExecutor(AT_ONCE) as pool:
+        with single_threaded(), ThreadPoolExecutor(AT_ONCE) as pool:
             made = list(pool.map(of_fold, of))
         return {c: {f: found[c] for f, found in zip(of, made, strict=True)} for c in candidates}
 
     def together(self, by_fold: dict[int, Floats]) -> Floats:
         """The logits of all parts, float32 N,K, in their order; zeros in folds not given."""
-        found = np.zeros((len(self._folds), self._targets.shape[1]), np.float32)
+        found = np.zeros((len(self.folds), self._targets.shape[1]), np.float32)
         for fold, logits in by_fold.items():
-            found[self._folds == fold] = logits
+            found[self.folds == fold] = logits
         return found
 
     def _space(self, fold: int) -> tuple[Principal, Floats, Tensor]:
         if fold not in self._spaces:
-            folds = self._folds
+            folds = self.folds
             known, unseen = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
             held_out = {self._groups[int(i)] for i in unseen} if self._parents else set()
             own = enumerate(self._parents)
             made = [len(folds) + s for s, theirs in own if theirs.isdisjoint(held_out)]
             rows = np.flatnonzero(np.isin(self._image_of, [*known, *made]))
-            n = fitting.most_components(self._config)
+            n = fitting.most_components(self.config)
             principal = Principal.of(self._features[rows], n, self._seed, self._recall)
             targets = self._targets[self._image_of[rows]]
             self._spaces[fold] = principal, targets, principal.seen(self._features[unseen])
@@ -125,7 +133,7 @@ class Folds:
 
 
 @contextmanager
-def _single_threaded() -> Iterator[None]:
+def single_threaded() -> Iterator[None]:
     """Two fits with a thread each take less time than one after the other with two."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -15,17 +15,15 @@ import numpy as np
 from scipy.special import log_softmax
 
 from pipeline.training import Floats
-from pipeline.training.features.cache import Recall, compute_again
 from pipeline.training.heads.calibration import temperature
 from pipeline.training.heads.candidates import Candidate, edges, neighbours, offered
 from pipeline.training.heads.choosing import Ranked, choose, mean_logits
 from pipeline.training.heads.fitting import HeadChoice
 from pipeline.training.heads.objectives import Objective, overall
-from pipeline.training.heads.out_of_fold import Folds, Rows
-from pipeline.training.heads.settings import HeadSettings
+from pipeline.training.heads.out_of_fold import Folds
 
 FIRST_FOLDS = 2
-FEWEST_PARTS = 500  # of fewer, two folds say too little, and all do not take long
+FEWEST_PARTS = 500  # of fewer, two folds show too little, and all do not take long
 KEPT_SPACES = 2  # of each kind, so many sets of numbers to fit on go on,
 KEPT_OF_SPACE = 4  # and of each so many heads
 BEYOND = 3  # times that the neighbours of the best are tried
@@ -112,26 +110,14 @@ class HeadSearchResult:
         }
 
 
-def search(
-    features: Floats,
-    image_of: Rows,
-    targets: Floats,
-    folds: Rows,
-    config: HeadSettings,
-    seed: int,
-    groups: Sequence[str] = (),
-    parents: Sequence[frozenset[str]] = (),
-    recall: Recall = compute_again,
-    *,
-    passing: Sequence[bool],
-) -> HeadSearchResult:
+def search(of_parts: Folds, passing: Sequence[bool]) -> HeadSearchResult:
     """Choose a head by parts whose group it has not seen; of few shots there is no choice.
 
     Several heads are averaged where their mean beats the best alone in scores that neither choice
     has seen.
 
     Args:
-        features, image_of, targets, folds, config, seed, groups, parents, recall: as of `Folds`.
+        of_parts: the parts, in folds, and the settings.
         passing: of each class, whether its parts are good.
 
     Returns:
@@ -140,15 +126,14 @@ def search(
         left.
 
     Raises:
-        TrainingError: as of `Folds` and `Objective`.
+        TrainingError: as of `Folds.judge` and `Objective`.
     """
-    n = len(folds)
-    of_parts = Folds(features, image_of, targets, folds, config, seed, groups, parents, recall)
-    truth, everyone = targets[:n], np.arange(n)
+    folds, config, truth = of_parts.folds, of_parts.config, of_parts.truth
+    everyone = np.arange(len(folds))
     objective = Objective(config, truth, folds, passing)
     candidates = offered(config, truth)
     tried = set(candidates)
-    logits = _halved(of_parts, candidates, objective, folds)
+    logits = _halved(of_parts, candidates, objective)
     ranked = Ranked.of(logits, objective)
     for _ in range(BEYOND):
         firsts = {c.kind: c for c in reversed(ranked.losses(everyone))}
@@ -183,9 +168,10 @@ def search(
 
 
 def _halved(
-    of_parts: Folds, candidates: list[Candidate], objective: Objective, folds: Rows
+    of_parts: Folds, candidates: list[Candidate], objective: Objective
 ) -> dict[Candidate, Floats]:
     """Logits of all parts, by the candidates that are worth it."""
+    folds = of_parts.folds
     if len(folds) < FEWEST_PARTS or of_parts.n <= FIRST_FOLDS:
         judged = of_parts.judge(candidates, range(of_parts.n))
         return {c: of_parts.together(by_fold) for c, by_fold in judged.items()}

@@ -1,7 +1,7 @@
 """Method `normal`: a model of good parts alone, for lines that know no bad part, or few.
 
-Two scorers look at the same frozen feature maps: a memory of patches of good parts, thinned by a
-greedy coreset (`coreset`; PatchCore, Roth et al., CVPR 2022), which says how far each place of a
+Two scorers look at the same feature maps: a memory of patches of good parts, thinned by a greedy
+coreset (`coreset`; PatchCore, Roth et al., CVPR 2022), which measures how far each place of a
 picture is from anything seen on good parts, and a subspace of the pooled features (`subspace`;
 Mahalanobis distance with what lies outside of it), which sees what is wrong with the picture as a
 whole. Which of them judges, at which level of the maps and by which places, is chosen out of fold

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from typing import Literal
@@ -14,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.metrics import roc_auc_score
-from threadpoolctl import threadpool_limits
 
 from pipeline.training import Floats
+from pipeline.training.heads.out_of_fold import single_threaded
 from pipeline.training.normal.coreset import greedy
 from pipeline.training.normal.modules import places_counted
 from pipeline.training.normal.patches import DescribedImages, Halves
@@ -101,18 +100,6 @@ def patch_distances(
         found.append((nearest.clamp_min(0) + floor).sqrt().reshape(some.shape[:2]).numpy())
     distances: Floats = np.concatenate(found)
     return distances
-
-
-@contextmanager
-def single_threaded() -> Iterator[None]:
-    """Several small jobs side by side, a thread each, take less time than one after the other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def by_places(distances: Floats, share: float) -> Doubles:

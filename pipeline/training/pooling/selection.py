@@ -37,7 +37,7 @@ def offered(wanted: str, n_tiles: int) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class PoolingChoice:
-    """What out-of-fold scores say of poolings.
+    """What out-of-fold scores show of poolings.
 
     Attributes:
         name: of the best; `WORST` where the worst tile of a head that knows no pooling is better.

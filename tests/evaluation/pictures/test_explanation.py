@@ -115,9 +115,9 @@ def recipe(home: Path, spec: PreprocessSpec = SPEC, classes: Taxonomy | None = N
 
 def _trained(home: Path, spec: PreprocessSpec) -> Network:
     """LeNet with random weights; the head likes what is bright anywhere."""
-    eye = BackboneRecord(architecture="lenet5", scales=(1.0,))
+    backbone = BackboneRecord(architecture="lenet5", scales=(1.0,))
     size_px = spec.shape[:2]
-    features = Features(architectures.build("lenet5", "none", seed=0), size_px, eye.scales)
+    features = Features(architectures.build("lenet5", "none", seed=0), size_px, backbone.scales)
     width = 3 * (6 + 16 + 120)
     rng = torch.Generator().manual_seed(1)
     projection = torch.randn((width, 4), generator=rng) / width**0.5
@@ -126,7 +126,7 @@ def _trained(home: Path, spec: PreprocessSpec) -> Network:
     )
     network = Network(features, head).eval()
     (home / "bundle").mkdir(parents=True)
-    keep(home, network, [eye], size_px)
+    keep(home, network, [backbone], size_px)
     write_model(home / "bundle" / "preprocess.json", spec)
     return network
 
@@ -203,14 +203,14 @@ def test_where_tiles_are_pooled_the_whole_part_is_explained(tmp_path: Path) -> N
     spec = SPEC.model_copy(update={"tiles": Tiles(rows=2, columns=2, overlap=0)})
     made, pooling = recipe(tmp_path / "train", spec), TilePooling(0, (True, False))
     network, preparation = rebuild(made.trained), Preparation(spec)
-    eye = BackboneRecord(architecture="lenet5", scales=(1.0,))
-    keep(made.trained, network, [eye], spec.shape[:2], pooling)
+    backbone = BackboneRecord(architecture="lenet5", scales=(1.0,))
+    keep(made.trained, network, [backbone], spec.shape[:2], pooling)
     data = replace(made.data, masked=False)
     inspections = []
     for row, seen in enumerate(made.test.inspections):
         tiles = logits(network, preparation(data.pixels(row)).images)
-        told = softmax(pooled(tiles, pooling, 4)[0])[0]
-        inspections.append(replace(seen, probabilities=told))
+        of_part = softmax(pooled(tiles, pooling, 4)[0])[0]
+        inspections.append(replace(seen, probabilities=of_part))
     test = replace(made.test, inspections=inspections)
     heat = explained(replace(made, data=data, test=test)).heats[3]
     frame = data.pixels(3)

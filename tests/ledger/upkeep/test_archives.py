@@ -53,12 +53,12 @@ def test_a_damaged_archive_is_named_with_what_is_wrong_and_what_to_do(path: Path
         with with_archives(db, path, 39):  # which needs none of them
             pass
         with (
-            pytest.raises(LedgerError, match="put a copy from a backup in its place") as told,
+            pytest.raises(LedgerError, match="put a copy from a backup in its place") as refusal,
             with_archives(db, path),
         ):
             pass
-    assert str(archives(path)[1]) in str(told.value)
-    assert "somebody changed it" not in str(told.value)
+    assert str(archives(path)[1]) in str(refusal.value)
+    assert "somebody changed it" not in str(refusal.value)
 
 
 def test_a_copy_from_a_backup_makes_a_damaged_archive_whole_again(path: Path) -> None:

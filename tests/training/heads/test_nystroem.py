@@ -13,6 +13,7 @@ import torch
 from pipeline.training.features.cache import FeatureCache, Recall, compute_again
 from pipeline.training.heads import fitting
 from pipeline.training.heads.nystroem import NystroemSpace
+from pipeline.training.heads.out_of_fold import Folds
 from pipeline.training.heads.principal import Principal
 from pipeline.training.heads.search import search
 from pipeline.training.heads.settings import HeadSettings
@@ -97,10 +98,7 @@ def test_the_folds_of_a_cross_validation_are_kept_too(features: Floats, targets:
     kept, folds, made = Kept(), np.arange(90) % 3, []
     for l2 in (0.01, 0.02):
         config = HEAD.model_copy(update={"l2": l2})
-        search(
-            *(features, np.arange(90), targets, folds, config, 0),
-            recall=kept,
-            passing=(True, False, False),
-        )
+        of_parts = Folds(features, np.arange(90), targets, folds, config, 0, recall=kept)
+        search(of_parts, (True, False))
         made.append(kept.made)
     assert made == [6, 6]

@@ -7,6 +7,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from pipeline.training.heads import fitting, logistic
+from pipeline.training.heads.out_of_fold import Folds
 from pipeline.training.heads.search import search
 from tests.training.heads.test_logistic import HEAD, one_hot, ring
 
@@ -21,9 +22,8 @@ def test_an_out_of_fold_score_knows_nothing_of_its_fold() -> None:
     fingerprint = rng.standard_normal((40, 12)).astype(np.float32)[groups]
     rows = fingerprint + 0.01 * rng.standard_normal(fingerprint.shape).astype(np.float32)
     seen = fitting.fit(rows, one_hot(labels), HEAD, seed=0)[0]
-    unseen = search(
-        *(rows, np.arange(200), one_hot(labels), groups % 5, HEAD, 0), passing=(True, False)
-    )
+    of_parts = Folds(rows, np.arange(200), one_hot(labels), groups % 5, HEAD, seed=0)
+    unseen = search(of_parts, (True, False))
     assert roc_auc_score(labels, logistic.predict(seen, rows)[:, 1]) > 0.95
     assert roc_auc_score(labels, unseen.logits[:, 1]) < 0.75
 
@@ -31,10 +31,8 @@ def test_an_out_of_fold_score_knows_nothing_of_its_fold() -> None:
 def test_one_head_stands_without_a_choice() -> None:
     known, labels = ring(40, seed=0)
     config = HEAD.model_copy(update={"components": 2})
-    found = search(
-        *(known, np.arange(40), one_hot(labels), np.arange(40) % 2, config, 0),
-        passing=(True, False),
-    )
+    of_parts = Folds(known, np.arange(40), one_hot(labels), np.arange(40) % 2, config, seed=0)
+    found = search(of_parts, (True, False))
     assert (found.compared, found.runner_up, found.edges) == (1, None, [])
     assert [m.strength for m in found.choice.members] == [0.01]
 
@@ -49,7 +47,7 @@ def test_a_synthetic_image_is_hidden_from_heads_that_may_not_know_its_groups(
     labels = rng.integers(0, 2, 40)[groups]
     rows = rng.standard_normal((40, 12)).astype(np.float32)[groups]
     parents = [frozenset({str(g), "else"}) if declared else frozenset[str]() for g in groups]
-    unseen = search(
+    of_parts = Folds(
         np.concatenate([rows, rows]),
         np.arange(400),
         one_hot(np.concatenate([labels, labels])),
@@ -58,8 +56,8 @@ def test_a_synthetic_image_is_hidden_from_heads_that_may_not_know_its_groups(
         seed=0,
         groups=[str(g) for g in groups],
         parents=parents,
-        passing=(True, False),
     )
+    unseen = search(of_parts, (True, False))
     assert unseen.logits.shape == (200, 2)
     score = roc_auc_score(labels, unseen.logits[:, 1])
     assert score < 0.75 if declared else score > 0.95

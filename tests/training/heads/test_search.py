@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from pipeline.training.heads.out_of_fold import Folds
 from pipeline.training.heads.search import HeadSearchResult, search
 from pipeline.training.heads.settings import HeadSettings
 from tests.training.heads.test_logistic import one_hot, ring
@@ -20,9 +21,9 @@ def found_on(
     features: Floats, labels: npt.NDArray[np.intp], config: HeadSettings
 ) -> HeadSearchResult:
     n = len(labels)
+    folds = np.arange(n) // 2 % 5
     return search(
-        *(features, np.arange(n), one_hot(labels), np.arange(n) // 2 % 5, config, 0),
-        passing=(True, False),
+        Folds(features, np.arange(n), one_hot(labels), folds, config, seed=0), (True, False)
     )
 
 
