@@ -79,8 +79,10 @@ def train(
 
     def tuned_network() -> Trained:
         with finetune.alone():
-            targets = data.targets[features.image_of]
-            head = finetune.linear_head(features.values, targets, config.head, config.seed)
+            of = features.image_of
+            head = finetune.linear_head(
+                *(features.values, data.targets[of], config.head, config.seed, data.weights[of])
+            )
         finetune.hand_over(head, work)
         network, tuned = tune(
             *(data, backbones, head, config.finetune, config.trainer, config.seed),
@@ -149,7 +151,7 @@ def _probed(
     folds = data.index["fold"].to_numpy()
     n_folds = int(folds.max()) + 1
     facts: dict[str, Any] = {}
-    lines = data.unused_weights()
+    lines: list[str] = []
     probabilities = found = logits = None
     consulted = Consulted(set_aside=data.set_aside)
     with finetune.alone():
@@ -161,14 +163,14 @@ def _probed(
             groups = data.index["group"].tolist()
             of_parts = out_of_fold.Folds(
                 *(features.values, features.image_of, data.targets, folds, config, seed),
-                *(groups, data.images.parents, extractor.recall),
+                *(groups, data.images.parents, extractor.recall, data.weights),
             )
             found = search(of_parts, data.taxonomy.passing)
         choice = found.choice if found else None
         targets = data.targets[features.image_of]
         head, losses = fitting.fit(
             *(features.values, targets, config, seed, choice),
-            *(tracker.logger("probe"), extractor.recall),
+            *(tracker.logger("probe"), extractor.recall, data.weights[features.image_of]),
         )
         if found is not None:
             factor = _temperature(found.logits, data.index["sample_id"].to_numpy(), data)
@@ -216,7 +218,7 @@ def _pooled(
     Also its logits on validation images, where these made a temperature.
     """
     parts = UnmarkedTiles(
-        *(features, data.targets, data.index["fold"].to_numpy()),
+        *(features, data.targets, data.weights, data.index["fold"].to_numpy()),
         *(data.unmarked_tiles, data.taxonomy),
     )
 
@@ -225,6 +227,7 @@ def _pooled(
         return fitting.fit(
             *(features.values[rows], targets, config.head, config.seed, probed.alone),
             recall=extractor.recall,
+            weights=data.weights[features.image_of[rows]],
         )[0]
 
     with finetune.alone():

@@ -67,15 +67,6 @@ class TrainingData:
         rows = self.stored.training.reshape(-1, self.stored.spec.n_tiles)
         return rows[:: max(1, rows.size // SAMPLES)].ravel()
 
-    def unused_weights(self) -> list[str]:
-        """A sentence for those who train a head on features, where images have weights."""
-        if (self.weights == 1).all():
-            return []
-        return [
-            "the images' weights are not used: a head on backbone features counts every image as "
-            "one (method: finetune uses them)"
-        ]
-
     def sample(self) -> Pixels:
         """Those, uint8 N,H,W,C."""
         return self.stored.stack(self.samples)

@@ -52,6 +52,7 @@ def judged(
     config: HeadSettings,
     seed: int,
     recall: Recall = compute_again,
+    weights: Floats | None = None,
 ) -> dict[Candidate, Floats]:
     """Logits float32 M,K of `asked` by each candidate.
 
@@ -63,16 +64,18 @@ def judged(
         config: landmarks and epochs.
         seed: of the landmarks.
         recall: keeps kernel spaces.
+        weights: how much each image counts, float32 N; None: all alike.
     """
     known, found = torch.from_numpy(targets), {}
+    counted = _counted(known, weights)
     by_space = sorted(candidates, key=lambda c: repr(c.space))
     for space, listed in groupby(by_space, key=lambda c: c.space):
         alike = list(listed)
         x, seen = _in_space(space, principal, asked, config, seed, recall)
         if space.kind == "discriminant":
-            solved = _discriminants(x, known, alike)
+            solved = _discriminants(x, known, alike, counted)
         else:
-            emphasis = torch.stack([_emphasis(known, c) for c in alike], 1)
+            emphasis = torch.stack([_emphasis(known, c, counted) for c in alike], 1)
             strengths = [c.strength for c in alike]
             model = solve(x, known, strengths, config.max_epochs, emphasis)
             solved = list(zip(model.weight.detach().mT, model.bias.detach(), strict=True))
@@ -89,6 +92,7 @@ def fit(
     choice: HeadChoice | None = None,
     logger: Logger | Literal[False] = False,
     recall: Recall = compute_again,
+    weights: Floats | None = None,
 ) -> tuple[Head, list[float]]:
     """Train the head that was chosen.
 
@@ -100,6 +104,7 @@ def fit(
         choice: of candidates; without, the first of all settings.
         logger: gets the loss of each epoch of the first member that has any.
         recall: keeps components and kernel spaces.
+        weights: how much each image counts in the loss, float32 N; None: all alike.
 
     Returns:
         The head, and the loss after each epoch of its first member.
@@ -112,6 +117,7 @@ def fit(
     # As many as in the search, on whose number their scale depends.
     principal = Principal.of(features, most_components(config), seed, recall)
     known = torch.from_numpy(targets)
+    counted = _counted(known, weights)
     p, classes = max(c.components for c in members), targets.shape[1]
     projection = principal.projection[:, :p].contiguous()
     center, p = principal.shift[:p].clone(), projection.shape[1]
@@ -122,13 +128,13 @@ def fit(
         share = 1 / (temperature * len(members))
         x, _ = _in_space(member, principal, principal.x[:1], config, seed, recall)
         if member.kind == "discriminant":
-            ((w, b),) = _discriminants(x, known, [member])
+            ((w, b),) = _discriminants(x, known, [member], counted)
             losses = [float(cross_entropy(x @ w + b, known))]
         else:
             model = logistic(
                 *(x, known, (member.strength,), config.max_epochs),
                 logger=False if number else logger,
-                emphasis=_emphasis(known, member)[:, None],
+                emphasis=_emphasis(known, member, counted)[:, None],
             )
             w, b, losses = model.weight[0].detach().T, model.bias[0].detach(), model.history
         history = history or losses
@@ -186,10 +192,10 @@ def _unit(space: Candidate, principal: Principal) -> Tensor:
 
 
 def _discriminants(
-    x: Tensor, targets: Tensor, alike: Sequence[Candidate]
+    x: Tensor, targets: Tensor, alike: Sequence[Candidate], weights: Tensor
 ) -> list[tuple[Tensor, Tensor]]:
-    solved = discriminants(x, targets, [c.strength for c in alike])
-    prior = targets.mean(0).clamp_min(ABSENT).log()
+    solved = discriminants(x, targets, [c.strength for c in alike], weights)
+    prior = (targets * weights[:, None]).mean(0).clamp_min(ABSENT).log()
     never = torch.where(targets.sum(0) > 0, 0.0, float(np.log(ABSENT)))
     return [
         (weight, bias + never + (1 - EXPONENT[c.balance]) * prior)
@@ -197,8 +203,15 @@ def _discriminants(
     ]
 
 
-def _emphasis(targets: Tensor, candidate: Candidate) -> Tensor:
+def _counted(targets: Tensor, weights: Floats | None) -> Tensor:
     """How much each image counts, N, of mean 1."""
-    rarity = 1 / targets.mean(0).clamp_min(1e-9)
-    counted: Tensor = targets @ rarity ** EXPONENT[candidate.balance]
+    return (
+        torch.ones(len(targets)) if weights is None else torch.from_numpy(weights / weights.mean())
+    )
+
+
+def _emphasis(targets: Tensor, candidate: Candidate, weights: Tensor) -> Tensor:
+    """How much each image counts, N, of mean 1."""
+    rarity = 1 / (targets * weights[:, None]).mean(0).clamp_min(1e-9)
+    counted: Tensor = targets @ rarity ** EXPONENT[candidate.balance] * weights
     return counted / counted.mean()

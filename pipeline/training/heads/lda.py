@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def discriminants(
-    x: Tensor, targets: Tensor, shrinkage: Sequence[float]
+    x: Tensor, targets: Tensor, shrinkage: Sequence[float], weights: Tensor
 ) -> list[tuple[Tensor, Tensor]]:
     """Weight float32 P,K and bias K for each shrinkage from 0 to 1, classes equally likely.
 
@@ -21,12 +21,13 @@ def discriminants(
         x: components float32 N,P.
         targets: float32 N,K; rows sum to 1.
         shrinkage: of the covariance within classes.
+        weights: how much each row counts, float32 N, 1 on average.
     """
-    x, targets = x.double(), targets.double()
+    x, targets = x.double(), targets.double() * weights.double()[:, None]
     counts = targets.sum(0)
     means = targets.T @ x / counts.clamp_min(1e-9)[:, None]
     # Of soft targets too: E[x x'] less what the class means explain.
-    within = (x.T @ x - (means * counts[:, None]).T @ means) / len(x)
+    within = (x.T @ (x * weights.double()[:, None]) - (means * counts[:, None]).T @ means) / len(x)
     identity = torch.eye(x.shape[1], dtype=torch.float64)
     unit = (within.trace() / len(within)).clamp_min(1e-12)
     found = []

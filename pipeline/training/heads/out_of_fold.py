@@ -65,6 +65,7 @@ class Folds:
         groups: Sequence[str] = (),
         parents: Sequence[frozenset[str]] = (),
         recall: Recall = compute_again,
+        weights: Floats | None = None,
     ) -> None:
         """Set what is learned from.
 
@@ -79,13 +80,16 @@ class Folds:
             parents: for each of the S synthetic images the groups that it was made from; a head
                 that may not know one of them does not see it.
             recall: keeps the spaces of each fold, which other regularisations find there.
+            weights: how much each image counts in the loss, float32 N+S; None: all alike. The
+                scores count every part as one.
         """
         self.n = int(folds.max()) + 1
         self.folds, self.config, self.truth = folds, config, targets[: len(folds)]
         self._features, self._image_of, self._targets = features, image_of, targets
         self._seed, self._recall = seed, recall
         self._groups, self._parents = groups, parents
-        self._spaces: dict[int, tuple[Principal, Floats, Tensor]] = {}
+        self._weights = np.ones(len(targets), np.float32) if weights is None else weights
+        self._spaces: dict[int, tuple[Principal, Floats, Floats, Tensor]] = {}
 
     def judge(
         self, candidates: Sequence[Candidate], of: Sequence[int]
@@ -101,9 +105,10 @@ class Folds:
         """
 
         def of_fold(fold: int) -> dict[Candidate, Floats]:
-            principal, targets, asked = self._space(fold)
+            principal, targets, weights, asked = self._space(fold)
             return fitting.judged(
-                *(principal, targets, asked, candidates, self.config, self._seed, self._recall)
+                *(principal, targets, asked, candidates, self.config, self._seed, self._recall),
+                weights,
             )
 
         with single_threaded(), ThreadPoolExecutor(AT_ONCE) as pool:
@@ -117,7 +122,7 @@ class Folds:
             found[self.folds == fold] = logits
         return found
 
-    def _space(self, fold: int) -> tuple[Principal, Floats, Tensor]:
+    def _space(self, fold: int) -> tuple[Principal, Floats, Floats, Tensor]:
         if fold not in self._spaces:
             folds = self.folds
             known, unseen = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
@@ -127,8 +132,8 @@ class Folds:
             rows = np.flatnonzero(np.isin(self._image_of, [*known, *made]))
             n = fitting.most_components(self.config)
             principal = Principal.of(self._features[rows], n, self._seed, self._recall)
-            targets = self._targets[self._image_of[rows]]
-            self._spaces[fold] = principal, targets, principal.seen(self._features[unseen])
+            images, asked = self._image_of[rows], principal.seen(self._features[unseen])
+            self._spaces[fold] = principal, self._targets[images], self._weights[images], asked
         return self._spaces[fold]
 
 

@@ -91,7 +91,7 @@ def fit(
         space: of the head to start from.
         x: float32 P*T,R, of the training tiles, those of a part next to each other.
         n_tiles: of a part, T.
-        targets: float32 P,K, of the parts.
+        targets: float32 P,K, of the parts, each multiplied by how much the part counts.
         pooling: of their tiles.
 
     Raises:

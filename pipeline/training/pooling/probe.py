@@ -28,6 +28,7 @@ class UnmarkedTiles:
     Attributes:
         features: all T tiles of a part next to each other, in every view.
         targets: float32 N,K, of the parts that the N images show.
+        weights: how much each image counts in the loss, float32 N.
         folds: of the images, int N; -1 where ingest made none.
         n_tiles: of a part, T.
         taxonomy: the K classes.
@@ -35,6 +36,7 @@ class UnmarkedTiles:
 
     features: BackboneFeatures
     targets: Floats
+    weights: Floats
     folds: Rows
     n_tiles: int
     taxonomy: Taxonomy
@@ -61,8 +63,8 @@ class UnmarkedTiles:
             rows = np.arange(len(scores)) * self.n_tiles + scores.argmax(axis=1)
             worst = np.log(tiles[rows].clip(1e-30))
         return choose(
-            *(its.values, its.image_of, self.targets, self.folds, self.n_tiles, passing),
-            *(poolings, head_of, worst),
+            *(its.values, its.image_of, self.targets, self.weights, self.folds),
+            *(self.n_tiles, passing, poolings, head_of, worst),
         )
 
     def fit(self, head: Head, pooling: TilePooling) -> tuple[Head, list[float]]:
@@ -72,7 +74,8 @@ class UnmarkedTiles:
             TrainingError: a loss that is not finite.
         """
         space, its = HeadSpace.of(head), self.features
-        targets = torch.from_numpy(self.targets[its.image_of[:: self.n_tiles]])
+        images = its.image_of[:: self.n_tiles]
+        targets = torch.from_numpy(self.targets[images] * self.weights[images, None])
         w, bias, losses = fit(space, space.seen(its.values), self.n_tiles, targets, pooling)
         return space.with_weights(w, bias), losses
 

@@ -71,6 +71,7 @@ def choose(
     features: Floats,
     image_of: Rows,
     targets: Floats,
+    weights: Floats,
     folds: Rows,
     n_tiles: int,
     passing: Sequence[bool],
@@ -85,6 +86,8 @@ def choose(
             part, next to each other.
         image_of: which image each row of features shows, int F.
         targets: float32 N,K, of the parts that the images show.
+        weights: how much each image counts in the loss of training, float32 N; the comparison
+            counts every part as one.
         folds: of the images, int N.
         n_tiles: of a part, T.
         passing: which of the K classes are good.
@@ -101,11 +104,12 @@ def choose(
         known, unseen = np.flatnonzero(folds[image_of] != fold), np.flatnonzero(folds == fold)
         space = HeadSpace.of(head_of(known))
         x, asked = space.seen(features[known]), space.seen(features[unseen])
-        wanted = torch.from_numpy(targets[image_of[known[::n_tiles]]])
+        images = image_of[known[::n_tiles]]
+        wanted = torch.from_numpy(targets[images] * weights[images, None])
         for name, k in poolings.items():
             pooling = TilePooling(k, passing)
-            weights = fit(space, x, n_tiles, wanted, pooling)
-            judged = pooled_logits(space, weights[:2], asked, n_tiles, pooling)
+            w, bias, _ = fit(space, x, n_tiles, wanted, pooling)
+            judged = pooled_logits(space, (w, bias), asked, n_tiles, pooling)
             found[name][part_folds == fold] = judged
     if worst is not None:
         found[WORST] = worst

@@ -72,6 +72,22 @@ def test_a_candidate_is_compared_by_what_it_would_be_as_a_head(member: Candidate
     np.testing.assert_allclose(looked, logistic.logits_of(head, points[:30]), atol=0.05)
 
 
+@pytest.mark.parametrize("member", MEMBERS[:3], ids=lambda m: m.kind)
+def test_labels_of_images_that_hardly_count_change_nothing(member: Candidate) -> None:
+    points, labels = lines(120)
+    doubted = np.arange(120) % 3 == 0
+    flipped = np.where(doubted, 1 - labels, labels)
+    config, choice = FAST.model_copy(update={"components": 12}), HeadChoice((member,), (1.0,))
+
+    def logits(labels: npt.NDArray[np.intp], weight: float) -> Floats:
+        weights = np.where(doubted, weight, 1.0).astype(np.float32)
+        head, _ = fitting.fit(points, one_hot(labels), config, 0, choice, weights=weights)
+        return logistic.logits_of(head, points)
+
+    assert np.abs(logits(labels, 1) - logits(flipped, 1)).max() > 0.5
+    np.testing.assert_allclose(logits(labels, 1e-7), logits(flipped, 1e-7), atol=0.02)
+
+
 def test_a_class_without_an_image_is_never_the_likeliest() -> None:
     points, labels = lines(60)
     targets = np.pad(one_hot(labels), ((0, 0), (0, 1)))

@@ -20,7 +20,7 @@ from tests.training.pooling.tiles import N_TILES, PASSING, TAXONOMY, Parts, line
 def unmarked(of: Parts) -> UnmarkedTiles:
     n = len(of.targets)
     features = BackboneFeatures(of.features, np.arange(n), np.zeros(n, np.intp), 0)
-    return UnmarkedTiles(features, of.targets, of.folds, N_TILES, TAXONOMY)
+    return UnmarkedTiles(features, of.targets, np.ones(n, np.float32), of.folds, N_TILES, TAXONOMY)
 
 
 def start(rows: np.ndarray) -> LinearHead:

@@ -23,8 +23,8 @@ def choice(poolings: dict[str, int], worst: Floats | None = None) -> PoolingChoi
     features = np.concatenate([known.features, view])
     image_of = np.tile(np.arange(n), 2)
     return choose(
-        *(features, image_of, known.targets, known.folds, N_TILES, PASSING),
-        *(poolings, head_of, worst),
+        *(features, image_of, known.targets, np.ones(n, np.float32), known.folds),
+        *(N_TILES, PASSING, poolings, head_of, worst),
     )
 
 
