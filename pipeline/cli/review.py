@@ -36,7 +36,7 @@ def review(
     from pipeline import config
     from pipeline.daemon.model.cache import cached_taxonomy
     from pipeline.daemon.settings.line import Line
-    from pipeline.ledger.reviews import opened
+    from pipeline.ledger.review.reviews import opened
 
     if listed and (record or part_class or reviewer or comment):
         raise DataError(

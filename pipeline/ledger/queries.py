@@ -13,11 +13,11 @@ from pipeline.contracts.records import Record, Verdict
 
 FOREVER = ("", "~")  # before and after every time that a record bears
 
-# The records that people have reviewed, each with its last review, in the order of triggers.
+# The records that people have reviewed, each with the review that counts, in trigger order.
 REVIEWED = """
-SELECT records.id, records.serial, records.image, reviews.part_class
-FROM records JOIN reviews ON reviews.record = records.id
-WHERE reviews.seq = (SELECT max(seq) FROM reviews WHERE record = records.id)
+SELECT records.id, records.serial, records.image, given.part_class
+FROM records JOIN standing_reviews AS given ON given.record = records.id
+WHERE given.seq = (SELECT max(seq) FROM standing_reviews WHERE record = records.id)
 ORDER BY records.seq
 """
 
@@ -111,7 +111,10 @@ def reviewed_parts(db: sqlite3.Connection) -> list[sqlite3.Row]:
 
 
 def reviews_of(db: sqlite3.Connection, identity: str) -> list[dict[str, Any]]:
-    """What people found of a record, in the order of their reviews; the last one counts."""
+    """What people found of a record, in the order of their reviews.
+
+    The last one counts; one without a class withdraws those of its reviewer before it.
+    """
     query = (
         "SELECT reviewed_at, reviewer, part_class, comment FROM reviews "
         "WHERE record = ? ORDER BY seq"

@@ -164,6 +164,16 @@ _VERSION_6 = """
 -- Of the whole file; none while it is written to, and of one from before there were any.
 ALTER TABLE archives ADD COLUMN sha256 TEXT NOT NULL DEFAULT '';
 """
+_VERSION_7 = """
+-- What each person thinks of a part now: the last review, unless that one has no class, which
+-- withdraws those before it.
+CREATE VIEW standing_reviews AS
+SELECT seq, record, reviewed_at, reviewer, part_class, comment FROM reviews AS given
+WHERE part_class != '' AND NOT EXISTS (
+    SELECT 1 FROM reviews AS later
+    WHERE later.record = given.record AND later.reviewer = given.reviewer AND later.seq > given.seq
+);
+"""
 # What each version adds to the one before; a new file takes all of them.
-STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6)
+STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7)
 VERSION = len(STEPS)

@@ -11,7 +11,7 @@ import pytest
 
 from pipeline import cli
 from pipeline.daemon.settings.line import Line
-from tests.ledger.test_reviews import ids, judged
+from tests.ledger.review.test_reviews import ids, judged
 
 __all__ = ["judged"]
 

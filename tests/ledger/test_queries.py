@@ -23,7 +23,7 @@ from pipeline.ledger.queries import (
     search,
     verdicts_by_minute,
 )
-from pipeline.ledger.reviews import opened
+from pipeline.ledger.review.reviews import opened
 
 AT = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 

@@ -22,7 +22,7 @@ from pipeline.datasets.manifest import Manifest
 from pipeline.datasets.manifest_reader import read_manifest
 from pipeline.inference.inspector import Inspector
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.reviews import opened
+from pipeline.ledger.review.reviews import opened
 from pipeline.stages import ingest
 from tests.stages.trees import (
     PER_CLASS,

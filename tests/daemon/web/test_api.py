@@ -11,7 +11,7 @@ from pipeline.daemon.web import access
 from pipeline.daemon.web.filters import NAMES
 from pipeline.daemon.web.tokens import Tokens
 from pipeline.imaging import codec
-from pipeline.ledger.reviews import opened
+from pipeline.ledger.review.reviews import opened
 from tests.daemon.waiting import until
 from tests.daemon.web.conftest import TIMEOUT_S, Reply, Serve
 

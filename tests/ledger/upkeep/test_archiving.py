@@ -18,7 +18,7 @@ from pipeline.ledger.database import connect
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.listening import ListeningRows
 from pipeline.ledger.outbox import Outbox
-from pipeline.ledger.reviews import opened
+from pipeline.ledger.review.reviews import opened
 from pipeline.ledger.upkeep import archiving
 from pipeline.ledger.upkeep.archiving import archive
 from tests.ledger.test_ledger import closed, path

@@ -11,7 +11,7 @@ import pytest
 from pipeline.daemon.web.records import KeptRecords
 from pipeline.errors import LedgerError
 from pipeline.ledger.queries import SearchResult
-from pipeline.ledger.reviews import opened
+from pipeline.ledger.review.reviews import opened
 from pipeline.ledger.upkeep.archiving import archive
 from tests.browser import Browser
 from tests.daemon.waiting import until

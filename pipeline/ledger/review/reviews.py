@@ -6,7 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,9 +20,14 @@ from pipeline.ledger.upkeep.archives import archived_record
 # PASS as well: only a person's word on a part that passed shows what escaped.
 WAITING = """
 SELECT * FROM records WHERE image != ''
-AND NOT EXISTS (SELECT 1 FROM reviews WHERE record = records.id)
+AND NOT EXISTS (SELECT 1 FROM standing_reviews WHERE record = records.id)
 ORDER BY CASE verdict WHEN 'REVIEW' THEN 1 WHEN 'FAIL' THEN 2 WHEN 'PASS' THEN 3 ELSE 4 END, seq
 """
+WITHDRAWN = ""  # in place of a class
+
+
+class NotReviewable(DataError):
+    """There is no closed record to review: unknown, still open, or moved into an archive."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,8 @@ class PartReview:
         record: id of the record.
         reviewed_at: ISO 8601 in UTC.
         reviewer: name of the responsible person.
-        part_class: what the part is, a class of the recipe's taxonomy.
+        part_class: what the part is, a class of the recipe's taxonomy; "" withdraws the reviewer's
+            earlier findings.
         comment: the reason, "" for none.
     """
 
@@ -65,6 +71,10 @@ class Reviews:
         )
         return [PartReview(**dict(row)) for row in rows]
 
+    def standing(self, identity: str) -> list[PartReview]:
+        """What each person thinks of a part now, in the order of the reviews."""
+        return standing_reviews(self._db, identity)
+
     def add(
         self,
         identity: str,
@@ -86,16 +96,10 @@ class Reviews:
                 desk with a copy of the ledger: then those of the last judged part.
 
         Raises:
-            DataError: no such closed record, no such class, or no reviewer.
+            NotReviewable: no such closed record.
+            DataError: no such class, or no reviewer.
         """
-        record = closed_record(self._db, identity, self._station)
-        if record is None and (moved := self._archived(identity)):
-            raise DataError(moved)
-        if record is None:
-            raise DataError(
-                f"{self._path} has no closed record {identity}; `lineside review` with "
-                "--list shows those that wait"
-            )
+        record = self._closed(identity)
         if not reviewer.strip():
             raise DataError("--reviewer is empty; name the person who answers for the review")
         review = PartReview(
@@ -105,12 +109,82 @@ class Reviews:
             part_class=self._known(part_class, taxonomy),
             comment=comment.strip(),
         )
+        self._insert(review)
+        return review, record
+
+    def add_once(
+        self,
+        identity: str,
+        part_class: str,
+        reviewer: str,
+        comment: str,
+        at: datetime,
+        taxonomy: Taxonomy | None = None,
+    ) -> tuple[PartReview, Record]:
+        """Commit a review, unless the same one of this person stands already: a repeated answer.
+
+        Arguments, result and errors are as of `add`; the review is the one that stands.
+        """
+        with self._alone():
+            name = self._known(part_class, taxonomy)
+            mine = next((r for r in self.standing(identity) if r.reviewer == reviewer), None)
+            if mine is not None and (mine.part_class, mine.comment) == (name, comment.strip()):
+                return mine, self._closed(identity)
+            return self.add(identity, name, reviewer, comment, at, taxonomy)
+
+    def withdraw(self, identity: str, reviewer: str, at: datetime) -> Record:
+        """Commit that this person's findings on a part do not count; where none does, do nothing.
+
+        Raises:
+            NotReviewable: no such closed record.
+        """
+        with self._alone():
+            record = self._closed(identity)
+            if any(r.reviewer == reviewer for r in self.standing(identity)):
+                stamp = at.astimezone(UTC).isoformat(timespec="seconds")
+                self._insert(PartReview(identity, stamp, reviewer, WITHDRAWN))
+            return record
+
+    def classes(self, taxonomy: Taxonomy | None) -> tuple[str, ...]:
+        """Names of the classes that a part may be given, in the model's order; () if unknown.
+
+        Args:
+            taxonomy: of the station's model; None: those of the last judged part count.
+        """
+        if taxonomy is not None:
+            return taxonomy.names
+        row = self._db.execute(
+            "SELECT scores FROM records WHERE scores != '{}' ORDER BY seq DESC LIMIT 1"
+        ).fetchone()
+        return () if row is None else tuple(json.loads(row["scores"]))
+
+    def _closed(self, identity: str) -> Record:
+        record = closed_record(self._db, identity, self._station)
+        if record is not None:
+            return record
+        raise NotReviewable(
+            self._archived(identity)
+            or f"{self._path} has no closed record {identity}; `lineside review` with "
+            "--list shows those that wait"
+        )
+
+    def _insert(self, review: PartReview) -> None:
         self._db.execute(
             "INSERT INTO reviews (record, reviewed_at, reviewer, part_class, comment) "
-            "VALUES (?, ?, ?, ?, ?)",
-            (identity, review.reviewed_at, review.reviewer, review.part_class, review.comment),
+            "VALUES (:record, :reviewed_at, :reviewer, :part_class, :comment)",
+            asdict(review),
         )
-        return review, record
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One transaction, in which nobody else writes."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
 
     def _archived(self, identity: str) -> str:
         """Why a record that was moved into an archive cannot be reviewed; "" for no such record."""
@@ -128,18 +202,24 @@ class Reviews:
         """The name of the class that a label means."""
         if taxonomy is not None:
             return taxonomy.names[taxonomy.index(label)]
-        row = self._db.execute(
-            "SELECT scores FROM records WHERE scores != '{}' ORDER BY seq DESC LIMIT 1"
-        ).fetchone()
-        if row is None:
+        names = self.classes(None)
+        if not names:
             raise DataError(
                 "the classes are not known: no model in the station's cache (model.cache in the "
                 f"line file) and no judged part in {self._path}"
             )
-        names = list(json.loads(row["scores"]))
         if label not in names:
             raise DataError(f'class "{label}" is not one of the model\'s; {choices(label, names)}')
         return label
+
+
+def standing_reviews(db: sqlite3.Connection, identity: str) -> list[PartReview]:
+    """What each person thinks of a part now, in the order of the reviews; the last one counts."""
+    query = (
+        "SELECT record, reviewed_at, reviewer, part_class, comment FROM standing_reviews "
+        "WHERE record = ? ORDER BY seq"
+    )
+    return [PartReview(**dict(row)) for row in db.execute(query, (identity,))]
 
 
 @contextmanager

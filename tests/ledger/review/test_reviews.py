@@ -17,8 +17,10 @@ from pipeline.daemon.build import assembled
 from pipeline.daemon.model.cache import cached_taxonomy
 from pipeline.daemon.settings.line import Keep, Line
 from pipeline.errors import DataError, LedgerError
+from pipeline.ledger.database import connected
 from pipeline.ledger.ledger import Ledger
-from pipeline.ledger.reviews import PartReview, opened
+from pipeline.ledger.queries import reviewed_parts
+from pipeline.ledger.review.reviews import NotReviewable, PartReview, opened
 from pipeline.ledger.schema import VERSION
 from pipeline.ledger.upkeep.archiving import archive
 
@@ -196,3 +198,47 @@ def test_file_that_is_not_a_ledger_is_refused(line: Line) -> None:
     line.ledger.write_text("not a database, but long enough to look at\n" * 20)
     with pytest.raises(LedgerError, match="not a database"), opened(line.ledger, line.station):
         pass
+
+
+def test_the_same_answer_again_adds_no_review(judged: Line) -> None:
+    part = ids(judged)["b_bad.png"]
+    with opened(judged.ledger, judged.station) as reviews:
+        first, _ = reviews.add_once(part, "good", "anna", " dust ", AT)
+        again, record = reviews.add_once(part, "good", "anna", "dust", datetime.now(UTC))
+        assert (again, record.id, len(reviews.of(part))) == (first, part, 1)
+        reviews.add_once(part, "good", "kim", "dust", AT)
+        reviews.add_once(part, "defective", "anna", "dust", AT)
+        assert [r.part_class for r in reviews.standing(part)] == ["good", "defective"]
+
+
+def test_an_answer_that_is_refused_leaves_the_ledger_free_for_others(judged: Line) -> None:
+    part = ids(judged)["b_bad.png"]
+    with opened(judged.ledger, judged.station) as reviews:
+        with pytest.raises(DataError, match='class "scratch" is not'):
+            reviews.add_once(part, "scratch", "anna", "", AT)
+        with pytest.raises(NotReviewable, match="no closed record unknown"):
+            reviews.withdraw("unknown", "anna", AT)
+        with opened(judged.ledger, judged.station) as others:
+            others.add(part, "good", "kim", "", AT)
+
+
+def test_a_withdrawn_review_does_not_count_and_stays_in_the_ledger(judged: Line) -> None:
+    part = ids(judged)["b_bad.png"]
+    with opened(judged.ledger, judged.station) as reviews:
+        reviews.add(part, "good", "anna", "", AT)
+        reviews.add(part, "defective", "kim", "", AT)
+        assert reviews.withdraw(part, "kim", AT).id == part
+        assert [r.reviewer for r in reviews.standing(part)] == ["anna"]
+        assert [r.part_class for r in reviews.of(part)] == ["good", "defective", ""]
+        reviews.withdraw(part, "kim", AT)
+        assert len(reviews.of(part)) == 3
+    with connected(judged.ledger, "tests") as db:
+        assert [row["part_class"] for row in reviewed_parts(db)] == ["good"]
+
+
+def test_the_classes_are_those_of_the_model_or_else_of_the_last_judged_part(judged: Line) -> None:
+    taxonomy = cached_taxonomy(judged)
+    assert taxonomy is not None
+    with opened(judged.ledger, judged.station) as reviews:
+        assert reviews.classes(taxonomy) == taxonomy.names
+        assert sorted(reviews.classes(None)) == ["defective", "good"]
