@@ -2,7 +2,9 @@
 
 Out-of-fold scores, which heads that had not seen a part's group gave it: Parquet, one row a
 training part, sample_id, then `p_<class>` for each class. And what training chose by held-out
-parts, which are then not quite unseen: JSON.
+parts, which are then not quite unseen: JSON. And scores of the validation parts by the heads of the
+folds, in the same form, each part once for each fold: what the out-of-fold scores are worth for the
+final head, which has learned from more.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import pandas as pd
 from pipeline.files import write_json
 
 OUT_OF_FOLD = "out-of-fold.parquet"
+FOLD_HEADS = "fold-heads.parquet"
 # Beside it, where a data set's own split leaks: the figures of the same method on that split.
 GIVEN_SPLIT = "given-split.json"
 CONSULTED = "consulted.json"

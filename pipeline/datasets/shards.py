@@ -61,6 +61,11 @@ class Shards:
         return np.flatnonzero((self.index["split"] == "train") & self.index["found"])
 
     @property
+    def validation(self) -> npt.NDArray[np.intp]:
+        """Positions of the validation split, with the part found."""
+        return np.flatnonzero((self.index["split"] == "val") & self.index["found"])
+
+    @property
     def has_marks(self) -> bool:
         """Do masks or boxes show where parts are bad, so that tiles have labels of their own?"""
         return bool(self._masks)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pipeline.contracts.bundle import (
@@ -23,11 +24,14 @@ from pipeline.datasets import scores as out_of_fold
 from pipeline.datasets.manifest import Manifest
 from pipeline.evaluation import novelty
 from pipeline.evaluation.doubts import contradicted
-from pipeline.evaluation.predictions import Watch, predict_parts
+from pipeline.evaluation.predictions import PartPredictions, Watch, predict_parts
 from pipeline.files import write_model
 from pipeline.inference.decide import defect_scores
 from pipeline.metrics.operating_point import ABOVE_ALL, Choice, Policy, nothing_passes
+from pipeline.metrics.rates import percent
 from pipeline.metrics.review.outlook import ScoredParts
+
+WIDE = 0.01  # difference of rates that is worth a warning; as a rule it is 0.005 at most
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,66 @@ class Basis:
 
 
 @dataclass(frozen=True)
+class JudgedParts:
+    """Parts with their defect scores.
+
+    Attributes:
+        ids: str N.
+        scores: float N.
+        bad: whether each part is really bad, bool N.
+    """
+
+    ids: npt.NDArray[np.str_]
+    scores: npt.NDArray[np.floating]
+    bad: npt.NDArray[np.bool_]
+
+    def only(self, ids: npt.NDArray[np.str_]) -> JudgedParts:
+        """Those among `ids`."""
+        there = np.isin(self.ids, ids)
+        return JudgedParts(self.ids[there], self.scores[there], self.bad[there])
+
+    def rates(self, point: OperatingPoint) -> tuple[float, float]:
+        """Escapes and overkill by the limits, as shares of the bad and of the good parts."""
+        escapes = self.scores[self.bad] < point.pass_below
+        overkill = self.scores[~self.bad] >= point.fail_from
+        return float(escapes.mean()), float(overkill.mean())
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Escapes and overkill on the validation parts, by the limits, as shares.
+
+    Attributes:
+        final: by the head in the bundle, which has learned from all training parts.
+        folds: by the heads of the folds, on average, which gave the out-of-fold scores.
+    """
+
+    final: tuple[float, float]
+    folds: tuple[float, float]
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """For metrics.json."""
+        escapes, overkill = np.subtract(self.final, self.folds)
+        return {
+            "val_escapes_beyond_folds": float(escapes),
+            "val_overkill_beyond_folds": float(overkill),
+        }
+
+    def notes(self) -> Iterator[str]:
+        """Warnings: out-of-fold scores choose limits for a head that is not theirs."""
+        names = ("escapes", "overkill")
+        for name, final, folds in zip(names, self.final, self.folds, strict=True):
+            if abs(final - folds) > WIDE:
+                worth = "more" if final > folds else "fewer"
+                yield (
+                    f"on the validation parts the model has {percent(final)} % {name}, the models "
+                    f"of the folds, whose scores chose the limits too, {percent(folds)} %: "
+                    f"at the line there may be {worth} {name} than the out-of-fold scores promise"
+                )
+
+
+@dataclass(frozen=True)
 class Chosen:
     """The limits, and what they were chosen on.
 
@@ -92,12 +156,15 @@ class Chosen:
         choice: the limits.
         basis: where the parts come from.
         parts: out-of-fold and validation parts with their scores.
+        gap: how the heads behind the out-of-fold scores differ from the final one; None where
+            training wrote no scores of them, or validation has no bad parts, or no good ones.
     """
 
     bundle: Bundle
     choice: Choice
     basis: Basis
     parts: ScoredParts
+    gap: Gap | None = None
 
 
 def choose_limits(
@@ -117,14 +184,15 @@ def choose_limits(
         DataError: an image changed since it was ingested.
     """
     shutil.copytree(trained / "bundle", sealed)
-    parts, basis = _unseen(data, trained, sealed, watch)
+    parts, basis, validation = _unseen(data, trained, sealed, watch)
     if any(data.taxonomy.passing):
         from_good = read_part(sealed, "provenance.json", Provenance).method == "normal"
         parts = replace(parts, from_good=from_good)
         choice = parts.chosen(policy)
     else:
         choice = nothing_passes()
-    return Chosen(_sealed(sealed, choice.point), choice, basis, parts)
+    gap = _gap(data, trained, validation, choice.point)
+    return Chosen(_sealed(sealed, choice.point), choice, basis, parts, gap)
 
 
 def _sealed(folder: Path, point: OperatingPoint) -> Bundle:
@@ -133,7 +201,9 @@ def _sealed(folder: Path, point: OperatingPoint) -> Bundle:
     return open_bundle(folder, expected_sha256=seal(folder))
 
 
-def _unseen(data: Manifest, trained: Path, sealed: Path, watch: Watch) -> tuple[ScoredParts, Basis]:
+def _unseen(
+    data: Manifest, trained: Path, sealed: Path, watch: Watch
+) -> tuple[ScoredParts, Basis, PartPredictions]:
     """Judge validation parts with limits that let everything through to review.
 
     Of several tiles the highest score counts, as in every figure of the report. By it the station
@@ -173,13 +243,44 @@ def _unseen(data: Manifest, trained: Path, sealed: Path, watch: Watch) -> tuple[
             ]
         ),
     )
-    return parts, Basis(
+    basis = Basis(
         n_validation=len(validation.rows),
         n_out_of_fold=len(ids),
         n_kept_out=int((held & ~asked).sum()),
         by_validation=consulted.by_validation,
         by_out_of_fold=consulted.by_out_of_fold,
     )
+    return parts, basis, validation
+
+
+def measure_gap(final: JudgedParts, folds: JudgedParts, point: OperatingPoint) -> Gap | None:
+    """Compare two judgements of the same parts by the limits; None where they share too little.
+
+    Args:
+        final: of validation parts by the head in the bundle.
+        folds: by the heads of the folds, each part once a fold; parts that are not in `final` do
+            not count, nor the other way round.
+        point: the limits.
+    """
+    final, folds = final.only(folds.ids), folds.only(final.ids)
+    if not len(final.ids) or final.bad.all() or not final.bad.any():
+        return None
+    return Gap(final.rates(point), folds.rates(point))
+
+
+def _gap(
+    data: Manifest, trained: Path, validation: PartPredictions, point: OperatingPoint
+) -> Gap | None:
+    ids, probabilities = out_of_fold.read(trained / out_of_fold.FOLD_HEADS)
+    if not ids:
+        return None
+    named = data.table["sample_id"].iloc[validation.rows].to_numpy(str)
+    bad = pd.Series(validation.bad, index=named)
+    theirs = JudgedParts(
+        *(np.array(ids), defect_scores(probabilities, data.taxonomy)),
+        bad.reindex(ids, fill_value=False).to_numpy(bool),
+    )
+    return measure_gap(JudgedParts(named, validation.scores, validation.bad), theirs, point)
 
 
 def _listed(chosen: Sequence[str]) -> str:

@@ -127,11 +127,14 @@ def run(
     if something_passes and isinstance(config.policy, MaxEscape | Conformal):
         review = outlook(config.policy, chosen.parts)
     metrics |= _by_promise(review)
+    if chosen.gap:
+        metrics |= chosen.gap.metrics
     limits_chosen = something_passes and config.policy.type != "fixed"
     notes = (
         *choice.sentences,
         *([review.limit_group.sentence] if review and review.limit_group else ()),
         *(chosen.basis.notes() if limits_chosen else ()),
+        *(chosen.gap.notes() if limits_chosen and chosen.gap else ()),
         *measured.notes,
         *report.get("doubts", []),
         *remarks(bundle.preprocess, _sizes(data), source.name),

@@ -34,7 +34,7 @@ from pipeline.training.heads import out_of_fold
 from pipeline.training.normal import FittedNormal
 from pipeline.training.settings import Settings
 from pipeline.training.tracking import Tracker, Untracked, open_run, training_key
-from pipeline.training.trained import Trained, write_graph
+from pipeline.training.trained import Trained, write_fold_heads, write_graph
 from pipeline.training.training_data import TrainingData, gather, soft_targets
 
 Config = Settings
@@ -181,9 +181,9 @@ def _write_scores(
         index = data.index.iloc[:: len(data.index) // len(unseen)]
         ids = index["sample_id"].to_numpy()
         if trained.method != "finetune":  # a fine-tuned network is not what gave these scores
-            tiles = out_of_fold.worst_tiles(ids, unseen, data.taxonomy)
-            names = data.taxonomy.names
-            scores.write(out / scores.OUT_OF_FOLD, ids[tiles].tolist(), unseen[tiles], names)
+            out_of_fold.write(out / scores.OUT_OF_FOLD, ids, unseen[None], data.taxonomy)
+        if isinstance(trained, Trained):
+            write_fold_heads(trained, data, out / scores.FOLD_HEADS)
         doubted = suspects.find(index, unseen, data.taxonomy)
         doubted.to_csv(out / suspects.FILE, index=False)
         tracker.log_file(out / suspects.FILE)

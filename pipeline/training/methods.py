@@ -26,7 +26,7 @@ from pipeline.training.finetune import Examples
 from pipeline.training.head_modules import Head, LinearHead
 from pipeline.training.heads import fitting, logistic, out_of_fold
 from pipeline.training.heads.calibration import cool, temperature
-from pipeline.training.heads.search import search
+from pipeline.training.heads.search import by_fold_heads, search
 from pipeline.training.heads.settings import HeadSettings
 from pipeline.training.network import Features, Network
 from pipeline.training.pooling.probe import UnmarkedTiles, fixed, pooling_losses
@@ -150,9 +150,8 @@ def _probed(
     """
     folds = data.index["fold"].to_numpy()
     n_folds = int(folds.max()) + 1
-    facts: dict[str, Any] = {}
-    lines: list[str] = []
-    probabilities = found = logits = None
+    facts, lines = dict[str, Any](), list[str]()
+    probabilities = found = logits = fold_heads = None
     consulted = Consulted(set_aside=data.set_aside)
     with finetune.alone():
         if distilled:
@@ -175,6 +174,8 @@ def _probed(
         if found is not None:
             factor = _temperature(found.logits, data.index["sample_id"].to_numpy(), data)
             probabilities = softmax((found.logits / factor).astype(np.float32))
+            held = extractor.as_they_are(data.stored, data.stored.validation)
+            fold_heads = by_fold_heads(of_parts, found.choice, held, factor)
             facts = {"oof_log_loss": found.log_loss, "temperature": factor}
             chose = ("head", "temperature") if found.compared > 1 else ("temperature",)
             consulted = replace(consulted, by_out_of_fold=chose)
@@ -201,6 +202,7 @@ def _probed(
         consulted=consulted,
         choice=choice,
         alone=found.alone if found else None,
+        fold_heads=fold_heads,
     )
     return trained, logits
 

@@ -13,6 +13,7 @@ from pipeline.training import Floats
 from pipeline.training.export import export, join, parity
 from pipeline.training.features.backbone_features import FeatureExtractor
 from pipeline.training.head_modules import Head
+from pipeline.training.heads import out_of_fold
 from pipeline.training.heads.fitting import HeadChoice
 from pipeline.training.network import Network
 from pipeline.training.tile_pooling import PooledHead, TilePooling
@@ -33,6 +34,8 @@ class Trained:
             also where fine-tuning was better; None where there are none. Where tiles are pooled,
             those of the P parts, P,K.
         lines, facts: for people and for report.json.
+        fold_heads: probabilities n,M,K of the M validation images by probes of the n folds, before
+            any pooling; None where there are none.
         consulted: what was chosen by parts that it did not learn from.
         pooling: of the tiles of a part; None: the worst one decides.
         choice: the probe's head, where out-of-fold scores chose it.
@@ -49,6 +52,14 @@ class Trained:
     pooling: TilePooling | None = None
     choice: HeadChoice | None = None
     alone: HeadChoice | None = None
+    fold_heads: Floats | None = None
+
+
+def write_fold_heads(trained: Trained, data: TrainingData, path: Path) -> None:
+    """Write scores of validation parts by the heads that gave the out-of-fold scores, if any."""
+    if trained.fold_heads is not None and trained.pooling is None:
+        held = data.stored.index["sample_id"].iloc[data.stored.validation].to_numpy()
+        out_of_fold.write(path, held, trained.fold_heads, data.taxonomy)
 
 
 def write_graph(

@@ -58,6 +58,11 @@ def test_metrics_json_has_the_keys_that_others_read(metrics: dict[str, Any]) -> 
     assert {*RATES, "ece", "latency_ms_p50", "latency_ms_p99", "n_test"} <= set(metrics)
 
 
+def test_the_final_head_is_compared_with_those_of_the_folds(metrics: dict[str, Any]) -> None:
+    for name in ("escapes", "overkill"):
+        assert -1 <= metrics[f"val_{name}_beyond_folds"] <= 1
+
+
 def test_metrics_json_holds_numbers_only(metrics: dict[str, Any]) -> None:
     """What DVC compares fits a terminal; None stands where a figure is not defined."""
     for name, value in flat(metrics):

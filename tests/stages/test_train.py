@@ -88,6 +88,15 @@ def test_out_of_fold_scores_are_of_training_parts_only(ran: Ran) -> None:
     np.testing.assert_allclose(scored[["p_good", "p_defective"]].sum(axis=1), 1, atol=1e-5)
 
 
+def test_heads_of_every_fold_judge_every_validation_part(ran: Ran) -> None:
+    index = Shards(ran.data / "preprocess").index
+    scored = pd.read_parquet(ran.data / "train/fold-heads.parquet")
+    held = index.loc[index["split"] == "val", "sample_id"]
+    folds = index["fold"].max() + 1
+    assert scored["sample_id"].value_counts().to_dict() == dict.fromkeys(held, folds)
+    np.testing.assert_allclose(scored[["p_good", "p_defective"]].sum(axis=1), 1, atol=1e-5)
+
+
 @pytest.fixture(scope="module")
 def unfolded(ran: Ran, tmp_path_factory: pytest.TempPathFactory) -> tuple[Report, Path]:
     """A training of images that ingest made no folds of: what it says and where it wrote."""

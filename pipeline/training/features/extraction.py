@@ -95,10 +95,12 @@ def extract(
         on_gpu: the same features in torch, and the device to compute them on instead.
 
     Returns:
-        float32 F,D, in the order of the batches.
+        float32 F,D, in the order of the batches; 0,0 without any.
     """
     source = _FeatureSource(stored, augmenter, seed)
     shown = [(int(row), batch.view) for batch in batches for row in batch.rows]
+    if not shown:
+        return np.empty((0, 0), np.float32)
     engine = _Cpu(graph) if on_gpu is None else _Gpu(*on_gpu)
     names = [sha256(graph), *engine.versions]
     keys = source.keys(names, shown) if cache is not None else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from pipeline.contracts.taxonomy import Taxonomy
+from pipeline.datasets import scores
 from pipeline.inference.decide import defect_scores
 from pipeline.training import Floats
 from pipeline.training.features.cache import Recall, compute_again
@@ -42,6 +44,21 @@ def worst_tiles(ids: npt.NDArray[Any], probabilities: Floats, taxonomy: Taxonomy
     """
     bad = pd.Series(defect_scores(probabilities, taxonomy))
     return bad.groupby(ids, sort=False).idxmax().to_numpy()
+
+
+def write(path: Path, ids: npt.NDArray[Any], probabilities: Floats, taxonomy: Taxonomy) -> None:
+    """Write scores of parts, of several tiles those of the worst, for evaluate.
+
+    Args:
+        path: Parquet file, as of `datasets.scores`.
+        ids: of the part that each of N images shows.
+        probabilities: float32 n,N,K, by n judges one after the other.
+        taxonomy: the K classes.
+    """
+    tiles = [worst_tiles(ids, one, taxonomy) for one in probabilities]
+    listed = [identity for rows in tiles for identity in ids[rows]]
+    judged = [one[rows] for one, rows in zip(probabilities, tiles, strict=True)]
+    scores.write(path, listed, np.concatenate(judged), taxonomy.names)
 
 
 class Folds:
@@ -104,16 +121,32 @@ class Folds:
             TrainingError: features that are not finite, or a loss that is not.
         """
 
+        made = self._by_fold(candidates, of, None)
+        return {c: {f: found[c] for f, found in zip(of, made, strict=True)} for c in candidates}
+
+    def ask(
+        self, candidates: Sequence[Candidate], features: Floats
+    ) -> list[dict[Candidate, Floats]]:
+        """Logits float32 M,K of other images, M,D, by the heads of every fold and candidate.
+
+        Raises:
+            TrainingError: as of `judge`.
+        """
+        return self._by_fold(candidates, range(self.n), features)
+
+    def _by_fold(
+        self, candidates: Sequence[Candidate], of: Sequence[int], others: Floats | None
+    ) -> list[dict[Candidate, Floats]]:
         def of_fold(fold: int) -> dict[Candidate, Floats]:
             principal, targets, weights, asked = self._space(fold)
+            asked = asked if others is None else principal.seen(others)
             return fitting.judged(
                 *(principal, targets, asked, candidates, self.config, self._seed, self._recall),
                 weights,
             )
 
         with single_threaded(), ThreadPoolExecutor(AT_ONCE) as pool:
-            made = list(pool.map(of_fold, of))
-        return {c: {f: found[c] for f, found in zip(of, made, strict=True)} for c in candidates}
+            return list(pool.map(of_fold, of))
 
     def together(self, by_fold: dict[int, Floats]) -> Floats:
         """The logits of all parts, float32 N,K, in their order; zeros in folds not given."""

@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-from scipy.special import log_softmax
+from scipy.special import log_softmax, softmax
 
 from pipeline.training import Floats
 from pipeline.training.heads.calibration import temperature
@@ -165,6 +165,27 @@ def search(of_parts: Folds, passing: Sequence[bool]) -> HeadSearchResult:
         edges=edges(choice.members[0], tried, config) if len(tried) > 1 else [],
         compared=len(tried),
     )
+
+
+def by_fold_heads(of_parts: Folds, choice: HeadChoice, features: Floats, factor: float) -> Floats:
+    """Probabilities float32 n,M,K of M other images, by heads that knew all parts but a fold's.
+
+    Args:
+        of_parts: the parts that were searched on, in n folds.
+        choice: what was chosen.
+        features: float32 M,D; M may be 0.
+        factor: temperature of the choice.
+
+    Raises:
+        TrainingError: as of `Folds.judge`.
+    """
+    if not len(features):
+        return np.empty((of_parts.n, 0, of_parts.truth.shape[1]), np.float32)
+    rows = np.arange(len(features))
+    by_fold = of_parts.ask(list(dict.fromkeys(choice.members)), features)
+    logits = np.stack([mean_logits(choice, found, rows) for found in by_fold])
+    probabilities: Floats = softmax(logits / np.float32(factor), axis=2)
+    return probabilities
 
 
 def _halved(
