@@ -45,7 +45,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"triggers"},
         {"settings"},
         {"inspection", "images", "outbox", "model"},
-        {"status"},
+        {"status", "quality"},
         {"station", "systemd"},
         {"web"},
         {"build"},

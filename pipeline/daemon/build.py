@@ -23,6 +23,7 @@ from pipeline.daemon.model.serving import ModelStatus, Serving
 from pipeline.daemon.model.shadow import Shadow
 from pipeline.daemon.net.held_port import HeldPort
 from pipeline.daemon.outbox.dispatcher import Dispatcher
+from pipeline.daemon.quality.watch import QualityWatch
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.clock_watch import CLOCK_STEP, ClockWatch
 from pipeline.daemon.settings.line import CameraSettings, Line
@@ -256,6 +257,7 @@ def put_together(
         *dispatchers,
         ClockWatch(clock, note),
         DegradedWatch(recorder.counters, line.supervision.degraded_share),
+        QualityWatch(ledger, clock, lambda: (model.status.version, inspection.drift)),
     )
 
     def pass_on(record: Record, frame: Frame | None) -> None:

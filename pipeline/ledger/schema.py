@@ -174,6 +174,64 @@ WHERE part_class != '' AND NOT EXISTS (
     WHERE later.record = given.record AND later.reviewer = given.reviewer AND later.seq > given.seq
 );
 """
+_VERSION_8 = """
+-- Closed records by a quarter of an hour: rates of months need not read millions of records. A
+-- worker of the station fills it behind them, up to the number in `counted`.
+CREATE TABLE verdict_counts (
+    period TEXT NOT NULL,  -- its beginning in UTC, such as 2026-11-28T14:45
+    camera TEXT NOT NULL,
+    model_version TEXT NOT NULL,
+    verdict TEXT NOT NULL,
+    label TEXT NOT NULL,  -- the class; of NOT_INSPECTED the kind of reason
+    n INTEGER NOT NULL,
+    score_sum REAL NOT NULL,
+    PRIMARY KEY (period, camera, model_version, verdict, label)
+) WITHOUT ROWID;
+CREATE TABLE counted (id INTEGER PRIMARY KEY CHECK (id = 1), last INTEGER NOT NULL);
+-- Weighted means of scores and novelty of the model at work, at the end of each such period.
+CREATE TABLE drift_samples (
+    period TEXT NOT NULL,
+    model_version TEXT NOT NULL,
+    parts INTEGER NOT NULL,
+    score REAL,
+    score_first REAL,
+    novelty REAL,
+    novelty_first REAL,
+    PRIMARY KEY (period, model_version)
+) WITHOUT ROWID;
+-- Limits of control charts as people have set them; the last one of a chart counts.
+CREATE TABLE baselines (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    set_at TEXT NOT NULL,
+    set_by TEXT NOT NULL,
+    comment TEXT NOT NULL,
+    camera TEXT NOT NULL,
+    per TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    since TEXT NOT NULL,
+    until TEXT NOT NULL,
+    subgroups INTEGER NOT NULL,
+    parts INTEGER NOT NULL,
+    fails INTEGER NOT NULL,
+    model_version TEXT NOT NULL,
+    chart TEXT NOT NULL CHECK (chart IN ('p', 'p_prime')),
+    centre REAL NOT NULL,
+    sigma_z REAL NOT NULL
+);
+CREATE TRIGGER baselines_are_final BEFORE UPDATE ON baselines
+BEGIN SELECT RAISE(ABORT, 'a baseline is not changed: set another'); END;
+CREATE TRIGGER baselines_stay BEFORE DELETE ON baselines
+BEGIN SELECT RAISE(ABORT, 'a baseline is not removed: set another'); END;
+-- Events with data are delivered to the sinks, too; one key is noted once.
+ALTER TABLE events ADD COLUMN data TEXT NOT NULL DEFAULT '';
+ALTER TABLE events ADD COLUMN key TEXT NOT NULL DEFAULT '';
+CREATE INDEX events_delivered ON events (seq) WHERE data != '';
+CREATE UNIQUE INDEX events_key ON events (key) WHERE key != '';
+CREATE TABLE event_deliveries (sink TEXT PRIMARY KEY, delivered INTEGER NOT NULL);
+"""
 # What each version adds to the one before; a new file takes all of them.
-STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7)
+STEPS = (
+    *(_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7),
+    _VERSION_8,
+)
 VERSION = len(STEPS)
