@@ -11,6 +11,25 @@ from pydantic import Field, model_validator
 from pipeline.plugins import Strict
 
 
+class ReviewSettings(Strict):
+    """How people review parts at the station."""
+
+    second_share: float = Field(
+        0,
+        ge=0,
+        le=1,
+        description="Share of the reviewed parts of which a second person is asked, who does not "
+        "see the first answer; parts that two people judge differently are listed.",
+    )
+    enough: int = Field(
+        50,
+        ge=1,
+        le=100_000,
+        description="Reviewed parts with a kept frame that each class should have before the next "
+        "training; the review page counts up to it.",
+    )
+
+
 class Http(Strict):
     """The station's web service: `lineside token` makes its access tokens."""
 
@@ -84,6 +103,10 @@ class Http(Strict):
         le=1000,
         description="Largest number of pictures that are being received with one token, so that "
         "no program keeps all others out; further ones get HTTP 429. None: half of `connections`.",
+    )
+
+    review: ReviewSettings = Field(
+        ReviewSettings(), description="How people review parts at the station."
     )
 
     @model_validator(mode="after")

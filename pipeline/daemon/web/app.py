@@ -9,8 +9,9 @@ verdict is late, and will stand in the ledger. A client that sends again after t
 record.
 
 Without a token: `/healthz`, `/readyz` and `/metrics`, which show no part. With scope `read`:
-`/status`, `/records`. With scope `act`: `/inspect`, `/trigger`. Who asks for HTML gets the pages in
-`pages` instead, also at an address that answers programs with JSON.
+`/status`, `/records`. With scope `judge`: `/api/v1/review`. With scope `act`: `/inspect`,
+`/trigger`. Who asks for HTML gets the pages in `pages` instead, also at an address that answers
+programs with JSON.
 """
 
 from __future__ import annotations
@@ -33,13 +34,14 @@ from pipeline.daemon.sources import Answer
 from pipeline.daemon.station import Station
 from pipeline.daemon.web.access import AGAIN, ConcurrencyLimit, CrossSiteCheck, TokenCheck
 from pipeline.daemon.web.api import Api
-from pipeline.daemon.web.form import FORM
+from pipeline.daemon.web.described import PICTURE, REFUSALS, SERIAL_PARAMETERS, UPLOAD_REFUSALS
 from pipeline.daemon.web.live.feed import LiveFeed
 from pipeline.daemon.web.live.streams import Streams
 from pipeline.daemon.web.metrics import Metrics
 from pipeline.daemon.web.pending import NoVerdict, PendingVerdicts
 from pipeline.daemon.web.records import KeptRecords, aside, chunks
-from pipeline.daemon.web.upload import KINDS, MOST_SERIAL, Uploads, ending_of, serial_of
+from pipeline.daemon.web.review.api import ReviewApi
+from pipeline.daemon.web.upload import Uploads, ending_of, serial_of
 from pipeline.errors import LedgerError, LinesideError, MissingExtra
 
 STALLED_AFTER_S = 10.0
@@ -69,6 +71,7 @@ class StationApi:
         station: that it serves.
         archive: its records and kept frames.
         api: answers what is asked of them under `/api/v1`.
+        reviews: answers what is asked of the review queue.
         streams: to the pages that are open.
     """
 
@@ -83,6 +86,7 @@ class StationApi:
         self.station = station
         self.archive = archive
         self.api = Api(station, archive)
+        self.reviews = ReviewApi(station, archive, settings.review)
         self.streams = Streams(LiveFeed(station, shifts))
         self._settings = settings
         self._waiting = waiting
@@ -222,35 +226,6 @@ class StationApi:
         raise HTTPException(404, f"name the camera at the end of the path: {names}")
 
 
-REFUSALS: dict[int | str, dict[str, Any]] = {
-    401: {"description": "no valid token"},
-    403: {"description": "another scope, or a page of another site"},
-    404: {"description": "no such record, frame or camera"},
-    422: {"description": "a parameter that cannot be read"},
-    503: {"description": "not at the moment"},
-    504: {"description": "the disk or the verdict is late"},
-}
-UPLOAD_REFUSALS: dict[int | str, dict[str, Any]] = REFUSALS | {
-    202: {"description": "taken; judged when the camera's trigger comes"},
-    400: {"description": "the client went away"},
-    408: {"description": "the picture did not arrive in time"},
-    413: {"description": "too large, or a form of too many parts"},
-    415: {"description": "not a type of picture"},
-    429: {"description": "too many pictures are being sent with this token"},
-}
-_SERIAL = {"type": "string", "maxLength": MOST_SERIAL}
-SERIAL_PARAMETERS = [
-    {"name": "serial", "in": "query", "schema": _SERIAL},
-    {"name": "X-Serial", "in": "header", "schema": _SERIAL},
-]
-_FILE = {"type": "string", "format": "binary"}
-_FORM = {"type": "object", "properties": {"image": _FILE}, "required": ["image"]}
-PICTURE = {
-    "required": True,
-    "content": {kind: {"schema": _FILE} for kind in KINDS} | {FORM: {"schema": _FORM}},
-}
-
-
 def app_of(service: StationApi, settings: Http) -> ASGIApp:
     """The web service with its access control."""
     return CrossSiteCheck(ConcurrencyLimit(routes_of(service, settings)), settings)
@@ -282,6 +257,7 @@ def routes_of(service: StationApi, settings: Http) -> FastAPI:
         response_class=StreamingResponse,
     )(service.frame)
     service.api.add_to(app, door, REFUSALS)
+    service.reviews.add_to(app, door, REFUSALS)
     service.streams.add_to(app, door)
     sent = {"parameters": SERIAL_PARAMETERS, "requestBody": PICTURE}
     fired = {"parameters": SERIAL_PARAMETERS}

@@ -99,7 +99,7 @@ class Reviews:
             NotReviewable: no such closed record.
             DataError: no such class, or no reviewer.
         """
-        record = self._closed(identity)
+        record = self.closed(identity)
         if not reviewer.strip():
             raise DataError("--reviewer is empty; name the person who answers for the review")
         review = PartReview(
@@ -129,7 +129,7 @@ class Reviews:
             name = self._known(part_class, taxonomy)
             mine = next((r for r in self.standing(identity) if r.reviewer == reviewer), None)
             if mine is not None and (mine.part_class, mine.comment) == (name, comment.strip()):
-                return mine, self._closed(identity)
+                return mine, self.closed(identity)
             return self.add(identity, name, reviewer, comment, at, taxonomy)
 
     def withdraw(self, identity: str, reviewer: str, at: datetime) -> Record:
@@ -139,7 +139,7 @@ class Reviews:
             NotReviewable: no such closed record.
         """
         with self._alone():
-            record = self._closed(identity)
+            record = self.closed(identity)
             if any(r.reviewer == reviewer for r in self.standing(identity)):
                 stamp = at.astimezone(UTC).isoformat(timespec="seconds")
                 self._insert(PartReview(identity, stamp, reviewer, WITHDRAWN))
@@ -158,7 +158,8 @@ class Reviews:
         ).fetchone()
         return () if row is None else tuple(json.loads(row["scores"]))
 
-    def _closed(self, identity: str) -> Record:
+    def closed(self, identity: str) -> Record:
+        """A closed record; raises NotReviewable, with where it went, if there is none."""
         record = closed_record(self._db, identity, self._station)
         if record is not None:
             return record

@@ -22,7 +22,8 @@ EXISTS (SELECT 1 FROM shadows WHERE record = records.id AND shadows.verdict != '
 # Without naming the index, SQLite may scan the parts of which no frame was kept.
 _WAITING = f"""
 SELECT seq, id, verdict, part_class, scores, {_DISPUTED} AS disputed,
-       (SELECT count(*) FROM standing_reviews WHERE record = records.id) AS reviewers
+       (SELECT count(*) FROM standing_reviews WHERE record = records.id) AS reviewers,
+       (SELECT min(reviewer) FROM standing_reviews WHERE record = records.id) AS reviewed_by
 FROM records INDEXED BY records_kept
 WHERE image != '' AND verdict IS NOT NULL AND reviewers < 2
 ORDER BY seq {{direction}}
@@ -48,7 +49,7 @@ class WaitingPart:
         doubt: 1 minus the difference of its two highest class probabilities (margin sampling:
             Settles, Active Learning Literature Survey, 2009, 3.1); 0 where it was not inspected.
         disputed: did a challenger judge it differently, in its verdict or class?
-        second: has one person reviewed it, and a second is asked?
+        reviewed_by: the person who has reviewed it, where a second one is asked; else "".
     """
 
     seq: int
@@ -57,7 +58,7 @@ class WaitingPart:
     part_class: str
     doubt: float
     disputed: bool
-    second: bool = False
+    reviewed_by: str = ""
 
 
 def waiting_parts(
@@ -78,13 +79,13 @@ def waiting_parts(
     found = []
     rows = db.execute(_WAITING.format(direction="ASC" if oldest else "DESC"))
     for row in rows:
-        second = row["reviewers"] == 1
-        if second and not second_is_due(row["id"], second_share):
+        if row["reviewers"] and not second_is_due(row["id"], second_share):
             continue
         found.append(
             WaitingPart(
                 *(row["seq"], row["id"], Verdict(row["verdict"]), row["part_class"]),
-                *(doubt_of(json.loads(row["scores"]).values()), bool(row["disputed"]), second),
+                *(doubt_of(json.loads(row["scores"]).values()), bool(row["disputed"])),
+                row["reviewed_by"] or "",
             )
         )
         if len(found) == most:
