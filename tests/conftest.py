@@ -37,6 +37,7 @@ from pipeline.registry.connection import connect
 from pipeline.registry.store import Registry
 from tests.lanes import mark_slow, pytest_runtest_protocol, pytest_runtest_teardown
 from tests.migrations import read_migrations_once
+from tests.workers import made_once
 
 # The hooks that keep the fast lane fast.
 __all__ = ["pytest_runtest_protocol", "pytest_runtest_teardown"]
@@ -128,10 +129,12 @@ def sealed_bundle(tmp_path: Path) -> Bundle:
 def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An MLflow database with its tables, which take seconds to make."""
     read_migrations_once()
-    path = tmp_path_factory.mktemp("registry") / "mlflow.db"
-    client = connect(f"sqlite:///{path}", create=True)
-    client.search_registered_models()
-    return path
+
+    def make(folder: Path) -> None:
+        client = connect(f"sqlite:///{folder / 'mlflow.db'}", create=True)
+        client.search_registered_models()
+
+    return made_once(tmp_path_factory, "registry", make) / "mlflow.db"
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from pipeline.datasets.adapters import elpv, folder
 from pipeline.files import whole_folder
 from pipeline.registry.store import Registry
 from pipeline.stages import augment, evaluate, ingest, preprocess, register, train
+from tests.workers import made_once
 
 TAXONOMY = Taxonomy.model_validate(
     {
@@ -99,12 +100,16 @@ def build(
 
 @pytest.fixture(scope="session")
 def ran(tmp_path_factory: pytest.TempPathFactory, empty_registry: Path) -> Ran:
-    home = tmp_path_factory.mktemp("recipe")
-    images, data = home / "images", home / "data" / "cells"
-    copy_cells(images)
-    shutil.copy(empty_registry, home / "mlflow.db")
-    registry = Registry(f"sqlite:///{home / 'mlflow.db'}")
-    build(data, folder_of(images))
-    with whole_folder(data / "register") as out:
-        register.run(register.Config(), {"train.seed": "0"}, {}, registry, data, out)
-    return Ran(images, data, registry, TRAIN)
+    def make(home: Path) -> None:
+        copy_cells(home / "images")
+        shutil.copy(empty_registry, home / "mlflow.db")
+        made = at(home)
+        build(made.data, folder_of(made.images))
+        with whole_folder(made.data / "register") as out:
+            register.run(register.Config(), {"train.seed": "0"}, {}, made.registry, made.data, out)
+
+    def at(home: Path) -> Ran:
+        registry = Registry(f"sqlite:///{home / 'mlflow.db'}")
+        return Ran(home / "images", home / "data/cells", registry, TRAIN)
+
+    return at(made_once(tmp_path_factory, "recipe", make))
