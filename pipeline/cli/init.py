@@ -54,6 +54,7 @@ def init(
     try:
         from pipeline.datasets.adapters import adapter
         from pipeline.datasets.proposals import recipe as recipes
+        from pipeline.datasets.proposals.classes import of_good_parts
     except ImportError as error:
         raise MissingExtra(error.name or "pandas", "lineside init", "train") from error
     asks = not yes
@@ -77,6 +78,12 @@ def init(
     for line in samples.lines():
         print_line(line)
     classes = _classes(samples, good or [], asks=asks)
+    if of_good_parts(classes):
+        templates |= recipes.templates_of_good_parts()
+        print_line(
+            "all images show good parts: the recipe learns from these alone (train.yaml, method: "
+            "auto), and becomes a classifier when enough bad parts are known"
+        )
     groups = _groups(samples, asks=asks)
     seen = _seen(name, samples, root, classes, groups)
     pixels = _pixels(seen, root, asks=asks)
@@ -137,11 +144,11 @@ def _listing(found: Recognition, root: Place) -> Listing:
 
 
 def _classes(samples: Sequence[Sample], good: Sequence[str], *, asks: bool) -> list[ProposedClass]:
-    from pipeline.datasets.proposals.classes import labels_of, propose_classes
+    from pipeline.datasets.proposals.classes import labels_of, propose_classes, with_odd_parts
 
     images = labels_of(samples)
     classes = propose_classes(images, good)
-    return [_asked(c) for c in classes] if asks else classes
+    return with_odd_parts([_asked(c) for c in classes] if asks else classes)
 
 
 def _asked(proposed: ProposedClass) -> ProposedClass:

@@ -244,7 +244,7 @@ def _write_bundle(
     loss, parity = trained.history["loss"], trained.facts["parity_max_relative"]
     what = "radius of the memory" if trained.method == "normal" else "loss"
     return [
-        f"{what} {loss.iloc[0]:.3f} to {loss.iloc[-1]:.3f}; ONNX equals torch within {parity:.0e}"
+        f"{what} {loss.iloc[0]:z.3f} to {loss.iloc[-1]:z.3f}; ONNX equals torch within {parity:.0e}"
     ]
 
 

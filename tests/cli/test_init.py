@@ -34,6 +34,7 @@ STAGES: dict[str, type[Strict]] = {
     "register": register.Config,
     "taxonomy": Taxonomy,
 }
+BEFORE = {"castings", "recipes.yaml", "template"}  # in conf/
 
 
 class Terminal(io.StringIO):
@@ -46,7 +47,8 @@ class Terminal(io.StringIO):
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lineside: Run) -> Path:
     """A project without a recipe, as the working folder."""
-    shutil.copytree(ROOT / "conf/template", tmp_path / "conf/template")
+    for name in ("template", "castings"):
+        shutil.copytree(ROOT / "conf" / name, tmp_path / "conf" / name)
     (tmp_path / "conf/recipes.yaml").write_text("# all\nrecipes: []\n")
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     return tmp_path
@@ -150,6 +152,23 @@ def test_what_is_not_derived_comes_from_the_template(lineside: Run, project: Pat
     assert (project / "conf/mine/evaluate.yaml").read_text() == "policy: {type: max_overkill}\n"
 
 
+def test_good_parts_alone_become_a_recipe_that_learns_from_these(
+    lineside: Run, project: Path
+) -> None:
+    pictures(project / "parts/good", 30)
+    code, said, _ = lineside("init", "mine", "parts", "--yes")
+    assert code == 0
+    assert "all images show good parts: the recipe learns from these alone" in said
+    assert "class defective: 0 image(s), scrap (what a part is called" in said
+    assert "doubt" not in said
+    found, out = settings(project, "mine"), project / "ingested"
+    assert found["train"].method == "auto"
+    assert found["evaluate"].policy.type == "conformal"
+    out.mkdir()
+    ingest.run(found["ingest"], found["taxonomy"], out, good_only=True)
+    assert json.loads((out / "report.json").read_bytes())["classes"] == {"good": 30, "defective": 0}
+
+
 def test_views_of_one_part_stay_on_one_side(lineside: Run, project: Path) -> None:
     for label in ("good", "bad"):
         pictures(project / "parts" / label, 12)
@@ -202,7 +221,11 @@ def test_a_layout_that_is_not_known_writes_nothing_and_names_what_was_looked_for
     assert code == 2
     assert "has a layout that is not known: 4 image(s) in images" in complaint
     assert "or a layout of coco, " in complaint
-    assert sorted(p.name for p in (project / "conf").iterdir()) == ["recipes.yaml", "template"]
+    assert sorted(p.name for p in (project / "conf").iterdir()) == [
+        "castings",
+        "recipes.yaml",
+        "template",
+    ]
 
 
 def test_without_a_name_of_a_good_part_the_class_has_to_be_named(
@@ -258,7 +281,11 @@ def test_who_answers_no_at_the_end_finds_nothing_written(
     copy_cells(project / "cells", per_class=8)
     monkeypatch.setattr(sys, "stdin", Terminal("\n\nn\n"))
     assert lineside("init", "mine", "cells")[0] == 1
-    assert sorted(p.name for p in (project / "conf").iterdir()) == ["recipes.yaml", "template"]
+    assert sorted(p.name for p in (project / "conf").iterdir()) == [
+        "castings",
+        "recipes.yaml",
+        "template",
+    ]
 
 
 def test_a_setting_of_the_source_can_be_given(lineside: Run, project: Path) -> None:
@@ -291,7 +318,11 @@ def test_masks_among_the_images_are_never_parts(lineside: Run, project: Path) ->
     code, _, complaint = lineside("init", "mine", "parts", "--yes")
     assert code == 2
     assert "has masks among its images" in complaint
-    assert sorted(p.name for p in (project / "conf").iterdir()) == ["recipes.yaml", "template"]
+    assert sorted(p.name for p in (project / "conf").iterdir()) == [
+        "castings",
+        "recipes.yaml",
+        "template",
+    ]
 
 
 def test_good_images_that_an_export_left_out_are_named_with_the_setting(

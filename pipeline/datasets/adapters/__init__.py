@@ -112,8 +112,8 @@ def _of_one_folder(tree: Tree) -> str:
     if len({path.parent for path in tree.images}) > 1:
         return ""
     return (
-        "; where all of them are good parts, write a recipe by hand that learns from these alone: "
-        'docs/training.md, "Only good parts", and conf/castings (method: normal)'
+        "; where all of them are good parts, move them into a folder `good` below this one: the "
+        'recipe then learns from these alone (docs/training.md, "Only good parts")'
     )
 
 

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from pipeline.contracts.sample import SPLITS, Sample
 from pipeline.datasets.adapters._files import KNOWN, folders, images
+from pipeline.datasets.annotations.good_names import is_good
 from pipeline.datasets.annotations.originals import original
 from pipeline.datasets.annotations.recognition import Recognition, Tree
 from pipeline.datasets.listings.listing import Listing
@@ -151,7 +152,7 @@ def _only_holds_folders(home: Place) -> bool:
 
 
 def recognise(tree: Tree) -> Recognition | None:
-    """Two or more folders with images whose names can be those of classes.
+    """Two or more folders with images whose names can be those of classes, or one of good parts.
 
     Raises:
         DataError: images have a file of annotations each, which would not be read.
@@ -164,7 +165,7 @@ def recognise(tree: Tree) -> Recognition | None:
     ]
     names = list(dict.fromkeys(PurePosixPath(home).name for _, home in homes))
     unfit = [n for n in names if n.lower() in NOT_CLASSES or n.lower() in {*SPLITS, *_SPELLINGS}]
-    if unfit or len(names) < 2:
+    if unfit or not names or (len(names) == 1 and not is_good(names[0])):
         return None
     stems = {path.with_suffix("") for path in tree.images}
     beside = [path for path in tree.ending(*ANNOTATIONS) if path.with_suffix("") in stems]
@@ -176,4 +177,6 @@ def recognise(tree: Tree) -> Recognition | None:
         )
     splits = list(dict.fromkeys(split for split, _ in homes if split))
     inside = f" in each of {', '.join(splits)}" if splits else ""
+    if len(names) == 1:
+        return Recognition(config, f"one folder of good parts{inside}: {printable(names[0])}")
     return Recognition(config, f"one folder a class{inside}: {', '.join(map(printable, names))}")

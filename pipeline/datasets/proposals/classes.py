@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.contracts.sample import Sample
 from pipeline.contracts.taxonomy import Disposition, Taxonomy
+from pipeline.datasets.annotations.good_names import is_good
 from pipeline.errors import DataError, choices, printable
 
 SEVERITY = 5  # in the middle: nothing in the data shows what a defect costs
-# What people call a part without a defect, in small letters with one space between words.
-_GOOD = frozenset(
-    {
-        *("good", "ok", "okay", "pass", "passed", "normal", "perfect", "fine", "healthy", "clean"),
-        *("intact", "undamaged", "flawless", "accept", "accepted", "acceptable", "negative"),
-        *("no defect", "no defects", "without defect", "defect free", "defectfree", "nodefect"),
-        *("non defective", "nondefective", "not defective", "gut", "io", "i o"),
-    }
-)
-_GOOD_WORDS = frozenset({"good", "ok", "okay", "normal", "gut", "undamaged", "intact"})
-_NOT = frozenset({"no", "not", "non", "nicht", "ab", "n", "un"})
 _UNSURE = frozenset({"unknown", "unsure", "uncertain", "doubtful", "unclear", "maybe", "review"})
 
 
@@ -53,14 +44,6 @@ def labels_of(samples: Iterable[Sample]) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
-def is_good(label: str) -> bool:
-    """Is a label one that people give to parts without a defect?"""
-    words = re.findall(r"[^\W\d_]+", label.lower())
-    if " ".join(words) in _GOOD:
-        return True
-    return bool(_GOOD_WORDS.intersection(words)) and not _NOT.intersection(words)
-
-
 def propose_classes(images: Mapping[str, int], good: Sequence[str] = ()) -> list[ProposedClass]:
     """The classes that labels stand for, good ones first.
 
@@ -76,6 +59,20 @@ def propose_classes(images: Mapping[str, int], good: Sequence[str] = ()) -> list
             raise DataError(f'no image has the class "{label}"; {choices(label, images)}')
     found = [_proposed(label, n, good) for label, n in images.items()]
     return sorted(found, key=lambda c: c.disposition is not Disposition.PASS)
+
+
+def of_good_parts(classes: Sequence[ProposedClass]) -> bool:
+    """Do all images show good parts, of one class? `method: normal` learns from these alone."""
+    shown = [c for c in classes if c.images]
+    return len(shown) == 1 and shown[0].disposition is Disposition.PASS
+
+
+def with_odd_parts(classes: Sequence[ProposedClass]) -> list[ProposedClass]:
+    """Good parts alone get a second class: what a part is called that is unlike them."""
+    if not of_good_parts(classes) or len(classes) > 1:
+        return list(classes)
+    why = "what a part is called that is unlike the good ones; no image shows one yet"
+    return [*classes, ProposedClass("defective", Disposition.SCRAP, 0, why)]
 
 
 def _proposed(label: str, images: int, good: Sequence[str]) -> ProposedClass:
@@ -112,7 +109,9 @@ def check_classes(
     if len(classes) < 2:
         raise DataError(
             f"all images in {home} are {names}; training needs two classes: add images of "
-            f"others{beside}"
+            f"others; or, if they show good parts, give --good "
+            f"{shlex.quote(classes[0].name) if classes else 'CLASS'}: such a recipe learns from "
+            f"good parts alone{beside}"
         )
     passing = [c.name for c in classes if c.disposition is Disposition.PASS]
     if not passing:

@@ -15,7 +15,7 @@ import yaml
 from pipeline.contracts.sample import SPLITS
 from pipeline.datasets.annotations.recognition import Recognition
 from pipeline.datasets.checks.examination import Examination
-from pipeline.datasets.proposals.classes import ProposedClass
+from pipeline.datasets.proposals.classes import ProposedClass, of_good_parts
 from pipeline.datasets.proposals.grouping import ProposedGroups
 from pipeline.datasets.proposals.pixels import ProposedPixels
 from pipeline.datasets.splits import Shares, assign, complete
@@ -26,6 +26,8 @@ TEMPLATE = Path("conf/template")
 RECIPES = Path("conf/recipes.yaml")
 RESERVED = ("lines", TEMPLATE.name)  # folders of conf/ that are not recipes
 FROM_TEMPLATE = ("augment.yaml", "evaluate.yaml", "train.yaml")
+# What is different where all images show good parts, from the recipe that shows it.
+GOOD_PARTS, OF_GOOD_PARTS = Path("conf/castings"), ("evaluate.yaml", "train.yaml")
 COLUMNS = 98
 SPLIT: dict[str, Any] = {"val_fraction": 0.2, "test_fraction": 0.2, "seed": 0}
 
@@ -131,7 +133,9 @@ def propose_split(
         seen: the images, with the groups that are proposed.
         classes: their classes.
     """
-    labels, shares = [s.sample.label for s in seen.scans], Shares(0.2, 0.2, 0)
+    labels, good_parts = [s.sample.label for s in seen.scans], of_good_parts(classes)
+    taught = tuple(c.name for c in classes if c.images) if good_parts else None
+    shares = Shares(0.2, 0.2, 0, taught)
     given, settings, reason = [s.sample.split for s in seen.scans], dict(SPLIT), ""
     doubts = []
     if any(given) and (parted := seen.leaks(given)):
@@ -163,7 +167,7 @@ def propose_split(
             f"{len(seen.damaged)} image(s) cannot be read and will be left out, such as "
             f"{first.sample.path}: {first.fault}"
         )
-    missing = [c.name for c in classes if c.name not in counts]
+    missing = [c.name for c in classes if c.images and c.name not in counts]
     if missing:
         doubts.append(f"no readable image is of class {', '.join(missing)}")
     return settings, reason, doubts
@@ -182,12 +186,22 @@ def check_name(name: str) -> None:
 
 def templates() -> dict[str, str]:
     """What a proposal takes over as it is, by file name; raises DataError outside of a project."""
+    return {name: _read(TEMPLATE / name) for name in FROM_TEMPLATE}
+
+
+def templates_of_good_parts() -> dict[str, str]:
+    """What is different in a recipe that learns from good parts, until bad ones are known."""
+    found = {name: _read(GOOD_PARTS / name) for name in OF_GOOD_PARTS}
+    return {name: text.replace("method: normal", "method: auto") for name, text in found.items()}
+
+
+def _read(path: Path) -> str:
     try:
-        return {name: (TEMPLATE / name).read_text("utf-8") for name in FROM_TEMPLATE}
+        return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
-            f"{TEMPLATE} cannot be read here ({_reason(error)}); go to the project's folder, which "
-            "has dvc.yaml and conf/"
+            f"{path.parent} cannot be read here ({_reason(error)}); go to the project's folder, "
+            "which has dvc.yaml and conf/"
         ) from None
 
 

@@ -61,11 +61,18 @@ def test_one_folder_of_images_is_not_a_data_set_of_one_class(tmp_path: Path) -> 
         recognise(tmp_path)
 
 
-def test_one_folder_alone_is_named_with_the_method_that_learns_from_good_parts(
+def test_one_folder_alone_is_a_data_set_where_its_name_is_that_of_good_parts(
     tmp_path: Path,
 ) -> None:
     put(tmp_path, "good/1.png", "good/2.png")
-    with pytest.raises(DataError, match=r"where all of them are good parts.*method: normal"):
+    assert recognise(tmp_path).reason == "one folder of good parts: good"
+
+
+def test_one_folder_of_another_name_is_answered_with_what_good_parts_would_be_called(
+    tmp_path: Path,
+) -> None:
+    put(tmp_path, "parts/1.png", "parts/2.png")
+    with pytest.raises(DataError, match=r"where all of them are good parts, move them into .*good"):
         recognise(tmp_path)
 
 

@@ -8,26 +8,12 @@ from pipeline.contracts.sample import Box, Sample
 from pipeline.contracts.taxonomy import Disposition
 from pipeline.datasets.proposals.classes import (
     check_classes,
-    is_good,
     labels_of,
+    of_good_parts,
     propose_classes,
+    with_odd_parts,
 )
 from pipeline.errors import DataError
-
-GOOD = ["good", "OK", "ok_front", "Okay", "no_defect", "No-Defects", "defect free", "non-defective"]
-GOOD += ["normal", "Gut", "i.O.", "good parts", "undamaged", "PASS"]
-BAD = ["scratch", "NOK", "not_ok", "not good", "n.i.O.", "abnormal", "NG", "defective", "no good"]
-BAD += ["goodyear", "broken", "bad", "nicht gut"]
-
-
-@pytest.mark.parametrize("label", GOOD)
-def test_a_name_of_good_parts_is_known(label: str) -> None:
-    assert is_good(label)
-
-
-@pytest.mark.parametrize("label", BAD)
-def test_a_name_of_a_defect_does_not_pass(label: str) -> None:
-    assert not is_good(label)
 
 
 def test_good_classes_come_first_and_pass_and_others_are_scrap_until_somebody_decides() -> None:
@@ -66,7 +52,7 @@ def test_labels_are_all_that_is_marked_and_not_the_provisional_one() -> None:
 @pytest.mark.parametrize(
     ("images", "good", "reason"),
     [
-        ({"good": 3}, [], "all images in home are good; training needs two classes"),
+        ({"parts": 3}, [], "all images in home are parts; .* good parts, give --good parts: such"),
         ({"crack": 3, "dent": 2}, [], "none of these names means a good part.*--good CLASS"),
         ({"crack": 3, "dent": 2}, ["crack", "dent"], "all of them pass"),
     ],
@@ -76,6 +62,17 @@ def test_classes_that_make_no_taxonomy_are_refused(
 ) -> None:
     with pytest.raises(DataError, match=reason):
         check_classes(propose_classes(images, good), "home")
+
+
+def test_good_parts_alone_get_a_class_for_what_is_unlike_them() -> None:
+    classes = with_odd_parts(propose_classes({"good": 3}))
+    assert [(c.name, c.disposition, c.images) for c in classes[1:]] == [
+        ("defective", Disposition.SCRAP, 0)
+    ]
+    assert of_good_parts(classes)
+    assert check_classes(classes, "home").good == ("good",)
+    assert with_odd_parts(propose_classes({"good": 3, "crack": 1}))[2:] == []
+    assert not of_good_parts(propose_classes({"crack": 3}))
 
 
 def test_proposed_classes_are_a_taxonomy() -> None:
