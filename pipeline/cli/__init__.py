@@ -33,6 +33,7 @@ from pipeline.cli.recipes.tune import tune
 from pipeline.cli.review import review
 from pipeline.cli.run import check, run
 from pipeline.cli.screen import err, exit_code, out, print_error, print_line
+from pipeline.cli.studies.msa import msa
 from pipeline.cli.token import token
 from pipeline.errors import DataError, LinesideError
 
@@ -57,6 +58,7 @@ app.add_typer(models, name="models")
 app.add_typer(data, name="data")
 app.add_typer(token, name="token")
 app.add_typer(ledger, name="ledger")
+app.add_typer(msa, name="msa")
 app.command()(init)
 app.command()(tune)
 app.add_typer(keys, name="key")

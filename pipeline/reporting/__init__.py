@@ -1,4 +1,4 @@
-"""Reports for people: plots, galleries, evaluation and validation pages, model card.
+"""Reports for people: plots, galleries, evaluation, validation and study pages, model card.
 
 May call `datasets`, `metrics`, `imaging` and `contracts`; `stages` and `cli` call it.
 """

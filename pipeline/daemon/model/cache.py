@@ -148,9 +148,19 @@ def cached_taxonomy(line: Line) -> Taxonomy | None:
     Raises:
         BundleError: a file in the cache was altered.
     """
+    found = cached_model(line)
+    return None if found is None else found[0].taxonomy
+
+
+def cached_model(line: Line) -> tuple[Bundle, Version] | None:
+    """The model that the station ran last, None where the cache has none.
+
+    Raises:
+        BundleError: a file in the cache was altered.
+    """
     last = last_good(line)
     bundle = None if last is None else _cached(line, last)
-    return None if bundle is None else bundle.taxonomy
+    return None if last is None or bundle is None else (bundle, last)
 
 
 def _is_withdrawn(line: Line, look: Resolution) -> bool:

@@ -18,10 +18,9 @@ from pipeline.ledger.queries import record_of
 
 NEAR_ODDS = 3.0  # a score is near a limit if its odds differ from the limit's by up to this factor
 SMALLEST = 1e-6
-# Verdicts by a model alone, of frames that were kept and had a score.
 _KEPT = """
 SELECT * FROM records WHERE image != '' AND verdict IN ('PASS', 'FAIL', 'REVIEW')
-AND defect_score IS NOT NULL ORDER BY seq DESC
+AND defect_score IS NOT NULL AND model_version = ? ORDER BY seq DESC
 """
 
 
@@ -44,16 +43,19 @@ class Proposal:
     without_serial: int
 
 
-def kept_parts(db: sqlite3.Connection, station: str, exists: Callable[[str], bool]) -> list[Record]:
+def kept_parts(
+    db: sqlite3.Connection, station: str, model_version: str, exists: Callable[[str], bool]
+) -> list[Record]:
     """The last record of each part whose frame is kept and still there, newest first.
 
     Args:
         db: of the ledger.
         station: its name.
+        model_version: that judged them: the score of another one says nothing about its limits.
         exists: is the frame of this path still there?
     """
     found: dict[str, Record] = {}
-    for row in db.execute(_KEPT):
+    for row in db.execute(_KEPT, (model_version,)):
         record = record_of(row, station)
         key = record.serial or record.id
         if key not in found and exists(record.image):

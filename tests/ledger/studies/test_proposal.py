@@ -102,10 +102,11 @@ def test_the_choice_comes_from_the_seed(seed: int) -> None:
 def test_only_judged_parts_whose_frame_is_still_there_are_candidates(ledger: Ledger) -> None:
     record(ledger, "no frame")
     record(ledger, "gone", image="gone.png")
+    record(ledger, "old", image="old.png", model_version="cells/2")
     record(ledger, "dark", Verdict.NOT_INSPECTED, None, image="dark.png")
     record(ledger, "SN-1", score=0.2, image="first.png")
     last = record(ledger, "SN-1", score=0.4, image="second.png")
     nameless = [record(ledger, "", image=f"{i}.png") for i in range(2)]
     with ledger.reading() as db:
-        found = kept_parts(db, "west-1", lambda image: image != "gone.png")
+        found = kept_parts(db, "west-1", "cells/3", lambda image: image != "gone.png")
     assert [r.id for r in found] == [*reversed(nameless), last]

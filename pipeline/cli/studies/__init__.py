@@ -1,0 +1,1 @@
+"""Commands of measurement system analysis: `msa`. Calls `daemon`, `ledger`, `reporting`."""

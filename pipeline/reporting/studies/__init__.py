@@ -1,0 +1,4 @@
+"""Reports of measurement system analysis, to be signed.
+
+May call its neighbours in `reporting`, `metrics`, `imaging` and `contracts`.
+"""
