@@ -188,8 +188,18 @@ class ReviewApi:
 
 
 def person_of(request: Request) -> str:
-    """Who reviews: the name of the token, or that nobody has logged in."""
-    return request.state.token or NOT_LOGGED_IN
+    """Who reviews: the name of the token, or that nobody has logged in.
+
+    Raises:
+        HTTPException: 403, the page that asks (`X-Reviewer`) was opened by another person.
+    """
+    person: str = request.state.token or NOT_LOGGED_IN
+    page_of = request.headers.get("x-reviewer", person)
+    if page_of != person:
+        raise HTTPException(
+            403, f"this page is of {page_of[:100]}, and {person} has logged in since; load it again"
+        )
+    return person
 
 
 def part_of(record: Record, *, blind: bool = False) -> dict[str, Any]:

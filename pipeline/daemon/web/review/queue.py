@@ -106,6 +106,7 @@ class _ListedParts:
         parts: in any order.
         ordered: in the orders that were asked for.
         gone: of which the file of the frame is not there.
+        answered: since.
     """
 
     at_s: float
@@ -114,6 +115,7 @@ class _ListedParts:
         default_factory=dict
     )
     gone: set[str] = field(default_factory=set)
+    answered: set[str] = field(default_factory=set)
 
 
 class ReviewQueue:
@@ -161,7 +163,8 @@ class ReviewQueue:
             fitting = [
                 part
                 for part in self._ordered(listing, wish.order, classes)
-                if wish.part_class in ("", part.part_class) and part.reviewed_by != person
+                if wish.part_class in ("", part.part_class)
+                if part.reviewed_by != person and part.id not in listing.answered
             ]
             for identity in wish.held:
                 self._leases.take(identity, person)
@@ -212,6 +215,8 @@ class ReviewQueue:
             )
         self._leases.release(identity, person)
         self._unskip(identity, person)
+        for listing in tuple(self._listings.values()):
+            listing.answered.add(identity)
         return given
 
     def undo(self, identity: str, person: str) -> Record:
@@ -224,6 +229,8 @@ class ReviewQueue:
         with self._reviews() as reviews:
             record = reviews.withdraw(identity, person, self._clock.now())
         self._unskip(identity, person)
+        for listing in tuple(self._listings.values()):
+            listing.answered.discard(identity)
         self._leases.take(identity, person)
         return record
 
@@ -278,7 +285,8 @@ class ReviewQueue:
             self._skipped.get(person, {}).pop(identity, None)
 
     def _count(self, db: sqlite3.Connection) -> ReviewProgress:
-        parts = self._listing(db, oldest=False).parts
+        listing = self._listing(db, oldest=False)
+        parts = [part for part in listing.parts if part.id not in listing.answered]
         first = [part for part in parts if not part.reviewed_by]
         waiting = Counter(part.part_class for part in first)
         found = progress(db, self._classes(db), self._settings.enough, waiting)
