@@ -90,12 +90,14 @@ class FakeSink(Sink):
     Attributes:
         records: delivered, in order.
         states: announced, in order.
-        failure: raised instead of taking records, while it is set.
+        events: of the station, in order.
+        failure: raised instead of taking records and events, while it is set.
     """
 
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.states: list[Mapping[str, Any]] = []
+        self.events: list[Mapping[str, Any]] = []
         self.failure: Exception | None = None
 
     def deliver(self, records: Sequence[Record]) -> None:
@@ -105,3 +107,8 @@ class FakeSink(Sink):
 
     def announce(self, state: Mapping[str, Any]) -> None:
         self.states.append(state)
+
+    def notify(self, event: Mapping[str, Any]) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.events.append(event)

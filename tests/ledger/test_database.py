@@ -75,8 +75,8 @@ def test_ledger_in_use_is_refused(path: Path) -> None:
 def test_newer_format_is_refused(path: Path) -> None:
     Ledger(path, "west-1").close()
     with sqlite3.connect(path) as other:
-        other.execute("PRAGMA user_version = 9")
-    with pytest.raises(LedgerError, match=f"format 9, this Lineside writes {VERSION}"):
+        other.execute("PRAGMA user_version = 99")
+    with pytest.raises(LedgerError, match=f"format 99, this Lineside writes {VERSION}"):
         Ledger(path, "west-1")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.daemon.outbox.events import EventDelivery
 from pipeline.daemon.runtime.backoff import Backoff
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import BEAT_EVERY_S, Heartbeat
@@ -85,6 +86,7 @@ class Dispatcher:
         self._station_state = state
         self._records_at = records_at
         self._outbox = Outbox(ledger, config.outbox)
+        self._events = EventDelivery(config, ledger, clock, records_at)
         self._sink: Sink | None = self._open()
         self._at_work: Heartbeat | None = None
         self._woken = threading.Event()
@@ -136,6 +138,7 @@ class Dispatcher:
                     announcer.forget()
                 else:
                     announcer.announce(heartbeat)
+                    self._events.deliver(sink, heartbeat)
                 self._rest(heartbeat, pause_s)
         finally:
             heartbeat.beat(self._config.timeout_s)

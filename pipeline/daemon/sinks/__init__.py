@@ -80,6 +80,16 @@ class Sink(ABC):
             SinkDown: it could not be delivered.
         """
 
+    def notify(self, event: Mapping[str, Any]) -> None:  # noqa: B027  # few sinks do
+        """Deliver an event of the station, such as a signal of a control chart, ready for JSON.
+
+        It has `type`, `id`, `station`, `at`, `detail`, `data` and, where there are pages, `url`.
+
+        Raises:
+            SinkDown: it could not be delivered; it is given again.
+            RecordRefused: the receiver will never accept it.
+        """
+
     def close(self) -> None:  # noqa: B027  # not every sink holds something
         """Release what `open` or `deliver` acquired."""
 
@@ -96,6 +106,11 @@ class SinkConfig(PluginConfig):
     )
     verdicts: tuple[Verdict, ...] = Field(
         tuple(Verdict), min_length=1, description="Verdicts that are delivered to it."
+    )
+    events: bool = Field(
+        True,
+        description="Are events of the station, such as signals of its control charts, delivered "
+        "too? `mqtt` and `webhook` do so.",
     )
     timeout_s: float = Field(
         5, gt=0, le=60, description="Seconds after which a delivery counts as failed."

@@ -1,4 +1,7 @@
-"""Records to an MQTT broker, each under `<prefix>/<station>/verdict`, and the station's state."""
+"""Records, events and the state of a station to an MQTT broker.
+
+Their topics are `<prefix>/<station>/verdict`, `/event` and `/state`.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +31,8 @@ class Config(SinkConfig):
         "lineside",
         pattern=r"^[^#+/\x00]+(/[^#+/\x00]+)*$",
         max_length=200,
-        description="First part of the topics: <prefix>/<station>/verdict and "
-        "<prefix>/<station>/state.",
+        description="First part of the topics: <prefix>/<station>/verdict, "
+        "<prefix>/<station>/state and <prefix>/<station>/event.",
     )
 
     def open(self, station: str, clock: Clock) -> MqttSink:
@@ -38,7 +41,7 @@ class Config(SinkConfig):
 
 
 class MqttSink(Sink):
-    """Publishes with QoS 1, records not retained, the state retained.
+    """Publishes with QoS 1, records and events not retained, the state retained.
 
     An acknowledgement says that the broker took a message, not that it outlives a kill of the
     broker: `lineside outbox --replay` sends the records of a period once more.
@@ -48,6 +51,7 @@ class MqttSink(Sink):
         self._config = config
         self._verdict = f"{config.prefix}/{station}/verdict"
         self._state = f"{config.prefix}/{station}/state"
+        self._event = f"{config.prefix}/{station}/event"
         self._last: bytes | None = None
         self._connection = MqttConnection(
             config.broker,
@@ -68,6 +72,10 @@ class MqttSink(Sink):
         announced = _json({"online": True, **state})
         self._publish([(self._state, announced)], retain=True)
         self._last = announced
+
+    def notify(self, event: Mapping[str, Any]) -> None:
+        """Publish an event and wait for the broker's acknowledgement."""
+        self._publish([(self._event, _json(event))])
 
     def close(self) -> None:
         """Announce that the station is offline, and disconnect."""

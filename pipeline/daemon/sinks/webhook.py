@@ -1,9 +1,10 @@
-"""Records to an HTTP server, one POST each, signed as Standard Webhooks 1.0.0 asks.
+"""Records and events to an HTTP server, one POST each, signed as Standard Webhooks 1.0.0 asks.
 
-The body is the record as JSON. `webhook-id` is the record's id, the same with every try, so that
-the receiver can recognise a second delivery; `webhook-timestamp` is the time of the try in seconds;
-`webhook-signature` is `v1,` and the Base64 of HMAC-SHA256(key, "<id>.<timestamp>.<body>"), where
-the secret reads `whsec_<Base64 of the key>` (https://www.standardwebhooks.com).
+The body is the record, or the event, as JSON. `webhook-id` is its id, the same with every try, so
+that the receiver can recognise a second delivery; `webhook-timestamp` is the time of the try in
+seconds; `webhook-signature` is `v1,` and the Base64 of
+HMAC-SHA256(key, "<id>.<timestamp>.<body>"), where the secret reads `whsec_<Base64 of the key>`
+(https://www.standardwebhooks.com).
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ import hmac
 import json
 import math
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -101,15 +102,19 @@ class Webhook(Sink):
     def deliver(self, records: Sequence[Record]) -> None:
         """POST each; any answer in time but 2xx is a refusal."""
         for record in records:
-            self._post(record)
+            self._post(record.id, message(record, self.records_at))
+
+    def notify(self, event: Mapping[str, Any]) -> None:
+        """POST it, as a record."""
+        self._post(event["id"], event)
 
     def close(self) -> None:
         self._exchange.close()
 
-    def _post(self, record: Record) -> None:
-        body = json.dumps(message(record, self.records_at), ensure_ascii=False).encode()
+    def _post(self, identity: str, content: Mapping[str, Any]) -> None:
+        body = json.dumps(content, ensure_ascii=False).encode()
         try:
-            answer = self._exchange.post(self._path, body, self._headers(record.id, body))
+            answer = self._exchange.post(self._path, body, self._headers(identity, body))
         except ssl.SSLCertVerificationError as error:
             raise SinkDown(
                 f"{self._where}: its certificate is not trusted ({error.verify_message}); "
@@ -125,7 +130,7 @@ class Webhook(Sink):
             return
         answered = f"{self._where} answered {status} {answer.reason}".rstrip()
         if status in OF_THE_RECORD:
-            raise RecordRefused(record.id, answered)
+            raise RecordRefused(identity, answered)
         if 300 <= status < 400:
             answered += ": redirects are not followed; write the new address as `url`"
         raise SinkDown(answered, _retry_after_s(answer, self._clock.now()))

@@ -89,6 +89,15 @@ def test_records_and_state_are_published_to_be_acknowledged(
     assert subscriber.qos == {1}
 
 
+def test_an_event_is_published_under_a_topic_of_its_own(
+    sink: MqttSink, subscriber: Subscriber
+) -> None:
+    event = {"type": "quality.signal", "id": "west-1-event-7", "data": {"test": 1}}
+    sink.notify(event)
+    until(lambda: subscriber.heard, "the event")
+    assert subscriber.heard == [("lineside/west-1/event", event, False)]
+
+
 def test_state_is_retained_for_those_who_come_later(sink: MqttSink, broker: Mosquitto) -> None:
     sink.announce({"ready": True, "model": "cells/3"})
     with closing(Subscriber(broker, "late")) as late:

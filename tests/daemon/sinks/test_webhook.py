@@ -57,6 +57,17 @@ def test_a_record_that_has_a_page_carries_its_address(receiver: Receiver, record
     assert json.loads(body) == message(record) | {"url": url}
 
 
+def test_an_event_is_posted_under_its_own_id_and_may_be_refused(receiver: Receiver) -> None:
+    event = {"type": "quality.signal", "id": "west-1-event-7", "data": {"test": 1}}
+    sink = opened(receiver.url)
+    sink.notify(event)
+    ((headers, body),) = receiver.requests
+    assert (headers["webhook-id"], json.loads(body)) == ("west-1-event-7", event)
+    receiver.status = 422
+    with pytest.raises(RecordRefused, match="answered 422"):
+        sink.notify(event)
+
+
 def verified(secret: str, headers: dict[str, str], body: bytes) -> bool:
     """What a receiver does, from the specification rather than from our code."""
     key = base64.b64decode(secret.removeprefix("whsec_"))
