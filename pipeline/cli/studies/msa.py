@@ -298,6 +298,14 @@ def _show_proposal(folder: StudyFolder, proposal: Proposal) -> None:
     few = proposal.near < 0.3 * n
     wish = "; fewer than the 30 % that make a study hard enough" * few
     print_line(f"{share}, of {proposal.candidates_near} that there were{wish}")
+    print_line(f"{proposal.clearly_good} clearly good, {proposal.clearly_bad} clearly bad")
+    if proposal.clearly_good < 0.1 * n:
+        print_line(
+            "too few good parts show no false alarm: keep more of what passes (keep.pass_share in "
+            "the line file)"
+        )
+    if proposal.clearly_bad < 0.1 * n:
+        print_line("too few bad parts show no miss: wait for more, or present known bad parts")
     if proposal.without_serial:
         print_line(
             f"{proposal.without_serial} have no serial: the station cannot be an appraiser of them"

@@ -31,6 +31,7 @@ class Proposal:
     Attributes:
         parts: their records, near ones first, each with a serial of its own.
         near: number of those near a limit.
+        clearly_good, clearly_bad: numbers of the others.
         candidates: parts with a kept frame that there were to choose from.
         candidates_near: those of them near a limit.
         without_serial: how many of the chosen parts the station could not recognise again.
@@ -38,6 +39,8 @@ class Proposal:
 
     parts: tuple[Record, ...]
     near: int
+    clearly_good: int
+    clearly_bad: int
     candidates: int
     candidates_near: int
     without_serial: int
@@ -117,6 +120,8 @@ def propose(
     return Proposal(
         parts=tuple(chosen),
         near=sum(r.id in ids for r in chosen),
+        clearly_good=n_good,
+        clearly_bad=n_bad,
         candidates=len(candidates),
         candidates_near=len(near),
         without_serial=sum(not r.serial for r in chosen),

@@ -54,6 +54,17 @@ def test_too_few_parts_near_a_limit_are_remarked_on(msa: Run) -> None:
     assert "fewer than the 30 % that make a study hard enough" in out
 
 
+def test_too_few_parts_that_are_clearly_good_are_remarked_on(
+    msa: Run, kept: Line, tmp_path: Path
+) -> None:
+    for i in range(0, 18, 3):
+        (tmp_path / "kept" / f"{i}.png").unlink()
+    _, out, _ = new(msa)
+    assert "0 clearly good, 6 clearly bad" in out
+    assert "keep.pass_share in the line file" in out
+    assert "too few bad parts" not in out
+
+
 def test_the_studies_are_listed_and_one_is_shown_with_its_progress(msa: Run, kept: Line) -> None:
     assert "make one: lineside msa new" in msa("show")[1]
     new(msa)

@@ -54,6 +54,7 @@ def test_the_asked_share_is_near_and_the_rest_good_and_bad_by_halves() -> None:
     scores = Counter(part.defect_score for part in found.parts)
     assert scores == {0.5: 20, 0.01: 15, 0.99: 15}
     assert (found.near, found.candidates, found.candidates_near) == (20, 180, 60)
+    assert (found.clearly_good, found.clearly_bad) == (15, 15)
     assert len({part.id for part in found.parts}) == 50
 
 
