@@ -111,7 +111,8 @@ class ReviewApi:
     async def next(self, request: Request) -> Response:
         """Parts for this person, whom nobody else gets for two minutes after the last request.
 
-        `waiting` counts those that wait as wished, `skipped` those that this person has skipped.
+        `waiting` counts those that wait as wished, of the last 20,000 (in order of age: of the
+        first ones), and `skipped` those that this person has skipped.
         """
         wish = await body_of(request, WishBody)
         person = person_of(request)

@@ -30,7 +30,8 @@ from pipeline.ledger.review.waiting import (
     waiting_record,
 )
 
-LISTED_S = 10.0  # so long the order of the parts that wait is used again
+LISTED_S = 5.0  # so long the list of the parts that wait is used again,
+LISTED_SHARE = 50  # or so many times as long as it took to make: the cores are for the inspection
 COUNTED_S = 2.0
 MOST_SKIPPED = 10_000  # of one person
 
@@ -64,7 +65,7 @@ class Offer:
 
     Attributes:
         parts: in hand of this person now, beside those held before.
-        waiting: parts that wait, as wished, held ones included.
+        waiting: parts that wait, as wished, held ones included; `MOST` at most are counted.
         skipped: parts that this person has skipped.
         classes: of the station's model, in its order; () where they are not known.
     """
@@ -102,14 +103,14 @@ class _ListedParts:
     """The parts that wait, as they were a moment ago; each is looked at again before it is given.
 
     Attributes:
-        at_s: when, on the clock's scale of seconds.
+        until_s: it is used until then, on the clock's scale of seconds.
         parts: in any order.
         ordered: in the orders that were asked for.
         gone: of which the file of the frame is not there.
         answered: since.
     """
 
-    at_s: float
+    until_s: float
     parts: list[WaitingPart]
     ordered: dict[tuple[ReviewOrder, tuple[str, ...]], list[WaitingPart]] = field(
         default_factory=dict
@@ -316,9 +317,11 @@ class ReviewQueue:
     def _listing(self, db: sqlite3.Connection, oldest: bool) -> _ListedParts:
         now_s = self._clock.monotonic_s()
         known = self._listings.get(oldest)
-        if known is None or now_s - known.at_s > LISTED_S:
+        if known is None or now_s > known.until_s:
             parts = waiting_parts(db, self._settings.second_share, oldest=oldest)
-            known = self._listings[oldest] = _ListedParts(now_s, parts)
+            made_s = self._clock.monotonic_s()
+            until_s = made_s + max(LISTED_S, LISTED_SHARE * (made_s - now_s))
+            known = self._listings[oldest] = _ListedParts(until_s, parts)
         return known
 
     def _ordered(
