@@ -212,6 +212,18 @@ def test_real_parts_are_judged_by_a_list_on_paper(msa: Run, kept: Line, tmp_path
     assert (code, "give --sheet to write" in err) == (2, True)
 
 
+def test_a_report_without_the_station_needs_no_ledger(msa: Run, kept: Line, tmp_path: Path) -> None:
+    new(msa)
+    folder = study_of(kept)
+    set_references(msa, folder, tmp_path)
+    judge_all(folder, *PEOPLE)
+    kept.ledger.unlink()
+    code, _, err = msa("report", "november")
+    assert (code, "ledger.sqlite is missing" in err) == (2, True)
+    code, out, _ = msa("report", "november", "--without", "station")
+    assert (code, "Left out by hand: station." in out) == (0, True)
+
+
 def test_a_computer_without_the_extra_is_advised(
     msa: Run, kept: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:

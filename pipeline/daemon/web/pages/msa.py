@@ -18,6 +18,7 @@ from fastapi.responses import RedirectResponse
 from starlette.routing import BaseRoute, Route
 
 from pipeline.contracts.study import Judgement, StudyResult
+from pipeline.daemon.web.live.pictures import leave_the_cores
 from pipeline.daemon.web.pages.login import form_of
 from pipeline.daemon.web.pages.site import Site
 from pipeline.daemon.web.records import KINDS, aside
@@ -167,6 +168,7 @@ def _taken(folder: StudyFolder, appraiser: str, position: int, work: Callable[[]
 
 def _picture(path: Path) -> tuple[bytes, str]:
     """A picture as browsers show it, and its media type."""
+    leave_the_cores()
     data = path.read_bytes()
     if path.suffix.lower() in SHOWN:
         return data, KINDS[path.suffix.lower()]

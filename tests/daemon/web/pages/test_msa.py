@@ -28,6 +28,7 @@ from tests.daemon.web.pages.conftest import (
     wait_for,
 )
 from tests.daemon.web.pages.test_live import INSIDE, LOADED, SCREENS
+from tests.imports import closure, imports, modules
 
 PEOPLE = plan().appraisers
 
@@ -208,6 +209,16 @@ def test_what_a_study_shows_stays_hidden_until_everybody_is_through(serve: Serve
         "default-src 'none'; style-src 'unsafe-inline'"
         in (reply.headers["content-security-policy"])
     )
+
+
+def test_judging_needs_no_statistics_on_the_line_side() -> None:
+    heavy = {
+        f"{module} imports {name}"
+        for module in closure("pipeline.daemon.web.pages.msa")
+        for name in imports(modules()[module])
+        if name.split(".")[0] in {"scipy", "matplotlib", "sklearn", "pandas", "torch"}
+    }
+    assert {h for h in heavy if not h.startswith("pipeline.registry.push")} == set()
 
 
 @pytest.mark.slow
