@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 STOPPED = "station stopped"  # kind of reason of parts that waited when the station stopped
@@ -15,6 +16,13 @@ class Verdict(StrEnum):
     FAIL = "FAIL"
     REVIEW = "REVIEW"
     NOT_INSPECTED = "NOT_INSPECTED"
+
+
+class RecordKind(StrEnum):
+    """What a trigger was for; rates, reviews and training count parts only."""
+
+    PART = "part"
+    CHALLENGE = "challenge"  # a known part of a challenge run
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,7 @@ class Record:
         steps_ms: what the latency of an inspected part consists of, in milliseconds: `waited`
             (for its frame and its turn), `decoded`, `prepared`, `network`; what is left is the
             decision and writing. Empty when not inspected.
+        kind: a part of the line, or a known part of a challenge run.
     """
 
     id: str
@@ -73,6 +82,30 @@ class Record:
     camera: str = ""
     frame_age_ms: float | None = None
     steps_ms: dict[str, float] = field(default_factory=dict)
+    kind: RecordKind = RecordKind.PART
+
+
+@dataclass(frozen=True)
+class ChallengePart:
+    """What a trigger belongs to whose part a challenge run has presented.
+
+    Attributes:
+        run: its number.
+        part: which of its known parts it is, from 0; None where this camera need not see it.
+    """
+
+    run: int
+    part: int | None
+
+
+@dataclass(frozen=True)
+class MissedTrigger:
+    """A trigger that came while the ledger could not be written."""
+
+    at: datetime
+    serial: str
+    camera: str
+    presented: ChallengePart | None = None
 
 
 def reason_kind(reason: str) -> str:

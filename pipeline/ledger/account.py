@@ -6,32 +6,35 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.contracts.records import Verdict
+from pipeline.contracts.records import RecordKind, Verdict
 from pipeline.ledger.queries import period
 from pipeline.ledger.tally import tally
 
-# The account in one query: it balances when triggers = passed + failed + review + not_inspected.
+# The account in one query: it balances when triggers = passed + failed + review + not_inspected +
+# challenge.
 ACCOUNT = """
 SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'records'), 0) - :after AS triggers,
-       count(*) FILTER (WHERE verdict = 'PASS') AS passed,
-       count(*) FILTER (WHERE verdict = 'FAIL') AS failed,
-       count(*) FILTER (WHERE verdict = 'REVIEW') AS review,
-       count(*) FILTER (WHERE verdict = 'NOT_INSPECTED') AS not_inspected
+       count(*) FILTER (WHERE verdict = 'PASS' AND kind = 'part') AS passed,
+       count(*) FILTER (WHERE verdict = 'FAIL' AND kind = 'part') AS failed,
+       count(*) FILTER (WHERE verdict = 'REVIEW' AND kind = 'part') AS review,
+       count(*) FILTER (WHERE verdict = 'NOT_INSPECTED' AND kind = 'part') AS not_inspected,
+       count(*) FILTER (WHERE verdict IS NOT NULL AND kind != 'part') AS challenge
 FROM records WHERE seq > :after
 """
 
 
 @dataclass(frozen=True)
 class Account:
-    """Number of triggers and their verdicts."""
+    """Number of triggers, verdicts of parts, and how many were known parts of challenge runs."""
 
     triggers: int
     verdicts: dict[Verdict, int]
+    challenge: int = 0
 
     @property
     def balances(self) -> bool:
-        """triggers = PASS + FAIL + REVIEW + NOT_INSPECTED."""
-        return self.triggers == sum(self.verdicts.values())
+        """triggers = PASS + FAIL + REVIEW + NOT_INSPECTED + challenge."""
+        return self.triggers == sum(self.verdicts.values()) + self.challenge
 
 
 def account_of(files: Sequence[sqlite3.Connection], after: int = 0) -> Account:
@@ -48,10 +51,13 @@ def account_of(files: Sequence[sqlite3.Connection], after: int = 0) -> Account:
         Verdict.REVIEW: row["review"],
         Verdict.NOT_INSPECTED: row["not_inspected"],
     }
+    challenge: int = row["challenge"]
     if len(files) > 1:
         found = tally(files, after + 1, after + row["triggers"], period(None, None))
-        verdicts = dict.fromkeys(Verdict, 0)
-        for (verdict, *_), n in found.groups.items():
-            if verdict is not None:
+        verdicts, challenge = dict.fromkeys(Verdict, 0), 0
+        for (verdict, *_, kind), n in found.groups.items():
+            if verdict is not None and kind == RecordKind.PART:
                 verdicts[Verdict(verdict)] += n
-    return Account(row["triggers"], verdicts)
+            elif verdict is not None:
+                challenge += n
+    return Account(row["triggers"], verdicts, challenge)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from pipeline.contracts.records import Verdict
+from pipeline.contracts.records import RecordKind, Verdict
 from pipeline.ledger.database import connected
 from pipeline.ledger.listening import NotListening, not_listening
 from pipeline.ledger.lock import in_use
@@ -81,7 +81,8 @@ class Audit:
         station, ledger: name and path.
         since, until: the period, from and before, ISO 8601 in UTC; "" where it has no end.
         triggers: in the period: records of any kind and missing numbers.
-        verdicts: closed records.
+        verdicts: closed records of parts.
+        challenge: closed records of the known parts of challenge runs.
         at_work: open records at which a running station is at work.
         lost: open records that no worker holds.
         missing: how many numbers have no record.
@@ -101,6 +102,7 @@ class Audit:
     until: str
     triggers: int
     verdicts: dict[Verdict, int]
+    challenge: dict[Verdict, int]
     at_work: tuple[OpenRecord, ...]
     lost: tuple[OpenRecord, ...]
     missing: int
@@ -114,8 +116,9 @@ class Audit:
 
     @property
     def balances(self) -> bool:
-        """triggers = PASS + FAIL + REVIEW + NOT_INSPECTED, but for those being inspected."""
-        return self.triggers == sum(self.verdicts.values()) + len(self.at_work)
+        """triggers = PASS + FAIL + REVIEW + NOT_INSPECTED + challenge, but for those at work."""
+        closed = sum(self.verdicts.values()) + sum(self.challenge.values())
+        return self.triggers == closed + len(self.at_work)
 
 
 def audit(
@@ -199,11 +202,15 @@ def _account(
     first, last = _numbers(files, within)
     found = tally(files, first, last, within)
     verdicts, reasons = dict.fromkeys(Verdict, 0), Counter[str]()
+    challenge = dict.fromkeys(Verdict, 0)
     judged: dict[tuple[str, str], Counter[Verdict]] = defaultdict(Counter)
-    for (of_group, camera, version, kind), n in found.groups.items():
+    for (of_group, camera, version, kind, of_kind), n in found.groups.items():
         if of_group is None:
             continue
         verdict = Verdict(of_group)
+        if of_kind != RecordKind.PART:
+            challenge[verdict] += n
+            continue
         verdicts[verdict] += n
         judged[camera, version][verdict] += n
         if verdict is Verdict.NOT_INSPECTED:
@@ -212,6 +219,7 @@ def _account(
     return dict(
         triggers=found.groups.total() + found.missing,
         verdicts=verdicts,
+        challenge=challenge,
         at_work=at_work,
         lost=lost,
         missing=found.missing,

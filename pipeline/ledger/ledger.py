@@ -8,13 +8,13 @@ import sqlite3
 import threading
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.contracts.records import Record, Verdict
+from pipeline.contracts.records import ChallengePart, MissedTrigger, Record, RecordKind, Verdict
 from pipeline.errors import LedgerError
 from pipeline.ledger.account import Account, account_of
+from pipeline.ledger.challenge.presenting import note_presented, open_presented
 from pipeline.ledger.database import (
     BUSY_MS,
     LedgerStatus,
@@ -33,15 +33,6 @@ from pipeline.ledger.upkeep.integrity import AT_ONCE_BYTES, checked
 RESTARTED = "station restarted"
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class MissedTrigger:
-    """A trigger that came while the ledger could not be written."""
-
-    at: datetime
-    serial: str
-    camera: str
 
 
 class NotOpen(LedgerError):
@@ -148,9 +139,20 @@ class Ledger:
             ],
         )
 
-    def open_record(self, captured_at: datetime, serial: str, camera: str = "") -> str:
-        """Commit that a trigger came; returns the record's id."""
+    def open_record(
+        self,
+        captured_at: datetime,
+        serial: str,
+        camera: str = "",
+        presented: ChallengePart | None = None,
+    ) -> str:
+        """Commit that a trigger came, of a known part if `presented`; returns the record's id."""
         stamp = captured_at.astimezone(UTC).isoformat(timespec="microseconds")
+        if presented is not None:
+            with self.writing() as db:
+                identity = self._ids.make(captured_at)
+                open_presented(db, (identity, stamp, serial, camera), presented)
+            return identity
         with self._translated():
             identity = self._ids.make(captured_at)
             self._db.execute(
@@ -207,12 +209,16 @@ class Ledger:
                     verdict=Verdict.NOT_INSPECTED,
                     reason=reason,
                     camera=trigger.camera,
+                    kind=RecordKind.PART if trigger.presented is None else RecordKind.CHALLENGE,
                 )
+                row = (record.id, stamp, record.serial, record.camera, record.verdict, reason)
                 db.execute(
-                    "INSERT INTO records (id, captured_at, serial, camera, verdict, reason) "
-                    "VALUES (?, ?, ?, ?, ?, ?)",
-                    (record.id, stamp, record.serial, record.camera, record.verdict, reason),
+                    "INSERT INTO records (id, captured_at, serial, camera, verdict, reason, kind) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (*row, record.kind),
                 )
+                if trigger.presented is not None:
+                    note_presented(db, record.id, trigger.presented)
                 closed.append(record)
             self._post(db, ((r.id, r.verdict) for r in closed))
         return closed

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any
 
-from pipeline.contracts.records import Record, Verdict
+from pipeline.contracts.records import Record, RecordKind, Verdict
 
 FOREVER = ("", "~")  # before and after every time that a record bears
 
@@ -18,6 +18,7 @@ REVIEWED = """
 SELECT records.id, records.serial, records.image, given.part_class
 FROM records JOIN standing_reviews AS given ON given.record = records.id
 WHERE given.seq = (SELECT max(seq) FROM standing_reviews WHERE record = records.id)
+  AND records.kind = 'part'
 ORDER BY records.seq
 """
 
@@ -40,6 +41,8 @@ def record_of(row: Any, station: str) -> Record:
         camera=row["camera"],
         frame_age_ms=row["frame_age_ms"],
         steps_ms=json.loads(row["steps"]),
+        # Archives from before there were others have parts only.
+        kind=RecordKind(row["kind"]) if "kind" in row.keys() else RecordKind.PART,  # noqa: SIM118
     )
 
 
@@ -69,22 +72,26 @@ def latest(
         db: of the ledger.
         station: its name.
         limit: how many.
-        verdict: of those with this verdict, by their time; None: of all, by their number.
+        verdict: of parts of the line with this verdict, by their time; None: of all records, by
+            their number.
     """
     if verdict is None:
         query = "SELECT * FROM records WHERE verdict IS NOT NULL ORDER BY seq DESC LIMIT ?"
         rows = db.execute(query, (limit,)).fetchall()
     else:
         few = "" if verdict is Verdict.PASS else "AND verdict != 'PASS'"  # for the index of these
-        query = f"SELECT * FROM records WHERE verdict = ? {few} ORDER BY captured_at DESC LIMIT ?"
-        rows = db.execute(query, (verdict, limit)).fetchall()
+        query = (
+            f"SELECT * FROM records WHERE verdict = ? {few} AND kind = ? "
+            "ORDER BY captured_at DESC LIMIT ?"
+        )
+        rows = db.execute(query, (verdict, RecordKind.PART, limit)).fetchall()
     return [record_of(row, station) for row in reversed(rows)]
 
 
 def verdicts_by_minute(
     db: sqlite3.Connection, since: datetime, last: int
 ) -> list[tuple[str, Verdict, int]]:
-    """How many records each minute has of each verdict, as `2026-11-28T14:48`, in UTC.
+    """How many parts each minute has of each verdict, as `2026-11-28T14:48`, in UTC.
 
     Args:
         db: of the ledger.
@@ -93,9 +100,9 @@ def verdicts_by_minute(
     """
     query = (
         "SELECT substr(captured_at, 1, 16), verdict, count(*) FROM records "
-        "WHERE captured_at >= ? AND seq <= ? AND verdict IS NOT NULL GROUP BY 1, 2"
+        "WHERE captured_at >= ? AND seq <= ? AND verdict IS NOT NULL AND kind = ? GROUP BY 1, 2"
     )
-    found = db.execute(query, (stamp(since)[:16], last)).fetchall()
+    found = db.execute(query, (stamp(since)[:16], last, RecordKind.PART)).fetchall()
     return [(minute, Verdict(verdict), n) for minute, verdict, n in found]
 
 
@@ -133,6 +140,7 @@ class RecordFilter:
         serial: of the part, all of it.
         camera: by its name.
         since, until: of the trigger, with time zones; from the first one on, before the second.
+        kind: parts of the line, or known parts of challenge runs.
     """
 
     verdict: Verdict | None = None
@@ -142,6 +150,7 @@ class RecordFilter:
     camera: str = ""
     since: datetime | None = None
     until: datetime | None = None
+    kind: RecordKind | None = None
 
 
 @dataclass(frozen=True)
@@ -246,7 +255,7 @@ def _place(db: sqlite3.Connection, before: str) -> tuple[str, int]:
 def _conditions(wanted: RecordFilter) -> tuple[str, str, dict[str, Any]]:
     """The index to search, the conditions and their values."""
     index, conditions, values = "records_captured", list[str](), dict[str, Any]()
-    for name in ("verdict", "part_class", "serial", "camera"):
+    for name in ("verdict", "part_class", "serial", "camera", "kind"):
         if value := getattr(wanted, name):
             conditions.append(f"AND {name} = :{name}")
             values[name] = value

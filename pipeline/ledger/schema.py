@@ -229,9 +229,50 @@ CREATE INDEX events_delivered ON events (seq) WHERE data != '';
 CREATE UNIQUE INDEX events_key ON events (key) WHERE key != '';
 CREATE TABLE event_deliveries (sink TEXT PRIMARY KEY, delivered INTEGER NOT NULL);
 """
+_VERSION_9 = """
+-- What the trigger was for: a part of the line, or a known part of a challenge run.
+ALTER TABLE records ADD COLUMN kind TEXT NOT NULL DEFAULT 'part';
+DROP TRIGGER records_are_final;
+CREATE TRIGGER records_are_final BEFORE UPDATE OF seq, id, captured_at, serial, verdict, reason,
+    part_class, defect_score, scores, model_version, latency_ms, camera, frame_age_ms, steps, kind
+ON records WHEN OLD.verdict IS NOT NULL
+BEGIN SELECT RAISE(ABORT, 'the record is closed already'); END;
+CREATE TABLE challenge_runs (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    started_at TEXT NOT NULL,
+    started_s REAL,  -- as of `elapsed`; none until the station has taken it up
+    started_by TEXT NOT NULL,
+    model_version TEXT NOT NULL DEFAULT '',
+    within_s REAL NOT NULL,  -- how long it may take
+    parts TEXT NOT NULL,  -- JSON: the known parts, as the line file had them
+    ended_at TEXT NOT NULL DEFAULT '',  -- none while it is open
+    ended_s REAL,
+    passed INTEGER CHECK (passed IN (0, 1)),
+    reason TEXT NOT NULL DEFAULT ''
+);
+CREATE UNIQUE INDEX challenge_run_open ON challenge_runs (ended_at) WHERE ended_at = '';
+CREATE TRIGGER challenge_runs_are_final BEFORE UPDATE ON challenge_runs WHEN OLD.ended_at != ''
+BEGIN SELECT RAISE(ABORT, 'the challenge run has ended already'); END;
+CREATE TRIGGER challenge_runs_stay BEFORE DELETE ON challenge_runs
+BEGIN SELECT RAISE(ABORT, 'a challenge run is not removed: start another'); END;
+CREATE TABLE challenge_records (
+    record TEXT PRIMARY KEY REFERENCES records (id),
+    run INTEGER NOT NULL REFERENCES challenge_runs (seq),
+    part INTEGER  -- which of the known parts, from 0; none where the camera need not see it
+) WITHOUT ROWID;
+CREATE INDEX challenge_records_run ON challenge_records (run);
+-- After what a run is needed: challenge runs were set up, the station started, another model.
+CREATE TABLE challenge_causes (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT NOT NULL,
+    detail TEXT NOT NULL,
+    at TEXT NOT NULL,
+    at_s REAL NOT NULL  -- as of `elapsed`
+);
+"""
 # What each version adds to the one before; a new file takes all of them.
 STEPS = (
     *(_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7),
-    _VERSION_8,
+    *(_VERSION_8, _VERSION_9),
 )
 VERSION = len(STEPS)

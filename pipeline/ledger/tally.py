@@ -11,18 +11,20 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from pipeline.contracts.records import RecordKind
+
 SLICE = 50_000
 MOST_GAPS = 100
 
 GROUPS = """
 SELECT verdict, camera, model_version,
        CASE WHEN verdict = 'NOT_INSPECTED' THEN substr(reason, 1, instr(reason || ':', ':') - 1)
-       ELSE '' END AS kind,
+       ELSE '' END AS kind, {kind} AS of_kind,
        count(*) FILTER (WHERE captured_at >= :since AND captured_at < :until) AS n,
        count(*) AS here
 FROM records NOT INDEXED
 WHERE seq BETWEEN :low AND :high AND seq NOT IN (SELECT value FROM json_each(:twice))
-GROUP BY 1, 2, 3, 4
+GROUP BY 1, 2, 3, 4, 5
 """
 SHADOWS = """
 SELECT shadows.model_version AS version, count(*) AS frames,
@@ -40,15 +42,15 @@ class Tally:
     """What stands in a range of numbers.
 
     Attributes:
-        groups: records of the period by verdict (None: open), camera, version of the model and
-            kind of reason (of NOT_INSPECTED only).
+        groups: records of the period by verdict (None: open), camera, version of the model, kind
+            of reason (of NOT_INSPECTED only) and kind of record.
         shadowed: frames that a shadow model judged too, by its version, and on how many of them
             its verdict was another.
         missing: numbers without a record.
         gaps: those, as first and last of each run of them; of many only the first `MOST_GAPS`.
     """
 
-    groups: Counter[tuple[str | None, str, str, str]] = field(default_factory=Counter)
+    groups: Counter[tuple[str | None, str, str, str, str]] = field(default_factory=Counter)
     frames: Counter[str] = field(default_factory=Counter)
     disagreements: Counter[str] = field(default_factory=Counter)
     missing: int = 0
@@ -68,20 +70,21 @@ def tally(
         within: the period, as of `queries.period`.
     """
     found = Tally()
-    known = [(db, *_bounds(db), _has_shadows(db)) for db in files]
+    known = [(db, *_bounds(db), _has_shadows(db), _groups_of(db)) for db in files]
     for low in range(first, last + 1, SLICE):
         numbers = {"low": low, "high": min(low + SLICE - 1, last)}
         seen: list[int] = []  # of the files before, where there is more than one
         here = 0
         at_hand = [
-            (db, has_shadows)
-            for db, lowest, highest, has_shadows in known
+            (db, has_shadows, groups)
+            for db, lowest, highest, has_shadows, groups in known
             if lowest <= numbers["high"] and highest >= low
         ]
-        for db, has_shadows in at_hand:
+        for db, has_shadows, groups in at_hand:
             values = {**numbers, **within, "twice": json.dumps(seen)}
-            for row in db.execute(GROUPS, values):
-                group = (row["verdict"], row["camera"], row["model_version"], row["kind"])
+            for row in db.execute(groups, values):
+                judged = row["verdict"], row["camera"], row["model_version"]
+                group = (*judged, row["kind"], row["of_kind"])
                 if row["n"]:
                     found.groups[group] += row["n"]
                 here += row["here"]
@@ -105,6 +108,12 @@ def _bounds(db: sqlite3.Connection) -> tuple[int, int]:
 
 def _has_shadows(db: sqlite3.Connection) -> bool:
     return db.execute("SELECT 1 FROM shadows LIMIT 1").fetchone() is not None
+
+
+def _groups_of(db: sqlite3.Connection) -> str:
+    """The query for a file; archives from before there were other records have parts only."""
+    there = db.execute("SELECT 1 FROM pragma_table_info('records') WHERE name = 'kind'").fetchone()
+    return GROUPS.format(kind="records.kind" if there else f"'{RecordKind.PART}'")
 
 
 def _add_gaps(found: Tally, files: Sequence[sqlite3.Connection], numbers: dict[str, int]) -> None:

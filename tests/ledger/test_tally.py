@@ -64,7 +64,7 @@ def test_a_record_in_two_files_counts_once_as_it_stands_in_the_first(file: File)
 
 def test_reasons_are_counted_by_what_stands_before_the_colon(file: File) -> None:
     found = tally([file([1], "NOT_INSPECTED")], 1, 1, ALWAYS)
-    assert found.groups == {("NOT_INSPECTED", "top", "cells/1", "takt exceeded"): 1}
+    assert found.groups == {("NOT_INSPECTED", "top", "cells/1", "takt exceeded", "part"): 1}
 
 
 def test_shadow_verdicts_of_all_files_are_counted(file: File) -> None:

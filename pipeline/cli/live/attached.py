@@ -87,10 +87,11 @@ class AttachedView:
 
 
 def _record(fields: dict[str, Any]) -> Record:
-    from pipeline.contracts.records import Record, Verdict
+    from pipeline.contracts.records import Record, RecordKind, Verdict
 
     known = {k: v for k, v in fields.items() if k in Record.__dataclass_fields__}
-    return Record(**{**known, "verdict": Verdict(fields["verdict"])})
+    kind = RecordKind(known.get("kind", RecordKind.PART))
+    return Record(**{**known, "verdict": Verdict(fields["verdict"]), "kind": kind})
 
 
 def _rate_hz(before: StationStatus | None, now: StationStatus) -> float:

@@ -37,7 +37,8 @@ _KEPT = """
 SELECT seq, id, image, verdict,
        EXISTS (SELECT 1 FROM reviews WHERE record = records.id) AS reviewed,
        EXISTS (SELECT 1 FROM shadows
-               WHERE record = records.id AND shadows.verdict != records.verdict) AS disputed
+               WHERE record = records.id AND shadows.verdict != records.verdict)
+       OR kind != 'part' AS disputed
 FROM records INDEXED BY records_kept
 WHERE image != '' AND seq > ? ORDER BY seq LIMIT ?
 """
@@ -61,7 +62,7 @@ class Worth(IntEnum):
     NOT_INSPECTED = 0
     PASS = 1
     FAIL = 2
-    DOUBT = 3  # REVIEW or a disagreement, not yet reviewed
+    DOUBT = 3  # REVIEW or a disagreement, not yet reviewed; a challenge run's
     PROTECTED = 4  # reviewed by a person, or a verdict that the line file protects
 
 

@@ -11,6 +11,7 @@ from itertools import islice
 from queue import Empty, Full, Queue
 from typing import NamedTuple
 
+from pipeline.contracts.records import MissedTrigger
 from pipeline.daemon.inspection.recorder import Recorder
 from pipeline.daemon.inspection.work_queue import Arrival, TurnedAway, WorkQueue
 from pipeline.daemon.runtime.clock import Clock
@@ -19,7 +20,6 @@ from pipeline.daemon.settings.line import CameraSettings
 from pipeline.daemon.sources import Frame, Source
 from pipeline.daemon.triggers import Call, Trigger, TriggerConfig
 from pipeline.errors import SourceLost
-from pipeline.ledger.ledger import MissedTrigger
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 1.0  # between attempts to connect
 LEDGER_PAUSE_S = 0.1

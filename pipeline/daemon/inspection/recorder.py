@@ -11,14 +11,14 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from pipeline.contracts.records import Record, Verdict
+from pipeline.contracts.records import MissedTrigger, Record, Verdict
 from pipeline.daemon.inspection.counters import Counters
 from pipeline.daemon.inspection.work_queue import Arrival
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
 from pipeline.daemon.sources import Answer, Frame
 from pipeline.errors import LedgerError
-from pipeline.ledger.ledger import Ledger, MissedTrigger, NotOpen
+from pipeline.ledger.ledger import Ledger, NotOpen
 
 RETRY_AFTER_S = 0.5
 REMEMBERED = 100_000  # triggers buffered while the ledger cannot be written

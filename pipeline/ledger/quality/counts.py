@@ -31,7 +31,7 @@ SELECT substr(captured_at, 1, 14) || printf('%02d', substr(captured_at, 15, 2) /
        ELSE part_class END,
        count(*), total(defect_score)
 FROM records NOT INDEXED
-WHERE seq > ? AND seq <= ? AND verdict IS NOT NULL GROUP BY 1, 2, 3, 4, 5
+WHERE seq > ? AND seq <= ? AND verdict IS NOT NULL AND kind = 'part' GROUP BY 1, 2, 3, 4, 5
 """
 _ADD = """
 INSERT INTO verdict_counts VALUES (?, ?, ?, ?, ?, ?, ?)

@@ -12,7 +12,7 @@ SELECT given.part_class AS part_class, count(*) AS reviewed,
        count(*) FILTER (WHERE records.verdict IN ('PASS', 'FAIL')
                         AND records.part_class != given.part_class) AS corrected
 FROM standing_reviews AS given JOIN records ON records.id = given.record
-WHERE records.image != ''
+WHERE records.image != '' AND records.kind = 'part'
 AND given.seq = (SELECT max(seq) FROM standing_reviews WHERE record = given.record)
 GROUP BY given.part_class
 """

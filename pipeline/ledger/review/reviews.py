@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from pipeline.contracts.records import Record
+from pipeline.contracts.records import Record, RecordKind
 from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.errors import DataError, choices
 from pipeline.ledger.database import connected
@@ -19,7 +19,7 @@ from pipeline.ledger.upkeep.archives import archived_record
 
 # PASS as well: only a person's word on a part that passed shows what escaped.
 WAITING = """
-SELECT * FROM records WHERE image != ''
+SELECT * FROM records WHERE image != '' AND kind = 'part'
 AND NOT EXISTS (SELECT 1 FROM standing_reviews WHERE record = records.id)
 ORDER BY CASE verdict WHEN 'REVIEW' THEN 1 WHEN 'FAIL' THEN 2 WHEN 'PASS' THEN 3 ELSE 4 END, seq
 """
@@ -27,7 +27,7 @@ WITHDRAWN = ""  # in place of a class
 
 
 class NotReviewable(DataError):
-    """There is no closed record to review: unknown, still open, or moved into an archive."""
+    """No record to review: unknown, still open, in an archive, or of a challenge run."""
 
 
 @dataclass(frozen=True)
@@ -161,6 +161,11 @@ class Reviews:
     def closed(self, identity: str) -> Record:
         """A closed record; raises NotReviewable, with where it went, if there is none."""
         record = closed_record(self._db, identity, self._station)
+        if record is not None and record.kind is not RecordKind.PART:
+            raise NotReviewable(
+                f"record {identity} is of a known part, which a challenge run presented: what it "
+                "is is known, and training does not learn from it"
+            )
         if record is not None:
             return record
         raise NotReviewable(

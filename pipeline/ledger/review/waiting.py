@@ -25,7 +25,7 @@ SELECT seq, id, verdict, part_class, scores, {_DISPUTED} AS disputed,
        (SELECT count(*) FROM standing_reviews WHERE record = records.id) AS reviewers,
        (SELECT min(reviewer) FROM standing_reviews WHERE record = records.id) AS reviewed_by
 FROM records INDEXED BY records_kept
-WHERE image != '' AND verdict IS NOT NULL AND reviewers < 2
+WHERE image != '' AND verdict IS NOT NULL AND kind = 'part' AND reviewers < 2
 ORDER BY seq {{direction}}
 """
 
@@ -134,7 +134,10 @@ def waiting_record(
         person: who would review it: never a second time.
         second_share: as of `waiting_parts`.
     """
-    query = "SELECT * FROM records WHERE id = ? AND image != '' AND verdict IS NOT NULL"
+    query = (
+        "SELECT * FROM records WHERE id = ? AND image != '' AND verdict IS NOT NULL "
+        "AND kind = 'part'"
+    )
     row = db.execute(query, (identity,)).fetchone()
     if row is None:
         return None

@@ -3,7 +3,8 @@
 A month is copied, read again from the archive's file and compared, and only then removed from the
 ledger, in transactions so short that a station does not wait for them. A crash at any step leaves
 each record in the ledger, in the archive or in both; the next call goes on. Records that an outbox,
-a kept image or a review needs stay in the ledger, and so do events and the times of listening.
+a kept image, a review or a challenge run needs stay in the ledger, and so do events and the times
+of listening.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ CREATE TEMP TABLE IF NOT EXISTS needed (record TEXT PRIMARY KEY) WITHOUT ROWID;
 DELETE FROM needed;
 INSERT OR IGNORE INTO needed SELECT record FROM main.outbox;
 """
-# Closed, and nothing else in the ledger refers to it.
+# Closed, and nothing else in the ledger refers to it, as challenge runs do.
 FREE = """
-verdict IS NOT NULL AND image = '' AND id NOT IN (SELECT record FROM temp.needed)
+verdict IS NOT NULL AND image = '' AND kind = 'part' AND id NOT IN (SELECT record FROM temp.needed)
 AND id NOT IN (SELECT record FROM main.outbox WHERE seq > :outbox)
 AND NOT EXISTS (SELECT 1 FROM main.reviews WHERE record = records.id)
 """
