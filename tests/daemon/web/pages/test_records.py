@@ -108,8 +108,10 @@ def test_the_page_of_a_record_has_scores_timing_and_reviews(serve: Serve) -> Non
     ledger = served.station.ledger
     with opened(ledger.path, ledger.station) as reviews:
         reviews.add(sent["id"], "good", "A. Weber", "dust", datetime(2026, 11, 28, tzinfo=UTC))
+        reviews.withdraw(sent["id"], "A. Weber", datetime(2026, 11, 28, tzinfo=UTC))
     body = page(served, f"/records/{sent['id']}").body.decode()
-    for wanted in ("REVIEW", "SN-7", "defective", "cells/3", "network", "A. Weber", "dust"):
+    named = ("REVIEW", "SN-7", "defective", "cells/3", "network", "A. Weber", "dust", "withdrawn")
+    for wanted in named:
         assert wanted in body
     assert "between pass limit" in body
 
