@@ -96,7 +96,8 @@ class Study(Strict):
         chance = random.Random(f"{self.seed} {appraiser}")
         numbers, found = [part.number for part in self.parts], list[tuple[int, int]]()
         for trial in range(1, self.trials + 1):
-            shuffled = chance.sample(numbers, len(numbers))
+            # Python keeps `random()` the same from version to version, and `shuffle` not.
+            shuffled = sorted(numbers, key=lambda _: chance.random())
             if found and len(shuffled) > 1 and shuffled[0] == found[-1][1]:
                 shuffled.append(shuffled.pop(0))
             found += [(trial, number) for number in shuffled]

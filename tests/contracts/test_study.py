@@ -66,6 +66,12 @@ def test_the_order_comes_from_the_seed_and_differs_between_appraisers_and_trials
     assert first != plan(n=50, seed=8).order("A. Weber")
 
 
+def test_a_study_that_was_begun_keeps_its_order_with_a_new_version_of_lineside() -> None:
+    """Half-finished studies go on by their positions: this order must never change."""
+    order = plan(n=6, trials=2).order("A. Weber")
+    assert [part for _, part in order] == [1, 2, 4, 3, 5, 6, 1, 4, 3, 5, 2, 6]
+
+
 def test_one_part_alone_is_shown_again_and_again() -> None:
     assert plan(n=1).order("A. Weber") == [(1, 1), (2, 1), (3, 1)]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -102,6 +104,35 @@ def test_an_answer_that_a_power_cut_tore_is_asked_for_again(folder: StudyFolder)
     assert len(folder.appraisals(ANNA)) == 1
     folder.answer(ANNA, 1, Judgement.BAD)
     assert [a.judgement for a in folder.appraisals(ANNA)] == ["good", "bad"]
+
+
+JUDGE = """
+import sys
+from pathlib import Path
+from pipeline.contracts.study import Judgement
+from pipeline.ledger.studies.folder import StudyFolder
+folder = StudyFolder(Path(sys.argv[1]))
+for position in range(folder.study.presentations):
+    folder.answer(folder.study.appraisers[0], position, Judgement.BAD)
+    print(position, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_no_answer_is_lost_when_the_process_is_killed(tmp_path: Path) -> None:
+    folder = made(tmp_path / "msa", plan(n=50, trials=40))
+    command = [sys.executable, "-c", JUDGE, str(folder.path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if int(line) == 100:
+                process.kill()
+                break
+        acknowledged = [100, *map(int, process.stdout)]
+    given = [(a.trial, a.part) for a in folder.appraisals(ANNA)]
+    assert len(given) > max(acknowledged)
+    assert given == folder.study.order(ANNA)[: len(given)]
+    folder.answer(ANNA, len(given), Judgement.GOOD)
 
 
 def test_a_damaged_line_is_named_by_its_place(folder: StudyFolder) -> None:
