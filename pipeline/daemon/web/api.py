@@ -15,6 +15,7 @@ from pipeline.daemon.web.export import TYPES, exported
 from pipeline.daemon.web.filters import filter_of
 from pipeline.daemon.web.live.heat_maps import HeatMaps
 from pipeline.daemon.web.live.pictures import LARGE_PX, SMALL_PX, SmallPictures
+from pipeline.daemon.web.quality.api import QualityApi
 from pipeline.daemon.web.records import KeptRecords, aside
 from pipeline.ledger.queries import RecordFilter, SearchResult
 
@@ -35,16 +36,18 @@ class Api:
     Attributes:
         pictures: of parts, small.
         heat_maps: of parts, made in idle time.
+        quality: the control charts.
     """
 
     def __init__(self, station: Station, archive: KeptRecords) -> None:
         self.pictures = SmallPictures(archive)
         self._archive = archive
         self.heat_maps = HeatMaps(station, self.pictures)
+        self.quality = QualityApi(station)
         station.recorder.subscribe(self.pictures.hold)
 
     def add_to(self, app: FastAPI, door: TokenCheck, refusals: Answers) -> None:
-        """Add the routes, all of which need scope `read`."""
+        """Add the routes, all of which need scope `read`, but for limits of charts."""
         read = [Depends(door.read)]
         for path, handler, answers in (
             ("/records", self.records, {}),
@@ -59,6 +62,7 @@ class Api:
                 responses=refusals | answers,
                 response_class=Response,
             )(handler)
+        self.quality.add_to(app, door, refusals)
 
         async def described() -> Response:
             return JSONResponse(app.openapi())

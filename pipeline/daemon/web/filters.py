@@ -33,8 +33,8 @@ async def filter_of(
         raise HTTPException(422, f'verdict "{verdict[:50]}" unknown; {choices(verdict, Verdict)}')
     return RecordFilter(
         *(Verdict(verdict) if verdict else None, part_class, reason.strip(), serial, camera),
-        since=_time("since", since),
-        until=_time("until", until),
+        since=time_of("since", since),
+        until=time_of("until", until),
     )
 
 
@@ -46,7 +46,8 @@ async def filter_from(given: Mapping[str, str]) -> RecordFilter:
     )
 
 
-def _time(name: str, text: str) -> datetime | None:
+def time_of(name: str, text: str) -> datetime | None:
+    """The time in a parameter, None without one; raises HTTPException 422 for what is none."""
     if not text:
         return None
     try:

