@@ -128,14 +128,9 @@ def _figures(found: dict[str, Any], t: Texts) -> dict[str, str]:
         _series(t("quality.missed_share"), [_missed(s) for s in stretches], LINE, "not_inspected"),
     ]
     samples = found["drift"]
-    scores = [
-        _series(t("quality.score"), [s["score"] for s in stretches], LINE, "link"),
-        *(
-            [_series(t("quality.novelty"), _by_time(samples, stretches, found["per"]), LINE, "ink")]
-            if any(sample["novelty"] is not None for sample in samples)
-            else []
-        ),
-    ]
+    scores = [_series(t("quality.score"), [s["score"] for s in stretches], LINE, "link")]
+    distances = _by_time(samples, stretches, found["per"])
+    novelty = [_series(t("quality.novelty"), distances, LINE, "link")]
     tones = ("not_inspected", "fail", "review", "link")
     pictures = [
         _series(kind, [s["pictures"][kind] for s in stretches], LINE, tone)
@@ -146,6 +141,7 @@ def _figures(found: dict[str, Any], t: Texts) -> dict[str, str]:
         "pareto": ([bar["name"] for bar in bars], pareto, True),
         "yields": (times, yields, True),
         "scores": (times, scores, False),
+        "novelty": (times if any(distances) else [], novelty, False),
         "pictures": (times, pictures, False),
     }
     return {

@@ -21,6 +21,7 @@ function series({ label, kind, tone: name }, show) {
 function draw(figure) {
   const chart = JSON.parse(figure.dataset.chart);
   const show = chart.percent ? (v) => `${(v * 100).toFixed(2)} %` : (v) => String(Math.round(v * 1000) / 1000);
+  const short = chart.percent ? (v) => `${Math.round(v * 1e4) / 100} %` : show;
   const place = figure.querySelector(".plot");
   const axis = { stroke: tone("ink"), grid: { stroke: tone("line"), width: 1 }, ticks: { stroke: tone("line") }, font: "16px system-ui, sans-serif" };
   const all = chart.series.flatMap((s) => s.values).filter((v) => v != null);
@@ -34,7 +35,7 @@ function draw(figure) {
     cursor: { drag: { x: false, y: false } },
     axes: [
       { ...axis, size: 44, space: 110, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000], values: (_, at) => at.map((i) => chart.labels[i] ?? "") },
-      { ...axis, size: 84, values: (_, at) => at.map(show) },
+      { ...axis, size: 84, values: (_, at) => at.map(short) },
     ],
     series: [{ label: figure.dataset.x, value: (_, i) => chart.labels[i] ?? "–" }, ...chart.series.map((s) => series(s, show))],
   }, [chart.labels.map((_, i) => i), ...chart.series.map((s) => s.values)], place));
