@@ -105,6 +105,13 @@ def test_repro_ends_with_a_registered_version(project: Path) -> None:
     assert (said["name"], said["version"], said["alias"]) == ("cells", 1, "challenger")
 
 
+def test_what_a_larger_input_gains_where_pictures_are_much_shrunk_is_noted(project: Path) -> None:
+    found = json.loads((project / "data/cells/evaluate/evaluation.json").read_bytes())
+    (note,) = [note for note in found["notes"] if "pixels of a picture become one" in note]
+    assert "training images, by a plain head, " in note
+    assert "`lineside tune cells` measures" in note
+
+
 def test_a_second_repro_changes_no_file_and_makes_no_second_version(project: Path) -> None:
     before = state(project)
     said = dvc(project, "repro")

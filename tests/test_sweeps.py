@@ -34,6 +34,9 @@ def project(tmp_path: Path) -> Path:
     # Experiments run in a copy of what git and DVC hold, and these images neither of them does.
     settings["source"]["root"] = str(tmp_path / "images")
     ingest.write_text(yaml.safe_dump(settings))
+    (tmp_path / SETTINGS).write_text(
+        yaml.safe_dump({**yaml.safe_load((tmp_path / SETTINGS).read_text()), "trials": False})
+    )
     # No heat maps: for these an evaluation imports torch.
     quick = {"bootstrap_draws": 100, "robustness": {"parts": 0}, "explanation": {"each": 0}}
     (tmp_path / "conf/cells/evaluate.yaml").write_text(yaml.safe_dump(quick))

@@ -137,7 +137,10 @@ def run(
         *(chosen.gap.notes() if limits_chosen and chosen.gap else ()),
         *measured.notes,
         *report.get("doubts", []),
-        *remarks(bundle.preprocess, _sizes(data), source.name),
+        *remarks(
+            *(bundle.preprocess, _sizes(data), source.name),
+            report.get("larger", {}).get("in_words", ""),
+        ),
     )
     tried = robustness.run(
         bundle,

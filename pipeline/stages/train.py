@@ -36,6 +36,7 @@ from pipeline.training.settings import Settings
 from pipeline.training.tracking import Tracker, Untracked, open_run, training_key
 from pipeline.training.trained import Trained, write_fold_heads, write_graph
 from pipeline.training.training_data import TrainingData, gather, soft_targets
+from pipeline.training.tuning.larger import try_larger
 
 Config = Settings
 
@@ -62,8 +63,7 @@ def run(
         teacher: of the distillation, where `config.distill` is set.
 
     Raises:
-        TrainingError: no such architecture or weights, one class only, no convergence, no parity
-            with torch.
+        TrainingError: no such architecture or weights, one class, no convergence or parity.
     """
     tracker = Untracked() if tracker is None else tracker
     doubts: list[str] = []
@@ -100,8 +100,8 @@ def run(
         *_write_scores(config, data, trained, extractor, out, tracker),
         *_write_bundle(config, data, backbones, trained, source, out, teacher),
     ]
-    if doubts:
-        trained.facts["doubts"] = doubts
+    trained.facts.update({"doubts": doubts} if doubts else {})
+    trained.facts.update(try_larger(source, data.stored.spec, config, cache, passing, progress))
     trained.consulted.write(out / scores.CONSULTED)
     report = _write_report(config, data, backbones, features, trained, out)
     shutil.rmtree(passing)

@@ -65,6 +65,11 @@ class Settings(BackboneSpec):
     distill: Distill | None = Field(
         None, description="Learn from the answers of a larger network too; none: from labels only."
     )
+    trials: bool = Field(
+        True,
+        description="Where three pixels of a picture or more become one, try larger inputs on 300 "
+        "training images, for a remark in the report.",
+    )
     tracking: bool = Field(True, description="Log the training to MLflow while it runs.")
     seed: int = Field(
         0, ge=0, description="Seed; the same seed gives the same weights on the same machine."

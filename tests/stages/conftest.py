@@ -68,7 +68,9 @@ SPEC = preprocess.Config.model_validate(
 POLICY = augment.Config.model_validate(
     {"policy": {"flip": {"horizontal": True}, "exposure": {"probability": 1.0}}}
 )
-TRAIN = train.Config.model_validate({"head": {"components": 32, "landmarks": 64, "max_epochs": 4}})
+TRAIN = train.Config.model_validate(
+    {"head": {"components": 32, "landmarks": 64, "max_epochs": 4}, "trials": False}
+)
 
 EVALUATE = evaluate.Config.model_validate(
     {

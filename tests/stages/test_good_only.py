@@ -26,6 +26,7 @@ TRAIN = train.Config.model_validate(
     {
         "method": "auto",
         "tracking": False,
+        "trials": False,
         "normal": {"memory": 64, "pool": 1000, "components": 16, "injected": 16},
     }
 )

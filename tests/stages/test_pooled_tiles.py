@@ -33,6 +33,7 @@ SETTINGS = {
     "head": {"components": 16, "landmarks": 64, "max_epochs": 4},
     "views": 1,
     "pooling": "noisy_or",
+    "trials": False,
 }
 
 

@@ -40,7 +40,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         source=folder.Config(type="folder", root=home / "images"),
         split=ingest.Split(val_fraction=0.25, test_fraction=0.25, folds=0),
     )
-    settings = {"head": {"components": 32, "landmarks": 64, "max_epochs": 4}, "views": 0}
+    head = {"components": 32, "landmarks": 64, "max_epochs": 4}
+    settings = {"head": head, "views": 0, "trials": False}
     build(data, config, training=train.Config.model_validate(settings))
     return data
 

@@ -39,6 +39,7 @@ SETTINGS: dict[str, Any] = {
     "finetune": {"epochs": 2, "batch_size": 8, "lr": 5e-4},
     "trainer": {"accelerator": "cpu", "num_workers": 0},
     "tracking": False,
+    "trials": False,
 }
 TUNE = train.Config.model_validate(SETTINGS)
 # One thread each: the same sums in every process, and no waiting for each other.

@@ -78,13 +78,16 @@ def fit_of(
     return Fit(picture, padded, shrinking(spec, *picture), defect_px, known, texture_px)
 
 
-def remarks(spec: PreprocessSpec, sizes: Sequence[tuple[int, int]], recipe: str) -> list[str]:
+def remarks(
+    spec: PreprocessSpec, sizes: Sequence[tuple[int, int]], recipe: str, tried: str = ""
+) -> list[str]:
     """Sentences on borders and shrinking that a recipe should not have, with the remedy.
 
     Args:
         spec: its preparation; of a part that is located first nothing is known before.
         sizes: width and height of its pictures, at least one.
         recipe: its name.
+        tried: what more pixels gained in a trial, in words.
     """
     if spec.locate is not None:
         return []
@@ -95,6 +98,8 @@ def remarks(spec: PreprocessSpec, sizes: Sequence[tuple[int, int]], recipe: str)
         found.append(
             f"{fit.shrunk:.2g} pixels of a picture become one, so a defect under "
             f"{NEEDED_PX * fit.shrunk:.0f} px is under {NEEDED_PX} px for the network"
+            + f"; {tried}"
+            * bool(tried)
         )
     if fit.padding > MOST_PADDING:
         found.append(f"letterbox fills {fit.padding:.0%} of the network's input with borders")
