@@ -112,7 +112,7 @@ def measure(
     groups = _figures(bad, unseen.logits)
 
     strata = index["defect_probability"].round(2).astype(str) + index["variant"]
-    cells = _Cells(features.values, features.image_of, strata, groups_of, settings.head)
+    cells = _Cells(features.values, features.image_of, strata, settings.head)
     plain = cells.published(bad, gathered.targets, np.ones(len(index), np.float32))
     believed = index["defect_probability"].to_numpy(np.float32)
     doubted = believed > 0
@@ -128,7 +128,6 @@ class _Cells:
     values: Floats
     image_of: Rows
     strata: pd.Series
-    groups: list[str]
     head: HeadSettings
 
     def published(
@@ -143,7 +142,8 @@ class _Cells:
             known, asked = (np.sort(side) for side in sides)
             rows = np.flatnonzero(np.isin(self.image_of, known))
             names = [str(one) for one in bad[known]]
-            own = np.array(assign_folds(names, [self.groups[i] for i in known], FOLDS, seed))
+            alone = [str(i) for i in known]  # folds as the split is: neighbours on both sides
+            own = np.array(assign_folds(names, alone, FOLDS, seed))
             image_of = np.searchsorted(known, self.image_of[rows])
             given = self.values[rows], image_of, targets[known], own, self.head, seed
             chosen = search(Folds(*given, weights=weights[known]), (True, False)).choice
