@@ -13,14 +13,14 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pipeline.contracts.records import Record
+from pipeline.contracts.records import Record, RecordKind
 from pipeline.ledger.queries import record_of
 
 NEAR_ODDS = 3.0  # a score is near a limit if its odds differ from the limit's by up to this factor
 SMALLEST = 1e-6
 _KEPT = """
 SELECT * FROM records WHERE image != '' AND verdict IN ('PASS', 'FAIL', 'REVIEW')
-AND defect_score IS NOT NULL AND model_version = ? ORDER BY seq DESC
+AND defect_score IS NOT NULL AND model_version = ? AND kind = ? ORDER BY seq DESC
 """
 
 
@@ -51,6 +51,8 @@ def kept_parts(
 ) -> list[Record]:
     """The last record of each part whose frame is kept and still there, newest first.
 
+    Known parts of challenge runs are left out: people at the line recognise them.
+
     Args:
         db: of the ledger.
         station: its name.
@@ -58,7 +60,7 @@ def kept_parts(
         exists: is the frame of this path still there?
     """
     found: dict[str, Record] = {}
-    for row in db.execute(_KEPT, (model_version,)):
+    for row in db.execute(_KEPT, (model_version, RecordKind.PART)):
         record = record_of(row, station)
         key = record.serial or record.id
         if key not in found and exists(record.image):

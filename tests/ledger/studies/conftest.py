@@ -48,6 +48,9 @@ def record(
 ) -> str:
     """One closed record; its id."""
     identity = ledger.open_record(at, serial)
+    if "kind" in more:
+        with ledger.writing() as db:
+            db.execute("UPDATE records SET kind = ? WHERE id = ?", (more.pop("kind"), identity))
     values: dict[str, Any] = {"defect_score": score, "model_version": "cells/3"} | more
     image = values.pop("image", "")
     ledger.close_record(

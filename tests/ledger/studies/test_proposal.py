@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from pipeline.contracts.records import Record, Verdict
+from pipeline.contracts.records import Record, RecordKind, Verdict
 from pipeline.ledger.ledger import Ledger
 from pipeline.ledger.studies.proposal import distance, is_near, kept_parts, propose
 from tests.ledger.studies.conftest import AT, record
@@ -104,6 +104,7 @@ def test_only_judged_parts_whose_frame_is_still_there_are_candidates(ledger: Led
     record(ledger, "no frame")
     record(ledger, "gone", image="gone.png")
     record(ledger, "old", image="old.png", model_version="cells/2")
+    record(ledger, "known", image="known.png", kind=RecordKind.CHALLENGE)
     record(ledger, "dark", Verdict.NOT_INSPECTED, None, image="dark.png")
     record(ledger, "SN-1", score=0.2, image="first.png")
     last = record(ledger, "SN-1", score=0.4, image="second.png")
