@@ -45,6 +45,7 @@ FLOORS: dict[str, tuple[set[str], ...]] = {
         {"triggers"},
         {"settings"},
         {"inspection", "images", "outbox", "model"},
+        {"challenge"},
         {"status", "quality"},
         {"station", "systemd"},
         {"web"},

@@ -23,6 +23,7 @@ from rich.table import Table
 from pipeline import __version__
 from pipeline.cli.architectures import architectures
 from pipeline.cli.audit import audit, outbox
+from pipeline.cli.challenge.command import challenge
 from pipeline.cli.data import data
 from pipeline.cli.init import init
 from pipeline.cli.key import keys
@@ -67,6 +68,7 @@ app.command()(check)
 app.command()(watch)
 app.command()(review)
 app.command()(audit)
+app.command()(challenge)
 app.command()(outbox)
 app.command()(architectures)
 

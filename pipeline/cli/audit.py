@@ -127,6 +127,8 @@ def _show(found: Audit) -> None:
     table.add_row("triggers", str(found.triggers))
     for verdict, n in found.verdicts.items():
         table.add_row(verdict, str(n))
+    if challenge := sum(found.challenge.values()):
+        table.add_row("known parts of challenge runs", str(challenge))
     if found.at_work:
         table.add_row("being inspected", str(len(found.at_work)))
     if found.lost:

@@ -9,7 +9,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from pipeline.contracts.records import Record
+from pipeline.contracts.records import Record, RecordKind
+from pipeline.daemon.challenge.guard import WITHHELD
+from pipeline.daemon.challenge.watch import challenge_workers
 from pipeline.daemon.images.writer import ImageWriter
 from pipeline.daemon.inspection.camera import Camera
 from pipeline.daemon.inspection.degraded import DegradedWatch
@@ -257,6 +259,7 @@ def put_together(
         *dispatchers,
         ClockWatch(clock, note),
         DegradedWatch(recorder.counters, line.supervision.degraded_share),
+        *challenge_workers(line, ledger, clock, lambda: model.status.version, recorder, inspection),
         QualityWatch(ledger, clock, lambda: (model.status.version, inspection.drift)),
     )
 
@@ -264,7 +267,7 @@ def put_together(
         for dispatcher in dispatchers:
             dispatcher.nudge()
         if image_writer is not None and frame is not None:
-            image_writer.offer(frame, record)
+            image_writer.offer(frame, record, disputed=record.kind is not RecordKind.PART)
 
     recorder.subscribe(pass_on)
     return station
@@ -335,7 +338,8 @@ def _shadow(station: Station, line: Line, registry: Registry, clock: Clock) -> N
             station.image_writer.offer(frame, record, disputed=True)
 
     def offer(record: Record, frame: Frame | None) -> None:
-        if frame is not None:
+        of_line = record.kind is RecordKind.PART and not record.reason.startswith(WITHHELD)
+        if frame is not None and of_line:
             shadow.offer(record, frame)
 
     shadow = Shadow(line, registry, station.ledger, clock, keep)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import Counter, defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pipeline.contracts.records import Record, Verdict, reason_kind
+from pipeline.contracts.records import Record, RecordKind, Verdict, reason_kind
 
 # Upper edges in milliseconds; a takt is rarely shorter than the first or longer than the last.
 EDGES_MS = (2.0, 5.0, 10.0, 20.0, 35.0, 50.0, 75.0, 100.0, 150.0, 250.0, 500.0, 1000.0, 2500.0)
@@ -46,10 +46,18 @@ class _Latencies:
 
 
 class Counters:
-    """Adds up closed records. Thread-safe."""
+    """Adds up closed records of parts; of challenge runs only their number. Thread-safe.
+
+    Attributes:
+        last: the last record, of whichever kind.
+        challenge: number of records of known parts.
+        withheld: why no part gets PASS at present, "" where parts may.
+    """
 
     def __init__(self) -> None:
         self.last: Record | None = None
+        self.challenge = 0
+        self.withheld: Callable[[], str] = lambda: ""
         self._lock = threading.Lock()
         self._verdicts: Counter[Verdict] = Counter()
         self._reasons: Counter[str] = Counter()
@@ -68,6 +76,9 @@ class Counters:
         """Count one more closed record."""
         with self._lock:
             self.last = record
+            if record.kind is not RecordKind.PART:
+                self.challenge += 1
+                return
             self._verdicts[record.verdict] += 1
             self._by_camera[record.camera, record.verdict] += 1
             missed = record.verdict is Verdict.NOT_INSPECTED
@@ -112,12 +123,14 @@ class Counters:
             return {step: found.histogram for step, found in self._steps.items()}
 
     def degraded(self, share: float) -> str:
-        """Why too many of the last parts were not inspected, "" where they are not.
+        """Why PASS is withheld, or too many of the last parts were not inspected; "" for neither.
 
         Args:
             share: of the last `LATEST` parts that may be NOT_INSPECTED, 0 to 1. At least ten parts
                 have to have come.
         """
+        if withheld := self.withheld():
+            return withheld
         with self._lock:
             kinds = list(self._latest)
         missed = Counter(kind for kind in kinds if kind)

@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from pipeline.contracts.records import MissedTrigger, Record, Verdict
+from pipeline.contracts.records import ChallengePart, MissedTrigger, Record, Verdict
 from pipeline.daemon.inspection.counters import Counters
 from pipeline.daemon.inspection.work_queue import Arrival
 from pipeline.daemon.runtime.clock import Clock
@@ -42,6 +42,7 @@ class Recorder:
         triggers: received since the start, without the forgotten ones.
         forgotten: triggers that did not fit into the buffer either.
         counters: counts of closed records.
+        presented: what a trigger of a camera and a serial belongs to in an open challenge run.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Recorder:
         self.triggers = 0
         self.forgotten = 0
         self.counters = Counters()
+        self.presented: Callable[[str, str], ChallengePart | None] = lambda camera, serial: None
         self._ledger = ledger
         self._clock = clock
         self._takt_ms = takt_ms
@@ -96,19 +98,20 @@ class Recorder:
         answer: Answer | None = None,
     ) -> Arrival | None:
         """Open a record for a trigger; None where the ledger cannot be written."""
-        missed = MissedTrigger(at, serial, camera)
+        known = self.presented(camera, serial)
+        missed = MissedTrigger(at, serial, camera, known)
         if self.alarm and self._clock.monotonic_s() < self._retry_s:
             self._miss(missed, self.alarm, answer)
             return None
         self._catch_up()
         try:
-            identity = self._written(lambda: self._ledger.open_record(at, serial, camera))
+            identity = self._written(lambda: self._ledger.open_record(at, serial, camera, known))
         except LedgerError as error:
             self._raise_alarm(str(error))
             self._miss(missed, str(error), answer)
             return None
         self._clear_alarm()
-        arrival = Arrival(identity, camera, at, at_s, serial, frame, live, answer)
+        arrival = Arrival(identity, camera, at, at_s, serial, frame, live, answer, presented=known)
         with self._lock:
             self.triggers += 1
             self._open[identity] = arrival
@@ -188,8 +191,7 @@ class Recorder:
 
     def record(self, arrival: Arrival, verdict: Verdict, reason: str) -> Record:
         """A record with a verdict; its latency is filled in when it is closed."""
-        frame = arrival.frame
-        age_s = None if frame is None else arrival.at_s - frame.captured_s
+        age_s = None if arrival.frame is None else arrival.at_s - arrival.frame.captured_s
         return Record(
             id=arrival.record,
             station=self._ledger.station,
@@ -199,6 +201,7 @@ class Recorder:
             reason=reason,
             camera=arrival.camera,
             frame_age_ms=None if age_s is None else round(age_s * 1e3, 3),
+            kind=arrival.kind,
         )
 
     def waited_ms(self, arrival: Arrival) -> float:
@@ -254,11 +257,10 @@ class Recorder:
             if len(self._missed) < REMEMBERED:
                 self.triggers += 1
                 self._missed.append(missed)
-                self._missed_why = why
             else:
                 self.forgotten += 1
                 self._uncounted += 1
-                self._missed_why = why
+            self._missed_why = why
         if answer is not None:
             answer(None)
 
@@ -316,8 +318,7 @@ class Recorder:
         except LedgerError as error:
             with self._lock:
                 self._uncounted += n
-            self._raise_alarm(str(error))
-            return
+            return self._raise_alarm(str(error))
         log.error("%d triggers have no record, and the account shows it: %s", n, why)
 
     def _record_missed(self) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from time import perf_counter
 
+from pipeline.contracts.records import ChallengePart, RecordKind
 from pipeline.daemon.runtime.heartbeat import BEAT_EVERY_S, Heartbeat
 from pipeline.daemon.settings.line import Overload
 from pipeline.daemon.sources import Answer, Frame
@@ -28,6 +29,7 @@ class Arrival:
         live: from a source that does not wait for the station?
         answer: called with the record once it is closed.
         decode_ms: how long decoding took, in milliseconds.
+        presented: what it belongs to in a challenge run; None for a part of the line.
     """
 
     record: str
@@ -39,6 +41,12 @@ class Arrival:
     live: bool
     answer: Answer | None = None
     decode_ms: float = 0.0
+    presented: ChallengePart | None = None
+
+    @property
+    def kind(self) -> RecordKind:
+        """Of its record."""
+        return RecordKind.PART if self.presented is None else RecordKind.CHALLENGE
 
     @property
     def size_bytes(self) -> int:

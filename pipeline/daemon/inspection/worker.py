@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
-from pipeline.contracts.records import Record
+from pipeline.contracts.records import Record, RecordKind
 from pipeline.daemon.inspection.drift import Drift
 from pipeline.daemon.inspection.frame_check import wrong_size
 from pipeline.daemon.inspection.recorder import Recorder
@@ -50,6 +50,7 @@ class InspectionWorker:
 
     Attributes:
         drift: of the judged parts.
+        finish: the judged record of a part of the line as it is to be closed.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class InspectionWorker:
         self._recorder = recorder
         self._model = model
         self.drift = Drift()
+        self.finish: Callable[[Record], Record] = lambda record: record
         self._gate = gate
         self._size_tolerance = size_tolerance
         # More than one only where an abandoned worker is about to wake up.
@@ -138,11 +140,14 @@ class InspectionWorker:
             one_line = " ".join(str(error).split())
             return refusal(arrival, f"{type(error).__name__}: {one_line}")
         decision, bundle = result.decision, model.inspector.bundle
-        if arrival.record in self._at_work:  # an abandoned worker may have had another model
+        of_line = arrival.kind is RecordKind.PART
+        if (
+            of_line and arrival.record in self._at_work
+        ):  # an abandoned worker may have had another model
             known = bundle.novelty
             self.drift.add(model.version, result, None if known is None else known.median)
         names = bundle.taxonomy.names
-        return replace(
+        record = replace(
             self._recorder.record(arrival, decision.verdict, decision.reason),
             part_class=decision.part_class,
             defect_score=decision.defect_score,
@@ -157,3 +162,4 @@ class InspectionWorker:
                 "network": round(result.predict_ms, 3),
             },
         )
+        return self.finish(record) if of_line else record

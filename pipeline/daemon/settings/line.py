@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from pipeline.daemon.settings.challenge import Challenge
 from pipeline.daemon.settings.http import Http
 from pipeline.daemon.sinks import SinkConfig
 from pipeline.daemon.sources import SourceConfig
@@ -272,6 +273,9 @@ class Line(Strict):
     supervision: Supervision = Field(
         Supervision(), description="When a worker counts as hung, and how long a shutdown may take."
     )
+    challenge: Challenge | None = Field(
+        None, description="Known parts to be presented by people; none: no challenge runs."
+    )
     shifts: tuple[Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")], ...] = Field(
         ("06:00", "14:00", "22:00"),
         min_length=1,
@@ -300,6 +304,8 @@ class Line(Strict):
                         f"keep.folder {self.keep.folder} lies in the watched folder {watched}: the "
                         "station would inspect what it keeps; give it another place"
                     )
+        if self.challenge is not None:
+            self.challenge.check_cameras([c.name for c in self.all_cameras])
         _distinct("sinks", [s.outbox for s in self.sinks])
         return self
 

@@ -75,6 +75,9 @@ class StationCollector(Collector):
                 for (camera, verdict), n in recorder.counters.by_camera.items()
             ),
         )
+        yield _count(
+            "challenge", "Records of known parts, in no other count.", recorder.counters.challenge
+        )
         yield _counts(
             "not_inspected",
             "Parts that were not inspected.",

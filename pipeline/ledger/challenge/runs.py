@@ -169,11 +169,8 @@ def add_cause(db: sqlite3.Connection, cause: Cause) -> None:
 
 
 def causes_after(db: sqlite3.Connection, after_s: float) -> list[Cause]:
-    """The first cause of each kind and detail that came after a moment, as of `Elapsed`."""
-    query = (
-        "SELECT kind, detail, at, min(at_s) AS at_s FROM challenge_causes WHERE at_s > ? "
-        "GROUP BY kind, detail ORDER BY at_s"
-    )
+    """What a run was needed after since a moment, as of `Elapsed`, in the order of time."""
+    query = "SELECT kind, detail, at, at_s FROM challenge_causes WHERE at_s > ? ORDER BY at_s, seq"
     return [Cause(**dict(row)) for row in db.execute(query, (after_s,)).fetchall()]
 
 

@@ -120,10 +120,14 @@ def test_the_records_of_a_run_bear_which_part_they_are_of(ledger: Ledger) -> Non
     assert found == [(0, "RR-1"), (1, "G-1"), (None, "RR-1")]
 
 
-def test_of_causes_the_first_of_each_kind_and_detail_counts(ledger: Ledger) -> None:
+def test_causes_after_a_moment_come_in_the_order_of_time(ledger: Ledger) -> None:
     for kind, detail, at_s in (("model", "cells/2", 5.0), ("start", "", 7.0), ("start", "", 9.0)):
         with ledger.writing() as db:
             add_cause(db, Cause(kind, detail, AT.isoformat(), at_s))
     with ledger.reading() as db:
-        assert [(c.kind, c.at_s) for c in causes_after(db, 0)] == [("model", 5.0), ("start", 7.0)]
+        assert [(c.kind, c.at_s) for c in causes_after(db, 0)] == [
+            ("model", 5.0),
+            ("start", 7.0),
+            ("start", 9.0),
+        ]
         assert [(c.kind, c.at_s) for c in causes_after(db, 7.0)] == [("start", 9.0)]

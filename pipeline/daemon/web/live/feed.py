@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from pipeline.contracts.records import Record, Verdict
+from pipeline.contracts.records import Record, RecordKind, Verdict
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.sources import Frame
 from pipeline.daemon.station import Station
@@ -63,7 +63,7 @@ class LiveFeed:
         with self._lock:
             self._strip.append(record)
             self._new.append(record)
-            if record.verdict is not Verdict.PASS:
+            if record.verdict is not Verdict.PASS and record.kind is RecordKind.PART:
                 self._doubtful.append(record)
                 self._new_doubtful.append(record)
         self.on_part()

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
-from pipeline.contracts.records import Record, Verdict
+from pipeline.contracts.records import Record, RecordKind, Verdict
 
 KEPT = timedelta(hours=49)  # of minutes: a day of 25 hours, and a clock that is set back
 JUDGED = (Verdict.PASS, Verdict.FAIL, Verdict.REVIEW)
@@ -48,7 +48,9 @@ class Totals:
         self._running: dict[str, Counter[Verdict]] = {}  # by the first minute that counts
 
     def add(self, record: Record) -> None:
-        """Count one more record."""
+        """Count one more record, of a part."""
+        if record.kind is not RecordKind.PART:
+            return
         minute = record.captured_at[:16]
         with self._lock:
             self._count(minute, record.verdict, 1)

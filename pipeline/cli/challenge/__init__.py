@@ -1,0 +1,1 @@
+"""`lineside challenge`: starts challenge runs and shows them. Calls `ledger`, `daemon.settings`."""
