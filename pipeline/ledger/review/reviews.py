@@ -183,7 +183,10 @@ class Reviews:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """One transaction, in which nobody else writes."""
+        """One transaction, in which nobody else writes; the caller's, where that has begun one."""
+        if self._db.in_transaction:
+            yield
+            return
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield

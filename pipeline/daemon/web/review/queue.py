@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 from pipeline.contracts.records import Record
@@ -14,14 +14,13 @@ from pipeline.contracts.taxonomy import Taxonomy
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.settings.http import ReviewSettings
 from pipeline.daemon.station import Station
-from pipeline.daemon.web.live.pictures import leave_the_cores
 from pipeline.daemon.web.records import KeptRecords
 from pipeline.daemon.web.review.leases import LASTS_S, Leases
 from pipeline.errors import LinesideError, ModelWithdrawn
 from pipeline.ledger.database import connected
 from pipeline.ledger.review.disagreements import Disagreement, disagreements
 from pipeline.ledger.review.progress import ClassProgress, most_helpful, progress
-from pipeline.ledger.review.reviews import PartReview, Reviews, opened
+from pipeline.ledger.review.reviews import PartReview, Reviews
 from pipeline.ledger.review.waiting import (
     ReviewOrder,
     WaitingPart,
@@ -120,7 +119,13 @@ class _ListedParts:
 
 
 class ReviewQueue:
-    """The queue of one station. Thread-safe; reads and writes the ledger, so never in the loop."""
+    """The queue of one station. Thread-safe; reads and writes the ledger, so never in the loop.
+
+    Answers are written by the station's own connection, between two verdicts: with one of its own
+    a verdict would wait for the disk and look again only after a while (`busy_timeout`). They are
+    on the disk with the next verdict at the latest. No thread here has a lower priority: it would
+    hold Python's interpreter lock while others have the core.
+    """
 
     def __init__(
         self,
@@ -156,7 +161,6 @@ class ReviewQueue:
         Raises:
             LedgerError: the ledger cannot be read.
         """
-        leave_the_cores()
         with self._connected() as db, self._lock:
             skipped = self._skipped_by(person, forget=wish.again)
             classes = self._classes(db)
@@ -191,9 +195,10 @@ class ReviewQueue:
             Taken: another person has it in hand.
             LedgerError: the ledger cannot be read.
         """
-        with self._reviews() as reviews:
-            record = reviews.closed(identity)
-            standing = reviews.standing(identity)
+        ledger = self._station.ledger
+        with self._connected() as db:
+            reviews = Reviews(ledger.path, ledger.station, db)
+            record, standing = reviews.closed(identity), reviews.standing(identity)
         if holder := self._leases.take(identity, person):
             raise Taken(f"{holder} has this part in hand; try again later, or take another one")
         return record, standing
@@ -210,7 +215,7 @@ class ReviewQueue:
             DataError: the model has no such class (any more).
             LedgerError: the ledger cannot be written.
         """
-        with self._reviews() as reviews:
+        with self._writing() as reviews:
             given = reviews.add_once(
                 *(identity, part_class, person, comment, self._clock.now()), self.taxonomy()
             )
@@ -227,7 +232,7 @@ class ReviewQueue:
             NotReviewable: there is no such closed record any more.
             LedgerError: the ledger cannot be written.
         """
-        with self._reviews() as reviews:
+        with self._writing() as reviews:
             record = reviews.withdraw(identity, person, self._clock.now())
         self._unskip(identity, person)
         for listing in tuple(self._listings.values()):
@@ -255,7 +260,6 @@ class ReviewQueue:
         Raises:
             LedgerError: the ledger cannot be read.
         """
-        leave_the_cores()
         with self._connected() as db, self._lock:
             now_s = self._clock.monotonic_s()
             if self._counted is None or now_s - self._counted[0] > COUNTED_S:
@@ -264,7 +268,6 @@ class ReviewQueue:
 
     def disagreements(self) -> list[Disagreement]:
         """Parts of which people think differently, the latest first; raises LedgerError."""
-        leave_the_cores()
         with self._connected() as db:
             return disagreements(db, self._station.ledger.station)
 
@@ -339,6 +342,9 @@ class ReviewQueue:
         ledger = self._station.ledger
         return connected(ledger.path, "reviews", ledger.station, timeout_s=1)
 
-    def _reviews(self) -> AbstractContextManager[Reviews]:
+    @contextmanager
+    def _writing(self) -> Iterator[Reviews]:
+        """The reviews, in one transaction of the station's."""
         ledger = self._station.ledger
-        return opened(ledger.path, ledger.station)
+        with ledger.writing() as db:
+            yield Reviews(ledger.path, ledger.station, db)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -258,5 +259,20 @@ def test_a_ledger_of_another_format_is_named(queue: Queue) -> None:
         db.execute("PRAGMA user_version = 1")
     with pytest.raises(LedgerError, match="has ledger format 1, reviews need"):
         queue.queue.next("anna", Wish())
-    with pytest.raises(LedgerError, match="has ledger format 1, reviews need"):
-        queue.queue.answer("1", "good", "anna", "")
+
+
+def test_an_answer_is_written_between_two_verdicts_and_a_refused_one_leaves_nothing_open(
+    queue: Queue,
+) -> None:
+    identity, ledger = queue.part("a"), queue.station.ledger
+    with pytest.raises(DataError, match='class "scratch" is not'):
+        queue.queue.answer(identity, "scratch", "anna", "")
+    with ledger.writing() as db:  # the station is at work on a verdict
+        answering = threading.Thread(
+            target=queue.queue.answer, args=(identity, "good", "anna", ""), daemon=True
+        )
+        answering.start()
+        db.execute("INSERT INTO events (at, kind, detail) VALUES ('', 'a verdict', '')")
+        assert queue.reviews(identity) == []
+    answering.join(30)
+    assert queue.reviews(identity) == [("anna", "good")]
