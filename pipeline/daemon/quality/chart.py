@@ -13,7 +13,7 @@ from pipeline.daemon.quality.patterns import Signal, signals
 from pipeline.daemon.quality.subgroups import DAY, HOUR, PARTS, PERS, Subgroup, day_of, subgroups
 from pipeline.errors import DataError, choices
 from pipeline.ledger.quality.baselines import Baseline
-from pipeline.ledger.quality.counts import read_counts
+from pipeline.ledger.quality.counts import read_inspected
 
 # AIAG, "Statistical Process Control", 2nd edition: 50 to 200 parts or more in each subgroup of a
 # p-chart; ISO 7870-2: limits from 20 to 25 subgroups.
@@ -212,5 +212,5 @@ def subgroups_of(
         raise DataError("the period ends before it begins; give a later `until`")
     if until - since > timedelta(days=MOST_DAYS):
         raise DataError(f"the period is longer than {MOST_DAYS} days; give a later `since`")
-    counts = read_counts(db, day_of(since), until, plan.camera)
+    counts = read_inspected(db, day_of(since), until, plan.camera)
     return subgroups(counts, plan.per, plan.size, now)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, time, timedelta
 from itertools import groupby
 
 from pipeline.contracts.records import Verdict
-from pipeline.ledger.quality.counts import PERIOD, Count
+from pipeline.ledger.quality.counts import PERIOD, Inspected
 
 HOUR, DAY, PARTS = "hour", "day", "parts"
 PERS = (HOUR, DAY, PARTS)
@@ -43,7 +43,7 @@ class Subgroup:
         return self.fails / self.n
 
 
-def subgroups(counts: Sequence[Count], per: str, size: int, now: datetime) -> list[Subgroup]:
+def subgroups(counts: Sequence[Inspected], per: str, size: int, now: datetime) -> list[Subgroup]:
     """The subgroups that have inspected parts, in the order of time.
 
     By `hour` and `day` they are those of the station's local time. By `parts` each has at least
@@ -69,19 +69,16 @@ def subgroups(counts: Sequence[Count], per: str, size: int, now: datetime) -> li
     return [replace(s, complete=s.until <= now - SETTLED_AFTER) for s in found]
 
 
-def _quarters(counts: Sequence[Count]) -> list[Subgroup]:
-    """The inspected parts of each quarter of an hour that has any."""
+def _quarters(counts: Sequence[Inspected]) -> list[Subgroup]:
+    """The inspected parts of each quarter of an hour."""
     found = []
     for period, of_period in groupby(counts, lambda count: count.period):
         models: Counter[str] = Counter()
         fails = 0
         for count in of_period:
-            if count.verdict in INSPECTED:
-                models[count.model_version] += count.n
-            if count.verdict is Verdict.FAIL:
-                fails += count.n
-        if models:
-            found.append(Subgroup(period, period + PERIOD, models.total(), fails, False, models))
+            models[count.model_version] += count.n
+            fails += count.fails
+        found.append(Subgroup(period, period + PERIOD, models.total(), fails, False, models))
     return found
 
 
@@ -98,9 +95,11 @@ def _by_size(quarters: Sequence[Subgroup], size: int, end: datetime) -> list[Sub
 
 
 def _joined(quarters: Sequence[Subgroup], since: datetime, until: datetime) -> Subgroup:
-    models = sum((quarter.models for quarter in quarters), Counter[str]())
-    n, fails = (sum(getattr(q, name) for q in quarters) for name in ("n", "fails"))
-    return Subgroup(since, until, n, fails, False, models)
+    models: Counter[str] = Counter()
+    for quarter in quarters:
+        models.update(quarter.models)
+    fails = sum(quarter.fails for quarter in quarters)
+    return Subgroup(since, until, models.total(), fails, False, models)
 
 
 def hour_of(at: datetime) -> datetime:
@@ -117,3 +116,9 @@ def day_of(at: datetime) -> datetime:
 def next_day(day: datetime) -> datetime:
     """When the day behind that one begins, in UTC; a day may have 23 or 25 hours."""
     return day_of(day + timedelta(hours=36))
+
+
+def whole_hours(*times: datetime) -> bool:
+    """Is the station's clock away from UTC by whole hours at these times?"""
+    offsets = (at.astimezone().utcoffset() or timedelta() for at in times)
+    return not any(offset % timedelta(hours=1) for offset in offsets)

@@ -37,30 +37,49 @@ _ADD = """
 INSERT INTO verdict_counts VALUES (?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET n = n + excluded.n, score_sum = score_sum + excluded.score_sum
 """
-_READ = """
-SELECT period, camera, model_version, verdict, label, n, score_sum FROM verdict_counts
-WHERE period >= ? AND period < ? ORDER BY period
+_WITHIN = "period >= :since AND period < :until AND (:camera = '' OR camera = :camera)"
+_READ = f"""
+SELECT {{period}} AS begun, verdict, label, sum(n), sum(score_sum) FROM verdict_counts
+WHERE {_WITHIN} GROUP BY begun, verdict, label ORDER BY begun
+"""
+_INSPECTED = f"""
+SELECT period, model_version, sum(n), sum(n) FILTER (WHERE verdict = 'FAIL') FROM verdict_counts
+WHERE {_WITHIN} AND verdict != 'NOT_INSPECTED' GROUP BY period, model_version ORDER BY period
 """
 
 
 class Count(NamedTuple):
-    """Records of one kind in one quarter of an hour.
+    """Records of one kind in one quarter of an hour, or in one hour.
 
     Attributes:
         period: when it began, in UTC.
-        camera, model_version, verdict: of the records.
+        verdict: of the records.
         label: their class; of NOT_INSPECTED the kind of reason.
         n: how many.
         score_sum: of their defect scores.
     """
 
     period: datetime
-    camera: str
-    model_version: str
     verdict: Verdict
     label: str
     n: int
     score_sum: float
+
+
+class Inspected(NamedTuple):
+    """Parts that one model inspected in one quarter of an hour.
+
+    Attributes:
+        period: when it began, in UTC.
+        model_version: of the model.
+        n: parts with PASS, FAIL or REVIEW.
+        fails: those of them with FAIL.
+    """
+
+    period: datetime
+    model_version: str
+    n: int
+    fails: int
 
 
 @dataclass(frozen=True)
@@ -116,7 +135,12 @@ def progress(db: sqlite3.Connection) -> CountProgress:
 
 
 def read_counts(
-    db: sqlite3.Connection, since: datetime, until: datetime, camera: str = ""
+    db: sqlite3.Connection,
+    since: datetime,
+    until: datetime,
+    camera: str = "",
+    *,
+    by_hour: bool = False,
 ) -> list[Count]:
     """Counts of the periods that begin from `since` on and before `until`, in their order.
 
@@ -125,17 +149,23 @@ def read_counts(
         since: with a time zone.
         until: with a time zone.
         camera: by its name; "" for all.
+        by_hour: add up the hours of UTC, which takes a third of the time.
     """
-    times: dict[str, datetime] = {}
-    found = []
-    for row in db.execute(_READ, (_text(since), _text(until))).fetchall():
-        if camera and row[1] != camera:
-            continue
-        at = times.get(row[0])
-        if at is None:
-            at = times[row[0]] = datetime.fromisoformat(row[0]).replace(tzinfo=UTC)
-        found.append(Count(at, row[1], row[2], Verdict(row[3]), *row[4:]))
-    return found
+    period = "substr(period, 1, 13) || ':00'" if by_hour else "period"
+    values = {"since": _text(since), "until": _text(until), "camera": camera}
+    rows = db.execute(_READ.format(period=period), values).fetchall()
+    times = {text: _time(text) for text in {row[0] for row in rows}}
+    verdicts = {str(verdict): verdict for verdict in Verdict}
+    return [Count(times[at], verdicts[v], label, n, s) for at, v, label, n, s in map(tuple, rows)]
+
+
+def read_inspected(
+    db: sqlite3.Connection, since: datetime, until: datetime, camera: str = ""
+) -> list[Inspected]:
+    """Inspected parts by quarter of an hour and model; arguments as of `read_counts`."""
+    values = {"since": _text(since), "until": _text(until), "camera": camera}
+    rows = db.execute(_INSPECTED, values).fetchall()
+    return [Inspected(_time(row[0]), row[1], row[2], row[3] or 0) for row in rows]
 
 
 def period_of(at: datetime) -> datetime:
@@ -181,10 +211,11 @@ def read_drift(db: sqlite3.Connection, since: datetime, until: datetime) -> list
     """Samples of the periods that begin from `since` on and before `until`, in their order."""
     query = "SELECT * FROM drift_samples WHERE period >= ? AND period < ? ORDER BY period"
     rows: Iterable[sqlite3.Row] = db.execute(query, (_text(since), _text(until))).fetchall()
-    return [
-        DriftSample(datetime.fromisoformat(row[0]).replace(tzinfo=UTC), *tuple(row)[1:])
-        for row in rows
-    ]
+    return [DriftSample(_time(row[0]), *tuple(row)[1:]) for row in rows]
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
 def _text(at: datetime) -> str:

@@ -14,7 +14,7 @@ AT = datetime(2026, 11, 23, 6, tzinfo=UTC)
 
 
 def count(verdict: Verdict, n: int, label: str = "", hours: float = 0, score: float = 0) -> Count:
-    return Count(AT + timedelta(hours=hours), "top", "cells/3", verdict, label, n, score)
+    return Count(AT + timedelta(hours=hours), verdict, label, n, score)
 
 
 COUNTS = [

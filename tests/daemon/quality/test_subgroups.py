@@ -8,9 +8,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from pipeline.contracts.records import Verdict
-from pipeline.daemon.quality.subgroups import Subgroup, day_of, hour_of, next_day, subgroups
-from pipeline.ledger.quality.counts import Count
+from pipeline.daemon.quality.subgroups import (
+    Subgroup,
+    day_of,
+    hour_of,
+    next_day,
+    subgroups,
+    whole_hours,
+)
+from pipeline.ledger.quality.counts import Inspected
 
 DAY = datetime(2026, 11, 23, tzinfo=UTC)
 LATER = DAY + timedelta(days=9)
@@ -25,8 +31,8 @@ def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     time.tzset()
 
 
-def at(hours: float, n: int = 100, verdict: Verdict = Verdict.PASS, model: str = "3") -> Count:
-    return Count(DAY + timedelta(hours=hours), "top", model, verdict, "good", n, 0.0)
+def at(hours: float, n: int = 100, fails: int = 0, model: str = "3") -> Inspected:
+    return Inspected(DAY + timedelta(hours=hours), model, n, fails)
 
 
 def shape(found: list[Subgroup]) -> list[tuple[float, float, int, int]]:
@@ -44,8 +50,8 @@ def shape(found: list[Subgroup]) -> list[tuple[float, float, int, int]]:
 
 def test_an_hour_has_its_inspected_parts_and_those_of_them_that_failed() -> None:
     counts = [
-        *(at(6), at(6, 5, Verdict.FAIL), at(6, 7, Verdict.REVIEW), at(6, 9, Verdict.NOT_INSPECTED)),
-        *(at(6.75), at(7, 3, Verdict.NOT_INSPECTED), at(9, 4, Verdict.FAIL)),
+        *(at(6, fails=3), at(6, 12, 2, model="4")),
+        *(at(6.75), at(9, 4, 4)),
     ]
     assert shape(subgroups(counts, "hour", 0, LATER)) == [(6, 7, 212, 5), (9, 10, 4, 4)]
 
@@ -87,7 +93,7 @@ def test_what_is_left_of_a_day_is_complete_when_the_day_is_over() -> None:
 
 
 def test_without_inspected_parts_there_are_no_subgroups() -> None:
-    assert subgroups([at(6, 3, Verdict.NOT_INSPECTED)], "hour", 0, LATER) == []
+    assert subgroups([], "hour", 0, LATER) == []
 
 
 @pytest.mark.parametrize(
@@ -103,3 +109,4 @@ def test_a_day_of_the_stations_clock_may_have_25_hours(
     assert begun.astimezone().strftime("%d %H:%M") == "25 00:00"
     assert next_day(begun) - begun == timedelta(hours=hours)
     assert hour_of(noon).astimezone().minute == 0
+    assert whole_hours(noon) == (zone_name != "Asia/Kolkata")

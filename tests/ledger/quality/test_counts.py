@@ -12,12 +12,14 @@ from pipeline.ledger.quality.counts import (
     Count,
     CountProgress,
     DriftSample,
+    Inspected,
     add_drift,
     count_next,
     period_of,
     progress,
     read_counts,
     read_drift,
+    read_inspected,
 )
 from tests.ledger.quality.conftest import AT, Judge
 
@@ -39,14 +41,20 @@ def test_records_are_counted_by_period_camera_model_verdict_and_label(
     judge(at=AT + timedelta(minutes=40), model="cells/4")
     assert count_next(ledger) == CountProgress(6, 6)
     assert counts(ledger) == [
-        Count(PERIOD, "side", "", Verdict.NOT_INSPECTED, "overload", 1, 0.0),
-        Count(PERIOD, "top", "cells/3", Verdict.FAIL, "crack", 1, 0.25),
-        Count(PERIOD, "top", "cells/3", Verdict.PASS, "good", 3, 0.75),
-        Count(
-            *(PERIOD + timedelta(minutes=45), "top", "cells/4", Verdict.PASS, "good", 1, 0.25),
-        ),
+        Count(PERIOD, Verdict.FAIL, "crack", 1, 0.25),
+        Count(PERIOD, Verdict.NOT_INSPECTED, "overload", 1, 0.0),
+        Count(PERIOD, Verdict.PASS, "good", 3, 0.75),
+        Count(PERIOD + timedelta(minutes=45), Verdict.PASS, "good", 1, 0.25),
     ]
     assert [count.n for count in counts(ledger, "side")] == [1]
+    with ledger.reading() as db:
+        hourly = read_counts(db, PERIOD, PERIOD + DAY, by_hour=True)
+        assert hourly[-1] == Count(PERIOD, Verdict.PASS, "good", 4, 1.0)
+        assert read_inspected(db, PERIOD, PERIOD + DAY) == [
+            Inspected(PERIOD, "cells/3", 4, 1),
+            Inspected(PERIOD + timedelta(minutes=45), "cells/4", 1, 0),
+        ]
+        assert read_inspected(db, PERIOD, PERIOD + DAY, "side") == []
 
 
 def test_counting_goes_on_where_it_ended_and_counts_nothing_twice(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import asdict
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from pipeline.daemon.quality.chart import (
@@ -17,13 +18,14 @@ from pipeline.daemon.quality.chart import (
     is_usable,
 )
 from pipeline.daemon.quality.history import OF_PICTURES, drift, pareto, reasons, stretches
-from pipeline.daemon.quality.subgroups import day_of, subgroups
+from pipeline.daemon.quality.subgroups import day_of, subgroups, whole_hours
 from pipeline.daemon.quality.watch import KIND
 from pipeline.ledger.quality.baselines import baselines
-from pipeline.ledger.quality.counts import progress, read_counts, read_drift
+from pipeline.ledger.quality.counts import progress, read_counts, read_drift, read_inspected
 from pipeline.ledger.quality.events import latest_events
 
 MOST_SIGNALS = 20
+SIGNALS_READ = 500  # of all charts
 MOST_BASELINES = 20
 
 
@@ -40,9 +42,16 @@ def answered(
         now: with a time zone.
     """
     known = [baseline for baseline in baselines(db) if plan.fits(baseline)]
-    counts = read_counts(db, day_of(since), until, plan.camera)
-    chart = chart_of(subgroups(counts, plan.per, plan.size, now), known[0] if known else None)
+    period = (day_of(since), until, plan.camera)
+    found = subgroups(read_inspected(db, *period), plan.per, plan.size, now)
+    chart = chart_of(found, known[0] if known else None)
+    counts = read_counts(db, *period, by_hour=whole_hours(*period[:2]))
     counted = progress(db)
+    signals = (
+        {"at": event.at, "detail": event.detail, "data": event.data}
+        for event in latest_events(db, KIND, SIGNALS_READ)
+        if plan == Plan(event.data["camera"], event.data["per"], event.data["size"])
+    )
     return {
         "at": now.isoformat(),
         "camera": plan.camera,
@@ -53,11 +62,7 @@ def answered(
         "counted": {"records": counted.last, "share": round(counted.share, 4)},
         "chart": _chart(chart),
         "baselines": [asdict(baseline) for baseline in known[:MOST_BASELINES]],
-        "signals": [
-            {"at": event.at, "detail": event.detail, "data": event.data}
-            for event in latest_events(db, KIND, MOST_SIGNALS)
-            if event.data["camera"] == plan.camera
-        ],
+        "signals": list(islice(signals, MOST_SIGNALS)),
         "pareto": [asdict(bar) for bar in pareto(counts)],
         "reasons": dict(reasons(counts).most_common()),
         "verdicts": [

@@ -115,7 +115,16 @@ def test_signals_stand_on_the_page_in_its_language(serve: Serve) -> None:
     ledger = served.station.ledger
     fill(ledger, FAILS * 2)
     at = hours_ago(1).isoformat()
-    data = {"camera": "", "since": at, "share": 0.12, "fails": 12, "parts": 100, "test": 1}
+    data = {
+        "camera": "",
+        "per": "hour",
+        "size": 0,
+        "since": at,
+        "share": 0.12,
+        "fails": 12,
+        "parts": 100,
+        "test": 1,
+    }
     add_event(ledger, hours_ago(0), "quality signal", "detail", data, "a")
     assert "12.00 % (12/100): a point beyond the limits" in shown(served)
     assert "ein Punkt außerhalb der Grenzen" in shown(served, accept_language="de")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,8 @@ def test_an_empty_ledger_is_answered_too(ledger: Ledger) -> None:
 
 
 def test_signals_of_the_chart_that_is_shown_are_listed(ledger: Ledger) -> None:
-    for camera in ("", "top"):
-        now = datetime.now(UTC)
-        add_event(ledger, now, "quality signal", f"of {camera}", {"camera": camera}, camera or "-")
-    assert [signal["detail"] for signal in asked(ledger, Plan("top"))["signals"]] == ["of top"]
+    for plan in (Plan(""), Plan("top"), Plan("top", "day")):
+        now, key = datetime.now(UTC), f"{plan.camera} by {plan.per}"
+        add_event(ledger, now, "quality signal", key, asdict(plan), key)
+    signals = asked(ledger, Plan("top"))["signals"]
+    assert [signal["detail"] for signal in signals] == ["top by hour"]
