@@ -18,7 +18,7 @@ from pipeline.ledger.quality.counts import read_inspected
 # AIAG, "Statistical Process Control", 2nd edition: 50 to 200 parts or more in each subgroup of a
 # p-chart; ISO 7870-2: limits from 20 to 25 subgroups.
 LEAST_PARTS, LEAST_SUBGROUPS = 50, 20
-SHOWN = {HOUR: timedelta(days=7), DAY: timedelta(days=60), PARTS: timedelta(days=7)}
+SHOWN = {HOUR: timedelta(days=7), DAY: timedelta(days=40), PARTS: timedelta(days=7)}
 MOST_DAYS = 400  # of a period that is asked for
 MOST_SIZE = 1_000_000
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
@@ -17,6 +19,7 @@ from pipeline.daemon.web.filters import TIME, time_of
 from pipeline.daemon.web.quality.answer import answered
 from pipeline.daemon.web.records import aside
 from pipeline.errors import DataError
+from pipeline.ledger.database import connected
 from pipeline.ledger.quality.baselines import add_baseline, baselines
 
 Answers = dict[int | str, dict[str, Any]]
@@ -90,7 +93,7 @@ class QualityApi:
             )
 
         def read() -> dict[str, Any]:
-            with self._ledger.reading() as db:
+            with self._connected() as db:
                 return answered(db, plan, begin, end, now)
 
         return await aside(read)
@@ -113,7 +116,7 @@ class QualityApi:
         given = (begin, end, person, comment)
 
         def store() -> dict[str, Any]:
-            with self._ledger.reading() as db:
+            with self._connected() as db:
                 found = baseline_from(db, plan, *given, self._clock.now())
             return asdict(add_baseline(self._ledger, found))
 
@@ -134,9 +137,13 @@ class QualityApi:
         except DataError as error:
             raise HTTPException(422, str(error)) from None
 
+    def _connected(self) -> AbstractContextManager[sqlite3.Connection]:
+        """A connection of its own for each request, so that no worker of the station waits."""
+        return connected(self._ledger.path, "requests", self._ledger.station, timeout_s=1)
+
     def _last(self, camera: str) -> tuple[str, int]:
         """How the subgroups of the last limits of a camera were made."""
-        with self._ledger.reading() as db:
+        with self._connected() as db:
             for baseline in baselines(db):
                 if baseline.camera == camera:
                     return baseline.per, baseline.size
