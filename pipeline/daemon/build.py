@@ -306,7 +306,7 @@ def served(line: Line, station: Station, port: HeldPort | None = None) -> Iterat
 
     port, address = port or HeldPort(), (line.http.host, line.http.port)
     frames = None if line.keep is None else line.keep.folder
-    web = Web(line.http, station, frames, port.take(address), line.shifts)
+    web = Web(line.http, station, frames, port.take(address), line.shifts, line.challenge)
     try:
         station.add_workers(web)
         log.info("web service at %s", web.address)

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from pipeline.cli.screen import print_line
 from pipeline.cli.times import shown
 from pipeline.errors import ConfigError, DataError, StationError
-
-if TYPE_CHECKING:
-    import sqlite3
-
-    from pipeline.ledger.challenge.runs import ChallengeRun
 
 SHOWN = 10
 
@@ -36,6 +30,7 @@ def challenge(
     """Start a challenge run of a running station, or show the last runs and their protocols."""
     from pipeline import config
     from pipeline.daemon.settings.line import Line
+    from pipeline.ledger.challenge.protocol import protocol
     from pipeline.ledger.challenge.runs import begin, open_run, recent, run
     from pipeline.ledger.database import connected
     from pipeline.ledger.lock import in_use
@@ -61,44 +56,15 @@ def challenge(
             runs = [r for r in (run(db, number),) if r is not None]
             if not runs:
                 raise DataError(f"{line.ledger} has no challenge run {number}")
-        protocols = [_protocol(db, line.station, r) for r in runs]
+        protocols = [protocol(db, line.station, r) for r in runs]
     if as_json:
         print_line(json.dumps(protocols, ensure_ascii=False, indent=2))
     elif not protocols:
         print_line(f"no challenge run yet; lineside challenge {line_file} start --by NAME")
     else:
-        for protocol in protocols if number is not None else protocols[:1]:
-            _show(protocol)
-        for protocol in protocols[1:]:
-            print_line(_headline(protocol))
-
-
-def _protocol(db: sqlite3.Connection, station: str, run: ChallengeRun) -> dict[str, Any]:
-    """A run with what was expected and seen of each part."""
-    from pipeline.contracts.records import Verdict
-    from pipeline.ledger.challenge.runs import records_of
-
-    first: dict[int | None, Any] = {}
-    for part, record in records_of(db, run.id, station):
-        if record.verdict is not Verdict.NOT_INSPECTED or part not in first:
-            if part in first and first[part].verdict is not Verdict.NOT_INSPECTED:
-                continue
-            first[part] = record
-    parts = []
-    for i, known in enumerate(run.parts):
-        judged = first.get(i)
-        seen: dict[str, Any] = {"record": None, "seen": "", "score": None, "image": "", "met": None}
-        if judged is not None:
-            found = f"{judged.verdict} {judged.part_class}".strip()
-            seen = {
-                "record": judged.id,
-                "seen": found,
-                "score": judged.defect_score,
-                "image": judged.image,
-                "met": known.met_by(judged) and judged.model_version == run.model_version,
-            }
-        parts.append({"serial": known.serial, "expected": known.expected, **seen})
-    return {**asdict(run), "parts": parts}
+        _show(protocols[0])
+        for earlier in protocols[1:]:
+            print_line(_headline(earlier))
 
 
 def _headline(protocol: dict[str, Any]) -> str:

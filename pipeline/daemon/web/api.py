@@ -8,9 +8,11 @@ from fastapi import Depends, FastAPI, HTTPException, Query, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from pipeline.contracts.records import Record
+from pipeline.daemon.settings.challenge import Challenge
 from pipeline.daemon.sinks import message
 from pipeline.daemon.station import Station
 from pipeline.daemon.web.access import TokenCheck
+from pipeline.daemon.web.challenge.api import ChallengeApi
 from pipeline.daemon.web.export import TYPES, exported
 from pipeline.daemon.web.filters import filter_of
 from pipeline.daemon.web.live.heat_maps import HeatMaps
@@ -36,10 +38,14 @@ class Api:
     Attributes:
         pictures: of parts, small.
         heat_maps: of parts, made in idle time.
+        challenge: answers what is asked of challenge runs.
         quality: the control charts.
     """
 
-    def __init__(self, station: Station, archive: KeptRecords) -> None:
+    def __init__(
+        self, station: Station, archive: KeptRecords, challenge: Challenge | None = None
+    ) -> None:
+        self.challenge = ChallengeApi(station, challenge)
         self.pictures = SmallPictures(archive)
         self._archive = archive
         self.heat_maps = HeatMaps(station, self.pictures)

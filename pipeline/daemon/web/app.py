@@ -28,6 +28,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from pipeline.daemon.inspection.camera import Camera
+from pipeline.daemon.settings.challenge import Challenge
 from pipeline.daemon.settings.http import Http
 from pipeline.daemon.sinks import message
 from pipeline.daemon.sources import Answer
@@ -82,10 +83,11 @@ class StationApi:
         archive: KeptRecords,
         waiting: PendingVerdicts,
         shifts: Sequence[str],
+        challenge: Challenge | None = None,
     ) -> None:
         self.station = station
         self.archive = archive
-        self.api = Api(station, archive)
+        self.api = Api(station, archive, challenge)
         self.reviews = ReviewApi(station, archive, settings.review)
         self.streams = Streams(LiveFeed(station, shifts))
         self._settings = settings
@@ -257,6 +259,7 @@ def routes_of(service: StationApi, settings: Http) -> FastAPI:
         response_class=StreamingResponse,
     )(service.frame)
     service.api.add_to(app, door, REFUSALS)
+    service.api.challenge.add_to(app, door, REFUSALS)
     service.reviews.add_to(app, door, REFUSALS)
     service.streams.add_to(app, door)
     sent = {"parameters": SERIAL_PARAMETERS, "requestBody": PICTURE}

@@ -15,6 +15,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from pipeline.daemon.runtime.heartbeat import Heartbeat
+from pipeline.daemon.settings.challenge import Challenge
 from pipeline.daemon.settings.http import Http
 from pipeline.daemon.station import Station
 from pipeline.daemon.web.app import StationApi, app_of
@@ -56,6 +57,7 @@ class Web:
         frames: Path | None,
         listener: socket.socket | None = None,
         shifts: Sequence[str] = ("00:00",),
+        challenge: Challenge | None = None,
     ) -> None:
         """Check everything that can be wrong and take the port.
 
@@ -65,6 +67,7 @@ class Web:
             frames: folder of the kept frames, None where none are kept.
             listener: listens at the address already; None: take the port.
             shifts: when shifts begin, as `06:00`, in local time.
+            challenge: rules of challenge runs; None for none.
 
         Raises:
             ConfigError: the port is taken, the certificate or the tokens cannot be used.
@@ -73,7 +76,7 @@ class Web:
             Tokens(settings.tokens).check()
         self._waiting = PendingVerdicts()
         archive = KeptRecords(station.ledger.path, station.ledger.station, frames)
-        self.service = StationApi(settings, station, archive, self._waiting, shifts)
+        self.service = StationApi(settings, station, archive, self._waiting, shifts, challenge)
         self._config = uvicorn.Config(
             app_of(self.service, settings),
             http=partial(ClientConnection, most_open=settings.connections + SPARE),  # type: ignore[arg-type]

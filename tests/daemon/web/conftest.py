@@ -21,6 +21,7 @@ from pipeline.daemon.build import FixedModel, OpenedCamera, put_together
 from pipeline.daemon.inspection import worker
 from pipeline.daemon.runtime.clock import Clock
 from pipeline.daemon.runtime.heartbeat import Heartbeat
+from pipeline.daemon.settings.challenge import Challenge
 from pipeline.daemon.settings.http import Http
 from pipeline.daemon.settings.line import CameraSettings, Line, Overload
 from pipeline.daemon.sources import Answer, Frame, Source
@@ -174,6 +175,7 @@ class Serve(Protocol):
         inspector: Inspector | None = None,
         overload: Overload | None = None,
         frames: Path | None = None,
+        challenge: Challenge | None = None,
         **http: Any,
     ) -> Served: ...
 
@@ -190,6 +192,7 @@ def serve(line: Line, sealed_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) ->
             inspector: Inspector | None = None,
             overload: Overload | None = None,
             frames: Path | None = None,
+            challenge: Challenge | None = None,
             **http: Any,
         ) -> Served:
             clock = Clock()
@@ -206,10 +209,12 @@ def serve(line: Line, sealed_bundle: Bundle, monkeypatch: pytest.MonkeyPatch) ->
                 for i, name in enumerate(cameras or ("camera",))
             ]
             model = FixedModel(inspector or Inspector(sealed_bundle, 1), "cells/3", clock.now())
-            settled = line.model_copy(update={"overload": overload or Overload()})
+            settled = line.model_copy(
+                update={"overload": overload or Overload(), "challenge": challenge}
+            )
             station = put_together(settled, opened, model, ledger, clock)
             settings = Http(**{"port": 0, "open_on_loopback": "tokens" not in http} | http)
-            web = stack.enter_context(closing(Web(settings, station, frames)))
+            web = stack.enter_context(closing(Web(settings, station, frames, challenge=challenge)))
             station.add_workers(web)
             stop = threading.Event()
             thread = threading.Thread(target=station.run, args=(stop,), daemon=True)

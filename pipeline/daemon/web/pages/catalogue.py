@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute
 from pipeline.daemon.station import Station
 from pipeline.daemon.web.access import TokenCheck
 from pipeline.daemon.web.api import Api
-from pipeline.daemon.web.pages import live, login, msa, quality, records, review
+from pipeline.daemon.web.pages import challenge, live, login, msa, quality, records, review
 from pipeline.daemon.web.pages.assets import Assets
 from pipeline.daemon.web.pages.renderer import Entry, Renderer
 from pipeline.daemon.web.pages.site import Site
@@ -19,9 +19,10 @@ ENTRIES = (
     Entry("/records", "records.title", Scope.READ),
     Entry("/quality", "quality.title", Scope.READ),
     Entry("/review", "review.title", Scope.JUDGE),
+    Entry("/challenge", "challenge.title", Scope.READ),
     Entry("/msa", "msa.title", Scope.JUDGE),
 )
-PAGES = (live, records, quality, review, msa, login)
+PAGES = (live, records, quality, review, challenge, msa, login)
 
 
 def routes_of_pages(

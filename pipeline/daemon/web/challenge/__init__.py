@@ -1,0 +1,1 @@
+"""`/api/v1/challenge`: challenge runs for the page and for programs. May call what `web` may."""
