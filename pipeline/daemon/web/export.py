@@ -15,7 +15,7 @@ from pipeline.ledger.queries import RecordFilter
 AT_ONCE = 1000  # records read together
 COLUMNS = (
     *("id", "captured_at", "station", "camera", "serial", "verdict", "part_class"),
-    *("defect_score", "reason", "model_version", "latency_ms", "frame_age_ms", "image"),
+    *("defect_score", "reason", "model_version", "latency_ms", "frame_age_ms", "image", "kind"),
 )
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets would compute
 TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl; charset=utf-8"}
