@@ -12,7 +12,10 @@ from pipeline.ledger.challenge.runs import ChallengeRun
 from pipeline.ledger.elapsed import Elapsed
 
 WITHHELD = "challenge run"  # kind of reason of parts that would have passed
-REMEDY = "start one with `lineside challenge LINE.yaml start` and present its parts"
+REMEDY = (
+    "start one on the page Challenge or with `lineside challenge LINE.yaml start`, and present its "
+    "parts"
+)
 
 
 class ChallengeGuard:

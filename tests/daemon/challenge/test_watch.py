@@ -122,7 +122,7 @@ def test_a_run_that_passes_lets_parts_pass_again_until_it_is_due(bench: Bench) -
 def test_an_overdue_station_is_degraded_with_what_to_do(bench: Bench) -> None:
     assert bench.recorder.counters.degraded(0.05) == ""
     bench.later(1)
-    assert "start one with `lineside challenge" in bench.recorder.counters.degraded(0.05)
+    assert "or with `lineside challenge" in bench.recorder.counters.degraded(0.05)
 
 
 def test_known_parts_are_records_of_their_own_and_count_in_no_rate(bench: Bench) -> None:
