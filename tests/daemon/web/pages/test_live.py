@@ -191,6 +191,8 @@ def test_the_policy_refuses_what_comes_from_elsewhere(browser: Browser, serve: S
     until(reported, "a report of both")
     with pytest.raises(Exception, match="TrustedScript"):
         browser.execute_script("document.body.setAttribute('onclick', 'alert(1)')")
+    # Until it is written down, too: the next test in this browser reads the same console.
+    until(lambda: any("TrustedScript" in line for line in console_errors(browser)), "a report")
 
 
 def test_a_stream_that_nobody_reads_is_cut_off(serve: Serve, impatient: None) -> None:

@@ -54,6 +54,7 @@ def log_in(browser: Browser, station: ReviewStation, token: str) -> None:
     """Log in with the keyboard, as a person does, and go on to the review."""
     browser.get("about:blank")
     browser.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    console_errors(browser)  # of the tests before
     browser.get(f"{station.served.web.address}/login?next=/review")
     send_keys(browser, "#token", f"{token}\n")
     until(lambda: path_of(browser) == "/review", "the page Review")
