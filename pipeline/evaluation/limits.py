@@ -27,6 +27,7 @@ from pipeline.evaluation.doubts import contradicted
 from pipeline.evaluation.predictions import PartPredictions, Watch, predict_parts
 from pipeline.files import write_model
 from pipeline.inference.decide import defect_scores
+from pipeline.metrics.choice import Parts
 from pipeline.metrics.operating_point import ABOVE_ALL, Choice, Policy, nothing_passes
 from pipeline.metrics.rates import percent
 from pipeline.metrics.review.outlook import ScoredParts
@@ -93,12 +94,12 @@ class JudgedParts:
 
     Attributes:
         ids: str N.
-        scores: float N.
+        scores: float64 N.
         bad: whether each part is really bad, bool N.
     """
 
     ids: npt.NDArray[np.str_]
-    scores: npt.NDArray[np.floating]
+    scores: npt.NDArray[np.float64]
     bad: npt.NDArray[np.bool_]
 
     def only(self, ids: npt.NDArray[np.str_]) -> JudgedParts:
@@ -108,9 +109,8 @@ class JudgedParts:
 
     def rates(self, point: OperatingPoint) -> tuple[float, float]:
         """Escapes and overkill by the limits, as shares of the bad and of the good parts."""
-        escapes = self.scores[self.bad] < point.pass_below
-        overkill = self.scores[~self.bad] >= point.fail_from
-        return float(escapes.mean()), float(overkill.mean())
+        passed, failed = Parts(self.scores, self.bad).judged(point)
+        return float(passed[self.bad].mean()), float(failed[~self.bad].mean())
 
 
 @dataclass(frozen=True)

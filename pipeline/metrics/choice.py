@@ -68,6 +68,10 @@ class Parts:
     bad: Bools
     groups: Ints | None = None
 
+    def judged(self, point: OperatingPoint) -> tuple[Bools, Bools]:
+        """Which of them pass and which fail by the limits; a person looks at the others."""
+        return self.scores < point.pass_below, self.scores >= point.fail_from
+
     def __iter__(self) -> Iterator[Kind]:
         """The bad parts, then the good ones; each with the most easily missed part first."""
         for name, mask, sign in (("bad", self.bad, 1), ("good", ~self.bad, -1)):
@@ -103,7 +107,7 @@ class Kind:
 
 def counted(parts: Parts, point: OperatingPoint) -> str:
     """Effect of the limits on the parts that they were chosen on, in words."""
-    passed, failed = parts.scores < point.pass_below, parts.scores >= point.fail_from
+    passed, failed = parts.judged(point)
     every = np.ones(len(parts.scores), bool)
     escapes, overkill, review = (
         grouped_share(which[among], None if parts.groups is None else parts.groups[among])

@@ -65,7 +65,7 @@ def choose_cost(policy: Cost, parts: Parts) -> Choice:
 def expected_cost(policy: Cost, parts: Parts, point: OperatingPoint) -> float:
     """Cost a part of given limits, counted part by part."""
     share = float(parts.bad.mean()) if policy.bad_share is None else policy.bad_share
-    passed, failed = parts.scores < point.pass_below, parts.scores >= point.fail_from
+    passed, failed = parts.judged(point)
     review = policy.review * (~passed & ~failed)
     of_bad = float((policy.escape * passed + review)[parts.bad].mean())
     of_good = float((policy.reject * failed + review)[~parts.bad].mean())

@@ -156,11 +156,11 @@ def test_good_parts_alone_become_a_recipe_that_learns_from_these(
     lineside: Run, project: Path
 ) -> None:
     pictures(project / "parts/good", 30)
-    code, said, _ = lineside("init", "mine", "parts", "--yes")
+    code, printed, _ = lineside("init", "mine", "parts", "--yes")
     assert code == 0
-    assert "all images show good parts: the recipe learns from these alone" in said
-    assert "class defective: 0 image(s), scrap (what a part is called" in said
-    assert "doubt" not in said
+    assert "all images show good parts: the recipe learns from these alone" in printed
+    assert "class defective: 0 image(s), scrap (what a part is called" in printed
+    assert "doubt" not in printed
     found, out = settings(project, "mine"), project / "ingested"
     assert found["train"].method == "auto"
     assert found["evaluate"].policy.type == "conformal"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-# What people call a part without a defect, in small letters with one space between words.
+# What people call a part without a defect, in lower case with one space between words.
 _GOOD = frozenset(
     {
         *("good", "ok", "okay", "pass", "passed", "normal", "perfect", "fine", "healthy", "clean"),

@@ -56,7 +56,7 @@ def kept_parts(
     Args:
         db: of the ledger.
         station: its name.
-        model_version: that judged them: the score of another one says nothing about its limits.
+        model_version: that judged them: the score of another one shows nothing of its limits.
         exists: is the frame of this path still there?
     """
     found: dict[str, Record] = {}
@@ -91,8 +91,8 @@ def propose(
 ) -> Proposal:
     """Choose parts at random: so many near a limit, the rest clearly good and bad by halves.
 
-    Where one kind has too few, the others make up for it, and the result says so. Clearly bad parts
-    are taken from all classes in turn.
+    Where one kind has too few, the others make up for it, which the result reports. Clearly bad
+    parts are taken from all classes in turn.
 
     Args:
         candidates: parts with kept frames.

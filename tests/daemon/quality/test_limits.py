@@ -34,7 +34,7 @@ def test_the_p_chart_is_that_of_montgomerys_example() -> None:
     assert limits.lower(50) == pytest.approx(0.0524, abs=5e-5)
     assert limits.upper(50) == pytest.approx(0.4102, abs=5e-5)
     z = limits.standardized([50] * 30, ORANGE_JUICE)
-    assert [int(at) + 1 for at in np.flatnonzero(z > 3)] == [15, 23]  # as the book finds
+    assert [int(at) + 1 for at in np.flatnonzero(z > 3)] == [15, 23]  # as Montgomery finds
 
 
 def test_the_p_prime_chart_is_that_of_qicharts2() -> None:
